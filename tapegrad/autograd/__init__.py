@@ -1,0 +1,1 @@
+"""The reverse sweep and PyTorch's names around it."""

@@ -1,0 +1,266 @@
+"""The engine: cotangents from outputs to inputs, tape by tape, in compiled code."""
+
+from __future__ import annotations
+
+import heapq
+
+import numpy as np
+
+from ..tape.record import rotate
+from ..tape.signature import by_index
+from ..tape.state import local
+from ..tape.tape import TapeError, address_of, array_at
+from ..vm import opcodes as op
+from ..vm.pools import pools
+from ..vm.sweeps import reverse_sweep, row_starts, spread
+from . import messages
+
+__all__ = ["sweep"]
+
+FIRST_BLOCK = 1 << 15
+TEMPORARIES = 8192
+
+
+def sweep(seeds, inputs=None, retain_graph=False):
+    """Propagate cotangents from outputs to inputs.
+
+    Parameters
+    ----------
+    seeds : list of (Tensor, numpy.ndarray)
+        Outputs, and the cotangent of each (same shape and dtype; not kept, not changed).
+    inputs : list of Tensor, optional
+        Where to; by default every leaf that requires grad.
+    retain_graph : bool
+        Whether what the sweep visits may be visited again.
+
+    Returns
+    -------
+    leaves : dict
+        ``id(tensor) -> (tensor, gradient array)`` of the leaves reached.
+    others : dict
+        ``id(tensor) -> gradient array`` of inputs that are not leaves, and of tensors that retain theirs.
+
+    Raises
+    ------
+    RuntimeError
+        Where a value that a rule needs was overwritten or freed. No gradient has been handed out then.
+    """
+    leaves: dict = {}
+    pending: dict = {}
+    heap: list = []
+    targets: dict = {}
+    for tensor in inputs or ():
+        if not tensor._leaf:
+            targets.setdefault(_home(tensor), []).append(tensor)
+
+    def reach(home, array):
+        tape, slot = home
+        seed = pending.get(tape)
+        if seed is None:
+            seed = pending[tape] = {}
+            heapq.heappush(heap, (-tape.rank, id(tape), tape))
+        if slot in seed:
+            seed[slot] = seed[slot] + array
+        else:
+            seed[slot] = array
+
+    def reach_leaf(leaf, array):
+        if id(leaf) in leaves:
+            array = leaves[id(leaf)][1] + array
+        leaves[id(leaf)] = leaf, array
+
+    for tensor, seed in seeds:
+        if tensor._leaf:
+            reach_leaf(tensor, seed.copy())
+        else:
+            reach(_home(tensor), seed)
+    others: dict = {}
+    visited = []
+    relevant = None if inputs is None else _relevant(pending, inputs, targets)
+    while heap:
+        _, _, tape = heapq.heappop(heap)
+        run = _TapeSweep(tape, pending[tape])
+        run.run(targets, relevant)
+        visited.append(run)
+        for home, array in run.reached():
+            if isinstance(home, tuple):
+                reach(home, array)
+            else:
+                reach_leaf(home, array)
+        others.update(run.collected(targets))
+    if not retain_graph:
+        for run in visited:
+            run.free()
+    return leaves, others
+
+
+def _home(tensor):
+    """Tape and slot of the row that computed a tensor."""
+    return tensor._home or (tensor._tape, tensor._slot)
+
+
+def _relevant(pending, inputs, targets):
+    """Per tape, which slots lead to an input: the sweep goes nowhere else."""
+    leaf_ids = {id(t) for t in inputs if t._leaf}
+    found: dict = {}
+
+    def visit(tape):
+        if tape in found:
+            return found[tape]
+        tape.flush()
+        wanted = np.zeros(tape.cap, np.bool_)
+        found[tape] = wanted
+        for slot, _, home in tape.imports:
+            if slot >= tape.cap or home is None:
+                continue
+            if isinstance(home, tuple):
+                wanted[slot] = visit(home[0])[home[1]]
+            else:
+                wanted[slot] = id(home) in leaf_ids
+        for (other, slot), _ in targets.items():
+            if other is tape:
+                wanted[slot] = True
+        space = local.state.workspace()
+        state = space.prepare(*tape.at)
+        state[op.LAST], state[op.AT_WANTED] = tape.done, address_of(wanted)
+        spread(space.at)
+        return wanted
+
+    for tape in list(pending):
+        visit(tape)
+    return found
+
+
+class _TapeSweep:
+    """The reverse sweep over one tape."""
+
+    def __init__(self, tape, seeds):
+        tape.flush()
+        self.tape, self.seeds = tape, seeds
+        self.n = n = tape.cap
+        self.bar = np.zeros(n, np.uint8)
+        self.kept = np.zeros(n, np.bool_)
+        self.addr = np.empty(2 * n + TEMPORARIES, np.int64)
+        self.addr[:n] = tape.addr[:n]
+        self.blocks: list[np.ndarray] = []
+        self.grads: dict = {}
+
+    def run(self, targets, relevant):
+        tape, n, bar, addr = self.tape, self.n, self.bar, self.addr
+        wanted = np.ones(n, np.bool_) if relevant is None else relevant[tape]
+        top = max(self.seeds)
+        for slot, seed in self.seeds.items():
+            array = np.ascontiguousarray(seed)
+            spec = tape.signature(slot).out
+            if spec.bar_strides != array.strides and not spec.bar.contiguous:
+                array = _copy_like(array, spec.bar)
+            self.seeds[slot] = array
+            addr[n + slot], bar[slot] = address_of(array), op.FULL
+        for slot, _, home in tape.imports:
+            if home is None or slot > top or not wanted[slot]:
+                continue
+            array = _empty(tape.signature(slot).out.bar)
+            self.grads[slot] = home, array
+            if bar[slot]:
+                array[...] = self.seeds[slot]
+            else:
+                bar[slot] = op.GIVEN
+            addr[n + slot] = address_of(array)
+        for other, slot in targets:
+            if other is tape:
+                self.kept[slot] = True
+        freed = tape.freed if tape.freed is not None else np.zeros(n, np.bool_)
+        if len(freed) < n:
+            freed = np.concatenate([freed, np.zeros(n - len(freed), np.bool_)])
+        starts = np.empty(top + 1, np.int32)
+        space = local.state.workspace()
+        space.busy = True
+        try:
+            words, _, root, last_write = tape.at
+            state = space.prepare(words, address_of(addr), root, last_write)
+            arrays = starts, bar, self.kept, wanted, freed
+            state[op.AT_STARTS : op.AT_FREED + 1] = [address_of(a) for a in arrays]
+            state[op.LAST], state[op.CAPACITY], state[op.TEMPS_CAPACITY] = top + 1, n, TEMPORARIES
+            state[op.POSITION] = row_starts(space.at) - 1
+            space.heads[:, 0] = 0
+            while True:
+                reverse_sweep(space.at)
+                status = state[op.STATUS]
+                if status == op.FINISHED:
+                    break
+                self._serve(status, state, space)
+        finally:
+            space.busy = False
+
+    def _serve(self, status, state, space):
+        """What the sweep stopped for."""
+        if status == op.NEED_MEMORY:
+            need = int(state[op.DETAIL])
+            size = max(FIRST_BLOCK << min(len(self.blocks), 5), need + need // 8 + 128)
+            block = np.empty(size >> 3, np.float64)
+            self.blocks.append(block)
+            address = address_of(block)
+            state[op.MEMORY], state[op.MEMORY_END] = (address + 63) & ~63, address + block.nbytes
+        elif status == op.NEED_TEMPLATE:
+            by_index[state[op.DETAIL]].lower_reverse()
+            space.point()
+        elif status == op.CALLED:
+            from ..tape.callout import run_call
+
+            run_call(space.code, state, self.addr, pools.consts)
+        elif status == op.STALE:
+            raise messages.stale(self.tape, int(state[op.DETAIL]), int(state[op.DETAIL2]))
+        elif status == op.FREED:
+            raise messages.freed(self.tape, int(state[op.DETAIL]))
+        else:
+            raise TapeError(f"row {state[op.DETAIL]} of this tape is not valid")
+
+    def reached(self):
+        """(home, gradient) of each import that a cotangent reached."""
+        for slot, (home, array) in self.grads.items():
+            if self.bar[slot] == op.FULL:
+                yield home, array
+
+    def collected(self, targets):
+        """Gradients of the tensors on this tape that were asked for."""
+        found = {}
+        for (tape, slot), tensors in targets.items():
+            if tape is self.tape and self.bar[slot] not in (op.NONE, op.GIVEN):
+                spec = tape.signature(slot).out
+                array = array_at(int(self.addr[self.n + slot]), spec.bar)
+                for tensor in tensors:
+                    found[id(tensor)] = array.copy()
+        return found
+
+    def free(self):
+        """Give up what the visited rows saved; rows that saved nothing can be visited again."""
+        tape = self.tape
+        with tape.lock:
+            visited = self.bar != op.NONE
+            if tape.freed is None:
+                tape.freed = visited
+            else:
+                old = tape.freed
+                visited[: len(old)] |= old[: self.n]
+                tape.freed = visited
+            if tape.kept:
+                tape.drop_kept()
+        state = local.state
+        if state.tape is tape:
+            rotate(state)
+
+
+def _copy_like(array, spec):
+    copy = _empty(spec)
+    copy[...] = array
+    return copy
+
+
+def _empty(spec):
+    """An uninitialised array of a spec's very layout."""
+    if spec.contiguous:
+        return np.empty(spec.shape, spec.dtype)
+    memory = np.empty(max(spec.extent, 1), np.uint8)
+    return array_at(address_of(memory) - spec.low, spec, memory)
+
+

@@ -1,0 +1,52 @@
+"""What the reverse sweep says when it must refuse, in PyTorch's words and with the line that did it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["freed", "stale"]
+
+
+def stale(tape, row, operand):
+    """The error for a saved value that was overwritten."""
+    slot = row if operand < 0 else tape.operands(row)[operand]
+    spec = tape.signature(slot).out
+    root = int(tape.root[slot])
+    write = int(tape.last_write[root])
+    name = tape.signature(row).primitive.grad_name
+    before = version_at(tape, root, row)
+    now = version_at(tape, root, write)
+    producer = tape.signature(slot)
+    which = f", which is output 0 of {producer.primitive.grad_name}Backward0" if spec.requires_grad and producer.specs else ""
+    site = tape.write_sites.get(write)
+    where = f" It was written at {site[0]}:{site[1]}." if site else ""
+    return RuntimeError(
+        f"one of the variables needed for gradient computation has been modified by an inplace operation: "
+        f"[{np.dtype(spec.dtype).name} {list(spec.shape)}]{which}, is at version {now}; expected version {before} "
+        f"instead (needed by {name}Backward0).{where} Write to a copy (`x = x.clone()`), or use an operation that "
+        f"makes a new array, where the old value is still needed."
+    )
+
+
+def version_at(tape, root, row):
+    """In-place writes to a buffer up to and including a row."""
+    from ..tape.signature import by_index
+    from ..vm import opcodes as op
+
+    base = 0
+    count, r = 0, 0
+    while r <= row:
+        signature = by_index[int(tape.words[r]) >> op.SIGNATURE_SHIFT]
+        if signature.kind == op.WRITE and tape.root[r] == root:
+            count += 1
+        r += signature.width
+    return base + count
+
+
+def freed(tape, row):
+    """The error for a second sweep over freed rows."""
+    name = tape.signature(row).primitive.grad_name
+    return RuntimeError(
+        f"Trying to backward through the graph a second time: the values that {name}Backward0 saved were freed by "
+        f"the first backward(). Specify retain_graph=True there if you need to sweep the graph twice."
+    )

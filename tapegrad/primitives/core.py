@@ -1,0 +1,327 @@
+"""What a primitive is: one record from which dispatch, both sweeps, forward mode and the tests are derived.
+
+A record is a class body under `@primitive(...)`. It states how the result's type follows from the operands'
+(`infer`), how it is computed (`compute`, by NumPy; `kernel`, by the interpreter, where there is a loop) and
+one derivative rule:
+
+- ``partials(y, *xs)`` for elementwise functions: the partial derivative with respect to each operand;
+- ``pullback(y_bar, y, *xs, **attrs)`` for the rest: each operand's cotangent;
+- ``derivative = ZERO`` where it is zero almost everywhere, ``derivative = "reason"`` where there is none.
+
+Rules are written in terms of primitives, so they can be recorded, and so differentiated again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..tape.handle import Tensor
+from ..tape.record import constant, import_array, record
+from ..tape.spec import spec_of
+from ..vm import opcodes as op
+
+__all__ = ["BY_FUNCTION", "RECORDS", "ZERO", "Elementwise", "Primitive", "primitive"]
+
+ZERO = object()
+"""Marks a derivative that is zero wherever it exists."""
+
+RECORDS: dict[str, Primitive] = {}
+"""Every primitive by name."""
+BY_FUNCTION: dict = {}
+"""The primitive that stands for a NumPy or SciPy function."""
+
+
+class NoRuleError(NotImplementedError):
+    """A derivative exists, but tapegrad has no rule for it yet."""
+
+
+class Primitive:
+    """One differentiable operation.
+
+    Attributes
+    ----------
+    name : str
+    function : callable or None
+        The NumPy function that it stands for.
+    grad_name : str
+        As in PyTorch's ``grad_fn``, without ``Backward0``.
+    elementwise : bool
+    accumulates : bool
+        Its kernel is a single instruction that can add into its destination.
+    immediate : bool
+        Runs at once whatever its size, since its errors depend on the data.
+    samples : list
+        Tuples of operands, or ``(operands, attrs)``, for tests and benchmarks.
+    """
+
+    elementwise = False
+    accumulates = False
+    immediate = False
+    kind = op.KERNEL
+    derivative = None
+    partials = None
+    pullback = None
+    samples: tuple = ()
+    refusals: tuple = ()
+
+    def __init__(self, name, function, body):
+        self.name, self.function = name, function
+        self.__doc__ = body.get("__doc__")
+        for key, value in body.items():
+            if not key.startswith("__"):
+                setattr(self, key, value)
+        self.grad_name = body.get("grad_name") or "".join(w.capitalize() for w in name.split("_"))
+        self._check()
+
+    def _check(self):
+        rules = sum(r is not None for r in (self.derivative, self.partials, self.pullback))
+        if rules != 1:
+            raise TypeError(f"record {self.name!r} needs one of partials, pullback and derivative, and has {rules}")
+        if not self.__doc__:
+            raise TypeError(f"record {self.name!r} needs a docstring")
+
+    def infer(self, specs, attrs):
+        """Result's spec (its layout; flags are set by the caller) and kind of row."""
+        raise NotImplementedError(self.name)
+
+    def carries_grad(self, specs, out) -> bool:
+        """Whether a gradient can flow from the result to an operand."""
+        if self.derivative is ZERO or out.dtype.kind not in "fc":
+            return False
+        return any(s.requires_grad for s in specs)
+
+    def kernel(self, emitter, out, operands, attrs):
+        """Emit the instructions that compute the result; by default, a call-out to `compute`."""
+        emitter.call(self, attrs, out, operands)
+
+    def compute(self, *arrays, **attrs):
+        """The result, by NumPy."""
+        return self.function(*arrays, **attrs)
+
+    def transpose_at(self, y_bar, y, xs, wanted, attrs):
+        """Cotangents of the operands, each of its operand's shape and dtype, or None."""
+        if isinstance(self.derivative, str):
+            raise NoRuleError(f"{self.name} has no derivative here: {self.derivative}")
+        bars = self.pullback(y_bar, y, *xs, **attrs)
+        if not isinstance(bars, (tuple, list)):
+            bars = (bars,)
+        return [bar if want else None for bar, want in zip(bars, wanted, strict=True)]
+
+    def __call__(self, *tensors, **attrs):
+        return record(self, tensors, tuple(sorted(attrs.items())))
+
+    def __repr__(self):
+        return f"<primitive {self.name}>"
+
+    @property
+    def writer(self):
+        """The same operation with its result written into operand 0."""
+        found = self.__dict__.get("_writer")
+        if found is None:
+            found = self._writer = _Writer(self)
+        return found
+
+
+class _Writer:
+    """A primitive whose result takes over the memory of operand 0."""
+
+    immediate = False
+    elementwise = False
+
+    def __init__(self, inner):
+        self.inner = inner
+        self.name = inner.name + "_"
+        self.grad_name = inner.grad_name
+        self.immediate = inner.immediate
+        self.kernel = inner.kernel
+        self.transpose_at = inner.transpose_at
+        self.derivative = inner.derivative
+
+    def infer(self, specs, attrs):
+        target = specs[0]
+        out, _ = self.inner.infer(specs[1:], attrs)
+        if out.shape != target.shape or out.dtype != target.dtype:
+            raise ValueError(
+                f"{self.inner.name} in place: the result is {out.dtype}{list(out.shape)}, "
+                f"the target {target.dtype}{list(target.shape)}"
+            )
+        return target, op.WRITE
+
+    def carries_grad(self, specs, out):
+        return self.inner.carries_grad(specs[1:], out)
+
+    def __repr__(self):
+        return f"<primitive {self.name}>"
+
+
+class Elementwise(Primitive):
+    """A ufunc: one loop over broadcast operands of one loop dtype."""
+
+    elementwise = True
+    accumulates = True
+    inline = None
+    domain = None
+    probes = None
+
+    def __init__(self, name, function, body):
+        self._resolved = {}
+        super().__init__(name, function, body)
+
+    def infer(self, specs, attrs):
+        shape = broadcast_shapes(self, [s.shape for s in specs])
+        dtypes = self.resolve(tuple(s.dtype for s in specs))
+        return spec_of(shape, dtypes[-1]), op.KERNEL
+
+    def resolve(self, dtypes):
+        """Dtypes of the loop, the result's last; ``int``, ``float`` and ``complex`` stand for Python numbers."""
+        found = self._resolved.get(dtypes)
+        if found is None:
+            try:
+                found = self.function.resolve_dtypes((*dtypes, *[None] * self.function.nout))[: len(dtypes) + 1]
+            except TypeError as error:
+                names = ", ".join(getattr(d, "name", None) or d.__name__ for d in dtypes)
+                raise TypeError(
+                    f"{self.name} has no loop for operands of dtype {names}: convert them first, for example with "
+                    f".astype(float)"
+                ) from error
+            self._resolved[dtypes] = found
+        return found
+
+    def __call__(self, *operands):
+        """Record the function on tensors, arrays and numbers, with NumPy's promotion."""
+        return record(self, self.lift(operands))
+
+    def lift(self, operands):
+        """Operands as tensors of the loop's dtypes."""
+        kinds = tuple([o._spec.dtype if isinstance(o, Tensor) else _kind(o) for o in operands])
+        dtypes = self.resolve(kinds)
+        return tuple([lift(o, d) for o, d in zip(operands, dtypes, strict=False)])
+
+    def kernel(self, emitter, out, operands, attrs):
+        chars = "".join(s.dtype.char for _, s in operands)
+        loop, accumulate = self.loops(chars, out[1].dtype.char)
+        emitter.loop(loop, out, operands, accumulate=accumulate, inline=self.inline)
+
+    def loops(self, ins, out):
+        """Addresses of the loop, and of one that adds its result to the destination."""
+        from ..vm.bridge import loop_address
+        from ..vm.simd import simd_loop
+
+        signature = f"{ins}->{out}"
+        own = simd_loop(self.name, signature)
+        loop = (own, 0) if own else loop_address(self.function, signature)
+        accumulate = None
+        if out in "fdFD":
+            accumulate = (*loop_address(np.add, f"{out}{out}->{out}"), False)
+        return loop, accumulate
+
+    def transpose_at(self, y_bar, y, xs, wanted, attrs):
+        if isinstance(self.derivative, str):
+            raise NoRuleError(f"{self.name} has no derivative here: {self.derivative}")
+        if self.pullback is not None:
+            bars = self.pullback(y_bar, y, *xs)
+        else:
+            partials = self.partials(y, *xs)
+            if not isinstance(partials, tuple):
+                partials = (partials,)
+            bars = [_scale(y_bar, p) if want else None for p, want in zip(partials, wanted, strict=True)]
+        if not isinstance(bars, (tuple, list)):
+            bars = (bars,)
+        return [
+            unbroadcast(bar, x) if want and bar is not None else None
+            for bar, x, want in zip(bars, xs, wanted, strict=True)
+        ]
+
+
+def _kind(operand):
+    """What NumPy's promotion looks at: a dtype, or a Python number's type."""
+    kind = type(operand)
+    if kind is float or kind is int or kind is complex:
+        return kind
+    return np.asarray(operand).dtype
+
+
+def lift(operand, dtype=None):
+    """An operand as a tensor, of the given dtype if there is one."""
+    if not isinstance(operand, Tensor):
+        if isinstance(operand, (bool, int, float, complex)):
+            return constant(operand, dtype or np.asarray(operand).dtype)
+        operand = import_array(np.asarray(operand))
+    if dtype is not None and operand._spec.dtype != dtype:
+        return RECORDS["astype"](operand, dtype=dtype)
+    return operand
+
+
+def _scale(y_bar, partial):
+    """``y_bar`` times the conjugate of a partial derivative."""
+    if isinstance(partial, (int, float)):
+        if partial == 1:
+            return y_bar
+        if partial == -1:
+            return -y_bar
+    elif partial._spec.dtype.kind == "c":
+        partial = RECORDS["conjugate"](partial)
+    return y_bar * partial
+
+
+def unbroadcast(bar, x):
+    """Sum a cotangent over the axes along which `x` was broadcast, and bring it to `x`'s dtype."""
+    shape = x._spec.shape
+    if bar._spec.dtype != x._spec.dtype:
+        if bar._spec.dtype.kind == "c" and x._spec.dtype.kind != "c":
+            bar = RECORDS["real"](bar)
+        if bar._spec.dtype != x._spec.dtype:
+            bar = RECORDS["astype"](bar, dtype=x._spec.dtype)
+    if bar._spec.shape == shape:
+        return bar
+    lead = bar._spec.ndim - len(shape)
+    axes = tuple(range(lead)) + tuple(
+        lead + d for d, n in enumerate(shape) if n == 1 and bar._spec.shape[lead + d] != 1
+    )
+    if axes:
+        bar = RECORDS["sum"](bar, axis=axes, keepdims=False)
+    if bar._spec.shape != shape:
+        bar = RECORDS["reshape"](bar, shape=shape)
+    return bar
+
+
+def broadcast_shapes(primitive, shapes):
+    """The common shape, or an error that shows the operands' shapes."""
+    if len(shapes) == 1:
+        return shapes[0]
+    if shapes[0] == shapes[1] and len(shapes) == 2:
+        return shapes[0]
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ValueError(
+            f"{primitive.name}: operands could not be broadcast together with shapes "
+            f"{', '.join(str(s) for s in shapes)}"
+        ) from None
+
+
+def primitive(function=None, *, also=(), base=None, name=None):
+    """Turn a class body into a primitive and register it.
+
+    Parameters
+    ----------
+    function : callable, optional
+        The NumPy (or SciPy) function that it stands for; a ufunc makes it elementwise.
+    also : tuple of callables
+        Other functions that are the same operation.
+    base : type, optional
+        Subclass of `Primitive` to build on.
+    """
+
+    def make(cls):
+        kind = base or (Elementwise if isinstance(function, np.ufunc) and not function.signature else Primitive)
+        made = kind(name or cls.__name__, function, dict(cls.__dict__))
+        if made.name in RECORDS:
+            raise TypeError(f"there are two records named {made.name!r}")
+        RECORDS[made.name] = made
+        for f in (function, *also):
+            if f is not None:
+                BY_FUNCTION[f] = made
+        return made
+
+    return make

@@ -1,0 +1,1 @@
+"""The tape: specs, signatures, rows, buffers, and how operations are recorded."""

@@ -1,0 +1,235 @@
+"""Recording: how operations become rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..vm import opcodes as op
+from .buffer import Buffer
+from .handle import Tensor
+from .signature import DEFER_BYTES, signature_of
+from .spec import spec_of, spec_of_array
+from .state import is_deferral_enabled, local
+from .tape import MAX_ROWS, ROTATE_ROWS, Tape, address_of, array_at
+
+__all__ = ["constant", "import_array", "new_tensor", "record", "record_view", "rotate", "slot_of"]
+
+COPY_BYTES = DEFER_BYTES
+"""Constants up to this size are copied when they are recorded; rows that read larger ones run at once."""
+
+
+def rotate(state) -> Tape:
+    """End the thread's tape and begin a new one."""
+    state.tape.seal()
+    state.careful = False
+    state.tape = Tape(tracing=state.tape.tracing)
+    state.refresh()
+    return state.tape
+
+
+def current_tape(state) -> Tape:
+    """The thread's tape, with room for a row."""
+    tape = state.tape
+    if tape.sealed is not None or len(tape.rows) > MAX_ROWS:
+        tape = rotate(state)
+    return tape
+
+
+def slot_of(tensor, state, tape) -> int:
+    """The tensor's slot on the tape under recording; it is imported if it comes from elsewhere."""
+    slot = tensor._slot
+    if tensor._tape is tape:
+        if tensor._base is not None and state.careful:
+            tensor._refresh_view()
+            return slot_of_fresh(tensor, state, tape)
+        return slot
+    return _import_tensor(tensor, state, tape)
+
+
+def slot_of_fresh(tensor, state, tape):
+    if tensor._tape is tape:
+        return tensor._slot
+    return _import_tensor(tensor, state, tape)
+
+
+def _import_tensor(tensor, state, tape) -> int:
+    base = tensor._base
+    if base is not None and tensor._spec.requires_grad and tensor._is_stale_view():
+        tensor._refresh_view()
+        if tensor._tape is tape:
+            return tensor._slot
+    home_tape, home_slot, spec = tensor._tape, tensor._slot, tensor._spec
+    data = tensor._data
+    if home_tape is not None:
+        home_tape.flush()
+    if data is None:
+        data = home_tape.view(home_slot, spec)
+    address = address_of(data)
+    home = None
+    if spec.requires_grad:
+        if tensor._leaf:
+            home = tensor
+        else:
+            home_tape.seal()
+            home = tensor._home or (home_tape, home_slot)
+    slot = tape.bring(spec, data, address, home)
+    # Another thread may look at the tensor while it is rebound: the slot is read before the tape there.
+    if not tensor._leaf and spec.requires_grad:
+        tensor._home = home
+        tensor._imported_at = tensor._version
+    tensor._data = data
+    tensor._tape = None
+    tensor._slot = slot
+    tensor._tape = tape
+    return slot
+
+
+def new_tensor(tape, slot, spec):
+    """A handle for a slot."""
+    tensor = object.__new__(Tensor)
+    tensor._tape, tensor._slot, tensor._spec = tape, slot, spec
+    return tensor
+
+
+def record(primitive, tensors, attrs=()):
+    """Record a primitive on tensors; returns the result's handle.
+
+    Everything that can fail fails before the row is appended, so that an exception leaves the tape as it was;
+    an operation that runs at once and fails is taken back.
+    """
+    state = local.state
+    signature = signature_of(primitive, tuple([t._spec for t in tensors]), attrs, state.grad_enabled)
+    tape = current_tape(state)
+    if signature.out.requires_grad:
+        for k, t in enumerate(tensors):
+            if t._borrowed and signature.needs >> (k + 1) & 1:
+                t._data, t._borrowed = t._data.copy(), False
+    slots = [slot_of(t, state, tape) for t in tensors]
+    tape = state.tape
+    return append(state, tape, signature, slots, tensors)
+
+
+def append(state, tape, signature, slots, tensors, offset=None):
+    """Append a row for `signature` and run it if it may not wait."""
+    words = pack(signature, slots, offset)
+    slot = len(tape.rows)
+    if len(words) == 1:
+        tape.rows.append(words[0])
+    else:
+        tape.rows.extend(words)
+    tensor = new_tensor(tape, slot, signature.out)
+    if state.deferred or (signature.deferrable and is_deferral_enabled()):
+        return tensor
+    try:
+        _run_now(tape, signature, slots, slot, tensor, tensors)
+    except BaseException:
+        del tape.rows[slot:]
+        tape.done = min(tape.done, slot)
+        tape.kept.pop(slot, None)
+        raise
+    if tape.done > ROTATE_ROWS and state.tape is tape:
+        rotate(state)
+    return tensor
+
+
+def pack(signature, slots, offset=None) -> list[int]:
+    """Row words of a signature and operand slots (and a view's byte offset)."""
+    n = len(slots)
+    words = [signature.code | (slots[0] << op.SLOT_BITS if n else 0) | (slots[1] if n > 1 else 0)]
+    if signature.kind in (op.WINDOW, op.VIEW):
+        words.append(offset or 0)
+        return words
+    for k in range(2, n, 2):
+        words.append(slots[k] << op.SLOT_BITS | (slots[k + 1] if k + 1 < n else 0))
+    return words
+
+
+def _run_now(tape, signature, slots, slot, tensor, tensors):
+    """Run a row at once. A large result gets memory of its own, kept by the tape only where the reverse reads it."""
+    if signature.kind == op.KERNEL and signature.out.nbytes > DEFER_BYTES:
+        tensor._data = np.empty(signature.out.shape, signature.out.dtype)
+        tape.preset[slot] = tensor._data
+    if signature.out.requires_grad:
+        needs = signature.needs
+        if needs & 1 and tensor._data is not None:
+            tape.kept[slot] = tensor._data
+        for k, operand in enumerate(tensors):
+            if needs >> (k + 1) & 1 and operand._data is not None:
+                keep(tape, slots[k], operand._data)
+    tape.flush()
+
+
+def keep(tape, slot, data):
+    """Keep the memory of a slot's buffer as long as the tape."""
+    tape.flush()
+    tape.kept.setdefault(int(tape.root[slot]), _owner(data))
+
+
+def _owner(array):
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def record_view(primitive, tensor, attrs, offset):
+    """Record a view of a tensor, `offset` bytes from its first element."""
+    state = local.state
+    signature = signature_of(primitive, (tensor._spec,), attrs, state.grad_enabled)
+    tape = current_tape(state)
+    slot = slot_of(tensor, state, tape)
+    tape = state.tape
+    view = append(state, tape, signature, [slot], (tensor,), offset)
+    view._base = base = tensor._base if tensor._base is not None else tensor
+    if base._data is not None and not state.deferred:
+        if view._spec.extent > DEFER_BYTES:
+            tape.flush()
+            view._data = array_at(int(tape.addr[view._slot]), view._spec, base._data)
+        elif tensor._slot == slot and not (base._leaf or base._spec.nbytes <= DEFER_BYTES):
+            keep(tape, slot, base._data)  # rows that read the view may run after the base is gone
+    if base._buffer is None:
+        base._buffer = Buffer()
+    view._buffer, view._seen = base._buffer, base._buffer.version
+    return view
+
+
+def import_array(array: np.ndarray, copy: bool = False):
+    """A tensor over a NumPy array that takes part as a constant.
+
+    Small arrays are copied, since the caller may change them before the row runs; large ones are not: the
+    operation runs at once, and copies what its reverse will read.
+    """
+    array = np.asarray(array)
+    if not array.dtype.isnative or not array.flags.aligned:
+        array = array.astype(array.dtype.newbyteorder("="))
+    frozen = not array.flags.writeable and array.base is None
+    borrowed = not (copy or frozen or local.state.deferred or array.nbytes <= COPY_BYTES)
+    data = array if frozen or borrowed else array.copy()
+    tensor = new_tensor(None, 0, spec_of_array(data))
+    tensor._data = data
+    tensor._borrowed = borrowed
+    return tensor
+
+
+_scalars: dict[tuple, np.ndarray] = {}
+
+
+def constant(value, dtype):
+    """A 0-d constant tensor of a Python number, on the thread's tape."""
+    state = local.state
+    tape = current_tape(state)
+    key = (value, dtype.char)
+    if value == 0:  # 0.0 == -0.0, yet they differ
+        key = (repr(value), dtype.char)
+    slot = tape.constants.get(key)
+    spec = spec_of((), dtype)
+    if slot is None:
+        array = _scalars.get(key)
+        if array is None:
+            array = np.array(value, dtype=dtype)
+            array.flags.writeable = False
+            if len(_scalars) < 10_000:
+                _scalars[key] = array
+        slot = tape.constants[key] = tape.constant(array, spec)
+        if dtype.char == "d" and type(value) is float and value != 0:
+            tape.floats[value] = slot
+    return new_tensor(tape, slot, spec)

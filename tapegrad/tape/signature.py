@@ -1,0 +1,159 @@
+"""Signatures: a primitive at certain operand types. All that can be known before the values are."""
+
+from __future__ import annotations
+
+
+from ..vm import opcodes as op
+from ..vm.pools import pools
+from .spec import Spec
+
+__all__ = ["CAREFUL", "DEFER_BYTES", "FAST", "Signature", "import_signature", "signature_of"]
+
+DEFER_BYTES = 16 * 1024
+"""Operations on more bytes than this run at once."""
+
+N_FAST = 64
+FAST: dict[bool, list[dict]] = {True: [{} for _ in range(N_FAST)], False: [{} for _ in range(N_FAST)]}
+"""Per gradient mode and operator: (spec, spec) -> (code, result spec) of rows that may simply be appended."""
+CAREFUL: list[dict] = [{} for _ in range(N_FAST)]
+"""Always empty: every operation takes the long way."""
+
+by_index: list[Signature] = []
+_interned: dict[tuple, Signature] = {}
+
+
+class Signature:
+    """A primitive at fixed operand types and attributes.
+
+    Attributes
+    ----------
+    index : int
+        Row of the signature table; the opcode part of a tape row.
+    primitive : Primitive
+    specs : tuple of Spec
+        Of the operands.
+    attrs : dict
+    out : Spec
+        Of the result.
+    kind : int
+        One of the row kinds of `tapegrad.vm.opcodes`.
+    width : int
+        Words of a row.
+    small : bool
+        Little enough work to be deferred.
+    """
+
+    __slots__ = (
+        "attrs",
+        "code",
+        "deferrable",
+        "index",
+        "kind",
+        "lowered",
+        "needs_mask",
+        "out",
+        "primitive",
+        "small",
+        "specs",
+        "width",
+    )
+
+    def __init__(self, primitive, specs, attrs, out, kind):
+        self.primitive, self.specs, self.attrs, self.out, self.kind = primitive, specs, attrs, out, kind
+        view = kind in (op.WINDOW, op.VIEW)
+        self.width = 2 if view else 1 + max(0, (len(specs) - 1) // 2)
+        work = sum([s.size * s.dtype.itemsize for s in specs], out.nbytes)
+        self.small = work <= DEFER_BYTES or view
+        escaped = any(s.escaped for s in specs)
+        self.deferrable = self.small and not escaped and not primitive.immediate
+        self.lowered = False
+        self.needs_mask = 0
+        with pools.lock:
+            self.index = pools.add_signature()
+            self.code = self.index << op.SIGNATURE_SHIFT
+            self._fill()
+            by_index.append(self)
+
+    def _fill(self):
+        row = pools.table[self.index]
+        bar = self.out.bar
+        row[op.KIND], row[op.WIDTH], row[op.NIN] = self.kind, self.width, len(self.specs)
+        row[op.BYTES] = self.out.nbytes
+        row[op.BAR_BYTES], row[op.BAR_LOW] = max(bar.extent, 8), bar.low
+        row[op.REQUIRES_GRAD] = self.out.requires_grad
+        if self.out.requires_grad:
+            from .lower import bar_copy_plans
+
+            row[op.BAR_COPY], row[op.BAR_COPY + 1] = bar_copy_plans(self.out)
+
+    def lower_forward(self):
+        """Fill in the instructions that compute the result."""
+        from .lower import lower_forward
+
+        with pools.lock:
+            if pools.table[self.index, op.FORWARD] < 0:
+                lower_forward(self)
+
+    def lower_reverse(self):
+        """Fill in the instructions that carry the result's cotangent to the operands."""
+        from .lower import lower_reverse
+
+        with pools.lock:
+            if not self.lowered:
+                lower_reverse(self)
+                self.lowered = True
+
+    @property
+    def needs(self) -> int:
+        """Which values the reverse reads: bit 0 the result, bit k + 1 operand k."""
+        if not self.lowered:
+            self.lower_reverse()
+        return self.needs_mask
+
+    def __repr__(self):
+        return f"{self.primitive.name}({', '.join(map(repr, self.specs))}) -> {self.out!r}"
+
+
+def signature_of(primitive, specs: tuple[Spec, ...], attrs: tuple, grad_enabled: bool) -> Signature:
+    """The interned signature; `attrs` is a sorted tuple of (name, value).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the primitive does not take such operands: wrong shapes are found here, at the user's line.
+    """
+    key = (primitive, specs, attrs, grad_enabled)
+    found = _interned.get(key)
+    if found is None:
+        keywords = dict(attrs)
+        out, kind = primitive.infer(specs, keywords)
+        grad = grad_enabled and primitive.carries_grad(specs, out)
+        out = out.replace(requires_grad=grad, escaped=kind != op.KERNEL and specs[0].escaped)
+        with pools.lock:
+            found = _interned.get(key)
+            if found is None:
+                found = _interned[key] = Signature(primitive, specs, keywords, out, kind)
+    return found
+
+
+class _Import:
+    """Stands for a value from outside the tape."""
+
+    name = "import"
+    immediate = False
+
+    def __repr__(self):
+        return "import"
+
+
+_import = _Import()
+
+
+def import_signature(spec: Spec) -> Signature:
+    """Signature of a row that brings a value of that spec onto a tape."""
+    found = _interned.get((_import, spec))
+    if found is None:
+        with pools.lock:
+            found = _interned.setdefault((_import, spec), Signature(_import, (), {}, spec, op.IMPORT))
+    return found
+

@@ -1,0 +1,149 @@
+"""Interned array types: what the tape knows about a value without looking at it."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+__all__ = ["Spec", "contiguous_strides", "spec_of", "spec_of_array"]
+
+_table: dict[tuple, Spec] = {}
+_lock = threading.Lock()
+
+
+def contiguous_strides(shape, itemsize):
+    """Byte strides of a C-contiguous array."""
+    strides, step = [], itemsize
+    for n in reversed(shape):
+        strides.append(step)
+        step *= max(n, 1)
+    return tuple(reversed(strides))
+
+
+class Spec:
+    """Shape, strides, dtype and gradient flag of a value; one object per combination.
+
+    Specs are compared by identity, so that a signature look-up is one dictionary access.
+
+    Attributes
+    ----------
+    shape, strides : tuple of int
+        As in NumPy (strides in bytes).
+    dtype : numpy.dtype
+    requires_grad : bool
+    escaped : bool
+        A NumPy array outside the tape shares this memory, so rows that read it are never deferred.
+    injective : bool
+        No two elements share memory.
+    bar_strides : tuple of int
+        Layout of the cotangent: the value's own where that is injective, else contiguous.
+    low, extent : int
+        The memory spanned: from `low` (<= 0) bytes before the first element, `extent` bytes long.
+    """
+
+    __slots__ = (
+        "bar_strides",
+        "contiguous",
+        "dtype",
+        "escaped",
+        "extent",
+        "injective",
+        "low",
+        "ndim",
+        "requires_grad",
+        "shape",
+        "size",
+        "strides",
+    )
+
+    def __init__(self, shape, strides, dtype, requires_grad, escaped):
+        self.shape, self.strides, self.dtype = shape, strides, dtype
+        self.requires_grad, self.escaped = requires_grad, escaped
+        self.ndim = len(shape)
+        size = 1
+        for n in shape:
+            size *= n
+        self.size = size
+        own = contiguous_strides(shape, dtype.itemsize)
+        self.contiguous = strides == own
+        self.injective = self.contiguous or _injective(shape, strides, dtype.itemsize)
+        self.bar_strides = strides if self.injective else own
+        self.low, self.extent = _span(shape, self.bar_strides, dtype.itemsize)
+
+    @property
+    def nbytes(self):
+        """Bytes of the elements (not of the span)."""
+        return self.size * self.dtype.itemsize
+
+    def replace(self, *, requires_grad=None, escaped=None, strides=None):
+        """The same type with some flags changed."""
+        return spec_of(
+            self.shape,
+            self.dtype,
+            self.strides if strides is None else strides,
+            self.requires_grad if requires_grad is None else requires_grad,
+            self.escaped if escaped is None else escaped,
+        )
+
+    @property
+    def plain(self):
+        """Same layout, no gradient, not escaped: what kernels depend on."""
+        return spec_of(self.shape, self.dtype, self.strides)
+
+    @property
+    def bar(self):
+        """The cotangent's type."""
+        return spec_of(self.shape, self.dtype, self.bar_strides)
+
+    @property
+    def dense(self):
+        """The contiguous type of the same shape and dtype."""
+        return spec_of(self.shape, self.dtype)
+
+    def __repr__(self):
+        flags = "".join((", requires_grad" * self.requires_grad, ", escaped" * self.escaped))
+        layout = "" if self.contiguous else f", strides={self.strides}"
+        return f"{self.dtype.name}{list(self.shape)}{layout}{flags}"
+
+
+def _injective(shape, strides, itemsize):
+    """Whether no two elements overlap (sufficient test: sorted strides step over what is below)."""
+    reach = itemsize
+    for stride, n in sorted((abs(s), n) for s, n in zip(strides, shape, strict=True) if n > 1):
+        if stride < reach:
+            return False
+        reach = stride * (n - 1) + reach
+    return True
+
+
+def _span(shape, strides, itemsize):
+    if 0 in shape:
+        return 0, 0
+    low = sum(s * (n - 1) for s, n in zip(strides, shape, strict=True) if s < 0)
+    high = sum(s * (n - 1) for s, n in zip(strides, shape, strict=True) if s > 0)
+    return low, high - low + itemsize
+
+
+def spec_of(shape, dtype, strides=None, requires_grad=False, escaped=False) -> Spec:
+    """The interned spec of that shape, dtype (a `numpy.dtype`), strides and flags."""
+    if strides is None:
+        strides = contiguous_strides(shape, dtype.itemsize)
+    key = (shape, strides, dtype, requires_grad, escaped)
+    found = _table.get(key)
+    if found is None:
+        with _lock:
+            found = _table.setdefault(key, Spec(*key))
+    return found
+
+
+def spec_of_array(array: np.ndarray, requires_grad=False, escaped=False) -> Spec:
+    """The spec of a NumPy array; strides of axes of length one are put in canonical form."""
+    strides = array.strides
+    if not array.flags.c_contiguous:
+        if 1 in array.shape:
+            own = contiguous_strides(array.shape, array.itemsize)
+            strides = tuple(o if n == 1 else s for o, s, n in zip(own, strides, array.shape, strict=True))
+    else:
+        strides = contiguous_strides(array.shape, array.itemsize)
+    return spec_of(array.shape, array.dtype, strides, requires_grad, escaped)

@@ -1,0 +1,299 @@
+"""The tape: rows of integers, what they import, and the memory of their results.
+
+A tape belongs to the thread that records on it. It ends when its graph is freed by a backward sweep or when
+it has grown long; tensors that outlive it are imported by the tape that uses them next. A tape from which
+something was imported is *sealed*: nothing is recorded on it any more. So tapes form an order, and a sweep
+can cross them from the latest to the earliest.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+
+import numpy as np
+
+from ..vm import opcodes as op
+from ..vm.pools import pools
+from .signature import by_index, import_signature
+
+__all__ = ["MAX_ROWS", "ROTATE_ROWS", "Tape", "TapeError", "address_of", "array_at"]
+
+MAX_ROWS = op.SLOT_MASK - 4096
+"""Rows that fit on one tape; the next one begins a new tape."""
+ROTATE_ROWS = 1 << 16
+"""After a run, a tape longer than this is followed by a new one."""
+FIRST_CHUNK = 1 << 15
+TEMPORARIES = 4096
+
+_clock = itertools.count()
+_spare_chunks: list[np.ndarray] = []
+_SPARE = 8
+
+
+class TapeError(RuntimeError):
+    """A tape's rows or slots are inconsistent: a defect in tapegrad or in a rule given to it."""
+
+
+class Tape:
+    """Rows, imports and result memory of one recording.
+
+    Attributes
+    ----------
+    rows : list of int
+        Row words: signature and two operand slots; further operands in words that follow.
+    done : int
+        Rows before this one have been run.
+    imports : list of tuple
+        ``(slot, owner array, home)`` of each value from outside; `home` is the leaf tensor, the
+        ``(tape, slot)`` that computed it, or None where it needs no gradient.
+    kept : dict
+        Memory outside the arena that the reverse sweep will read, by slot.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "addr",
+        "at",
+        "cap",
+        "chunks",
+        "constants",
+        "done",
+        "floats",
+        "freed",
+        "import_addr",
+        "imports",
+        "kept",
+        "last_write",
+        "lock",
+        "memory",
+        "memory_end",
+        "preset",
+        "root",
+        "rows",
+        "sealed",
+        "words",
+        "write_sites",
+        "sites",
+        "tracing",
+        "hooks",
+    )
+
+    def __init__(self, tracing=False):
+        self.rows: list[int] = []
+        self.done = 0
+        self.cap = 0
+        self.imports: list = []
+        self.import_addr: list[int] = []
+        self.floats: dict = {}
+        self.constants: dict = {}
+        self.kept: dict = {}
+        self.preset: dict = {}
+        self.write_sites: dict = {}
+        self.sites: dict = {}
+        self.hooks: dict = {}
+        self.chunks: list[np.ndarray] = []
+        self.memory = self.memory_end = 0
+        self.freed = None
+        self.sealed = None
+        self.tracing = tracing
+        self.lock = threading.RLock()
+
+    def __len__(self):
+        return len(self.rows)
+
+    def seal(self):
+        """Import nothing more onto this tape; from now on others may import from it."""
+        if self.sealed is None:
+            self.sealed = next(_clock)
+
+    @property
+    def rank(self):
+        """Sweeps visit tapes of higher rank first: a tape only imports from tapes sealed before it."""
+        return float("inf") if self.sealed is None else self.sealed
+
+    # --- recording ------------------------------------------------------------------------------------
+
+    def bring(self, spec, owner, address, home=None) -> int:
+        """Record a value from outside; returns its slot. `owner` keeps the memory at `address` alive."""
+        index = len(self.imports)
+        slot = len(self.rows)
+        self.imports.append((slot, owner, home))
+        self.import_addr.append(address)
+        self.rows.append(import_signature(spec).code | index)
+        return slot
+
+    def constant(self, array: np.ndarray, spec) -> int:
+        """Slot of a constant whose memory nobody else can change."""
+        return self.bring(spec, array, address_of(array))
+
+    # --- running --------------------------------------------------------------------------------------
+
+    def flush(self):
+        """Run all rows that have not been run."""
+        if self.done == len(self.rows):
+            return
+        with self.lock:
+            self._run()
+
+    def _run(self):
+        from ..vm.sweeps import forward_sweep
+        from .callout import run_call
+        from .state import local
+
+        first, last = self.done, len(self.rows)
+        if first >= last:
+            return
+        if last > self.cap:
+            self._grow(last)
+        self.words[first:last] = self.rows[first:last]
+        self.addr[first:last] = 0
+        for slot, array in self.preset.items():
+            self.addr[slot] = address_of(array)
+        self.preset.clear()
+        imports = np.array(self.import_addr, np.int64) if self.import_addr else _no_imports
+        space = local.state.workspace()
+        space.busy = True
+        state = space.prepare(*self.at, address_of(imports))
+        state[op.POSITION], state[op.MEMORY], state[op.MEMORY_END] = first, self.memory, self.memory_end
+        state[op.LAST], state[op.CAPACITY], state[op.TEMPS_CAPACITY] = last, self.cap, TEMPORARIES
+        try:
+            while True:
+                forward_sweep(space.at)
+                status = state[op.STATUS]
+                if status == op.FINISHED:
+                    break
+                if status == op.NEED_MEMORY:
+                    self._chunk(int(state[op.DETAIL]), state)
+                elif status == op.NEED_TEMPLATE:
+                    by_index[state[op.DETAIL]].lower_forward()
+                    space.point()
+                elif status == op.CALLED:
+                    run_call(space.code, state, self.addr, pools.consts)
+                else:
+                    raise TapeError(f"row {state[op.DETAIL]} of this tape is not valid")
+            self.done = last
+        except BaseException:
+            self.done = int(state[op.CURRENT])  # what has not run will be tried again
+            raise
+        finally:
+            self.memory, self.memory_end = int(state[op.MEMORY]), int(state[op.MEMORY_END])
+            space.busy = False
+
+    def _grow(self, need):
+        """Room for more rows; temporaries' addresses stand behind the rows' in `addr`."""
+        cap = max(256, 2 * self.cap, need)
+        old, n = self.cap, self.done
+        words, addr = np.zeros(cap, np.int64), np.zeros(cap + TEMPORARIES, np.int64)
+        root, last_write = np.zeros(cap, np.int32), np.full(cap, -1, np.int32)
+        if old:
+            words[:n], addr[:n] = self.words[:n], self.addr[:n]
+            root[:n], last_write[:n] = self.root[:n], self.last_write[:n]
+        self.words, self.addr, self.root, self.last_write, self.cap = words, addr, root, last_write, cap
+        self.at = [address_of(a) for a in (words, addr, root, last_write)]
+
+    def _chunk(self, need, state):
+        """More memory for results."""
+        size = max(FIRST_CHUNK << min(len(self.chunks), 7), need + 64)
+        chunk = None
+        if size == FIRST_CHUNK and _spare_chunks:
+            chunk = _spare_chunks.pop()
+        if chunk is None:
+            chunk = np.empty(size >> 3, np.float64)
+        self.chunks.append(chunk)
+        address = address_of(chunk)
+        start = (address + 63) & ~63
+        state[op.MEMORY], state[op.MEMORY_END] = start, address + chunk.nbytes
+
+    # --- reading --------------------------------------------------------------------------------------
+
+    def view(self, slot, spec) -> np.ndarray:
+        """A NumPy array over a slot's memory, which it keeps alive."""
+        address = int(self.addr[slot])
+        return array_at(address, spec, self.owner(slot))
+
+    def owner(self, slot):
+        """The array that owns a slot's memory."""
+        root = int(self.root[slot])
+        kept = self.kept.get(root)
+        if kept is not None:
+            return kept
+        signature = by_index[self.words[root] >> op.SIGNATURE_SHIFT]
+        if signature.kind == op.IMPORT:
+            return self.imports[self.words[root] & ((1 << op.SIGNATURE_SHIFT) - 1)][1]
+        address = int(self.addr[root])
+        for chunk in self.chunks:
+            start = address_of(chunk)
+            if start <= address < start + chunk.nbytes:
+                return chunk
+        return None
+
+    def drop_kept(self):
+        """Let go of memory that no row will read again: all of it, once no differentiable row is left to visit."""
+        for slot in self._starts():
+            row = by_index[int(self.words[slot]) >> op.SIGNATURE_SHIFT]
+            if row.out.requires_grad and row.kind != op.IMPORT and not self.freed[slot] and row.needs:
+                return
+        self.kept.clear()
+
+    def _starts(self):
+        slot = 0
+        while slot < self.done:
+            yield slot
+            slot += by_index[int(self.words[slot]) >> op.SIGNATURE_SHIFT].width
+
+    def signature(self, slot):
+        """Signature of the row that gave a slot."""
+        return by_index[self.rows[slot] >> op.SIGNATURE_SHIFT]
+
+    def operands(self, slot) -> list[int]:
+        """Operand slots of a row."""
+        signature = self.signature(slot)
+        if signature.kind == op.IMPORT:
+            return []
+        rows, found = self.rows, []
+        for k in range(len(signature.specs)):
+            if k < 2:
+                word = rows[slot]
+            else:
+                word = rows[slot + k // 2]
+            found.append((word >> (0 if k & 1 else op.SLOT_BITS)) & op.SLOT_MASK)
+        return found
+
+    def __del__(self):
+        while self.chunks:
+            chunk = self.chunks.pop()
+            if chunk.nbytes == FIRST_CHUNK and len(_spare_chunks) < _SPARE and sys.getrefcount(chunk) == 2:
+                _spare_chunks.append(chunk)
+
+
+_no_imports = np.zeros(1, np.int64)
+
+
+def address_of(array: np.ndarray) -> int:
+    """Where an array's first element stands."""
+    return array.__array_interface__["data"][0]
+
+
+class _Memory:
+    """Tells NumPy of memory at an address, and keeps its owner alive."""
+
+    __slots__ = ("__array_interface__", "owner")
+
+    def __init__(self, address, spec, owner):
+        self.owner = owner
+        self.__array_interface__ = {
+            "data": (address, False),
+            "shape": spec.shape,
+            "strides": spec.strides,
+            "typestr": spec.dtype.str,
+            "version": 3,
+        }
+
+
+def array_at(address: int, spec, owner=None) -> np.ndarray:
+    """The NumPy array of that spec at an address."""
+    if spec.size == 0:
+        return np.empty(spec.shape, spec.dtype)
+    return np.asarray(_Memory(address, spec, owner))

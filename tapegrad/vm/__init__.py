@@ -1,0 +1,1 @@
+"""The Numba side: loops by address, kernels, the interpreter and the two sweeps."""

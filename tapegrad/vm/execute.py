@@ -1,0 +1,258 @@
+"""The interpreter: runs instructions over memory, and knows nothing of rows, shapes or derivatives.
+
+Inline opcodes take a few float64 elements and cost a few nanoseconds; `LOOP` and `GUFUNC` call an inner
+loop by address over any number of dimensions; `GROUP` runs a stretch of loops tile by tile, so that what
+lies between them stays in the first-level cache; `CALL` returns to Python. Plans are laid out by
+`tapegrad.vm.plans`.
+"""
+
+from __future__ import annotations
+
+from .bridge import call_loop, fill_zero, load, store
+from .jit import jit
+from .opcodes import (
+    ACCUMULATE,
+    ADD,
+    ADD_ACC,
+    CALL,
+    COPY,
+    COPY_ACC,
+    COUNT_BITS,
+    DIV,
+    DIV_ACC,
+    GROUP,
+    GUFUNC,
+    LOOP,
+    LOOP_ACC,
+    MUL,
+    MUL_ACC,
+    NEG,
+    NEG_ACC,
+    SCRATCH_TILES,
+    STEP_A,
+    STEP_B,
+    SUB,
+    SUB_ACC,
+    SUM,
+    SUM_ACC,
+    TILE,
+    TILE_BYTES,
+    ZERO,
+)
+
+__all__ = ["execute"]
+
+COUNT_MASK = (1 << COUNT_BITS) - 1
+# fields of `frame`: arguments, dimensions, steps, saved arguments (twice), indices of the outer dimensions
+ARGS, DIMS, STEPS, BASES, SAVED, ODOMETER = 0, 8, 16, 40, 64, 128
+
+
+@jit
+def _address(identity, addr, consts):
+    return addr[identity] if identity >= 0 else consts[~identity]
+
+
+@jit
+def _run_loop(plans, p, accumulate, count, frame, base, scratch):
+    """One inner loop of `count` elements; frame[ARGS:] holds the operands' addresses, the result last."""
+    nops = plans[p + 2]
+    if not accumulate:
+        frame[DIMS] = count
+        for j in range(nops):
+            frame[STEPS + j] = plans[p + 8 + j]
+        call_loop(plans[p], base, base + 8 * DIMS, base + 8 * STEPS, plans[p + 1])
+        return
+    if plans[p + 5] == 1:  # a loop of its own that accumulates
+        frame[DIMS] = count
+        for j in range(nops):
+            frame[STEPS + j] = plans[p + 8 + j]
+        call_loop(plans[p + 3], base, base + 8 * DIMS, base + 8 * STEPS, plans[p + 4])
+        return
+    size = plans[p + 6]  # else compute into scratch memory, then add
+    for j in range(nops):
+        frame[BASES + j] = frame[ARGS + j]
+    for start in range(0, count, TILE):
+        m = min(TILE, count - start)
+        frame[DIMS] = m
+        for j in range(nops - 1):
+            stride = plans[p + 8 + j]
+            frame[ARGS + j] = frame[BASES + j] + start * stride
+            frame[STEPS + j] = stride
+        frame[ARGS + nops - 1] = scratch
+        frame[STEPS + nops - 1] = size
+        call_loop(plans[p], base, base + 8 * DIMS, base + 8 * STEPS, plans[p + 1])
+        stride = plans[p + 8 + nops - 1]
+        target = frame[BASES + nops - 1] + start * stride
+        frame[ARGS], frame[ARGS + 1], frame[ARGS + 2] = target, scratch, target
+        frame[STEPS], frame[STEPS + 1], frame[STEPS + 2] = stride, size, stride
+        frame[DIMS] = m
+        call_loop(plans[p + 3], base, base + 8 * DIMS, base + 8 * STEPS, plans[p + 4])
+
+
+@jit
+def _run_outer(plans, p, accumulate, frame, base, scratch):
+    """The inner loop at each point of the outer dimensions."""
+    nops, count, ndim = plans[p + 2], plans[p + 7], plans[p + 8 + 2 * plans[p + 2]]
+    q = p + 9 + 2 * nops
+    for j in range(nops):
+        frame[SAVED + j] = frame[ARGS + j]
+    for d in range(ndim):
+        frame[ODOMETER + d] = 0
+        if plans[q + d * (nops + 1)] == 0:
+            return
+    while True:
+        for j in range(nops):
+            frame[ARGS + j] = frame[SAVED + j]
+        _run_loop(plans, p, accumulate, count, frame, base, scratch)
+        d = 0
+        while d < ndim:
+            w = q + d * (nops + 1)
+            frame[ODOMETER + d] += 1
+            if frame[ODOMETER + d] < plans[w]:
+                for j in range(nops):
+                    frame[SAVED + j] += plans[w + 1 + j]
+                break
+            for j in range(nops):
+                frame[SAVED + j] -= plans[w + 1 + j] * (plans[w] - 1)
+            frame[ODOMETER + d] = 0
+            d += 1
+        if d == ndim:
+            return
+
+
+@jit
+def _run_gufunc(plans, p, frame, base):
+    """A generalised loop: plan = fn, data, nops, ncore, nsteps, batch, ndim, dims, steps, outer dimensions."""
+    nops, ncore, nsteps, ndim = plans[p + 2], plans[p + 3], plans[p + 4], plans[p + 6]
+    q = p + 7
+    for j in range(nops):
+        frame[SAVED + j] = frame[ARGS + j]
+    outer = q + ncore + nops + nsteps
+    for d in range(ndim):
+        frame[ODOMETER + d] = 0
+        if plans[outer + d * (nops + 1)] == 0:
+            return
+    if plans[p + 5] == 0:
+        return
+    while True:
+        frame[DIMS] = plans[p + 5]
+        for d in range(ncore):
+            frame[DIMS + 1 + d] = plans[q + d]
+        for j in range(nops):
+            frame[ARGS + j] = frame[SAVED + j]
+        for j in range(nops + nsteps):
+            frame[STEPS + j] = plans[q + ncore + j]
+        call_loop(plans[p], base, base + 8 * DIMS, base + 8 * STEPS, plans[p + 1])
+        d = 0
+        while d < ndim:
+            w = outer + d * (nops + 1)
+            frame[ODOMETER + d] += 1
+            if frame[ODOMETER + d] < plans[w]:
+                for j in range(nops):
+                    frame[SAVED + j] += plans[w + 1 + j]
+                break
+            for j in range(nops):
+                frame[SAVED + j] -= plans[w + 1 + j] * (plans[w] - 1)
+            frame[ODOMETER + d] = 0
+            d += 1
+        if d == ndim:
+            return
+
+
+@jit
+def execute(code, pc, end, addr, consts, plans, frame, base, scratch):
+    """Run ``code[pc:end]``; return `end`, or where a CALL stands that Python must run.
+
+    `frame` is int64 working memory that begins at address `base`; `scratch` that of the tiles.
+    """
+    group_first, group_end, group_n, start = 0, -1, 0, 0
+    scratch += (SCRATCH_TILES - 1) * TILE_BYTES
+    while pc < end:
+        head = code[pc]
+        op, words = head & 255, (head >> 8) & 255
+        plan = code[pc + 1]
+        if op < LOOP:
+            n = plan & COUNT_MASK
+            d = _address(code[pc + 2], addr, consts)
+            p = _address(code[pc + 3], addr, consts)
+            i = 8 if plan & STEP_A else 0
+            q, j = p, i
+            if words > 4:
+                q = _address(code[pc + 4], addr, consts)
+                j = 8 if plan & STEP_B else 0
+            if op == MUL:
+                for k in range(n):
+                    store(d + 8 * k, load(p + i * k) * load(q + j * k))
+            elif op == ADD:
+                for k in range(n):
+                    store(d + 8 * k, load(p + i * k) + load(q + j * k))
+            elif op == MUL_ACC:
+                for k in range(n):
+                    store(d + 8 * k, load(d + 8 * k) + load(p + i * k) * load(q + j * k))
+            elif op == COPY_ACC:
+                for k in range(n):
+                    store(d + 8 * k, load(d + 8 * k) + load(p + i * k))
+            elif op == COPY:
+                for k in range(n):
+                    store(d + 8 * k, load(p + i * k))
+            elif op == SUB:
+                for k in range(n):
+                    store(d + 8 * k, load(p + i * k) - load(q + j * k))
+            elif op == DIV:
+                for k in range(n):
+                    store(d + 8 * k, load(p + i * k) / load(q + j * k))
+            elif op == NEG:
+                for k in range(n):
+                    store(d + 8 * k, -load(p + i * k))
+            elif op == SUM or op == SUM_ACC:
+                total = 0.0
+                for k in range(n):
+                    total += load(p + i * k)
+                store(d, total if op == SUM else load(d) + total)
+            elif op == NEG_ACC:
+                for k in range(n):
+                    store(d + 8 * k, load(d + 8 * k) - load(p + i * k))
+            elif op == DIV_ACC:
+                for k in range(n):
+                    store(d + 8 * k, load(d + 8 * k) + load(p + i * k) / load(q + j * k))
+            elif op == ADD_ACC:
+                for k in range(n):
+                    store(d + 8 * k, load(d + 8 * k) + (load(p + i * k) + load(q + j * k)))
+            elif op == SUB_ACC:
+                for k in range(n):
+                    store(d + 8 * k, load(d + 8 * k) + (load(p + i * k) - load(q + j * k)))
+        elif op == LOOP or op == LOOP_ACC:
+            nops = plans[plan + 2]
+            for k in range(nops - 1):
+                frame[ARGS + k] = _address(code[pc + 3 + k], addr, consts)
+            frame[ARGS + nops - 1] = _address(code[pc + 2], addr, consts)
+            if group_n:
+                for k in range(nops):
+                    frame[ARGS + k] += start * plans[plan + 8 + nops + k]
+                _run_loop(plans, plan, op >= LOOP + ACCUMULATE, min(TILE, group_n - start), frame, base, scratch)
+            elif plans[plan + 8 + 2 * nops] == 0:
+                _run_loop(plans, plan, op >= LOOP + ACCUMULATE, plans[plan + 7], frame, base, scratch)
+            else:
+                _run_outer(plans, plan, op >= LOOP + ACCUMULATE, frame, base, scratch)
+        elif op == GUFUNC:
+            nops = plans[plan + 2]
+            for k in range(nops - 1):
+                frame[ARGS + k] = _address(code[pc + 3 + k], addr, consts)
+            frame[ARGS + nops - 1] = _address(code[pc + 2], addr, consts)
+            _run_gufunc(plans, plan, frame, base)
+        elif op == ZERO:
+            fill_zero(_address(code[pc + 2], addr, consts) + plans[plan], plans[plan + 1])
+        elif op == CALL:
+            return pc
+        elif op == GROUP:
+            group_n, start = plans[plan], 0
+            group_first = pc + words
+            group_end = group_first + plans[plan + 1]
+        pc += words
+        if pc == group_end:
+            start += TILE
+            if start < group_n:
+                pc = group_first
+            else:
+                group_n, group_end = 0, -1
+    return end

@@ -1,0 +1,101 @@
+"""Kernel descriptions: how a loop walks over its operands' memory.
+
+A loop plan is ``fn, data, nops, acc_fn, acc_data, acc_is_native, itemsize, count``, then `nops` inner
+strides, `nops` tile advances, the number of outer dimensions, and for each of them its length and `nops`
+strides. Operands stand in the ufunc's order, the result last.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .pools import pools
+
+__all__ = ["gufunc_plan", "loop_plan", "walk"]
+
+
+def broadcast_strides(shape, strides, to):
+    """Strides of an operand as seen in the broadcast shape `to` (0 along broadcast axes)."""
+    lead = len(to) - len(shape)
+    return (0,) * lead + tuple(0 if n == 1 else s for n, s in zip(shape, strides, strict=True))
+
+
+def walk(shape, strides):
+    """Order and merge dimensions so that the innermost is the longest stretch with constant strides.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    strides : sequence of tuple of int
+        Per operand, in bytes.
+
+    Returns
+    -------
+    list of (int, tuple of int)
+        Length and strides per operand of each dimension, outermost first; empty for a single element.
+    """
+    dims = [(n, tuple(s[d] for s in strides)) for d, n in enumerate(shape) if n != 1]
+    if any(n == 0 for n, _ in dims):
+        return [(0, (0,) * len(strides))]
+    dims.sort(key=lambda dim: [abs(s) for s in dim[1]], reverse=True)
+    merged: list = []
+    for n, steps in dims:
+        if merged and all(outer == n * inner for outer, inner in zip(merged[-1][1], steps, strict=True)):
+            merged[-1] = (merged[-1][0] * n, steps)
+        else:
+            merged.append((n, steps))
+    return merged
+
+
+def loop_plan(loop, shape, strides, itemsize, accumulate=None, tiled=()):
+    """Plan of an inner loop.
+
+    Parameters
+    ----------
+    loop : (int, int)
+        Address and data of the loop.
+    shape : tuple of int
+        Shape of the iteration.
+    strides : list of tuple of int
+        Byte strides per operand over `shape`, the result's last.
+    itemsize : int
+        Of the result.
+    accumulate : (int, int, bool), optional
+        Address and data of a loop that adds, and whether it takes the operands itself.
+    tiled : sequence of bool, optional
+        Per operand, whether it lives in a tile's scratch memory.
+    """
+    dims = walk(shape, strides)
+    nops = len(strides)
+    count, inner = dims[-1] if dims else (1, (0,) * nops)
+    advance = [0 if tiled and tiled[j] else inner[j] for j in range(nops)]
+    acc_fn, acc_data, native = accumulate or (0, 0, False)
+    fields = [*loop, nops, acc_fn, acc_data, int(native), itemsize, count, *inner, *advance, len(dims[:-1])]
+    for n, steps in reversed(dims[:-1]):
+        fields += [n, *steps]
+    return pools.add_plan(fields)
+
+
+def gufunc_plan(loop, core_dims, core_strides, batch, batch_strides):
+    """Plan of a generalised loop.
+
+    Parameters
+    ----------
+    core_dims : list of int
+        Lengths of the core dimensions, in the order of the gufunc's signature.
+    core_strides : list of int
+        Core strides of all operands, one operand after the other.
+    batch : tuple of int
+    batch_strides : list of tuple of int
+        Per operand over `batch`.
+    """
+    nops = len(batch_strides)
+    dims = walk(batch, batch_strides)
+    count, inner = dims[-1] if dims else (1, (0,) * nops)
+    if math.prod(batch) == 0:
+        count = 0
+    fields = [*loop, nops, len(core_dims), len(core_strides), count, len(dims[:-1])]
+    fields += [*core_dims, *inner, *core_strides]
+    for n, steps in reversed(dims[:-1]):
+        fields += [n, *steps]
+    return pools.add_plan(fields)

@@ -1,0 +1,135 @@
+"""Math functions as SIMD loops with NumPy's inner loop signature, where they beat NumPy's own.
+
+On Linux x86-64 the work is done by glibc's libmvec [1]_, whose functions take and return vector registers and stay
+within 4 ulp, special values included.  Elsewhere float64 sin and cos have polynomials, and the other functions are
+left to NumPy.  A value's result depends neither on its position nor on the length or the strides of its array.
+
+References
+----------
+.. [1] The GNU C Library, "Libmvec", https://sourceware.org/glibc/wiki/libmvec
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import platform
+import sys
+
+import numpy as np
+
+from tapegrad.vm.jit import bind_data
+from tapegrad.vm.vectors import binary_kernel, features, unary_kernel, vector_bytes
+
+__all__ = ["simd_loop"]
+
+# NumPy's or SciPy's ufunc -> C function
+UNARY = {
+    **{name: name for name in ("sin", "cos", "tan", "exp", "exp2", "expm1", "log", "log2", "log1p")},
+    **{name: name for name in ("tanh", "sinh", "cosh", "erf", "erfc")},
+    **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
+    "log10": "log10",
+}
+BINARY = {"power": "pow", "arctan2": "atan2", "hypot": "hypot"}
+
+# Within 4 ulp, but log10(1e7) is not 7 and cbrt(216) is not 6: code that takes the floor would break.
+INEXACT = {("log10", "d")}
+POLYNOMIAL = {("sin", "d"), ("cos", "d")}
+
+
+@functools.cache
+def simd_loop(name: str, signature: str) -> int | None:
+    """Address of a SIMD loop for a NumPy or SciPy ufunc, if there is one that beats the ufunc's own.
+
+    Parameters
+    ----------
+    name : str
+        Name of the ufunc, such as ``'arcsin'`` or ``'expit'``.
+    signature : str
+        Type characters, such as ``'d->d'`` or ``'ff->f'``.
+
+    Returns
+    -------
+    int or None
+        Address of ``void loop(char **args, npy_intp *dims, npy_intp *steps, void *data)``, which takes any byte
+        strides, may write over its operand (the same address and step), ignores `data` and changes neither
+        `args` nor the floating-point status.  None where the ufunc's own loop should be called.
+
+    Notes
+    -----
+    The first call for a type compiles for some 0.3 s, later processes read that from the cache; another
+    function of the same type takes a few milliseconds.
+    """
+    types_in, _, char = signature.partition("->")
+    arity = 2 if name in BINARY else 1
+    if char not in ("d", "f") or types_in != char * arity or (name, char) in INEXACT:
+        return None
+    if name not in UNARY and name not in BINARY and name != "expit":
+        return None
+    if _numpy_has_avx512(name, char):
+        return None
+    function = _libmvec_function("exp" if name == "expit" else UNARY.get(name) or BINARY[name], char, arity)
+    if function is None:
+        return unary_kernel(name, char).address if (name, char) in POLYNOMIAL and _has_fma() else None
+    if arity == 2:
+        kernel = binary_kernel("call", char)
+    else:
+        kernel = unary_kernel("expit" if name == "expit" else "call", char)
+    address = bind_data(kernel.address, function)
+    return address if _is_right(address, name, char, arity) else None
+
+
+# --- what the processor and the libraries offer ------------------------------------------------------------------
+
+
+def _has_fma() -> bool:
+    return "+fma" in features() or platform.machine() in ("arm64", "aarch64")
+
+
+def _numpy_has_avx512(name: str, char: str) -> bool:
+    """Whether NumPy's loop is AVX-512 code on this machine: as fast as libmvec, with nothing to compile."""
+    if name in ("sin", "cos") and char == "d":
+        return False  # listed, but scalar since NumPy 1.26
+    try:
+        from numpy.lib.introspect import opt_func_info
+    except ImportError:  # before NumPy 2.1
+        return False
+    targets = opt_func_info(func_name=f"^{name}$").get(name, {})
+    target = next((entry["current"] for types_in, entry in targets.items() if set(types_in) == {char}), "")
+    return "AVX512" in target or "X86_V4" in target
+
+
+@functools.cache
+def _libmvec() -> ctypes.CDLL | None:
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return None
+    try:
+        return ctypes.CDLL("libmvec.so.1")
+    except OSError:  # another C library than glibc
+        return None
+
+
+def _libmvec_function(name: str, char: str, arity: int) -> int | None:
+    """Address of a vector function, named as in the x86 vector function ABI; None where glibc is too old for it."""
+    isa = {16: "b", 32: "d", 64: "e"}[vector_bytes()]
+    count = vector_bytes() // np.dtype(char).itemsize
+    symbol = f"_ZGV{isa}N{count}{'v' * arity}_{name}{'f' if char == 'f' else ''}"
+    library = _libmvec()
+    if library is None or not hasattr(library, symbol):
+        return None
+    return ctypes.cast(getattr(library, symbol), ctypes.c_void_p).value
+
+
+def _is_right(address: int, name: str, char: str, arity: int) -> bool:
+    """Whether the loop agrees with the ufunc at a point: a wrong calling convention is found here."""
+    if name in ("erf", "erfc", "expit"):
+        import scipy.special as module
+    else:
+        module = np
+    x = np.full(17, 1.25 if name == "arccosh" else 0.75, dtype=char)
+    y = np.zeros_like(x)
+    operands = [x] * arity + [y]
+    frame = np.array([*(v.ctypes.data for v in operands), x.size, *(v.itemsize for v in operands)], dtype=np.int64)
+    start, count = frame.ctypes.data, 8 * len(operands)
+    ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)(address)(start, start + count, start + count + 8, None)
+    return np.allclose(y, getattr(module, name)(*operands[:-1]), rtol=16 * np.finfo(char).eps, atol=0)

@@ -1,0 +1,603 @@
+"""The two sweeps over the tape: rows are turned into instructions, stretch by stretch, and run.
+
+Both sweeps can stop anywhere — for memory, for a template that has not been lowered yet, for a call-out,
+for an error — and go on where they stopped: all that they know is in arrays which the caller holds. A
+status of the `opcodes` module says why a sweep came back.
+"""
+
+from __future__ import annotations
+
+from .bridge import i32, i64, u8
+from .execute import execute
+from .jit import jit
+from .opcodes import (
+    ACCUMULATE,
+    ALIAS,
+    AT_ADDR,
+    AT_BAR,
+    AT_CODE,
+    AT_CONSTS,
+    AT_FRAME,
+    AT_FREED,
+    AT_HEADS,
+    AT_IMPORTS,
+    AT_KEPT,
+    AT_LAST_WRITE,
+    AT_PLANS,
+    AT_ROOT,
+    AT_SCRATCH,
+    AT_STARTS,
+    AT_TABLE,
+    AT_TEMPLATES,
+    AT_WANTED,
+    AT_WORDS,
+    BAD_ROW,
+    BAR_BYTES,
+    BAR_COPY,
+    BAR_LOW,
+    BYTES,
+    CALLED,
+    CAPACITY,
+    CODE_CAPACITY,
+    CODE_LEN,
+    CONTRIBUTES,
+    CURRENT,
+    DETAIL,
+    DETAIL2,
+    DONE,
+    FIELDS,
+    FINISHED,
+    FORWARD,
+    FORWARD_LEN,
+    FORWARD_NTEMPS,
+    FORWARD_TEMPS,
+    FREED,
+    FULL,
+    GIVEN,
+    HAS_CALL,
+    HEADS,
+    IDENTITY,
+    IMPORT,
+    KERNEL,
+    KIND,
+    LAST,
+    LOOP,
+    MEMORY,
+    MEMORY_END,
+    NEEDS,
+    NEED_MEMORY,
+    NEED_TEMPLATE,
+    NIN,
+    NONE,
+    NOP,
+    N_SIGNATURES,
+    ONLY_ACCUMULATES,
+    OWNED,
+    PART,
+    PC,
+    POSITION,
+    REQUIRES_GRAD,
+    REVERSE,
+    REVERSE_LEN,
+    REVERSE_NTEMPS,
+    REVERSE_TEMPS,
+    SIGNATURE_SHIFT,
+    SLOT_BITS,
+    SLOT_MASK,
+    STALE,
+    STATUS,
+    TEMPS,
+    TEMPS_CAPACITY,
+    VIEW,
+    WIDTH,
+    WINDOW,
+    WRITE,
+    ZERO,
+)
+
+__all__ = ["forward_sweep", "reverse_sweep", "row_starts", "spread"]
+
+MARGIN = 512  # code words kept free for one row's instructions beyond its template
+
+
+@jit
+def operand(words, r, k):
+    """Slot of operand `k` of row `r`: two in the row's own word, two in each word after it."""
+    if k == 0:
+        return (words[r] >> SLOT_BITS) & SLOT_MASK
+    if k == 1:
+        return words[r] & SLOT_MASK
+    return (words[r + k // 2] >> (0 if k & 1 else SLOT_BITS)) & SLOT_MASK
+
+
+@jit
+def row_starts(at):
+    """Fill in the first word of each row up to ``state[LAST]``; returns the number of rows."""
+    state = i64(at)
+    words, table, starts, last = i64(state[AT_WORDS]), i64(state[AT_TABLE]), i32(state[AT_STARTS]), state[LAST]
+    r = k = 0
+    while r < last:
+        starts[k] = r
+        k += 1
+        r += table[(words[r] >> SIGNATURE_SHIFT) * FIELDS + WIDTH]
+    return k
+
+
+@jit
+def spread(at):
+    """Mark in `wanted` every differentiable row that depends on a marked one."""
+    state = i64(at)
+    words, table, wanted, last = i64(state[AT_WORDS]), i64(state[AT_TABLE]), u8(state[AT_WANTED]), state[LAST]
+    r = 0
+    while r < last:
+        s = words[r] >> SIGNATURE_SHIFT
+        for k in range(table[s * FIELDS + NIN]):
+            if wanted[operand(words, r, k)] and table[s * FIELDS + REQUIRES_GRAD]:
+                wanted[r] = 1
+        r += table[s * FIELDS + WIDTH]
+
+
+@jit
+def _align(nbytes):
+    return (nbytes + 15) & ~15 if nbytes < 512 else (nbytes + 63) & ~63
+
+
+@jit
+def forward_sweep(at):
+    """Run rows up to ``state[LAST]``; new results take memory from ``state[MEMORY:MEMORY_END]``.
+
+    Where ``addr[r]`` is set beforehand that memory is used. `root` and `last_write` are filled with each
+    slot's buffer and each buffer's last writing row. `at` is the address of the sweep's state.
+    """
+    state = i64(at)
+    words, addr, root, last_write = i64(state[AT_WORDS]), i64(state[AT_ADDR]), i32(state[AT_ROOT]), i32(state[AT_LAST_WRITE])
+    import_addr, code = i64(state[AT_IMPORTS]), i32(state[AT_CODE])
+    table, templates = i64(state[AT_TABLE]), i32(state[AT_TEMPLATES])
+    plans, consts = i64(state[AT_PLANS]), i64(state[AT_CONSTS])
+    base, scratch = state[AT_FRAME], state[AT_SCRATCH]
+    frame = i64(base)
+    last, n = state[LAST], state[CAPACITY]
+    while True:
+        if state[PC] < state[CODE_LEN]:
+            pc = execute(code, state[PC], state[CODE_LEN], addr, consts, plans, frame, base, scratch)
+            state[PC] = pc
+            if pc < state[CODE_LEN]:
+                state[STATUS] = CALLED
+                return
+        r = state[POSITION]
+        if r >= last:
+            state[STATUS] = FINISHED
+            return
+        state[PC] = state[CODE_LEN] = 0
+        state[TEMPS] = 0
+        n_code = 0
+        state[CURRENT] = r
+        while r < last:
+            s = words[r] >> SIGNATURE_SHIFT
+            if s < 0 or s >= state[N_SIGNATURES]:
+                state[STATUS], state[DETAIL] = BAD_ROW, r
+                return
+            kind = table[s * FIELDS + KIND]
+            if kind == IMPORT:
+                addr[r] = import_addr[words[r] & ((1 << SIGNATURE_SHIFT) - 1)]
+                root[r] = r
+                r += 1
+                continue
+            nin = table[s * FIELDS + NIN]
+            for k in range(nin):
+                if operand(words, r, k) >= r:
+                    state[STATUS], state[DETAIL] = BAD_ROW, r
+                    return
+            a = (words[r] >> SLOT_BITS) & SLOT_MASK
+            if kind == WINDOW or kind == VIEW:
+                addr[r] = addr[a] + words[r + 1]
+                root[r] = root[a]
+                r += table[s * FIELDS + WIDTH]
+                continue
+            if table[s * FIELDS + FORWARD] < 0:
+                if n_code:
+                    break
+                state[STATUS], state[DETAIL] = NEED_TEMPLATE, s
+                state[POSITION] = r
+                return
+            length, ntemps = table[s * FIELDS + FORWARD_LEN], table[s * FIELDS + FORWARD_NTEMPS]
+            if n_code + length > state[CODE_CAPACITY] or state[TEMPS] + ntemps > state[TEMPS_CAPACITY]:
+                if n_code:
+                    break
+                state[STATUS], state[DETAIL] = BAD_ROW, r
+                return
+            need = 0
+            if kind == KERNEL and addr[r] == 0:
+                need = _align(table[s * FIELDS + BYTES])
+            for t in range(ntemps):
+                size = plans[table[s * FIELDS + FORWARD_TEMPS] + t]
+                if size > 0:
+                    need += _align(size)
+            if state[MEMORY] + need > state[MEMORY_END]:
+                if n_code:
+                    break
+                state[STATUS], state[DETAIL] = NEED_MEMORY, need
+                state[POSITION] = r
+                return
+            if kind == WRITE:
+                addr[r], root[r] = addr[a], root[a]
+                last_write[root[a]] = r
+            else:
+                root[r] = r
+                if addr[r] == 0:
+                    addr[r] = state[MEMORY]
+                    state[MEMORY] += _align(table[s * FIELDS + BYTES])
+            first_temp = n + state[TEMPS]
+            for t in range(ntemps):
+                size = plans[table[s * FIELDS + FORWARD_TEMPS] + t]
+                if size > 0:
+                    addr[first_temp + t] = state[MEMORY]
+                    state[MEMORY] += _align(size)
+                elif size < 0:
+                    addr[first_temp + t] = scratch - size - 1
+            state[TEMPS] += ntemps
+            n_code = _emit_forward(words, r, templates, table[s * FIELDS + FORWARD], length, nin, first_temp, addr, code, n_code)
+            if table[s * FIELDS + HAS_CALL]:  # if Python fails there, all rows before this one have run
+                state[CURRENT] = r
+                r += table[s * FIELDS + WIDTH]
+                break
+            r += table[s * FIELDS + WIDTH]
+        state[POSITION] = r
+        state[CODE_LEN] = n_code
+
+
+@jit
+def _emit_forward(words, r, templates, first, length, nin, first_temp, addr, code, n_code):
+    """Copy a forward template, its operand codes replaced by ids: 0 the result, 1..nin operands, then temporaries."""
+    p = first
+    while p < first + length:
+        head = templates[p]
+        nwords = (head >> 8) & 255
+        if head & 255 == ALIAS:
+            d = first_temp + templates[p + 2] - nin - 1
+            c = templates[p + 3]
+            source = r if c == 0 else operand(words, r, c - 1) if c <= nin else first_temp + c - nin - 1
+            addr[d] = addr[source] + templates[p + 1]
+            p += nwords
+            continue
+        code[n_code] = head & 0xFFFF
+        code[n_code + 1] = templates[p + 1]
+        for w in range(2, nwords):
+            c = templates[p + w]
+            if c == 0:
+                c = r
+            elif c > nin:
+                c = first_temp + c - nin - 1
+            elif c > 0:
+                c = operand(words, r, c - 1)
+            code[n_code + w] = c
+        n_code += nwords
+        p += nwords
+    return n_code
+
+
+@jit
+def _size_class(nbytes):
+    """Class of a size (in 64-byte units), eight to an octave, and the size rounded up to it."""
+    units = max((nbytes + 63) >> 6, 1)
+    if units <= 8:
+        return units, units << 6
+    shift = 0
+    while (units - 1) >> shift >= 16:
+        shift += 1
+    top = ((units - 1) >> shift) + 1
+    return 8 + 8 * shift + top - 8, (top << shift) << 6
+
+
+@jit
+def _take(nbytes, state, heads):
+    """Memory from the pool, or 0 if there is not enough: a freed block of the class, else fresh memory.
+
+    A free block's first word is the address of the next one of its class; the pool's own blocks are
+    all that these addresses can be.
+    """
+    c, size = _size_class(nbytes)
+    if heads[c * HEADS] > 0:
+        heads[c * HEADS] -= 1
+        return heads[c * HEADS + heads[c * HEADS] + 1]
+    at = state[MEMORY]
+    if at + size > state[MEMORY_END]:
+        return 0
+    state[MEMORY] = at + size
+    return at
+
+
+@jit
+def _give(address, nbytes, heads):
+    """Hand memory back to the pool; what finds no place in the class's short list is left unused."""
+    c, _ = _size_class(nbytes)
+    if heads[c * HEADS] + 2 <= HEADS:
+        heads[c * HEADS + heads[c * HEADS] + 1] = address
+        heads[c * HEADS] += 1
+
+
+@jit
+def _cotangent(q, words, n, addr, bar, kept, wanted, table, state, heads, code, n_code):
+    """Give slot `q`'s cotangent memory, a window of its base's where it is a view; new windows' bases are zeroed.
+
+    Returns the code length, or -1 where memory ran out (nothing is half-done then: try again).
+    """
+    if bar[q] != NONE:
+        return n_code
+    top = q  # walk up views to the first slot that has memory or owns its own
+    while (
+        bar[top] == NONE
+        and not kept[top]
+        and table[(words[top] >> SIGNATURE_SHIFT) * FIELDS + KIND] == WINDOW
+        and wanted[(words[top] >> SLOT_BITS) & SLOT_MASK]
+    ):
+        top = (words[top] >> SLOT_BITS) & SLOT_MASK
+    if bar[top] == NONE:
+        s = words[top] >> SIGNATURE_SHIFT
+        at = _take(table[s * FIELDS + BAR_BYTES], state, heads)
+        if at == 0:
+            state[DETAIL] = table[s * FIELDS + BAR_BYTES]
+            return -1
+        addr[n + top] = at - table[s * FIELDS + BAR_LOW]
+        bar[top] = OWNED + 16  # memory, no value yet
+    if top != q:
+        if bar[top] >= 16 or bar[top] == GIVEN:
+            n_code = _zero(top, words, n, table, code, n_code)
+            bar[top] = bar[top] - 16 if bar[top] >= 16 else FULL
+        top_address = addr[n + top]
+        offset, v = 0, q
+        while v != top:
+            offset += words[v + 1]
+            v = (words[v] >> SLOT_BITS) & SLOT_MASK
+        addr[n + q] = top_address + offset
+        bar[q] = PART
+    return n_code
+
+
+@jit
+def _zero(q, words, n, table, code, n_code):
+    s = words[q] >> SIGNATURE_SHIFT
+    code[n_code] = ZERO | 3 << 8
+    code[n_code + 1] = table[s * FIELDS + BAR_COPY + 1]
+    code[n_code + 2] = n + q
+    return n_code + 3
+
+
+@jit
+def reverse_sweep(at):
+    """Propagate cotangents from the rows that have one (``bar[r] != NONE``) to the imports.
+
+    ``addr[n + r]`` is the address of row r's cotangent. Rows are visited from the last to the first; a row
+    without a cotangent, or whose result needs no gradient, is passed over. ``starts`` holds each row's first
+    word. ``state[POSITION]`` counts down the index into `starts`; `at` is the address of that state.
+    """
+    state = i64(at)
+    words, addr, root, last_write = i64(state[AT_WORDS]), i64(state[AT_ADDR]), i32(state[AT_ROOT]), i32(state[AT_LAST_WRITE])
+    starts, code, heads = i32(state[AT_STARTS]), i32(state[AT_CODE]), i64(state[AT_HEADS])
+    bar, kept, wanted, freed = u8(state[AT_BAR]), u8(state[AT_KEPT]), u8(state[AT_WANTED]), u8(state[AT_FREED])
+    table, templates = i64(state[AT_TABLE]), i32(state[AT_TEMPLATES])
+    plans, consts = i64(state[AT_PLANS]), i64(state[AT_CONSTS])
+    base, scratch = state[AT_FRAME], state[AT_SCRATCH]
+    frame = i64(base)
+    n = state[CAPACITY]
+    while True:
+        if state[PC] < state[CODE_LEN]:
+            pc = execute(code, state[PC], state[CODE_LEN], addr, consts, plans, frame, base, scratch)
+            state[PC] = pc
+            if pc < state[CODE_LEN]:
+                state[STATUS] = CALLED
+                return
+        if state[POSITION] < 0:
+            state[STATUS] = FINISHED
+            return
+        state[PC] = state[CODE_LEN] = 0
+        state[TEMPS] = 0
+        n_code = 0
+        while state[POSITION] >= 0:
+            r = starts[state[POSITION]]
+            s = words[r] >> SIGNATURE_SHIFT
+            kind = table[s * FIELDS + KIND]
+            if bar[r] == NONE or kind == IMPORT or not table[s * FIELDS + REQUIRES_GRAD]:
+                state[POSITION] -= 1
+                continue
+            if kind == WINDOW and bar[r] == PART:
+                state[POSITION] -= 1
+                continue
+            if table[s * FIELDS + REVERSE] < 0 and kind != WINDOW:
+                if n_code:
+                    break
+                state[STATUS], state[DETAIL] = NEED_TEMPLATE, s
+                return
+            if n_code + table[s * FIELDS + REVERSE_LEN] + 8 * table[s * FIELDS + NIN] + MARGIN > state[CODE_CAPACITY] or (
+                state[TEMPS] + table[s * FIELDS + REVERSE_NTEMPS] + 1 > state[TEMPS_CAPACITY]
+            ):
+                if n_code:
+                    break
+                state[STATUS], state[DETAIL] = BAD_ROW, r
+                return
+            problem = _check(r, s, words, freed, root, last_write, table, state)
+            if problem != FINISHED:
+                if n_code:
+                    break
+                state[STATUS] = problem
+                return
+            grown = _reverse_row(
+                r, s, words, n, addr, bar, kept, wanted, table, templates, plans, state, heads, code, n_code, scratch
+            )
+            if grown < 0:  # what was emitted before memory ran out still counts
+                n_code = -grown - 1
+                if n_code:
+                    break
+                state[STATUS] = NEED_MEMORY
+                return
+            n_code = grown
+            state[POSITION] -= 1
+        state[CODE_LEN] = n_code
+
+
+@jit
+def _check(r, s, words, freed, root, last_write, table, state):
+    """FREED if the row's saved values are gone, STALE if one was overwritten since, else FINISHED."""
+    needs = table[s * FIELDS + NEEDS]
+    if needs == 0:
+        return FINISHED
+    state[DETAIL] = r
+    if freed[r]:
+        return FREED
+    if needs & 1 and last_write[root[r]] > r:
+        state[DETAIL2] = -1
+        return STALE
+    for k in range(table[s * FIELDS + NIN]):
+        if needs >> min(k + 1, 62) & 1 and last_write[root[operand(words, r, k)]] > r - (table[s * FIELDS + KIND] == WRITE):
+            state[DETAIL2] = k
+            return STALE
+    return FINISHED
+
+
+@jit
+def _reverse_row(
+    r, s, words, n, addr, bar, kept, wanted, table, templates, plans, state, heads, code, n_code, scratch
+):
+    """Instructions that carry row r's cotangent to its operands; the code length, or ``-length - 1`` where memory
+    ran out (what was emitted until then is valid, and the row is to be tried again)."""
+    nin = table[s * FIELDS + NIN]
+    if table[s * FIELDS + KIND] == WINDOW:  # a view whose cotangent stands apart: add it into its base's
+        a = (words[r] >> SLOT_BITS) & SLOT_MASK
+        if wanted[a]:
+            grown = _cotangent(a, words, n, addr, bar, kept, wanted, table, state, heads, code, n_code)
+            if grown < 0:
+                return -n_code - 1
+            n_code = grown
+            if bar[a] >= 16 or bar[a] == GIVEN:
+                n_code = _zero(a, words, n, table, code, n_code)
+                bar[a] = bar[a] - 16 if bar[a] >= 16 else FULL
+            window = 2 * n + state[TEMPS]
+            state[TEMPS] += 1
+            addr[window] = addr[n + a] + words[r + 1]
+            code[n_code] = (LOOP + ACCUMULATE) | 4 << 8
+            code[n_code + 1] = table[s * FIELDS + BAR_COPY]
+            code[n_code + 2] = window
+            code[n_code + 3] = n + r
+            n_code += 4
+        return _finish(r, s, n, addr, bar, kept, table, heads, n_code)
+    first_temp = 2 * n + state[TEMPS]
+    first, length = table[s * FIELDS + REVERSE], table[s * FIELDS + REVERSE_LEN]
+    # Memory first: this can fail, and must leave nothing half-done.
+    p = first
+    while p < first + length:
+        flags = templates[p] >> 16
+        if flags & (CONTRIBUTES | ONLY_ACCUMULATES):
+            q = operand(words, r, templates[p + 2] - nin - 2)
+            if wanted[q] and not (flags & IDENTITY and _can_move(r, q, words, bar, kept, table)):
+                grown = _cotangent(q, words, n, addr, bar, kept, wanted, table, state, heads, code, n_code)
+                if grown < 0:
+                    return -n_code - 1
+                n_code = grown
+                if flags & ONLY_ACCUMULATES and (bar[q] >= 16 or bar[q] == GIVEN):
+                    n_code = _zero(q, words, n, table, code, n_code)
+                    bar[q] = bar[q] - 16 if bar[q] >= 16 else FULL
+        p += (templates[p] >> 8) & 255
+    ntemps = table[s * FIELDS + REVERSE_NTEMPS]
+    for t in range(ntemps):
+        size = plans[table[s * FIELDS + REVERSE_TEMPS] + t]
+        if size > 0:
+            at = _take(size, state, heads)
+            if at == 0:
+                for u in range(t):
+                    if plans[table[s * FIELDS + REVERSE_TEMPS] + u] > 0:
+                        _give(addr[first_temp + u], plans[table[s * FIELDS + REVERSE_TEMPS] + u], heads)
+                state[DETAIL] = size
+                return -n_code - 1
+            addr[first_temp + t] = at
+        elif size < 0:
+            addr[first_temp + t] = scratch - size - 1
+    state[TEMPS] += ntemps
+    n_code = _emit_reverse(r, words, n, nin, addr, bar, kept, wanted, table, templates, first, length, first_temp, code, n_code)
+    for t in range(ntemps):
+        size = plans[table[s * FIELDS + REVERSE_TEMPS] + t]
+        if size > 0:
+            _give(addr[first_temp + t], size, heads)
+    return _finish(r, s, n, addr, bar, kept, table, heads, n_code)
+
+
+@jit
+def _can_move(r, q, words, bar, kept, table):
+    """Whether row r's finished cotangent may become slot q's without a copy."""
+    return (
+        bar[q] == NONE
+        and bar[r] == OWNED
+        and not kept[r]
+        and not kept[q]
+        and table[(words[q] >> SIGNATURE_SHIFT) * FIELDS + KIND] != WINDOW
+    )
+
+
+@jit
+def _finish(r, s, n, addr, bar, kept, table, heads, n_code):
+    """Row r is done: its cotangent's memory goes back to the pool, unless somebody outside reads it."""
+    if bar[r] == OWNED and not kept[r]:
+        _give(addr[n + r] + table[s * FIELDS + BAR_LOW], table[s * FIELDS + BAR_BYTES], heads)
+        bar[r] = DONE
+    return n_code
+
+
+@jit
+def _emit_reverse(
+    r, words, n, nin, addr, bar, kept, wanted, table, templates, first, length, first_temp, code, n_code
+):
+    """Copy a reverse template. Operand codes: 0 the result, 1..nin operands, nin + 1 the result's cotangent,
+    nin + 2 .. 2 nin + 1 the operands' cotangents, then temporaries."""
+    p = first
+    while p < first + length:
+        head = templates[p]
+        nwords, flags, op = (head >> 8) & 255, head >> 16, head & 255
+        q = -1
+        if flags & (CONTRIBUTES | ONLY_ACCUMULATES):
+            q = operand(words, r, templates[p + 2] - nin - 2)
+            if not wanted[q]:
+                code[n_code] = NOP | nwords << 8  # keeps its length: groups count words
+                code[n_code + 1] = 0
+                for w in range(2, nwords):
+                    code[n_code + w] = n + r
+                n_code += nwords
+                p += nwords
+                continue
+            if flags & IDENTITY and _can_move(r, q, words, bar, kept, table):
+                addr[n + q] = addr[n + r]
+                bar[q], bar[r] = OWNED, DONE
+                p += nwords
+                continue
+            if flags & ONLY_ACCUMULATES or (bar[q] < 16 and bar[q] != GIVEN):
+                op |= ACCUMULATE
+            elif bar[q] >= 16:
+                bar[q] -= 16
+            else:
+                bar[q] = FULL
+        elif op == ALIAS:
+            c = templates[p + 3]
+            source = _identity(c, words, r, n, nin, first_temp)
+            addr[_identity(templates[p + 2], words, r, n, nin, first_temp)] = addr[source] + templates[p + 1]
+            p += nwords
+            continue
+        code[n_code] = op | nwords << 8
+        code[n_code + 1] = templates[p + 1]
+        for w in range(2, nwords):
+            code[n_code + w] = _identity(templates[p + w], words, r, n, nin, first_temp)
+        n_code += nwords
+        p += nwords
+    return n_code
+
+
+@jit
+def _identity(c, words, r, n, nin, first_temp):
+    if c < 0:
+        return c
+    if c == 0:
+        return r
+    if c <= nin:
+        return operand(words, r, c - 1)
+    if c == nin + 1:
+        return n + r
+    if c <= 2 * nin + 1:
+        return n + operand(words, r, c - nin - 2)
+    return first_temp + c - 2 * nin - 2
