@@ -15,6 +15,7 @@ Run:  python scripts/compare_peers.py --threads 1
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import platform
@@ -24,86 +25,23 @@ import statistics
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 
 import tapegrad as tg
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "asv_bench"))
+from benchmarks.programs import Program, programs
+
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- timings: begin -->", "<!-- timings: end -->"
-
-
-# The programs ---------------------------------------------------------------------------------------
-
-
-def chain_of_operators(xp, x):
-    y = x
-    for _ in range(1000):
-        y = y * x * 0.5 + x
-    return y.sum()
-
-
-def chain_of_functions(xp, x):
-    y = x
-    for _ in range(1000):
-        y = xp.exp(xp.sin(y) * x)
-    return xp.sum(y)
-
-
-def expression(xp, x):
-    q = x * x
-    return xp.sum(xp.exp(q * -0.5) * xp.sin(x) + xp.log(q + 1) * xp.tanh(x))
-
-
-def mlp_loss(xp, parameters, images, targets):
-    w1, b1, w2, b2, w3, b3 = parameters
-    hidden = xp.maximum(images @ w1 + b1, 0)
-    hidden = xp.maximum(hidden @ w2 + b2, 0)
-    scores = hidden @ w3 + b3
-    log_total = xp.log(xp.sum(xp.exp(scores), axis=1, keepdims=True))
-    return xp.sum((log_total - scores) * targets) / len(targets)
-
-
-@dataclass
-class Program:
-    """A scalar function of `parameters` (an array or a list of arrays) and of `data` (without gradient)."""
-
-    name: str
-    function: Callable
-    parameters: Any
-    data: tuple = ()
-    long: bool = False  # unrolled: compilers that build code for it take long
-    tolerance: float = 1e-10
-
-    def over(self, xp):
-        """The program as a function of its arrays alone."""
-
-        def function(parameters, *data):
-            return self.function(xp, parameters, *data)
-
-        return function
-
-
-def programs():
-    rng = np.random.default_rng(0)
-    small = np.array([0.1, 0.3, 0.6])
-    yield Program("3,000 operators, n = 3", chain_of_operators, small, long=True)
-    yield Program("3,000 functions, n = 3", chain_of_functions, small, long=True)
-    for n in (3, 1000, 1_000_000):
-        yield Program(f"23 instructions, n = {n:,}", expression, rng.normal(size=n))
-    parameters = []
-    for m, n in ((784, 256), (256, 128), (128, 10)):
-        parameters += [rng.normal(size=(m, n), scale=m**-0.5).astype(np.float32), np.zeros(n, np.float32)]
-    images = rng.random(size=(128, 784), dtype=np.float32)
-    targets = np.eye(10, dtype=np.float32)[rng.integers(10, size=128)]
-    yield Program("MLP 784-256-128-10, batch 128, float32", mlp_loss, parameters, (images, targets), tolerance=1e-4)
 
 
 # The contenders: each makes, from a program, a function without arguments that returns value and gradients -
@@ -178,8 +116,14 @@ def torch_compiled(program):
 def jax_jit(program):
     import jax
 
-    step = functional(lambda f: jax.jit(jax.value_and_grad(f)), program, jax.numpy, jax.numpy.asarray)
-    return lambda: jax.block_until_ready(step())
+    function = functional(lambda f: jax.jit(jax.value_and_grad(f)), program, jax.numpy, jax.numpy.asarray)
+
+    def step():
+        value, gradients = function()
+        value.block_until_ready()  # outputs of one computation are ready together
+        return value, gradients
+
+    return step
 
 
 @dataclass
@@ -255,6 +199,8 @@ def measure(program, contenders, options):
         else:
             print(f"   {contender.name}: first call {human(entries[-1].first)}", flush=True)
     check(entries, program.tolerance)
+    gc.collect()
+    gc.freeze()  # what one contender has made must not slow another's allocations
     for entry in entries:
         entry.time()
         entry.calls = max(1, round(options.sample / max(entry.time(), 1e-9)))
@@ -321,15 +267,17 @@ def cell(results, contender):
     return text if contender.name == contender.rival else f"{text} ({ratio(results, entry):.2g}×)"
 
 
-def first_cell(results, contender):
-    entry = results.get(contender.name)
-    return "–" if entry is None else human(entry.first)
-
-
-def table(measured, contenders, cell):
+def table(measured, contenders):
     rows = [["value and gradient", *(c.name for c in contenders)], ["---"] + ["---:"] * len(contenders)]
     rows += [[name, *(cell(results, c) for c in contenders)] for name, results in measured.items()]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def first_calls(measured):
+    """One line: what the first call takes, for the program on which somebody's takes longest."""
+    name, results = max(measured.items(), key=lambda item: max(entry.first for entry in item[1].values()))
+    times = ", ".join(f"{entry.contender.name} {human(entry.first)}" for entry in results.values())
+    return f"First call, compilation included, of “{name}”: {times}."
 
 
 def versions(contenders):
@@ -342,13 +290,10 @@ def report(measured, contenders, options):
     parts = [
         f"Time of one call, {threads}, median of {options.rounds} interleaved rounds; in brackets the time divided by"
         " tapegrad's (dynamic against dynamic, compiled against compiled; above 1 is slower than tapegrad).",
-        table(measured, contenders, cell),
+        table(measured, contenders),
+        first_calls(measured),
+        f"{platform.machine()}, Python {platform.python_version()}, {versions(contenders)}.",
     ]
-    slow = {name: results for name, results in measured.items() if max(e.first for e in results.values()) > 1}
-    if slow:
-        parts += ["The first call of those programs that anyone needs a second to compile:"]
-        parts += [table(slow, contenders, first_cell)]
-    parts += [f"{platform.machine()}, Python {platform.python_version()}, {versions(contenders)}."]
     return "\n\n".join(parts)
 
 
@@ -415,6 +360,7 @@ def main():
         import torch
 
         torch.set_num_threads(options.threads)
+        warnings.filterwarnings("ignore", "dynamo_pgo force disabled")
     if options.peak_memory:
         program = next(p for p in programs() if p.name.endswith("1,000,000"))
         if options.peak_memory_of:

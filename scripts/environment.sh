@@ -37,7 +37,8 @@ install() {
     if [ "$(head -n 1 "$stamp" 2>/dev/null)" != "$key" ]; then
         say "Installing tapegrad[$1] (this time only; log in $log)"
         "$python" -m pip install --disable-pip-version-check --editable ".[$1]" 2>&1 | tee "$log" |
-            sed -n -u -e 's/^Collecting \([^ ]*\).*/   \1/p' -e 's/^\(Installing collected packages\).*/   \1 .../p'
+            sed -n -u -e 's/^ *\(Collecting [^ ]*\).*/   \1/p' -e 's/^ *\(Downloading .*\)/   \1/p' \
+                -e 's/^ *\(Installing collected packages\).*/   \1 .../p'
         status=${PIPESTATUS[0]}
         printf '%s\n%s\n' "$key" "$status" >"$stamp"
     fi

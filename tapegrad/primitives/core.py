@@ -20,7 +20,19 @@ from ..tape.record import constant, import_array, record
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 
-__all__ = ["BY_FUNCTION", "RECORDS", "ZERO", "Elementwise", "Primitive", "primitive"]
+__all__ = [
+    "BY_FUNCTION",
+    "RECORDS",
+    "ZERO",
+    "Elementwise",
+    "NoRuleError",
+    "Primitive",
+    "implements",
+    "lift",
+    "ops",
+    "primitive",
+    "unbroadcast",
+]
 
 ZERO = object()
 """Marks a derivative that is zero wherever it exists."""
@@ -248,7 +260,7 @@ def lift(operand, dtype=None):
             return constant(operand, dtype or np.asarray(operand).dtype)
         operand = import_array(np.asarray(operand))
     if dtype is not None and operand._spec.dtype != dtype:
-        return RECORDS["astype"](operand, dtype=dtype)
+        return ops.astype(operand, dtype=dtype)
     return operand
 
 
@@ -260,7 +272,7 @@ def _scale(y_bar, partial):
         if partial == -1:
             return -y_bar
     elif partial._spec.dtype.kind == "c":
-        partial = RECORDS["conjugate"](partial)
+        partial = ops.conjugate(partial)
     return y_bar * partial
 
 
@@ -269,9 +281,9 @@ def unbroadcast(bar, x):
     shape = x._spec.shape
     if bar._spec.dtype != x._spec.dtype:
         if bar._spec.dtype.kind == "c" and x._spec.dtype.kind != "c":
-            bar = RECORDS["real"](bar)
+            bar = ops.real(bar)
         if bar._spec.dtype != x._spec.dtype:
-            bar = RECORDS["astype"](bar, dtype=x._spec.dtype)
+            bar = ops.astype(bar, dtype=x._spec.dtype)
     if bar._spec.shape == shape:
         return bar
     lead = bar._spec.ndim - len(shape)
@@ -279,9 +291,9 @@ def unbroadcast(bar, x):
         lead + d for d, n in enumerate(shape) if n == 1 and bar._spec.shape[lead + d] != 1
     )
     if axes:
-        bar = RECORDS["sum"](bar, axis=axes, keepdims=False)
+        bar = ops.sum(bar, axis=axes, keepdims=False)
     if bar._spec.shape != shape:
-        bar = RECORDS["reshape"](bar, shape=shape)
+        bar = ops.reshape(bar, shape=shape)
     return bar
 
 
@@ -298,6 +310,30 @@ def broadcast_shapes(primitive, shapes):
             f"{primitive.name}: operands could not be broadcast together with shapes "
             f"{', '.join(str(s) for s in shapes)}"
         ) from None
+
+
+def implements(*functions):
+    """Register a Python function as what the given NumPy functions do to tensors; it takes their arguments."""
+
+    def register(handler):
+        for function in functions:
+            BY_FUNCTION[function] = handler
+        return handler
+
+    return register
+
+
+class _Ops:
+    """All primitives by name, for rules: ``ops.where(...)``; families need not import one another."""
+
+    def __getattr__(self, name):
+        try:
+            return RECORDS[name]
+        except KeyError:
+            raise AttributeError(f"there is no primitive named {name!r}") from None
+
+
+ops = _Ops()
 
 
 def primitive(function=None, *, also=(), base=None, name=None):

@@ -18,11 +18,13 @@ class Buffer:
         File name and line of the last write.
     viewed : bool
         Some tensor is, or was, a view of this memory.
+    escaped : bool
+        A NumPy array outside shares this memory.
     """
 
-    __slots__ = ("site", "version", "viewed")
+    __slots__ = ("escaped", "site", "version", "viewed")
 
     def __init__(self):
         self.version = 0
         self.site = None
-        self.viewed = False
+        self.viewed = self.escaped = False

@@ -18,7 +18,7 @@ from ..vm.pools import pools
 from .state import local
 from .tape import Tape
 
-__all__ = ["Emitter", "bar_copy_plans", "lower_forward", "lower_reverse", "tracing"]
+__all__ = ["Emitter", "bar_copy_plans", "compose", "copy_loops", "lower_forward", "lower_reverse", "tracing"]
 
 
 @contextlib.contextmanager
@@ -38,14 +38,17 @@ def tracing(tape=None):
 def bar_copy_plans(spec):
     """Plans to add a cotangent of that spec into another of the same layout, and to zero one."""
     bar = spec.bar
-    loop, acc = _copy_loops(bar.dtype)
+    loop, acc = copy_loops(bar.dtype)
     copy = loop_plan(loop, bar.shape, [bar.strides, bar.strides], bar.dtype.itemsize, acc)
     zero = pools.add_plan([bar.low, bar.extent])
     return copy, zero
 
 
-def _copy_loops(dtype):
+def copy_loops(dtype):
+    """Addresses of a loop that copies, and of one that adds; of None where there is none for the dtype."""
     c = dtype.char
+    if dtype.kind not in "iufc":
+        return None, None
     loop = loop_address(np.positive, f"{c}->{c}")
     return loop, (*loop_address(np.add, f"{c}{c}->{c}"), False)
 
@@ -335,6 +338,6 @@ def _direct(tape, slot, out):
 def _emit_copy(emitter, code, spec, out, flags):
     """Contribute a value that stands elsewhere: the result's cotangent itself, or a temporary."""
     emitter.flags = flags
-    loop, acc = _copy_loops(out[1].dtype)
+    loop, acc = copy_loops(out[1].dtype)
     emitter.loop(loop, out, [(code, spec)], accumulate=acc, inline=op.COPY)
     emitter.flags = 0

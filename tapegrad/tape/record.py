@@ -12,10 +12,27 @@ from .spec import spec_of, spec_of_array
 from .state import is_deferral_enabled, local
 from .tape import MAX_ROWS, ROTATE_ROWS, Tape, address_of, array_at
 
-__all__ = ["constant", "import_array", "new_tensor", "record", "record_view", "rotate", "slot_of"]
+__all__ = ["constant", "escape", "import_array", "new_tensor", "record", "record_view", "rotate", "slot_of"]
 
 COPY_BYTES = DEFER_BYTES
 """Constants up to this size are copied when they are recorded; rows that read larger ones run at once."""
+
+
+def escape(tensor):
+    """A NumPy array outside shares the tensor's memory from now on: rows of tapes that see it run at once."""
+    if tensor._buffer is None:
+        tensor._buffer = Buffer()
+    tensor._buffer.escaped = True
+    state = local.state
+    if tensor._tape is state.tape:
+        mark_escaped(state, tensor._tape)
+
+
+def mark_escaped(state, tape):
+    """Defer nothing more on this tape."""
+    if not tape.escaped:
+        tape.escaped = True
+        state.refresh()
 
 
 def rotate(state) -> Tape:
@@ -73,6 +90,8 @@ def _import_tensor(tensor, state, tape) -> int:
             home_tape.seal()
             home = tensor._home or (home_tape, home_slot)
     slot = tape.bring(spec, data, address, home)
+    if tensor._buffer is not None and tensor._buffer.escaped:
+        mark_escaped(state, tape)
     # Another thread may look at the tensor while it is rebound: the slot is read before the tape there.
     if not tensor._leaf and spec.requires_grad:
         tensor._home = home
@@ -118,7 +137,7 @@ def append(state, tape, signature, slots, tensors, offset=None):
     else:
         tape.rows.extend(words)
     tensor = new_tensor(tape, slot, signature.out)
-    if state.deferred or (signature.deferrable and is_deferral_enabled()):
+    if state.deferred or (signature.deferrable and not tape.escaped and is_deferral_enabled()):
         return tensor
     try:
         _run_now(tape, signature, slots, slot, tensor, tensors)

@@ -64,8 +64,7 @@ class Signature:
         self.width = 2 if view else 1 + max(0, (len(specs) - 1) // 2)
         work = sum([s.size * s.dtype.itemsize for s in specs], out.nbytes)
         self.small = work <= DEFER_BYTES or view
-        escaped = any(s.escaped for s in specs)
-        self.deferrable = self.small and not escaped and not primitive.immediate
+        self.deferrable = self.small and not primitive.immediate
         self.lowered = False
         self.needs_mask = 0
         with pools.lock:
@@ -128,7 +127,7 @@ def signature_of(primitive, specs: tuple[Spec, ...], attrs: tuple, grad_enabled:
         keywords = dict(attrs)
         out, kind = primitive.infer(specs, keywords)
         grad = grad_enabled and primitive.carries_grad(specs, out)
-        out = out.replace(requires_grad=grad, escaped=kind != op.KERNEL and specs[0].escaped)
+        out = out.replace(requires_grad=grad)
         with pools.lock:
             found = _interned.get(key)
             if found is None:

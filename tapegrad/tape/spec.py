@@ -32,8 +32,6 @@ class Spec:
         As in NumPy (strides in bytes).
     dtype : numpy.dtype
     requires_grad : bool
-    escaped : bool
-        A NumPy array outside the tape shares this memory, so rows that read it are never deferred.
     injective : bool
         No two elements share memory.
     bar_strides : tuple of int
@@ -46,7 +44,6 @@ class Spec:
         "bar_strides",
         "contiguous",
         "dtype",
-        "escaped",
         "extent",
         "injective",
         "low",
@@ -57,9 +54,9 @@ class Spec:
         "strides",
     )
 
-    def __init__(self, shape, strides, dtype, requires_grad, escaped):
+    def __init__(self, shape, strides, dtype, requires_grad):
         self.shape, self.strides, self.dtype = shape, strides, dtype
-        self.requires_grad, self.escaped = requires_grad, escaped
+        self.requires_grad = requires_grad
         self.ndim = len(shape)
         size = 1
         for n in shape:
@@ -76,19 +73,18 @@ class Spec:
         """Bytes of the elements (not of the span)."""
         return self.size * self.dtype.itemsize
 
-    def replace(self, *, requires_grad=None, escaped=None, strides=None):
+    def replace(self, *, requires_grad=None, strides=None):
         """The same type with some flags changed."""
         return spec_of(
             self.shape,
             self.dtype,
             self.strides if strides is None else strides,
             self.requires_grad if requires_grad is None else requires_grad,
-            self.escaped if escaped is None else escaped,
         )
 
     @property
     def plain(self):
-        """Same layout, no gradient, not escaped: what kernels depend on."""
+        """Same layout, no gradient: what kernels depend on."""
         return spec_of(self.shape, self.dtype, self.strides)
 
     @property
@@ -102,7 +98,7 @@ class Spec:
         return spec_of(self.shape, self.dtype)
 
     def __repr__(self):
-        flags = "".join((", requires_grad" * self.requires_grad, ", escaped" * self.escaped))
+        flags = ", requires_grad" * self.requires_grad
         layout = "" if self.contiguous else f", strides={self.strides}"
         return f"{self.dtype.name}{list(self.shape)}{layout}{flags}"
 
@@ -125,11 +121,11 @@ def _span(shape, strides, itemsize):
     return low, high - low + itemsize
 
 
-def spec_of(shape, dtype, strides=None, requires_grad=False, escaped=False) -> Spec:
+def spec_of(shape, dtype, strides=None, requires_grad=False) -> Spec:
     """The interned spec of that shape, dtype (a `numpy.dtype`), strides and flags."""
     if strides is None:
         strides = contiguous_strides(shape, dtype.itemsize)
-    key = (shape, strides, dtype, requires_grad, escaped)
+    key = (shape, strides, dtype, requires_grad)
     found = _table.get(key)
     if found is None:
         with _lock:
@@ -137,7 +133,7 @@ def spec_of(shape, dtype, strides=None, requires_grad=False, escaped=False) -> S
     return found
 
 
-def spec_of_array(array: np.ndarray, requires_grad=False, escaped=False) -> Spec:
+def spec_of_array(array: np.ndarray, requires_grad=False) -> Spec:
     """The spec of a NumPy array; strides of axes of length one are put in canonical form."""
     strides = array.strides
     if not array.flags.c_contiguous:
@@ -146,4 +142,4 @@ def spec_of_array(array: np.ndarray, requires_grad=False, escaped=False) -> Spec
             strides = tuple(o if n == 1 else s for o, s, n in zip(own, strides, array.shape, strict=True))
     else:
         strides = contiguous_strides(array.shape, array.itemsize)
-    return spec_of(array.shape, array.dtype, strides, requires_grad, escaped)
+    return spec_of(array.shape, array.dtype, strides, requires_grad)

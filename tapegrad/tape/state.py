@@ -95,7 +95,7 @@ class State:
         """Choose the fast tables that fit the mode: none at all while views may be out of date."""
         from .signature import CAREFUL, FAST
 
-        self.fast = CAREFUL if self.careful or not _deferral else FAST[self.grad_enabled]
+        self.fast = CAREFUL if self.careful or self.tape.escaped or not _deferral else FAST[self.grad_enabled]
 
 
 class _Local(threading.local):

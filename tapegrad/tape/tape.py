@@ -60,6 +60,7 @@ class Tape:
         "chunks",
         "constants",
         "done",
+        "escaped",
         "floats",
         "freed",
         "import_addr",
@@ -97,6 +98,7 @@ class Tape:
         self.memory = self.memory_end = 0
         self.freed = None
         self.sealed = None
+        self.escaped = False
         self.tracing = tracing
         self.lock = threading.RLock()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import glob
 import hashlib
 import os
 import pickle
@@ -18,19 +19,25 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import llvmlite.binding as llvm
 import numba
+from llvmlite import ir
 from numba import njit, types
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.ccallback import CFunc
 from numba.core.serialize import dumps
+from numba.extending import intrinsic as _intrinsic
 
 OPTIONS = {"nogil": True, "error_model": "numpy"}
 """Options of every compiled function; the error model of NumPy, or `a / b` raises instead of vectorising."""
 
 LOOP_SIGNATURE = types.void(*[types.CPointer(types.int64)] * 3, types.voidptr)
 """NumPy's inner loop, void(char **args, npy_intp *dims, npy_intp *steps, void *data), pointers in args as int64."""
+
+intrinsic: Any = _intrinsic
+"""`numba.extending.intrinsic`, whose type hints would count the typing context among a call's arguments."""
 
 FOLDERS_KEPT = 3
 _HERE = Path(__file__).parent
@@ -80,7 +87,7 @@ class LoopKernel:
         if name is not None:
             function.__name__ = function.__qualname__ = name
         self.function = function
-        self._compiled: CFunc | None = None
+        self._compiled: Any = None
         self._lock = threading.Lock()
 
     @property
@@ -92,9 +99,9 @@ class LoopKernel:
                     self._compiled = self._compile()
         return self._compiled.address
 
-    def _compile(self) -> CFunc:
+    def _compile(self) -> Any:
         signature = (LOOP_SIGNATURE.args, LOOP_SIGNATURE.return_type)
-        loop = CFunc(self.function, signature, locals={}, options={"nopython": True, **OPTIONS})
+        loop: Any = CFunc(self.function, signature, locals={}, options={"nopython": True, **OPTIONS})
         cache = _cache(self.function)
         if cache is not None:
             loop._cache = cache
@@ -129,17 +136,16 @@ def bind_data(address: int, data: int) -> int:
 
 
 def _compile_binding(address: int, data: int) -> int:
-    # A module without triple or features: the code is a jump, the same for every processor of this kind.
-    loop = "void (i8*, i8*, i8*, i8*)*"
-    text = (
-        "define void @bound(i8* %args, i8* %dims, i8* %steps, i8* %unused) {\n"
-        f"  %loop = inttoptr i64 {address} to {loop}\n"
-        f"  %data = inttoptr i64 {data} to i8*\n"
-        "  tail call void %loop(i8* %args, i8* %dims, i8* %steps, i8* %data)\n"
-        "  ret void\n}\n"
-    )
+    word, pointer = ir.IntType(64), ir.IntType(8).as_pointer()
+    loop_type = ir.FunctionType(ir.VoidType(), [pointer] * 4)
+    module = ir.Module("bound")
+    function = ir.Function(module, loop_type, "bound")
+    builder = ir.IRBuilder(function.append_basic_block())
+    loop = builder.inttoptr(word(address), loop_type.as_pointer())
+    builder.call(loop, [*function.args[:3], builder.inttoptr(word(data), pointer)], tail=True)
+    builder.ret_void()
     machine = llvm.Target.from_default_triple().create_target_machine(opt=1, jit=True)
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(text), machine)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(str(module)), machine)
     engine.finalize_object()
     _ALIVE.append(engine)
     return engine.get_function_address("bound")
@@ -161,8 +167,11 @@ def _candidates():
 
 
 def _sources_hash() -> str:
+    sources = sorted(_HERE.glob("*.py"))
+    if not sources:
+        raise FileNotFoundError("no sources to tell versions apart by")
     digest = hashlib.sha256(numba.__version__.encode())
-    for path in sorted(_HERE.glob("*.py")):
+    for path in sources:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
@@ -237,65 +246,76 @@ class _CacheImpl(CompileResultCacheImpl):
         self._filename_base = self.get_filename_base(f"{module}.{function.__qualname__}", "")
 
 
-class _CacheFile(IndexDataCacheFile):
-    """Numba's cache file with a checksum before the data: damaged machine code must not run."""
+class _CacheFiles:
+    """One file for each signature of a function, named by a hash of its key: writers cannot take each other's place.
 
-    def _dump(self, obj) -> bytes:
-        data = super()._dump(obj)
-        return hashlib.sha256(data).digest() + data
+    Numba's own numbered files, listed in an index, can be mixed up by two processes that compile at once.
+    A checksum stands before the data: damaged machine code must not run.
+    """
 
-    def _load_data(self, name):
-        return self._verified(Path(self._data_path(name)).read_bytes())
+    def __init__(self, folder: Path, base: str, stamp: str):
+        self._folder, self._base, self._stamp = folder, base, stamp
 
-    def _load_index(self):
+    def _path(self, key) -> Path:
+        return self._folder / f"{self._base}-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
+
+    def load(self, key):
+        """The data saved under `key`; None where there is none, or it is stale or damaged."""
         try:
-            content = Path(self._index_path).read_bytes()
+            content = self._path(key).read_bytes()
         except OSError:
-            return {}
-        stored = self._verified(content)
-        stamp, overloads = stored if stored is not None else (None, {})
-        return overloads if stamp == self._source_stamp else {}
-
-    def _save_index(self, overloads):
-        with self._open_for_write(self._index_path) as file:
-            file.write(self._dump((self._source_stamp, overloads)))
-
-    @staticmethod
-    def _verified(content: bytes):
+            return None
         digest, data = content[:32], content[32:]
         if hashlib.sha256(data).digest() != digest:
-            return None  # truncated or damaged: as good as absent
-        return pickle.loads(data)
+            return None
+        stamp, saved_key, payload = pickle.loads(data)
+        return payload if stamp == self._stamp and saved_key == key else None
+
+    def save(self, key, payload) -> None:
+        """Save `payload`; readers see the old file or the whole new one."""
+        data = dumps((self._stamp, key, payload))
+        handle, name = tempfile.mkstemp(dir=self._folder)
+        try:
+            with open(handle, "wb") as file:
+                file.write(hashlib.sha256(data).digest() + data)
+            os.replace(name, self._path(key))
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+
+    def flush(self) -> None:
+        """Forget all signatures of the function."""
+        for path in self._folder.glob(f"{glob.escape(self._base)}-*.nbc"):
+            path.unlink(missing_ok=True)
 
 
 class _Cache(FunctionCache):
+    """Numba's driver of a cache, over our folder and files; whatever goes wrong means to compile again."""
+
     def __init__(self, function: Callable, folder: Path):
         self._name = repr(function)
         self._py_func = function
         self._impl = _CacheImpl(function, folder)
         self._cache_path = str(folder)
-        self._cache_file = _CacheFile(
-            cache_path=self._cache_path,
-            filename_base=self._impl.filename_base,
-            source_stamp=self._impl.locator.get_source_stamp(),
-        )
+        self._cache_file = _CacheFiles(folder, self._impl.filename_base, self._impl.locator.get_source_stamp())
         self.enable()
 
     def load_overload(self, sig, target_context):
         try:
             return super().load_overload(sig, target_context)
-        except Exception:  # noqa: BLE001 - whatever a foreign or damaged file does, compiling again is right
+        except Exception:  # unpickling runs code of whatever version wrote the file
             return None
+
+    def save_overload(self, sig, data):
+        with contextlib.suppress(OSError):  # a full disk, a folder gone: the function works uncached
+            super().save_overload(sig, data)
 
     def _index_key(self, sig, codegen):
         # Numba's key holds a random number for each compiled function in a closure, so would never be met again.
         code, cells = self._py_func.__code__, self._py_func.__closure__ or ()
         closure = dumps(tuple(_name_if_ours(cell.cell_contents) for cell in cells))
         return sig, codegen.magic_tuple(), hashlib.sha256(code.co_code).hexdigest(), hashlib.sha256(closure).hexdigest()
-
-    def save_overload(self, sig, data):
-        with contextlib.suppress(OSError):  # a full disk, a folder gone: the function works uncached
-            super().save_overload(sig, data)
 
 
 def _name_if_ours(value):

@@ -9,7 +9,8 @@ from __future__ import annotations
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+
+from tapegrad.vm.jit import intrinsic
 
 __all__ = ["address_of", "element", "gather", "scatter", "scratch"]
 

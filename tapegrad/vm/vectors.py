@@ -20,9 +20,8 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
-from numba.extending import intrinsic
 
-from tapegrad.vm.jit import LoopKernel
+from tapegrad.vm.jit import LoopKernel, intrinsic
 from tapegrad.vm.memory import address_of, gather, scatter, scratch
 
 __all__ = ["binary_kernel", "features", "unary_kernel", "vector_bytes"]
@@ -116,9 +115,7 @@ def _large_by_libm(builder, x, y, name):
     result = cgutils.alloca_once_value(builder, y)
     any_large = builder.icmp_unsigned("!=", builder.bitcast(large, ir.IntType(lanes)), ir.IntType(lanes)(0))
     with builder.if_then(any_large, likely=False):
-        scalar = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(x.type.element, [x.type.element]), name
-        )
+        scalar = cgutils.get_or_insert_function(builder.module, ir.FunctionType(x.type.element, [x.type.element]), name)
         exact = y
         for lane in range(lanes):
             index = ir.IntType(32)(lane)
@@ -139,7 +136,7 @@ def _splat(vector, value):
 
 
 def _fma(builder, *operands):
-    """a * b + c, rounded once."""
+    """Return a * b + c, rounded once."""
     vector = operands[0].type
     return _intrinsic(builder, "fma", *(_splat(vector, v) if isinstance(v, float) else v for v in operands))
 
@@ -218,7 +215,7 @@ def unary_kernel(function: str, char: str) -> LoopKernel:
     room = TILE * size
 
     def unary(args, dims, steps, data):
-        """y = f(x)."""
+        """One operand: y = f(x)."""
         f = address_of(data)
         n, x, y, step_x, step_y = dims[0], args[0], args[1], steps[0], steps[1]
         if n == 1:
@@ -250,7 +247,7 @@ def binary_kernel(function: str, char: str) -> LoopKernel:
     room = TILE * size
 
     def binary(args, dims, steps, data):
-        """y = f(a, b)."""
+        """Two operands: y = f(a, b)."""
         f = address_of(data)
         n, a, b, y = dims[0], args[0], args[1], args[2]
         step_a, step_b, step_y = steps[0], steps[1], steps[2]

@@ -1,0 +1,81 @@
+"""Value and gradient: cost of an operation, of the reverse sweep, of every primitive, of a training step."""
+
+import numpy as np
+
+import tapegrad as tg
+
+from .programs import expression, mlp
+
+
+def value_and_grad(function, mode):
+    return tg.compile(tg.value_and_grad(function)) if mode == "compiled" else tg.value_and_grad(function)
+
+
+def chain(x, operations):
+    y = x
+    for _ in range(operations // 3):
+        y = y * x * 0.5 + x
+    return y.sum() if np.ndim(x) else y
+
+
+class Chain:
+    """Value and gradient of 300 operators (30 at 10^6 elements): divide by that for the cost of one."""
+
+    params = (["dynamic", "compiled"], ["scalar", 3, 1000, 1_000_000])
+    param_names = ("mode", "elements")
+
+    def setup(self, mode, elements):
+        operations = 30 if elements == 1_000_000 else 300
+        self.x = np.float64(0.5) if elements == "scalar" else np.linspace(0.1, 0.9, elements)
+        self.step = value_and_grad(lambda x: chain(x, operations), mode)
+        self.step(self.x)
+
+    def time_value_and_grad(self, mode, elements):
+        self.step(self.x)
+
+
+class Reverse:
+    """The reverse sweep alone, of a chain that was run before."""
+
+    params = ([300, 30_000], [3, 1000])
+    param_names = ("operations", "elements")
+
+    def setup(self, operations, elements):
+        x = tg.tensor(np.linspace(0.1, 0.9, elements), requires_grad=True)
+        self.y = chain(x, operations)
+        self.y.item()
+        self.y.backward(retain_graph=True)
+
+    def time_backward(self, operations, elements):
+        self.y.backward(retain_graph=True)
+
+
+class Expression:
+    """The expression of 23 instructions, value and gradient together."""
+
+    params = (["dynamic", "compiled"], [3, 1000, 1_000_000])
+    param_names = ("mode", "elements")
+
+    def setup(self, mode, elements):
+        self.x = np.random.default_rng(0).normal(size=elements)
+        self.step = value_and_grad(lambda x: expression(np, x), mode)
+        self.step(self.x)
+
+    def time_value_and_grad(self, mode, elements):
+        self.step(self.x)
+
+
+class MLP:
+    """Loss and gradients of a classifier 784-256-128-10, batch of 128, float32."""
+
+    params = ["dynamic", "compiled"]
+    param_names = ("mode",)
+
+    def setup(self, mode):
+        program = mlp(np.random.default_rng(0))
+        self.arguments = (program.parameters, *program.data)
+        self.step = value_and_grad(program.over(np), mode)
+        self.step(*self.arguments)
+
+    def time_value_and_grad(self, mode):
+        self.step(*self.arguments)

@@ -1,0 +1,1 @@
+"""Compiled tapes: recorded once, replayed without Python."""

@@ -1,0 +1,215 @@
+"""Shape: views and copies that rearrange elements."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..tape.record import record_view
+from ..tape.spec import contiguous_strides, spec_of
+from ..vm import opcodes as op
+from .core import Primitive, implements, lift, ops, primitive
+
+
+@primitive()
+class view:
+    """Some elements of an array without a copy: another shape and strides over the same memory."""
+
+    kind = op.WINDOW
+    grad_name = "View"
+
+    def infer(specs, attrs):
+        (x,) = specs
+        made = spec_of(attrs["shape"], x.dtype, attrs["strides"])
+        return made, op.WINDOW if made.injective else op.VIEW
+
+    def compute(x, shape, strides, label, offset=0):
+        return np.lib.stride_tricks.as_strided(x, shape, strides)
+
+    def pullback(y_bar, y, x, shape, strides, label, offset=0):
+        return ops.place(y_bar, shape=x._spec.shape, strides=strides, offset=offset, base_strides=x._spec.bar_strides)
+
+
+@primitive()
+class place:
+    """Zeros, with a window of them taken from another array: the transpose of `view`."""
+
+    def infer(specs, attrs):
+        return spec_of(attrs["shape"], specs[0].dtype, attrs["base_strides"]), op.KERNEL
+
+    def compute(v, shape, strides, offset, base_strides):
+        from ..tape.tape import address_of, array_at
+
+        spec = spec_of(shape, v.dtype, base_strides)
+        memory = np.zeros(max(spec.extent, 1), np.uint8)
+        at = address_of(memory) - spec.low
+        window = array_at(at + offset, spec_of(v.shape, v.dtype, strides), memory)
+        np.add.at(window, ..., v) if 0 in strides else np.copyto(window, v)
+        return array_at(at, spec, memory)
+
+    def pullback(y_bar, y, v, shape, strides, offset, base_strides):
+        return view_of(y_bar, v._spec.shape, strides, offset, "View")
+
+
+def view_of(x, shape, strides, offset, label):
+    """Record a view of a tensor; strides and offset in bytes."""
+    if not x._spec.injective:  # its cotangent is laid out otherwise, so a window of it would be another one
+        x = copy(x)
+    shape, strides = tuple(shape), tuple(strides)
+    attrs: tuple = (("label", label), ("shape", shape), ("strides", strides))
+    if not spec_of(shape, x._spec.dtype, strides).injective:
+        attrs = (attrs[0], ("offset", offset), *attrs[1:])
+    return record_view(view, x, attrs, offset)
+
+
+def view_like(x, sample, origin, label):
+    """Record the view that `sample` is of `origin`, two arrays laid out as `x` is."""
+    from ..tape.tape import address_of
+
+    if not x._spec.injective:
+        raise TypeError("view_like needs an injective tensor; see `dense`")
+    return view_of(x, sample.shape, sample.strides, address_of(sample) - address_of(origin), label)
+
+
+def dense(x):
+    """The tensor itself, or a copy where elements share memory: what can be viewed."""
+    return x if x._spec.injective else copy(x)
+
+
+def model(x):
+    """An array without memory of its own, laid out as a tensor: for asking NumPy what a view would be."""
+    spec = x._spec
+    return np.lib.stride_tricks.as_strided(np.empty((), spec.dtype), spec.shape, spec.strides, writeable=False)
+
+
+@primitive()
+class copy:
+    """The same elements in memory of their own, contiguous."""
+
+    grad_name = "Clone"
+    elementwise = True
+    accumulates = True
+
+    def infer(specs, attrs):
+        return specs[0].dense, op.KERNEL
+
+    def kernel(emitter, out, operands, attrs):
+        from ..tape.lower import copy_loops
+
+        loop, accumulate = copy_loops(out[1].dtype)
+        if loop is None:
+            emitter.call(copy, attrs, out, operands)
+        else:
+            emitter.loop(loop, out, operands, accumulate=accumulate, inline=op.COPY)
+
+    def compute(x):
+        return np.array(x)
+
+    def pullback(y_bar, y, x):
+        return y_bar
+
+
+@primitive()
+class astype:
+    """The same elements in another dtype."""
+
+    grad_name = "ToCopy"
+
+    def infer(specs, attrs):
+        return spec_of(specs[0].shape, attrs["dtype"]), op.KERNEL
+
+    def compute(x, dtype):
+        return x.astype(dtype)
+
+    def pullback(y_bar, y, x, dtype):
+        if x._spec.dtype.kind not in "fc":
+            return None
+        if y_bar._spec.dtype.kind == "c" and x._spec.dtype.kind != "c":
+            y_bar = ops.real(y_bar)
+        return y_bar if y_bar._spec.dtype == x._spec.dtype else astype(y_bar, dtype=x._spec.dtype)
+
+
+@primitive()
+class reshape:
+    """The same elements in another shape; a view where the layout allows it, else a copy."""
+
+    grad_name = "Reshape"
+    accumulates = False
+
+    def infer(specs, attrs):
+        return spec_of(attrs["shape"], specs[0].dtype), op.KERNEL
+
+    def compute(x, shape):
+        return np.reshape(x, shape)
+
+    def pullback(y_bar, y, x, shape):
+        return reshape_to(y_bar, x._spec.shape)
+
+
+def reshape_to(x, shape):
+    """Reshape without a copy where that is possible."""
+    if x._spec.shape == shape:
+        return x
+    if x._spec.contiguous:
+        return view_of(x, shape, contiguous_strides(shape, x._spec.dtype.itemsize), 0, "View")
+    return reshape(x, shape=shape)
+
+
+@implements(np.reshape)
+def numpy_reshape(a, /, shape, order="C", *, copy=None):
+    """`numpy.reshape`."""
+    x = lift(a)
+    if order not in ("C", "A"):
+        raise NotImplementedError("reshape: only order='C' is supported; transpose before and after instead")
+    sample = np.broadcast_to(np.empty((), np.bool_), x._spec.shape).reshape(shape).shape
+    result = reshape_to(x, sample)
+    return ops.copy(result) if copy and result is not x else result
+
+
+@primitive()
+class broadcast_to:
+    """The same elements repeated along new or unit axes, without a copy."""
+
+    kind = op.VIEW
+    grad_name = "Expand"
+
+    def infer(specs, attrs):
+        (x,) = specs
+        shape = attrs["shape"]
+        lead = len(shape) - x.ndim
+        strides = (0,) * lead + tuple(0 if n == 1 and m != 1 else s for n, m, s in zip(x.shape, shape[lead:], x.strides, strict=True))
+        return spec_of(shape, x.dtype, strides), op.VIEW
+
+    def compute(x, shape):
+        return np.broadcast_to(x, shape)
+
+    def pullback(y_bar, y, x, shape):
+        from .core import unbroadcast
+
+        return unbroadcast(y_bar, x)
+
+
+def expand_to(x, shape):
+    """Broadcast a tensor to a shape."""
+    if x._spec.shape == shape:
+        return x
+    return record_view(broadcast_to, x, (("shape", shape),), 0)
+
+
+@implements(np.broadcast_to)
+def numpy_broadcast_to(array, shape, subok=False):
+    """`numpy.broadcast_to`."""
+    x = lift(array)
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    np.broadcast_to(np.empty(x._spec.shape, np.bool_), shape)  # NumPy's own error
+    return expand_to(x, shape)
+
+
+@implements(np.transpose)
+def numpy_transpose(a, axes=None):
+    """`numpy.transpose`."""
+    x = dense(lift(a))
+    origin = model(x)
+    return view_like(x, np.transpose(origin, axes), origin, "Permute" if axes is not None else "T")
+
+
+_ = Primitive

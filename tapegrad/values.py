@@ -1,0 +1,166 @@
+"""Getting values out of tensors: where what was deferred is run, and where a gradient could be lost."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .tape.handle import Tensor
+from .tape.record import escape
+from .tape.state import local
+
+__all__ = ["TracedValueError", "value_of"]
+
+
+class TracedValueError(TypeError):
+    """A traced value was about to become a plain number or array, which would cut its gradient."""
+
+
+def value_of(tensor) -> np.ndarray:
+    """The tensor's elements as a NumPy array over the same memory; for reading at once, not for keeping.
+
+    Parameters
+    ----------
+    tensor : Tensor
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape and dtype of the tensor.
+    """
+    tape = tensor._tape
+    if tape is not None:
+        if tape.tracing:
+            raise _concretised(tensor)
+        tape.flush()
+    if tensor._data is not None:
+        return tensor._data
+    return tape.view(tensor._slot, tensor._spec)
+
+
+def _concretised(tensor):
+    from .compiler.errors import ConcretisationError
+
+    return ConcretisationError(
+        f"a value was asked for while a function is being compiled: {tensor._spec!r} has no value yet. The outcome "
+        f"of bool(), int() or float() of a traced value cannot be part of a compiled tape"
+    )
+
+
+def _refuse(tensor, what, remedy):
+    """Inside a transformation, a value that carries a gradient must not become a plain one."""
+    if tensor._spec.requires_grad and local.state.depth:
+        raise TracedValueError(
+            f"{what} of a value that is being differentiated would lose its gradient: it is "
+            f"{tensor._spec.dtype.name}{list(tensor._spec.shape)}. {remedy}"
+        )
+
+
+def item(self):
+    """The only element as a Python number.
+
+    Raises
+    ------
+    ValueError
+        If there is not exactly one element.
+    """
+    _refuse(self, "item()", "Keep it an array, or stop its gradient on purpose with tapegrad.stop_gradient(x).")
+    if self._spec.size != 1:
+        raise ValueError(f"item() needs exactly one element; this tensor has shape {self._spec.shape}")
+    return value_of(self).item()
+
+
+def tolist(self):
+    """The elements as nested lists of Python numbers."""
+    _refuse(self, "tolist()", "Stop its gradient on purpose with tapegrad.stop_gradient(x).")
+    return value_of(self).tolist()
+
+
+def numpy(self):
+    """The elements as a NumPy array that shares the tensor's memory.
+
+    Raises
+    ------
+    RuntimeError
+        If the tensor requires grad: use ``t.detach().numpy()``.
+    """
+    if self._spec.requires_grad:
+        raise RuntimeError(
+            "Can't call numpy() on Tensor that requires grad, since the array would carry no gradient. "
+            "Use tensor.detach().numpy() instead."
+        )
+    array = value_of(self)
+    escape(self)
+    return array
+
+
+def _array(self, dtype=None, copy=None):
+    if self._spec.requires_grad:
+        raise TracedValueError(
+            f"a NumPy function that tapegrad cannot see, or np.array(...), was given a value that requires grad "
+            f"({self._spec.dtype.name}{list(self._spec.shape)}); the plain array would lose its gradient. Use a NumPy "
+            f"function on the tensor itself (np.stack([x[0], x[1]]) rather than np.array([x[0], x[1]]), np.dot(w, x) "
+            f"or w @ x rather than w.dot(x), a new array rather than out=), or x.detach() to stop the gradient on purpose."
+        )
+    array = value_of(self)
+    if copy or (dtype is not None and array.dtype != dtype):
+        return array.astype(dtype or array.dtype)
+    if copy is None:
+        escape(self)
+    return array
+
+
+def _number(kind, remedy):
+    def convert(self):
+        _refuse(self, f"{kind.__name__}()", remedy)
+        if self._spec.size != 1:
+            raise TypeError(
+                f"only a tensor of one element can become a Python {kind.__name__}; this one has shape {self._spec.shape}"
+            )
+        return kind(value_of(self).item())
+
+    return convert
+
+
+def _bool(self):
+    if self._spec.size != 1:
+        raise ValueError(
+            f"the truth value of a tensor with {self._spec.size} elements is ambiguous: use .any() or .all()"
+        )
+    return bool(value_of(self).item())
+
+
+def _index(self):
+    if self._spec.dtype.kind not in "iu" or self._spec.size != 1:
+        raise TypeError(
+            f"only an integer tensor of one element can be an index, not {self._spec.dtype.name}{list(self._spec.shape)}"
+        )
+    return int(value_of(self).item())
+
+
+def _repr(self):
+    """As PyTorch prints: values, then dtype where it is not the default, then where its gradient comes from."""
+    spec = self._spec
+    try:
+        values = value_of(self)
+    except TypeError:
+        return f"tensor(..., shape={spec.shape}, dtype={spec.dtype.name}, traced)"
+    text = np.array2string(values, separator=", ", prefix="tensor(", floatmode="maxprec", threshold=1000)
+    parts = [text]
+    if spec.dtype.name not in ("float64", "int64", "bool"):
+        parts.append(f"dtype={spec.dtype.name}")
+    if self._leaf:
+        parts.append("requires_grad=True")
+    elif spec.requires_grad:
+        parts.append(f"grad_fn={self.grad_fn!r}")
+    return f"tensor({', '.join(parts)})"
+
+
+_MATH = "Use the NumPy function of the same name (np.sin(x) rather than math.sin(x)), or tapegrad.stop_gradient(x)."
+Tensor.item, Tensor.tolist, Tensor.numpy = item, tolist, numpy
+Tensor.__array__ = _array
+Tensor.__float__ = _number(float, _MATH)
+Tensor.__int__ = _number(int, _MATH)
+Tensor.__complex__ = _number(complex, _MATH)
+Tensor.__bool__ = _bool
+Tensor.__index__ = _index
+Tensor.__repr__ = _repr
