@@ -68,7 +68,7 @@ class History(NamedTuple):
     parameters: list
     losses: list  # mean over each epoch
     accuracies: list  # on the test set, after each epoch
-    steps_per_second: float
+    seconds: list  # of each step: gradient and update
 
 
 def load_data():
@@ -97,7 +97,7 @@ def train(value_and_grad, data, epochs, name):
     velocities = [(np.zeros_like(weight), np.zeros_like(bias)) for weight, bias in parameters]
     epoch_steps = len(data.train_labels) // BATCH
     steps = epochs * epoch_steps
-    losses, accuracies, seconds = [], [], 0.0
+    losses, accuracies, seconds = [], [], []
     with tqdm(total=steps, desc=f"{name:>8}", unit=" steps") as bar:
         for step, (images, labels) in enumerate(batches(data, epochs, rng)):
             start = time.perf_counter()
@@ -108,13 +108,13 @@ def train(value_and_grad, data, epochs, name):
                     velocity *= MOMENTUM
                     velocity += gradient
                     parameter -= rate * velocity
-            seconds += time.perf_counter() - start
+            seconds.append(time.perf_counter() - start)
             losses.append(float(value))
             bar.update()
             if (step + 1) % epoch_steps == 0:
                 accuracies.append(accuracy(parameters, data.test_images, data.test_labels))
                 bar.set_postfix_str(f"test accuracy {accuracies[-1]:.2%}")
-    return History(parameters, np.reshape(losses, (epochs, -1)).mean(axis=1), accuracies, steps / seconds)
+    return History(parameters, np.reshape(losses, (epochs, -1)).mean(axis=1), accuracies, seconds)
 
 
 # Report ---------------------------------------------------------------------------------------------
@@ -161,10 +161,12 @@ def main():
     parameters = histories["dynamic"].parameters
     print(tg.format_tape(loss, parameters, data.train_images[:BATCH], data.train_labels[:BATCH]))
 
-    print("\n  mode      test accuracy   last loss   steps/s")
+    print("\n  mode      test accuracy   last loss   first step   steps/s (median)")
     for name, history in histories.items():
+        speed = 1 / np.median(history.seconds)
         print(
-            f"  {name:8} {history.accuracies[-1]:>13.2%} {history.losses[-1]:>12.5f} {history.steps_per_second:>9,.0f}"
+            f"  {name:8} {history.accuracies[-1]:>13.2%} {history.losses[-1]:>12.5f}"
+            f" {history.seconds[0]:>10.2f} s {speed:>11,.0f}"
         )
     difference = largest_difference(*(history.parameters for history in histories.values()))
     print(f"  largest difference between the two modes' parameters: {difference:.1e}")

@@ -12,7 +12,7 @@ from ..tape.state import local
 from ..tape.tape import TapeError, address_of, array_at
 from ..vm import opcodes as op
 from ..vm.pools import pools
-from ..vm.sweeps import reverse_sweep, row_starts, spread
+from ..vm.entry import reverse_sweep, row_starts, spread
 from . import messages
 
 __all__ = ["sweep"]
@@ -38,7 +38,8 @@ def sweep(seeds, inputs=None, retain_graph=False):
     leaves : dict
         ``id(tensor) -> (tensor, gradient array)`` of the leaves reached.
     others : dict
-        ``id(tensor) -> gradient array`` of inputs that are not leaves, and of tensors that retain theirs.
+        ``id(tensor) -> gradient array`` of inputs that are not leaves; under ``"retained"``, pairs of a tensor that
+        retains its gradient and that gradient.
 
     Raises
     ------
@@ -88,6 +89,7 @@ def sweep(seeds, inputs=None, retain_graph=False):
             else:
                 reach_leaf(home, array)
         others.update(run.collected(targets))
+        others.setdefault("retained", []).extend(run.retained())
     if not retain_graph:
         for run in visited:
             run.free()
@@ -110,7 +112,7 @@ def _relevant(pending, inputs, targets):
         tape.flush()
         wanted = np.zeros(tape.cap, np.bool_)
         found[tape] = wanted
-        for slot, _, home in tape.imports:
+        for slot, _, home, *_ in tape.imports:
             if slot >= tape.cap or home is None:
                 continue
             if isinstance(home, tuple):
@@ -156,7 +158,7 @@ class _TapeSweep:
                 array = _copy_like(array, spec.bar)
             self.seeds[slot] = array
             addr[n + slot], bar[slot] = address_of(array), op.FULL
-        for slot, _, home in tape.imports:
+        for slot, _, home, *_ in tape.imports:
             if home is None or slot > top or not wanted[slot]:
                 continue
             array = _empty(tape.signature(slot).out.bar)
@@ -168,6 +170,9 @@ class _TapeSweep:
             addr[n + slot] = address_of(array)
         for other, slot in targets:
             if other is tape:
+                self.kept[slot] = True
+        for slot in tape.retaining:
+            if slot < n:
                 self.kept[slot] = True
         freed = tape.freed if tape.freed is not None else np.zeros(n, np.bool_)
         if len(freed) < n:
@@ -182,6 +187,8 @@ class _TapeSweep:
             state[op.AT_STARTS : op.AT_FREED + 1] = [address_of(a) for a in arrays]
             state[op.LAST], state[op.CAPACITY], state[op.TEMPS_CAPACITY] = top + 1, n, TEMPORARIES
             state[op.POSITION] = row_starts(space.at) - 1
+            for slot, _ in tape.overwritten_imports():
+                tape.last_write[slot] = n
             space.heads[:, 0] = 0
             while True:
                 reverse_sweep(space.at)
@@ -221,15 +228,24 @@ class _TapeSweep:
             if self.bar[slot] == op.FULL:
                 yield home, array
 
+    def retained(self):
+        """(tensor, gradient) of each tensor on this tape that retains its gradient and was reached."""
+        for slot, reference in self.tape.retaining.items():
+            tensor = reference()
+            if tensor is not None and slot < self.n and self.bar[slot] not in (op.NONE, op.GIVEN):
+                yield tensor, self._cotangent(slot)
+
+    def _cotangent(self, slot):
+        spec = self.tape.signature(slot).out
+        return array_at(int(self.addr[self.n + slot]), spec.bar).copy()
+
     def collected(self, targets):
         """Gradients of the tensors on this tape that were asked for."""
         found = {}
         for (tape, slot), tensors in targets.items():
             if tape is self.tape and self.bar[slot] not in (op.NONE, op.GIVEN):
-                spec = tape.signature(slot).out
-                array = array_at(int(self.addr[self.n + slot]), spec.bar)
                 for tensor in tensors:
-                    found[id(tensor)] = array.copy()
+                    found[id(tensor)] = self._cotangent(slot)
         return found
 
     def free(self):
@@ -245,6 +261,9 @@ class _TapeSweep:
                 tape.freed = visited
             if tape.kept:
                 tape.drop_kept()
+            for *_, home, _, _ in tape.imports:  # a leaf would keep the tape alive, and the tape the leaf
+                if home is not None and not isinstance(home, tuple) and home._tape is tape:
+                    home._tape = None
         state = local.state
         if state.tape is tape:
             rotate(state)

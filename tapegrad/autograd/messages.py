@@ -13,12 +13,13 @@ def stale(tape, row, operand):
     spec = tape.signature(slot).out
     root = int(tape.root[slot])
     write = int(tape.last_write[root])
+    foreign = {s: b for s, b in tape.overwritten_imports()}.get(root)
     name = tape.signature(row).primitive.grad_name
     before = version_at(tape, root, row)
-    now = version_at(tape, root, write)
+    now = foreign.version if foreign is not None else version_at(tape, root, write)
     producer = tape.signature(slot)
     which = f", which is output 0 of {producer.primitive.grad_name}Backward0" if spec.requires_grad and producer.specs else ""
-    site = tape.write_sites.get(write)
+    site = foreign.site if foreign is not None else tape.write_sites.get(write)
     where = f" It was written at {site[0]}:{site[1]}." if site else ""
     return RuntimeError(
         f"one of the variables needed for gradient computation has been modified by an inplace operation: "
@@ -33,7 +34,7 @@ def version_at(tape, root, row):
     from ..tape.signature import by_index
     from ..vm import opcodes as op
 
-    base = 0
+    base = next((version for slot, _, _, _, version in tape.imports if slot == root), 0)
     count, r = 0, 0
     while r <= row:
         signature = by_index[int(tape.words[r]) >> op.SIGNATURE_SHIFT]

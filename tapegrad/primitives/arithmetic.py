@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..vm import opcodes as op
-from .core import ZERO, ops, primitive
+from .core import ZERO, implements, ops, primitive
+from .domain import Above, Integers, Normal
 
 
 @primitive(np.add)
@@ -16,6 +17,8 @@ class add:
 
     def partials(y, a, b):
         return 1.0, 1.0
+
+    probes = ((1.0, 2.0), (1e6, -1.0))
 
 
 @primitive(np.subtract)
@@ -28,6 +31,8 @@ class subtract:
     def partials(y, a, b):
         return 1.0, -1.0
 
+    probes = ((1.0, 2.0), (-0.0, 0.0))
+
 
 @primitive(np.multiply)
 class multiply:
@@ -38,6 +43,8 @@ class multiply:
 
     def partials(y, a, b):
         return b, a
+
+    probes = ((3.0, -2.0), (0.0, 5.0), (0.0, 0.0))
 
 
 @primitive(np.divide)
@@ -51,6 +58,9 @@ class divide:
         r = 1.0 / b
         return r, -(a * r) * r
 
+    domain = (Normal(), Above(0.5))
+    probes = ((1.0, 3.0), (0.0, 2.0), (3.0, -0.5))
+
 
 @primitive(np.negative)
 class negative:
@@ -62,6 +72,8 @@ class negative:
     def partials(y, x):
         return -1.0
 
+    probes = (0.0, 1.5)
+
 
 @primitive(np.positive)
 class positive:
@@ -72,22 +84,117 @@ class positive:
     def partials(y, x):
         return 1.0
 
+    probes = (0.0, -1.5)
+
 
 @primitive(np.absolute)
 class absolute:
-    """Absolute value."""
+    """Absolute value; 0 has derivative 0."""
+
+    grad_name = "Abs"
+
+    def pullback(y_bar, y, x):
+        return y_bar * ops.sign(x)
+
+    probes = (-2.0, 1e-3)
+    kinks = {(0.0,): (0.0,)}
+
+
+@primitive(np.fabs)
+class fabs:
+    """Absolute value of a real number; 0 has derivative 0."""
 
     grad_name = "Abs"
 
     def partials(y, x):
         return ops.sign(x)
 
+    probes = (-2.0, 1e-3)
+    kinks = {(0.0,): (0.0,)}
+
+
+def sign_carries_grad(specs, out):
+    """A real number's sign is constant on either side of 0; a complex number's turns with it."""
+    return out.dtype.kind == "c" and any(s.requires_grad for s in specs)
+
 
 @primitive(np.sign)
 class sign:
     """Sign; for complex numbers x / |x|."""
 
-    derivative = ZERO
+    grad_name = "Sgn"
+    carries_grad = sign_carries_grad
+
+    def pullback(y_bar, y, x):
+        r = absolute(x)
+        at_zero = r == 0.0
+        turned = y_bar - y * ops.real(ops.conjugate(y) * y_bar)
+        return ops.where(at_zero, 0.0, turned / ops.where(at_zero, 1.0, r))
+
+    probes = (-2.0, 0.0, 3.0)
+
+
+@primitive(np.square)
+class square:
+    """Square."""
+
+    grad_name = "Pow"
+
+    def partials(y, x):
+        return 2.0 * x
+
+    probes = (-3.0, 0.0, 0.5)
+
+
+@primitive(np.sqrt)
+class sqrt:
+    """Square root."""
+
+    def partials(y, x):
+        return 0.5 / y
+
+    domain = Above(0.0)
+    probes = (1e-2, 1.0, 100.0)
+    kinks = {(0.0,): (np.inf,)}
+
+
+@primitive(np.cbrt)
+class cbrt:
+    """Cube root."""
+
+    def partials(y, x):
+        return 1.0 / (3.0 * y * y)
+
+    domain = Above(0.0)
+    probes = (-8.0, 1e-2, 27.0)
+    kinks = {(0.0,): (np.inf,)}
+
+
+@primitive(np.reciprocal)
+class reciprocal:
+    """One divided by the operand."""
+
+    def partials(y, x):
+        return -y * y
+
+    domain = Above(0.2)
+    probes = (-2.0, 0.5)
+
+
+def power_partials(y, a, b):
+    """Of ``a ** b``; without NaN where the base or the exponent is 0."""
+    exponent = ops.where(b == 0.0, 1.0, b - 1.0)
+    by_base = ops.where(b == 0.0, 0.0, b * a**exponent)
+    base = ops.where((a == 0.0) & (b >= 0.0), 1.0, a)  # 0**b does not change with b > 0
+    return by_base, y * ops.log(base)
+
+
+def power_kernel(emitter, out, operands, attrs):
+    """Integers by a call-out, as their loop raises an exception at negative exponents."""
+    if out[1].dtype.kind in "iu":
+        emitter.call(power, attrs, out, operands)
+        return
+    type(power).kernel(power, emitter, out, operands, attrs)
 
 
 @primitive(np.power)
@@ -95,11 +202,30 @@ class power:
     """First operand to the power of the second."""
 
     grad_name = "Pow"
+    kernel = power_kernel
+    partials = power_partials
 
-    def partials(y, a, b):
-        # 0**0 = 1 has derivative 0 in the exponent where the base is 0: log is kept away from 0.
-        base = ops.where(a == 0, ops.where(b >= 0, 1.0, a), a)
-        return ops.where(b == 0, 0.0, b * a ** ops.where(b == 0, 1.0, b - 1.0)), y * ops.log(base)
+    domain = (Above(0.0), Normal())
+    probes = ((2.0, 3.0), (1.5, -0.5), (3.0, 0.0), (1e-3, 2.0))
+    kinks = {
+        (0.0, 0.0): (0.0, 0.0),
+        (0.0, 1.0): (1.0, 0.0),
+        (0.0, 2.0): (0.0, 0.0),
+        (0.0, 0.5): (np.inf, 0.0),
+        (-2.0, 3.0): (12.0, np.nan),
+    }
+
+
+@primitive(np.float_power)
+class float_power:
+    """First operand to the power of the second, at least in double precision."""
+
+    grad_name = "Pow"
+    partials = power_partials
+
+    domain = (Above(0.0), Normal())
+    probes = ((2.0, 3.0), (1.5, -0.5), (3.0, 0.0))
+    kinks = {(0.0, 0.0): (0.0, 0.0), (0.0, 2.0): (0.0, 0.0)}
 
 
 @primitive(np.floor_divide)
@@ -107,6 +233,9 @@ class floor_divide:
     """Floor of the quotient."""
 
     derivative = ZERO
+
+    domain = (Normal(3.0), Above(0.5))
+    probes = ((7.0, 2.0), (-7.0, 2.0), (7.0, -2.0))
 
 
 @primitive(np.remainder)
@@ -116,12 +245,82 @@ class remainder:
     def partials(y, a, b):
         return 1.0, -ops.floor_divide(a, b)
 
+    domain = (Normal(3.0), Above(0.5))
+    probes = ((7.5, 2.0), (-7.5, 2.0), (7.5, -2.0), (0.3, 2.0))
 
-@primitive(np.conjugate)
-class conjugate:
-    """Complex conjugate."""
 
-    grad_name = "Conj"
+@primitive(np.fmod)
+class fmod:
+    """Remainder with the dividend's sign."""
 
-    def pullback(y_bar, y, x):
-        return conjugate(y_bar)
+    def partials(y, a, b):
+        return 1.0, -ops.rint((a - y) / b)
+
+    domain = (Normal(3.0), Above(0.5))
+    probes = ((7.5, 2.0), (-7.5, 2.0), (7.5, -2.0), (0.3, 2.0))
+
+
+@primitive(np.ldexp)
+class ldexp:
+    """First operand times two to the power of an integer."""
+
+    def pullback(y_bar, y, x, n):
+        return ldexp(y_bar, n), None
+
+    domain = (Normal(), Integers(-3, 4))
+    probes = ((1.5, 3), (-0.5, -2))
+
+
+@primitive(np.gcd)
+class gcd:
+    """Greatest common divisor."""
+
+    derivative = ZERO
+    domain = (Integers(-20, 20), Integers(-20, 20))
+    probes = ((12, 18), (0, 5), (-4, 6))
+
+
+@primitive(np.lcm)
+class lcm:
+    """Least common multiple."""
+
+    derivative = ZERO
+    domain = (Integers(-9, 9), Integers(-9, 9))
+    probes = ((4, 6), (0, 5), (-4, 6))
+
+
+@implements(np.divmod)
+def numpy_divmod(a, b):
+    """`numpy.divmod`: floor of the quotient, and the remainder."""
+    return floor_divide(a, b), remainder(a, b)
+
+
+@implements(np.modf)
+def numpy_modf(x):
+    """`numpy.modf`: fractional and integral part, both with the operand's sign."""
+    fraction = ops.copysign(ops.where(ops.isinf(x), 0.0, fmod(x, 1.0)), x)
+    return fraction, ops.trunc(x)
+
+
+@primitive()
+class exponent:
+    """Exponent of a floating-point number, as `numpy.frexp` gives it."""
+
+    derivative = ZERO
+    samples = [(np.array([1.0, 0.5, -3.0, 0.0, 1e300]),)]
+
+    def infer(specs, attrs):
+        from ..tape.spec import spec_of
+
+        return spec_of(specs[0].shape, np.dtype(np.int32)), op.KERNEL
+
+    def compute(x):
+        return np.frexp(x)[1]
+
+
+@implements(np.frexp)
+def numpy_frexp(x):
+    """`numpy.frexp`: mantissa and exponent."""
+    (x,) = sqrt.lift((x,))
+    e = exponent(x)
+    return ldexp(x, -e), e

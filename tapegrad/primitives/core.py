@@ -167,13 +167,28 @@ class _Writer:
 
 
 class Elementwise(Primitive):
-    """A ufunc: one loop over broadcast operands of one loop dtype."""
+    """A ufunc: one loop over broadcast operands of one loop dtype.
+
+    A partial derivative is a tensor or number, None where it is zero, or the reason why there is none.
+
+    Attributes
+    ----------
+    inline : int or None
+        Opcode that does the same to a few float64 elements.
+    domain : Domain or tuple of Domain, optional
+        Where the function is smooth, one for each operand; by default, everywhere.
+    probes : tuple
+        Points of interest: numbers, or tuples of operands.
+    kinks : dict
+        Partial derivatives that the rule gives at points without derivative.
+    """
 
     elementwise = True
     accumulates = True
     inline = None
     domain = None
     probes = None
+    kinks: dict = {}
 
     def __init__(self, name, function, body):
         self._resolved = {}
@@ -223,7 +238,7 @@ class Elementwise(Primitive):
         own = simd_loop(self.name, signature)
         loop = (own, 0) if own else loop_address(self.function, signature)
         accumulate = None
-        if out in "fdFD":
+        if out in "efdgFDG":
             accumulate = (*loop_address(np.add, f"{out}{out}->{out}"), False)
         return loop, accumulate
 
@@ -265,7 +280,11 @@ def lift(operand, dtype=None):
 
 
 def _scale(y_bar, partial):
-    """``y_bar`` times the conjugate of a partial derivative."""
+    """``y_bar`` times the conjugate of a partial derivative; None where that is zero."""
+    if partial is None:
+        return None
+    if isinstance(partial, str):
+        raise NoRuleError(partial)
     if isinstance(partial, (int, float)):
         if partial == 1:
             return y_bar

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..tape.record import record
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from ..vm.plans import broadcast_strides, gufunc_plan
-from .core import Primitive, implements, lift, ops, primitive
-from .shape import view_of, dense
+from .core import Primitive, lift, ops, primitive, unbroadcast
+from .shape import dense, insert_axis, reshape_to, view_of
+
+__all__ = ["adjoint", "conjugated", "matmul", "matrix_transpose"]
 
 
 def matrix_transpose(x):
@@ -18,6 +21,16 @@ def matrix_transpose(x):
     return view_of(x, (*shape[:-2], shape[-1], shape[-2]), (*strides[:-2], strides[-1], strides[-2]), 0, "Transpose")
 
 
+def conjugated(x):
+    """The conjugate; the tensor itself where it is real."""
+    return ops.conjugate(x) if x._spec.dtype.kind == "c" else x
+
+
+def adjoint(x):
+    """Conjugate transpose of the last two axes."""
+    return matrix_transpose(conjugated(x))
+
+
 class _Matmul(Primitive):
     def lift(self, operands):
         kinds = tuple([o._spec.dtype if hasattr(o, "_spec") else np.asarray(o).dtype for o in operands])
@@ -25,9 +38,11 @@ class _Matmul(Primitive):
         return tuple([lift(o, dtype) for o in operands])
 
     def __call__(self, *operands):
-        from ..tape.record import record
-
         return record(self, self.lift(operands))
+
+
+_A = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]])
+_BATCH = np.sin(np.arange(24.0)).reshape(2, 1, 3, 4)
 
 
 @primitive(np.matmul, base=_Matmul)
@@ -35,11 +50,23 @@ class matmul:
     """Matrix product over the last two axes, batched over the others."""
 
     grad_name = "Mm"
+    samples = (
+        ((_A, np.arange(12.0).reshape(3, 4)), {}),
+        ((_A, np.arange(3.0)), {}),
+        ((np.arange(2.0), _A), {}),
+        ((np.arange(3.0), np.array([1.0, -1.0, 2.0])), {}),
+        ((_BATCH, np.cos(np.arange(40.0)).reshape(5, 4, 2)), {}),
+        ((_BATCH, np.arange(4.0)), {}),
+        ((np.arange(3.0), _BATCH), {}),
+        ((np.ones((2, 0)), np.ones((0, 3))), {}),
+    )
 
     def infer(specs, attrs):
         a, b = specs
         if a.ndim == 0 or b.ndim == 0:
-            raise ValueError(f"matmul: operands need at least one axis, not shapes {a.shape} and {b.shape}; use * for scalars")
+            raise ValueError(
+                f"matmul: operands need at least one axis, not shapes {a.shape} and {b.shape}; use * for scalars"
+            )
         inner = b.shape[-2] if b.ndim > 1 else b.shape[0]
         if a.shape[-1] != inner:
             raise ValueError(
@@ -67,7 +94,7 @@ class matmul:
         size = y.dtype.itemsize
         sa = a.strides[-2:] if a.ndim > 1 else (size * k, a.strides[0])
         sb = b.strides[-2:] if b.ndim > 1 else (b.strides[0], size)
-        sy = list(y.strides[len(batch):])
+        sy = list(y.strides[len(batch) :])
         if a.ndim == 1:
             sy = [size * p, *sy]
         if b.ndim == 1:
@@ -84,56 +111,18 @@ class matmul:
         return np.matmul(a, b)
 
     def pullback(y_bar, y, a, b):
-        from .core import unbroadcast
-
-        conj = (lambda x: ops.conjugate(x)) if y_bar._spec.dtype.kind == "c" else (lambda x: x)
         na, nb = a._spec.ndim, b._spec.ndim
         if na == 1 and nb == 1:
-            return y_bar * conj(b), y_bar * conj(a)
-        if nb == 1:  # (..., m, k) @ (k,): y_bar (..., m)
-            column = ops_expand(y_bar, -1)
-            return unbroadcast(column * conj(b), a), _total(column * conj(a), b)
-        if na == 1:  # (k,) @ (..., k, p): y_bar (..., p)
-            row = ops_expand(y_bar, -2)
-            return _total(matmul(row, conj(matrix_transpose(b))), a), unbroadcast(ops_column(conj(a)) * row, b)
-        return (
-            unbroadcast(matmul(y_bar, conj(matrix_transpose(b))), a),
-            unbroadcast(matmul(conj(matrix_transpose(a)), y_bar), b),
-        )
-
-
-def ops_expand(x, axis):
-    """Insert an axis of length one."""
-    from .shape import reshape_to
-
-    shape = list(x._spec.shape)
-    at = len(shape) + 1 + axis
-    return reshape_to(x, (*shape[:at], 1, *shape[at:]))
-
-
-def ops_column(x):
-    from .shape import reshape_to
-
-    return reshape_to(x, (x._spec.shape[0], 1))
-
-
-def _total(x, vector):
-    """Sum all but the vector's axis."""
-    from .shape import reshape_to
-
-    n = vector._spec.shape[0]
-    flat = reshape_to(x, (-1 if False else x._spec.size // max(n, 1), n))
-    return ops.sum(flat, axis=(0,), keepdims=False)
-
-
-@implements(np.dot)
-def numpy_dot(a, b, out=None):
-    """`numpy.dot`."""
-    a, b = lift(a), lift(b)
-    if a._spec.ndim == 0 or b._spec.ndim == 0:
-        return a * b
-    if b._spec.ndim <= 2:
-        return matmul(a, b)
-    from .shape import numpy_transpose
-
-    raise NotImplementedError("dot with more than two axes on the right", numpy_transpose)
+            return y_bar * conjugated(b), y_bar * conjugated(a)
+        # Vectors as matrices of one row, or one column.
+        row, column = na == 1, nb == 1
+        left = insert_axis(a, 0) if row else a
+        right = insert_axis(b, 1) if column else b
+        if row:
+            y_bar = insert_axis(y_bar, -2)
+        if column:
+            y_bar = insert_axis(y_bar, -1)
+        a_bar = y_bar * adjoint(right) if column else matmul(y_bar, adjoint(right))
+        b_bar = adjoint(left) * y_bar if row else matmul(adjoint(left), y_bar)
+        a_bar, b_bar = unbroadcast(a_bar, left), unbroadcast(b_bar, right)
+        return reshape_to(a_bar, a._spec.shape), reshape_to(b_bar, b._spec.shape)

@@ -1,30 +1,130 @@
-"""Reductions."""
+"""Reductions: sums, products, extrema, and what follows from them."""
+
 from __future__ import annotations
+
 import numpy as np
+
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
-from .core import implements, lift, primitive
-from .shape import expand_to, reshape_to
+from .core import ZERO, implements, lift, ops, primitive
+from .shape import cast, expand_to, reshape_to
+
+__all__ = ["kept_shape", "normal_axes", "reduced_shape", "refuse"]
 
 
-def normal_axes(axis, ndim, name):
+def normal_axes(axis, ndim):
     """Axes as a sorted tuple of non-negative ints."""
     if axis is None:
         return tuple(range(ndim))
-    axes = axis if isinstance(axis, tuple) else (axis,)
-    return tuple(sorted(np.lib.array_utils.normalize_axis_tuple(axes, ndim, argname=name)))
+    return tuple(sorted(np.lib.array_utils.normalize_axis_tuple(axis, ndim)))
 
 
 def reduced_shape(shape, axes, keepdims):
+    """Shape after a reduction."""
     if keepdims:
-        return tuple(1 if d in axes else n for d, n in enumerate(shape))
-    return tuple(n for d, n in enumerate(shape) if d not in axes)
+        return tuple([1 if d in axes else n for d, n in enumerate(shape)])
+    return tuple([n for d, n in enumerate(shape) if d not in axes])
 
 
-@primitive()
-class sum:
+def kept_shape(shape, axes):
+    """Shape after a reduction, with reduced axes of length one."""
+    return reduced_shape(shape, axes, True)
+
+
+def spread(y, x, axes):
+    """A reduction's result, or its cotangent, over the shape that was reduced."""
+    shape = x._spec.shape
+    return expand_to(reshape_to(y, kept_shape(shape, axes)), shape)
+
+
+def count_of(shape, axes):
+    """How many elements go into each result."""
+    n = 1
+    for d in axes:
+        n *= shape[d]
+    return n
+
+
+def refuse(name, **arguments):
+    """Refuse arguments that were given and are not supported."""
+    for key, value in arguments.items():
+        if value is not None and value is not np._NoValue:
+            raise NotImplementedError(
+                f"{name}: the argument {key}= is not supported for tensors; leave it out and apply it to the result"
+            )
+
+
+def given(value):
+    """Whether an optional argument was passed."""
+    return value is not None and value is not np._NoValue
+
+
+def _kept_spec(out, x, attrs):
+    """The result's layout with reduced axes of length and stride as they are walked: standing still."""
+    _, spec = out
+    steps = iter(spec.strides)
+    strides = []
+    for d in range(x.ndim):
+        if d in attrs["axis"]:
+            if attrs["keepdims"]:
+                next(steps)
+            strides.append(0)
+        else:
+            strides.append(next(steps))
+    return spec_of(kept_shape(x.shape, attrs["axis"]), spec.dtype, tuple(strides))
+
+
+def _fold(emitter, ufunc, out, operands, attrs, call):
+    """Copy the first element along the reduced axes, then fold all others in."""
+    from ..tape.lower import copy_loops
+    from ..vm.bridge import loop_address
+
+    ((code, x),) = operands
+    c = x.dtype.char
+    copy, _ = copy_loops(x.dtype)
+    if copy is None or x.size == 0 or f"{c}{c}->{c}" not in ufunc.types:
+        emitter.call(call, attrs, out, operands)
+        return
+    kept = _kept_spec(out, x, attrs)
+    first = spec_of(kept.shape, x.dtype, x.strides)
+    emitter.loop(copy, (out[0], kept), [(code, first)])
+    shape, at = x.shape, code
+    if len(attrs["axis"]) == 0:
+        return
+    if len(attrs["axis"]) == 1:  # without the first element: one pass over the rest
+        (d,) = attrs["axis"]
+        shape = (*x.shape[:d], x.shape[d] - 1, *x.shape[d + 1 :])
+        if shape[d] == 0:
+            return
+        at = shifted(emitter, code, x.strides[d])
+        x = spec_of(shape, x.dtype, x.strides)
+    elif ufunc is np.multiply:  # a second factor of the first element would be wrong: start from one
+        emitter.call(call, attrs, out, operands)
+        return
+    emitter.loop(loop_address(ufunc, f"{c}{c}->{c}"), (out[0], kept), [(out[0], kept), (at, x)], shape=shape)
+
+
+def shifted(emitter, code, offset):
+    """Code of the same operand some bytes further on."""
+    made = emitter.first_temp + len(emitter.temps)
+    emitter.temps.append(0)
+    emitter.words += [op.ALIAS | 4 << 8, offset, made, code]
+    return made
+
+
+@primitive(name="sum")
+class sum_:
     """Sum over axes."""
+
     accumulates = True
+    samples = (
+        ((np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]]),), {"axis": (0,), "keepdims": False}),
+        ((np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]]),), {"axis": (1,), "keepdims": True}),
+        ((np.arange(24.0).reshape(2, 3, 4),), {"axis": (0, 2), "keepdims": False}),
+        ((np.arange(40.0),), {"axis": (0,), "keepdims": False}),
+        ((np.array(2.0),), {"axis": (), "keepdims": False}),
+        ((np.ones((0, 3)),), {"axis": (0,), "keepdims": False}),
+    )
 
     def infer(specs, attrs):
         (x,) = specs
@@ -32,17 +132,17 @@ class sum:
 
     def kernel(emitter, out, operands, attrs):
         from ..vm.bridge import loop_address
+
         code, spec = out
         ((_, x),) = operands
-        flags = emitter.flags
         c = spec.dtype.char
-        steps = iter(spec.strides)
-        strides = tuple(
-            (next(steps) if attrs["keepdims"] else 0) * 0 if d in attrs["axis"] else next(steps) for d in range(x.ndim)
-        )
-        kept = spec_of(reduced_shape(x.shape, attrs["axis"], True), spec.dtype, strides)
+        if f"{c}{c}->{c}" not in np.add.types:
+            emitter.call(sum_, attrs, out, operands)
+            return
         if spec.size == 1 and emitter._inline(op.SUM, out, operands, x.shape):
             return
+        kept = _kept_spec(out, x, attrs)
+        flags = emitter.flags
         if flags:
             emitter.flags = op.ONLY_ACCUMULATES
         else:
@@ -55,16 +155,179 @@ class sum:
         return np.sum(x, axis=axis, keepdims=keepdims)
 
     def pullback(y_bar, y, x, axis, keepdims):
-        shape = x._spec.shape
-        return expand_to(reshape_to(y_bar, reduced_shape(shape, axis, True)), shape)
+        return spread(y_bar, x, axis)
+
+
+def _number(x, dtype, default):
+    """A tensor in the dtype that NumPy sums in."""
+    if dtype is not None:
+        return cast(x, np.dtype(dtype))
+    if x._spec.dtype.kind in "biu":
+        return cast(x, default(np.empty(0, x._spec.dtype)).dtype)
+    return x
 
 
 @implements(np.sum)
 def numpy_sum(a, axis=None, dtype=None, out=None, keepdims=False, initial=None, where=None):
     """`numpy.sum`."""
-    x = lift(a, None if dtype is None else np.dtype(dtype))
-    if x._spec.dtype.kind in "biu" and dtype is None:
-        x = lift(x, np.sum(np.empty(0, x._spec.dtype)).dtype)
-    if out is not None or initial is not None or where is not None:
-        raise NotImplementedError("sum: out, initial and where are not supported; add them afterwards")
-    return sum(x, axis=normal_axes(axis, x._spec.ndim, "axis"), keepdims=bool(keepdims))
+    refuse("sum", out=out)
+    x = _number(lift(a), dtype, np.sum)
+    if given(where):
+        x = ops.where(where, x, np.zeros((), x._spec.dtype))
+    y = sum_(x, axis=normal_axes(axis, x._spec.ndim), keepdims=bool(given(keepdims) and keepdims))
+    return y + initial if given(initial) else y
+
+
+@primitive()
+class prod:
+    """Product over axes."""
+
+    samples = (
+        ((np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]]),), {"axis": (0,), "keepdims": False}),
+        ((np.array([[1.0, 0.0, 3.0], [0.0, 0.0, -1.0]]),), {"axis": (1,), "keepdims": True}),
+        ((np.linspace(0.5, 1.5, 24).reshape(2, 3, 4),), {"axis": (0, 2), "keepdims": False}),
+        ((np.array(2.0),), {"axis": (), "keepdims": False}),
+        ((np.ones((0, 3)),), {"axis": (0,), "keepdims": False}),
+    )
+
+    def infer(specs, attrs):
+        (x,) = specs
+        return spec_of(reduced_shape(x.shape, attrs["axis"], attrs["keepdims"]), x.dtype), op.KERNEL
+
+    def kernel(emitter, out, operands, attrs):
+        _fold(emitter, np.multiply, out, operands, attrs, prod)
+
+    def compute(x, axis, keepdims):
+        return np.prod(x, axis=axis, keepdims=keepdims)
+
+    def pullback(y_bar, y, x, axis, keepdims):
+        # Each factor's cotangent is the product of all others, from the left and from the right: right at zeros too.
+        others = rest_of_product(x, axis)
+        return spread(y_bar, x, axis) * (ops.conjugate(others) if x._spec.dtype.kind == "c" else others)
+
+
+def rest_of_product(x, axes):
+    """For each element the product of all others along the axes."""
+    from .layout import view_by
+
+    shape = x._spec.shape
+    if len(axes) == 0:
+        return import_ones(x)
+    n = count_of(shape, axes)
+    back = tuple(range(len(shape) - len(axes), len(shape)))
+    moved = view_by(np.moveaxis, "Permute", x, axes, back)
+    lead = moved._spec.shape[: len(shape) - len(axes)]
+    flat = reshape_to(moved, (*lead, n))
+    left = ops.exclusive_product(flat, axis=len(lead))
+    right = view_by(np.flip, "Flip", ops.exclusive_product(view_by(np.flip, "Flip", flat, -1), axis=len(lead)), -1)
+    return view_by(np.moveaxis, "Permute", reshape_to(left * right, moved._spec.shape), back, axes)
+
+
+def import_ones(x):
+    """Ones of a tensor's shape and dtype."""
+    return lift(np.ones(x._spec.shape, x._spec.dtype))
+
+
+@implements(np.prod)
+def numpy_prod(a, axis=None, dtype=None, out=None, keepdims=False, initial=None, where=None):
+    """`numpy.prod`."""
+    refuse("prod", out=out)
+    x = _number(lift(a), dtype, np.prod)
+    if given(where):
+        x = ops.where(where, x, np.ones((), x._spec.dtype))
+    y = prod(x, axis=normal_axes(axis, x._spec.ndim), keepdims=bool(given(keepdims) and keepdims))
+    return y * initial if given(initial) else y
+
+
+def _share(y_bar, y, x, axis):
+    """A cotangent split evenly among the elements that equal the result."""
+    hits = cast(ops.equal(x, spread(y, x, axis)), x._spec.dtype)
+    count = sum_(hits, axis=axis, keepdims=True)
+    return hits * expand_to(reshape_to(y_bar, count._spec.shape) / count, x._spec.shape)
+
+
+_EXTREMA_SAMPLES = (
+    ((np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]]),), {"axis": (0,), "keepdims": False}),
+    ((np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]]),), {"axis": (0, 1), "keepdims": True}),
+    ((np.sin(np.arange(24.0)).reshape(2, 3, 4),), {"axis": (1,), "keepdims": False}),
+    ((np.sin(np.arange(24.0)).reshape(2, 3, 4),), {"axis": (0, 2), "keepdims": False}),
+    ((np.array(2.0),), {"axis": (), "keepdims": False}),
+)
+
+
+@primitive()
+class amax:
+    """Maximum over axes; ties share the gradient equally."""
+
+    samples = _EXTREMA_SAMPLES
+
+    def infer(specs, attrs):
+        (x,) = specs
+        return spec_of(reduced_shape(x.shape, attrs["axis"], attrs["keepdims"]), x.dtype), op.KERNEL
+
+    def kernel(emitter, out, operands, attrs):
+        _fold(emitter, np.maximum, out, operands, attrs, amax)
+
+    def compute(x, axis, keepdims):
+        return np.max(x, axis=axis, keepdims=keepdims)
+
+    def pullback(y_bar, y, x, axis, keepdims):
+        return _share(y_bar, y, x, axis)
+
+
+@primitive()
+class amin:
+    """Minimum over axes; ties share the gradient equally."""
+
+    samples = _EXTREMA_SAMPLES
+
+    def infer(specs, attrs):
+        (x,) = specs
+        return spec_of(reduced_shape(x.shape, attrs["axis"], attrs["keepdims"]), x.dtype), op.KERNEL
+
+    def kernel(emitter, out, operands, attrs):
+        _fold(emitter, np.minimum, out, operands, attrs, amin)
+
+    def compute(x, axis, keepdims):
+        return np.min(x, axis=axis, keepdims=keepdims)
+
+    def pullback(y_bar, y, x, axis, keepdims):
+        return _share(y_bar, y, x, axis)
+
+
+def _extremum(record, function, combine, a, axis, out, keepdims, initial, where):
+    refuse(record.name, out=out)
+    x = lift(a)
+    if given(where):
+        if not given(initial):
+            raise ValueError(
+                f"reduction operation '{combine.__name__}' does not have an identity, so to use a where mask one has "
+                f"to specify 'initial'"
+            )
+        x = ops.where(where, x, initial)
+    axes = normal_axes(axis, x._spec.ndim)
+    if given(initial) and x._spec.size == 0:
+        x = np.full([n or d in axes for d, n in enumerate(x._spec.shape)], initial, x._spec.dtype)
+        x = lift(x)
+    elif count_of(x._spec.shape, axes) == 0:
+        function(np.empty(x._spec.shape, x._spec.dtype), axis=axes)  # NumPy's own error
+    y = record(x, axis=axes, keepdims=bool(given(keepdims) and keepdims))
+    return combine(y, initial) if given(initial) else y
+
+
+@implements(np.max, np.amax)
+def numpy_max(a, axis=None, out=None, keepdims=False, initial=None, where=None):
+    """`numpy.max`."""
+    return _extremum(amax, np.max, np.maximum, a, axis, out, keepdims, initial, where)
+
+
+@implements(np.min, np.amin)
+def numpy_min(a, axis=None, out=None, keepdims=False, initial=None, where=None):
+    """`numpy.min`."""
+    return _extremum(amin, np.min, np.minimum, a, axis, out, keepdims, initial, where)
+
+
+@implements(np.ptp)
+def numpy_ptp(a, axis=None, out=None, keepdims=False):
+    """`numpy.ptp`."""
+    return numpy_max(a, axis, out, keepdims) - numpy_min(a, axis, out, keepdims)

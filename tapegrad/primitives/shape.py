@@ -7,7 +7,7 @@ import numpy as np
 from ..tape.record import record_view
 from ..tape.spec import contiguous_strides, spec_of
 from ..vm import opcodes as op
-from .core import Primitive, implements, lift, ops, primitive
+from .core import ZERO, Primitive, implements, lift, ops, primitive
 
 
 @primitive()
@@ -75,10 +75,17 @@ def dense(x):
     return x if x._spec.injective else copy(x)
 
 
+_models: dict = {}
+
+
 def model(x):
     """An array without memory of its own, laid out as a tensor: for asking NumPy what a view would be."""
     spec = x._spec
-    return np.lib.stride_tricks.as_strided(np.empty((), spec.dtype), spec.shape, spec.strides, writeable=False)
+    found = _models.get(spec)
+    if found is None:
+        found = np.lib.stride_tricks.as_strided(np.empty((), spec.dtype), spec.shape, spec.strides, writeable=False)
+        _models[spec] = found
+    return found
 
 
 @primitive()
@@ -151,18 +158,75 @@ def reshape_to(x, shape):
         return x
     if x._spec.contiguous:
         return view_of(x, shape, contiguous_strides(shape, x._spec.dtype.itemsize), 0, "View")
+    if x._spec.injective:
+        origin = model(x)
+        try:
+            return view_like(x, np.reshape(origin, shape, copy=False), origin, "View")
+        except (ValueError, TypeError):  # no such view; NumPy 2.0 has no `copy`
+            pass
     return reshape(x, shape=shape)
 
 
+def insert_axis(x, axis):
+    """Insert an axis of length one, `axis` counted in the result."""
+    shape = x._spec.shape
+    at = axis if axis >= 0 else len(shape) + 1 + axis
+    return reshape_to(x, (*shape[:at], 1, *shape[at:]))
+
+
+def cast(x, dtype):
+    """The tensor itself if it has that dtype, else converted."""
+    return x if x._spec.dtype == dtype else astype(x, dtype=np.dtype(dtype))
+
+
+def fitted(shape, to):
+    """A shape with its -1 worked out, checked by NumPy itself."""
+    return np.broadcast_to(np.empty((), np.bool_), shape).reshape(to).shape
+
+
 @implements(np.reshape)
-def numpy_reshape(a, /, shape, order="C", *, copy=None):
+def numpy_reshape(a, /, shape=None, order="C", *, newshape=None, copy=None):
     """`numpy.reshape`."""
     x = lift(a)
-    if order not in ("C", "A"):
-        raise NotImplementedError("reshape: only order='C' is supported; transpose before and after instead")
-    sample = np.broadcast_to(np.empty((), np.bool_), x._spec.shape).reshape(shape).shape
-    result = reshape_to(x, sample)
+    shape = newshape if shape is None else shape
+    if order not in ("C", "A", "F"):
+        raise ValueError(f"reshape: order must be one of 'C', 'F', 'A', not {order!r}")
+    target = fitted(x._spec.shape, shape)
+    if order == "F":
+        result = reverse_axes(reshape_to(reverse_axes(x), target[::-1]))
+    else:
+        result = reshape_to(x, target)
     return ops.copy(result) if copy and result is not x else result
+
+
+@implements(np.ravel)
+def numpy_ravel(a, order="C"):
+    """`numpy.ravel`."""
+    return numpy_reshape(a, -1, order="C" if order == "K" else order)
+
+
+def reverse_axes(x):
+    """Transpose."""
+    x = dense(x)
+    return view_of(x, x._spec.shape[::-1], x._spec.strides[::-1], 0, "T")
+
+
+@implements(np.copy)
+def numpy_copy(a, order="K", subok=False):
+    """`numpy.copy`."""
+    return copy(lift(a))
+
+
+def numpy_astype(x, dtype, /, *, copy=True, device=None):
+    """`numpy.astype`."""
+    x, dtype = lift(x), np.dtype(dtype)
+    if x._spec.dtype == dtype:
+        return ops.copy(x) if copy else x
+    return astype(x, dtype=dtype)
+
+
+if hasattr(np, "astype"):  # since NumPy 2.1
+    implements(np.astype)(numpy_astype)
 
 
 @primitive()
@@ -176,15 +240,14 @@ class broadcast_to:
         (x,) = specs
         shape = attrs["shape"]
         lead = len(shape) - x.ndim
-        strides = (0,) * lead + tuple(0 if n == 1 and m != 1 else s for n, m, s in zip(x.shape, shape[lead:], x.strides, strict=True))
+        axes = zip(x.shape, shape[lead:], x.strides, strict=True)
+        strides = (0,) * lead + tuple(0 if n == 1 and m != 1 else s for n, m, s in axes)
         return spec_of(shape, x.dtype, strides), op.VIEW
 
     def compute(x, shape):
         return np.broadcast_to(x, shape)
 
     def pullback(y_bar, y, x, shape):
-        from .core import unbroadcast
-
         return unbroadcast(y_bar, x)
 
 
@@ -202,14 +265,3 @@ def numpy_broadcast_to(array, shape, subok=False):
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     np.broadcast_to(np.empty(x._spec.shape, np.bool_), shape)  # NumPy's own error
     return expand_to(x, shape)
-
-
-@implements(np.transpose)
-def numpy_transpose(a, axes=None):
-    """`numpy.transpose`."""
-    x = dense(lift(a))
-    origin = model(x)
-    return view_like(x, np.transpose(origin, axes), origin, "Permute" if axes is not None else "T")
-
-
-_ = Primitive

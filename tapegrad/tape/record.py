@@ -89,13 +89,14 @@ def _import_tensor(tensor, state, tape) -> int:
         else:
             home_tape.seal()
             home = tensor._home or (home_tape, home_slot)
-    slot = tape.bring(spec, data, address, home)
+    if tensor._buffer is None and (home is not None or tensor._leaf):
+        tensor._buffer = Buffer()
+    slot = tape.bring(spec, data, address, home, tensor._buffer)
     if tensor._buffer is not None and tensor._buffer.escaped:
         mark_escaped(state, tape)
     # Another thread may look at the tensor while it is rebound: the slot is read before the tape there.
     if not tensor._leaf and spec.requires_grad:
         tensor._home = home
-        tensor._imported_at = tensor._version
     tensor._data = data
     tensor._tape = None
     tensor._slot = slot
@@ -208,6 +209,8 @@ def record_view(primitive, tensor, attrs, offset):
     if base._buffer is None:
         base._buffer = Buffer()
     view._buffer, view._seen = base._buffer, base._buffer.version
+    view._buffer.viewed = True
+    view._offset = tensor._offset + offset
     return view
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
+import weakref
 
 import numpy as np
 
@@ -46,10 +47,14 @@ class Tape:
     done : int
         Rows before this one have been run.
     imports : list of tuple
-        ``(slot, owner array, home)`` of each value from outside; `home` is the leaf tensor, the
-        ``(tape, slot)`` that computed it, or None where it needs no gradient.
+        ``(slot, owner array, home, buffer, version)`` of each value from outside; `home` is the leaf tensor,
+        the ``(tape, slot)`` that computed it, or None where it needs no gradient.
     kept : dict
         Memory outside the arena that the reverse sweep will read, by slot.
+    writes : dict
+        Last row that wrote to each buffer, by the buffer's first slot.
+    write_sites : dict
+        File and line of each writing row.
     """
 
     __slots__ = (
@@ -71,14 +76,16 @@ class Tape:
         "memory",
         "memory_end",
         "preset",
+        "retaining",
         "root",
         "rows",
         "sealed",
         "words",
+        "write_counts",
         "write_sites",
+        "writes",
         "sites",
         "tracing",
-        "hooks",
     )
 
     def __init__(self, tracing=False):
@@ -92,8 +99,10 @@ class Tape:
         self.kept: dict = {}
         self.preset: dict = {}
         self.write_sites: dict = {}
+        self.writes: dict = {}
+        self.write_counts: dict = {}
         self.sites: dict = {}
-        self.hooks: dict = {}
+        self.retaining: dict = {}
         self.chunks: list[np.ndarray] = []
         self.memory = self.memory_end = 0
         self.freed = None
@@ -117,11 +126,22 @@ class Tape:
 
     # --- recording ------------------------------------------------------------------------------------
 
-    def bring(self, spec, owner, address, home=None) -> int:
+    def note_write(self, row, site):
+        """Remember an in-place write: which buffer, how often, and where in the user's code."""
+        root = self.root_of(row)
+        self.writes[root] = row
+        self.write_counts[root] = self.write_counts.get(root, 0) + 1
+        self.write_sites[row] = site
+
+    def retain(self, slot, tensor):
+        """Have sweeps hand out a slot's cotangent to a tensor, as long as that lives."""
+        self.retaining[slot] = weakref.ref(tensor)
+
+    def bring(self, spec, owner, address, home=None, buffer=None) -> int:
         """Record a value from outside; returns its slot. `owner` keeps the memory at `address` alive."""
         index = len(self.imports)
         slot = len(self.rows)
-        self.imports.append((slot, owner, home))
+        self.imports.append((slot, owner, home, buffer, buffer.version if buffer is not None else 0))
         self.import_addr.append(address)
         self.rows.append(import_signature(spec).code | index)
         return slot
@@ -140,7 +160,7 @@ class Tape:
             self._run()
 
     def _run(self):
-        from ..vm.sweeps import forward_sweep
+        from ..vm.entry import forward_sweep
         from .callout import run_call
         from .state import local
 
@@ -212,8 +232,10 @@ class Tape:
 
     def view(self, slot, spec) -> np.ndarray:
         """A NumPy array over a slot's memory, which it keeps alive."""
-        address = int(self.addr[slot])
-        return array_at(address, spec, self.owner(slot))
+        owner = self.owner(slot)
+        if owner is None:
+            raise TapeError(f"the memory of row {slot} is gone; please report this")
+        return array_at(int(self.addr[slot]), spec, owner)
 
     def owner(self, slot):
         """The array that owns a slot's memory."""
@@ -244,6 +266,18 @@ class Tape:
         while slot < self.done:
             yield slot
             slot += by_index[int(self.words[slot]) >> op.SIGNATURE_SHIFT].width
+
+    def overwritten_imports(self):
+        """Slots of imports whose memory was written through another tape since they were imported."""
+        for slot, _, _, buffer, version in self.imports:
+            if buffer is not None and buffer.version != version + self.write_counts.get(slot, 0):
+                yield slot, buffer
+
+    def root_of(self, slot) -> int:
+        """The slot that a slot's memory belongs to: views and writes share their operand's."""
+        while self.signature(slot).kind in (op.WINDOW, op.VIEW, op.WRITE):
+            slot = (self.rows[slot] >> op.SLOT_BITS) & op.SLOT_MASK
+        return slot
 
     def signature(self, slot):
         """Signature of the row that gave a slot."""

@@ -8,13 +8,20 @@ lies between them stays in the first-level cache; `CALL` returns to Python. Plan
 
 from __future__ import annotations
 
-from .bridge import call_loop, fill_zero, load, store
+from .bridge import call_loop, fill_zero, i32, i64, load, store
 from .jit import jit
 from .opcodes import (
     ACCUMULATE,
     ADD,
     ADD_ACC,
+    AT_ADDR,
+    AT_CODE,
+    AT_CONSTS,
+    AT_FRAME,
+    AT_PLANS,
+    AT_SCRATCH,
     CALL,
+    CODE_LEN,
     COPY,
     COPY_ACC,
     COUNT_BITS,
@@ -28,6 +35,7 @@ from .opcodes import (
     MUL_ACC,
     NEG,
     NEG_ACC,
+    PC,
     SCRATCH_TILES,
     STEP_A,
     STEP_B,
@@ -40,7 +48,7 @@ from .opcodes import (
     ZERO,
 )
 
-__all__ = ["execute"]
+__all__ = ["execute", "run"]
 
 COUNT_MASK = (1 << COUNT_BITS) - 1
 # fields of `frame`: arguments, dimensions, steps, saved arguments (twice), indices of the outer dimensions
@@ -256,3 +264,14 @@ def execute(code, pc, end, addr, consts, plans, frame, base, scratch):
             else:
                 group_n, group_end = 0, -1
     return end
+
+
+@jit
+def run(at):
+    """Run a linked program from ``state[PC]`` on; it stops at ``state[CODE_LEN]`` or at a call-out."""
+    state = i64(at)
+    base = state[AT_FRAME]
+    state[PC] = execute(
+        i32(state[AT_CODE]), state[PC], state[CODE_LEN], i64(state[AT_ADDR]), i64(state[AT_CONSTS]),
+        i64(state[AT_PLANS]), i64(base), base, state[AT_SCRATCH],
+    )  # fmt: skip

@@ -217,6 +217,7 @@ def add_number(typingctx, sign, dst, value):
 @functools.cache
 def _accumulating_kernel(name: str, term: str, sign: int, nin: int, char: str) -> LoopKernel:
     dtype, unit = np.dtype(char).type, np.dtype(char).itemsize
+    wide = {"f": np.float64, "F": np.complex128}.get(char, dtype)  # of sums of blocks
 
     def accumulating(args, dims, steps, data):
         """Accumulate dst += sign * term(a, b); a is b where there is one operand."""
@@ -224,9 +225,9 @@ def _accumulating_kernel(name: str, term: str, sign: int, nin: int, char: str) -
         step_a, step_b, step = steps[0], steps[nin - 1], steps[nin]
         contiguous = step_a == unit and step_b == unit
         if step == 0 and n > 1:  # one element takes the ordinary way, so that its rounding is the same
-            total = dtype(0)
+            total = wide(0)
             for outer in range(0, n, SUPERBLOCK):
-                subtotal = dtype(0)
+                subtotal = wide(0)
                 for start in range(outer, min(outer + SUPERBLOCK, n), BLOCK):
                     stop = min(start + BLOCK, n)
                     if contiguous:
@@ -234,7 +235,7 @@ def _accumulating_kernel(name: str, term: str, sign: int, nin: int, char: str) -
                     else:
                         subtotal += block_sum(term, start, stop, a, step_a, b, step_b, dtype)
                 total += subtotal
-            add_number(sign, dst, total)
+            add_number(sign, dst, dtype(total))
         elif step == unit and contiguous:
             accumulate(term, sign, n, a, unit, b, unit, dst, unit, dtype)
         elif step == unit and step_a == unit and step_b == 0:

@@ -95,7 +95,7 @@ from .opcodes import (
     ZERO,
 )
 
-__all__ = ["forward_sweep", "reverse_sweep", "row_starts", "spread"]
+__all__ = ["forward_sweep", "link", "reverse_sweep", "row_starts", "spread"]
 
 MARGIN = 512  # code words kept free for one row's instructions beyond its template
 
@@ -244,6 +244,32 @@ def forward_sweep(at):
             r += table[s * FIELDS + WIDTH]
         state[POSITION] = r
         state[CODE_LEN] = n_code
+
+
+@jit
+def link(at):
+    """Turn all rows up to ``state[LAST]`` into one run of instructions; every address is set beforehand."""
+    state = i64(at)
+    words, addr, code = i64(state[AT_WORDS]), i64(state[AT_ADDR]), i32(state[AT_CODE])
+    table, templates = i64(state[AT_TABLE]), i32(state[AT_TEMPLATES])
+    n_code = r = 0
+    state[TEMPS] = 0
+    state[STATUS] = FINISHED
+    while r < state[LAST]:
+        s = words[r] >> SIGNATURE_SHIFT
+        kind, nin = table[s * FIELDS + KIND], table[s * FIELDS + NIN]
+        if kind == KERNEL or kind == WRITE:
+            length, ntemps = table[s * FIELDS + FORWARD_LEN], table[s * FIELDS + FORWARD_NTEMPS]
+            if table[s * FIELDS + FORWARD] < 0 or n_code + length > state[CODE_CAPACITY]:
+                state[STATUS], state[DETAIL] = BAD_ROW, r
+                return
+            first_temp = state[CAPACITY] + state[TEMPS]
+            state[TEMPS] += ntemps
+            n_code = _emit_forward(
+                words, r, templates, table[s * FIELDS + FORWARD], length, nin, first_temp, addr, code, n_code
+            )
+        r += table[s * FIELDS + WIDTH]
+    state[CODE_LEN] = n_code
 
 
 @jit
@@ -483,12 +509,15 @@ def _reverse_row(
     first_temp = 2 * n + state[TEMPS]
     first, length = table[s * FIELDS + REVERSE], table[s * FIELDS + REVERSE_LEN]
     # Memory first: this can fail, and must leave nothing half-done.
+    moved = False
     p = first
     while p < first + length:
         flags = templates[p] >> 16
         if flags & (CONTRIBUTES | ONLY_ACCUMULATES):
             q = operand(words, r, templates[p + 2] - nin - 2)
-            if wanted[q] and not (flags & IDENTITY and _can_move(r, q, words, bar, kept, table)):
+            if wanted[q] and flags & IDENTITY and not moved and _can_move(r, q, words, bar, kept, table):
+                moved = True  # only one operand can have it
+            elif wanted[q]:
                 grown = _cotangent(q, words, n, addr, bar, kept, wanted, table, state, heads, code, n_code)
                 if grown < 0:
                     return -n_code - 1

@@ -1,11 +1,10 @@
-"""`Tensor`: operators and NumPy's protocols, on top of the recorded primitives."""
+"""Operators of `Tensor`: a look-up and an append where nothing needs thought."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .primitives import arithmetic, comparison, matmul, shape
-from .primitives.core import BY_FUNCTION
+from .primitives import arithmetic, comparison, matmul
 from .tape.handle import Tensor
 from .tape.record import record
 from .tape.signature import FAST, N_FAST, signature_of
@@ -13,7 +12,7 @@ from .tape.state import local
 from .tape.tape import MAX_ROWS
 from .vm.opcodes import SLOT_BITS
 
-__all__ = ["Tensor"]
+__all__: list[str] = []
 
 _new = object.__new__
 _fast_index = iter(range(N_FAST))

@@ -1,0 +1,277 @@
+"""PyTorch's names: `backward`, `grad`, and what tensors know of their place in the graph."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..creation import check_differentiable, tensor
+from ..primitives.core import lift
+from ..primitives.alias import detach
+from ..tape.buffer import Buffer
+from ..tape.handle import Tensor
+from ..tape.record import new_tensor
+from ..tape.state import local
+from ..values import value_of
+from .engine import sweep
+from .node import node_of
+from .recorded import recorded_sweep
+
+__all__ = ["backward", "grad"]
+
+
+def _seeds(tensors, gradients, name):
+    """A cotangent for each output, checked."""
+    if isinstance(tensors, Tensor):
+        tensors = (tensors,)
+    if gradients is None or isinstance(gradients, (Tensor, np.ndarray, float, int)):
+        gradients = (gradients,) * len(tensors) if gradients is None else (gradients,)
+    tensors, gradients = tuple(tensors), tuple(gradients)
+    if len(tensors) != len(gradients):
+        raise RuntimeError(f"{name}: got {len(tensors)} tensors and {len(gradients)} gradients")
+    pairs = []
+    for k, (t, g) in enumerate(zip(tensors, gradients, strict=True)):
+        if not t._spec.requires_grad:
+            raise RuntimeError(f"element {k} of tensors does not require grad and does not have a grad_fn")
+        if g is None:
+            if t._spec.size != 1:
+                raise RuntimeError(
+                    f"grad can be implicitly created only for scalar outputs; this one has shape {t._spec.shape}. "
+                    f"Pass gradient= of that shape, or sum it first"
+                )
+            g = np.ones(t._spec.shape, t._spec.dtype)
+        if np.shape(g) != t._spec.shape:
+            raise RuntimeError(
+                f"Mismatch in shape: grad_output[{k}] has a shape of {np.shape(g)} and output[{k}] has a shape of {t._spec.shape}."
+            )
+        pairs.append((t, g))
+    return pairs
+
+
+def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None):
+    """Accumulate the gradients of tensors into the ``grad`` of the leaves that they depend on.
+
+    Parameters
+    ----------
+    tensors : Tensor or sequence of Tensor
+    grad_tensors : Tensor, array or sequence of such, optional
+        Cotangents; may be left out for tensors of one element.
+    retain_graph : bool, optional
+        Keep what the sweep needs for another one; by default, what `create_graph` is.
+    create_graph : bool
+        Record the sweep itself, so that gradients can be differentiated.
+    inputs : Tensor or sequence of Tensor, optional
+        Accumulate into these alone.
+
+    Raises
+    ------
+    RuntimeError
+        If a tensor does not require grad, a cotangent is missing or of the wrong shape, the graph was freed, or a
+        value that is needed was overwritten. No ``grad`` has changed then.
+    """
+    pairs = _seeds(tensors, grad_tensors, "backward")
+    if inputs is not None:
+        inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        if not inputs:
+            raise RuntimeError("`inputs` argument to `backward` cannot be empty.")
+    retain_graph = create_graph if retain_graph is None else retain_graph
+    if create_graph:
+        _recorded_backward(pairs, inputs)
+        return
+    seeds = [(t, value_of(g) if isinstance(g, Tensor) else np.asarray(g, t._spec.dtype)) for t, g in pairs]
+    leaves, others = sweep(seeds, inputs, retain_graph)
+    for leaf, array in leaves.values():
+        if inputs is None or any(leaf is t for t in inputs):
+            accumulate(leaf, array)
+    for t in inputs or ():
+        if id(t) in others:
+            accumulate(t, others[id(t)])
+    for t, array in others.get("retained", ()):
+        accumulate(t, array)
+
+
+def accumulate(tensor, array):
+    """Add a gradient to ``tensor.grad``; the array becomes the tensor's own."""
+    if tensor._grad is None:
+        made = new_tensor(None, 0, tensor._spec.replace(requires_grad=False, strides=array.strides))
+        made._data = array
+        tensor._grad = made
+    else:
+        target = value_of(tensor._grad)
+        np.add(target, array, out=target)
+        tensor._grad._spec = tensor._grad._spec.replace(requires_grad=False)
+
+
+def _recorded_backward(pairs, inputs):
+    from .graph import reachable_leaves
+
+    inputs = reachable_leaves([t for t, _ in pairs]) if inputs is None else inputs
+    seeds = [lift(g, t._spec.dtype) for t, g in pairs]
+    bars = recorded_sweep([t for t, _ in pairs], seeds, inputs, True)
+    for t, bar in zip(inputs, bars, strict=True):
+        if bar is not None:
+            t._grad = bar if t._grad is None else t._grad + bar
+
+
+def grad(
+    outputs,
+    inputs,
+    grad_outputs=None,
+    retain_graph=None,
+    create_graph=False,
+    allow_unused=None,
+    materialize_grads=False,
+):
+    """Gradients of outputs with respect to inputs, returned and not accumulated.
+
+    Parameters
+    ----------
+    outputs, inputs : Tensor or sequence of Tensor
+    grad_outputs : optional
+        Cotangents of the outputs.
+    retain_graph, create_graph : bool
+        As in `backward`.
+    allow_unused : bool
+        Return None for an input that no output depends on, rather than raise.
+    materialize_grads : bool
+        Return zeros for it.
+
+    Returns
+    -------
+    tuple of Tensor
+
+    Raises
+    ------
+    RuntimeError
+        As in `backward`; and if an input is not used and that is not allowed.
+    """
+    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    for k, t in enumerate(inputs):
+        if not t._spec.requires_grad:
+            raise RuntimeError(f"One of the differentiated Tensors (input {k}) does not require grad")
+    pairs = _seeds(outputs, grad_outputs, "grad")
+    retain_graph = create_graph if retain_graph is None else retain_graph
+    if create_graph or local.state.tape.tracing:
+        seeds = [lift(g, t._spec.dtype) for t, g in pairs]
+        found = recorded_sweep([t for t, _ in pairs], seeds, list(inputs), create_graph)
+    else:
+        seeds = [(t, value_of(g) if isinstance(g, Tensor) else np.asarray(g, t._spec.dtype)) for t, g in pairs]
+        leaves, others = sweep(seeds, list(inputs), retain_graph)
+        found = []
+        for t in inputs:
+            array = leaves[id(t)][1] if id(t) in leaves else others.get(id(t))
+            found.append(None if array is None else tensor(array))
+    for k, g in enumerate(found):
+        if g is None and materialize_grads:
+            found[k] = tensor(np.zeros(inputs[k]._spec.shape, inputs[k]._spec.dtype))
+        elif g is None and not allow_unused:
+            raise RuntimeError(
+                f"One of the differentiated Tensors (input {k}) appears to not have been used in the graph. Set "
+                f"allow_unused=True if this is the desired behavior."
+            )
+    return tuple(found)
+
+
+def _backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
+    """Accumulate this tensor's gradient into the leaves; see `tapegrad.autograd.backward`."""
+    backward(self, gradient, retain_graph, create_graph, inputs)
+
+
+def _retain_grad(self):
+    """Keep this tensor's gradient in ``grad`` when a sweep passes it, though it is no leaf."""
+    if not self._spec.requires_grad:
+        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+    if self._leaf or self._retains:
+        return
+    self._retains = True
+    from .recorded import home_of
+
+    tape, slot = home_of(self)
+    tape.retain(slot, self)
+
+
+def _get_grad(self):
+    return self._grad
+
+
+def _set_grad(self, value):
+    if value is not None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"assigned grad expected to be a Tensor or None but got {type(value).__name__}")
+        if value is self:
+            raise RuntimeError("can't assign Variable as its own grad")
+        if value._spec.shape != self._spec.shape:
+            raise RuntimeError(f"attempting to assign a gradient of size {value._spec.shape} to a tensor of size {self._spec.shape}")
+        if value._spec.dtype != self._spec.dtype:
+            raise RuntimeError(f"attempting to assign a gradient of dtype {value._spec.dtype} to a tensor of dtype {self._spec.dtype}")
+    self._grad = value
+
+
+def _set_requires_grad(self, value):
+    if bool(value) == self._spec.requires_grad:
+        return
+    if not value and not self._leaf:
+        raise RuntimeError(
+            "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
+            "subgraph that doesn't require differentiation use var_no_grad = var.detach()."
+        )
+    if value:
+        check_differentiable(self._spec.dtype)
+        if self._data is None:
+            self._data = value_of(self)
+        elif self._tape is not None:
+            self._tape.flush()
+        self._tape = None
+    self._spec = self._spec.replace(requires_grad=bool(value))
+    self._leaf = bool(value)
+    if not value:
+        self._tape = None
+
+
+def _requires_grad_(self, requires_grad=True):
+    """Change whether operations on this leaf are recorded; returns it."""
+    _set_requires_grad(self, requires_grad)
+    return self
+
+
+def _detach(self):
+    """The same memory without the history; writes to one are seen, and noticed, in the other."""
+    with_history = detach(self)
+    if self._buffer is None:
+        self._buffer = Buffer()
+    with_history._buffer = self._buffer
+    return with_history
+
+
+def _get_data(self):
+    value = _detach(self)
+    value._buffer = Buffer()  # a version of its own: writes through .data go unnoticed
+    return value
+
+
+def _set_data(self, value):
+    array = value_of(value) if isinstance(value, Tensor) else np.asarray(value)
+    if array.dtype != self._spec.dtype:
+        raise RuntimeError(f"data of dtype {array.dtype} cannot replace data of dtype {self._spec.dtype}")
+    fresh = tensor(array, requires_grad=self._leaf)
+    self._tape, self._data, self._spec = None, fresh._data, fresh._spec
+
+
+def _is_leaf(self):
+    return self._leaf or not self._spec.requires_grad
+
+
+def _version(self):
+    return self._buffer.version if self._buffer is not None else 0
+
+
+Tensor.backward = _backward
+Tensor.retain_grad = _retain_grad
+Tensor.retains_grad = property(lambda self: self._retains)
+Tensor.grad = property(_get_grad, _set_grad, doc="Accumulated gradient of a leaf, or of a tensor that retains it.")
+Tensor.requires_grad = property(lambda self: self._spec.requires_grad, _set_requires_grad)
+Tensor.requires_grad_ = _requires_grad_
+Tensor.detach = _detach
+Tensor.data = property(_get_data, _set_data)
+Tensor.is_leaf = property(_is_leaf)
+Tensor._version = property(_version)
+Tensor.grad_fn = property(node_of)

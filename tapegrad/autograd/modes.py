@@ -1,0 +1,130 @@
+"""Gradient modes: context managers that are decorators as well."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+
+from ..tape.state import local
+
+__all__ = ["enable_grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations on tensors that require grad are recorded for differentiation, in this thread."""
+    return local.state.grad_enabled
+
+
+def _switch(enabled):
+    state = local.state
+    state.grad_enabled = enabled
+    state.refresh()
+
+
+class _Mode:
+    """Sets the gradient mode of the thread within a block or a function."""
+
+    enabled = True
+
+    def __init__(self):
+        self._before: list[bool] = []
+
+    def __enter__(self):
+        self._before.append(is_grad_enabled())
+        _switch(self.enabled)
+        return self
+
+    def __exit__(self, *_):
+        _switch(self._before.pop())
+
+    def __call__(self, function):
+        if inspect.isgeneratorfunction(function):
+            return self._wrap_generator(function)
+
+        @functools.wraps(function)
+        def wrapped(*args, **kwargs):
+            with self._clone():
+                return function(*args, **kwargs)
+
+        return wrapped
+
+    def _clone(self):
+        return type(self)()
+
+    def _wrap_generator(self, function):
+        @functools.wraps(function)
+        def wrapped(*args, **kwargs):
+            generator = function(*args, **kwargs)
+            send, value = generator.send, None
+            while True:
+                try:
+                    with self._clone():
+                        item = send(value)
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    value = yield item
+                    send = generator.send
+                except GeneratorExit:
+                    generator.close()
+                    raise
+                except BaseException as error:
+                    value, send = error, generator.throw
+
+        return wrapped
+
+
+class no_grad(_Mode):
+    """Record nothing for differentiation within a ``with`` block or a decorated function.
+
+    Examples
+    --------
+    >>> import tapegrad as tg
+    >>> w = tg.ones(2, requires_grad=True)
+    >>> with tg.no_grad():
+    ...     (w * 2).requires_grad
+    False
+    """
+
+    enabled = False
+
+    def __new__(cls, function=None):
+        made = super().__new__(cls)
+        if function is None:
+            return made
+        made.__init__()
+        return made(function)
+
+    def __init__(self, function=None):
+        super().__init__()
+
+
+class enable_grad(no_grad):
+    """Record within a block, though an outer one says `no_grad`."""
+
+    enabled = True
+
+
+class set_grad_enabled(_Mode):
+    """Set the mode at once, and back at the end if used as a context manager.
+
+    Parameters
+    ----------
+    mode : bool
+    """
+
+    def __init__(self, mode):
+        super().__init__()
+        self.enabled = bool(mode)
+        self._before.append(is_grad_enabled())
+        _switch(self.enabled)
+
+    def __enter__(self):
+        return self
+
+    def _clone(self):
+        return set_grad_enabled(self.enabled)
+
+    def __call__(self, function):
+        _switch(self._before.pop())
+        return super().__call__(function)

@@ -1,0 +1,233 @@
+"""The recorded reverse: cotangents as tensors, each rule's operations on the tape, so they can be differentiated."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+
+from ..primitives.alias import track
+from ..primitives.shape import view
+from ..tape.record import new_tensor
+from ..tape.state import local
+from ..vm import opcodes as op
+from . import messages
+
+__all__ = ["grad_mode", "home_of", "pushforward", "recorded_sweep"]
+
+
+@contextlib.contextmanager
+def grad_mode(enabled):
+    """Record gradients or not, within a block."""
+    state = local.state
+    before, state.grad_enabled = state.grad_enabled, enabled
+    state.refresh()
+    try:
+        yield
+    finally:
+        state.grad_enabled = before
+        state.refresh()
+
+
+def home_of(tensor):
+    """Tape and slot of the row that computed a tensor."""
+    return tensor._home or (tensor._tape, tensor._slot)
+
+
+class _Graph:
+    """Rows that lead from some inputs to some outputs, over all tapes."""
+
+    def __init__(self, inputs):
+        self.handles: dict = {}
+        self.leads: dict = {}
+        for t in inputs:
+            key = id(t) if t._leaf else home_of(t)
+            self.leads[key] = True
+            self.handles[key] = t
+
+    def handle(self, tape, slot):
+        """A tensor for a slot; one for each, so that it is imported once."""
+        key = tape, slot
+        found = self.handles.get(key)
+        if found is None:
+            found = self.handles[key] = new_tensor(tape, slot, tape.signature(slot).out)
+        return found
+
+    def sources(self, key):
+        """What a row's operands are: rows, or leaves, keyed."""
+        tape, slot = key
+        row = tape.signature(slot)
+        if row.kind == op.IMPORT:
+            home = tape.imports[tape.rows[slot] & ((1 << op.SIGNATURE_SHIFT) - 1)][2]
+            return [] if home is None else [home if isinstance(home, tuple) else id(home)]
+        return [(tape, k) for k in tape.operands(slot)]
+
+    def mark(self, roots):
+        """Find which rows lead to an input (without recursion)."""
+        leads, stack = self.leads, [(r, False) for r in roots]
+        while stack:
+            key, back = stack.pop()
+            if not back and (key in leads or not isinstance(key, tuple)):
+                leads.setdefault(key, False)
+                continue
+            tape, slot = key
+            if not tape.signature(slot).out.requires_grad:
+                leads[key] = False
+                continue
+            sources = self.sources(key)
+            if back:
+                leads[key] = any(leads.get(s, False) for s in sources)
+                continue
+            stack.append((key, True))
+            stack += [(s, False) for s in sources if s not in leads]
+
+
+def recorded_sweep(outputs, seeds, inputs, create_graph):
+    """Cotangents of `inputs`, recorded on the tape.
+
+    Parameters
+    ----------
+    outputs, seeds : list of Tensor
+        Same shapes pairwise.
+    inputs : list of Tensor
+    create_graph : bool
+        Whether the cotangents can be differentiated in turn.
+
+    Returns
+    -------
+    list of Tensor or None
+        None for an input that no output depends on.
+    """
+    graph = _Graph(inputs)
+    bars: dict = {}
+    heap: list = []
+
+    def reach(key, bar):
+        if not graph.leads.get(key, False):
+            return
+        if key in bars:
+            bars[key] = bars[key] + bar
+            return
+        bars[key] = bar
+        if isinstance(key, tuple):
+            heapq.heappush(heap, (-key[0].rank, -key[1], id(key[0]), key))
+
+    targets = {id(t) if t._leaf else home_of(t) for t in inputs}
+    roots = [id(t) if t._leaf else home_of(t) for t in outputs]
+    graph.mark(roots)
+    with grad_mode(create_graph):
+        for key, seed in zip(roots, seeds, strict=True):
+            reach(key, seed)
+        done = {}
+        while heap:
+            *_, key = heapq.heappop(heap)
+            bar = bars.pop(key)
+            if key in targets:
+                done[key] = bar
+            sources = graph.sources(key)
+            if not any(graph.leads.get(s, False) for s in sources):
+                continue
+            for source, x_bar in zip(sources, _row_cotangents(graph, key, bar), strict=True):
+                if x_bar is not None:
+                    reach(source, x_bar)
+    done.update(bars)
+    return [done.get(id(t) if t._leaf else home_of(t)) for t in inputs]
+
+
+def _row_cotangents(graph, key, bar):
+    """Cotangents of a row's operands, as far as they lead somewhere."""
+    tape, slot = key
+    row = tape.signature(slot)
+    if row.kind == op.IMPORT:
+        return [bar]
+    _check(tape, slot, row)
+    operands = tape.operands(slot)
+    wanted = tuple(
+        spec.requires_grad and graph.leads.get((tape, k), False) for spec, k in zip(row.specs, operands, strict=True)
+    )
+    xs = [graph.handle(tape, k) for k in operands]
+    y = graph.handle(tape, slot)
+    attrs = row.attrs
+    if row.primitive is view:
+        attrs = {**attrs, "offset": tape.rows[slot + 1]}
+    if row.kind == op.WRITE:
+        return [None, *row.primitive.transpose_at(bar, y, xs[1:], wanted[1:], attrs)]
+    return row.primitive.transpose_at(bar, y, xs, wanted, attrs)
+
+
+def _check(tape, slot, row):
+    """Refuse to use a value that was overwritten or freed."""
+    needs = row.needs
+    if not needs:
+        return
+    if tape.freed is not None and slot < len(tape.freed) and tape.freed[slot]:
+        raise messages.freed(tape, slot)
+    if not tape.writes:
+        return
+    limit = slot - (row.kind == op.WRITE)
+    for k, operand in enumerate([slot, *tape.operands(slot)]):
+        if needs >> min(k, 62) & 1 and tape.writes.get(tape.root_of(operand), -1) > limit:
+            tape.flush()
+            raise messages.stale(tape, slot, k - 1)
+
+
+def pushforward(outputs, inputs, tangents):
+    """Tangents of `outputs`, row by row from `inputs`, recorded on the tape."""
+    graph = _Graph(inputs)
+    roots = [id(t) if t._leaf else home_of(t) for t in outputs]
+    graph.mark(roots)
+    dots = {id(t) if t._leaf else home_of(t): d for t, d in zip(inputs, tangents, strict=True)}
+    keys = sorted((k for k, leads in graph.leads.items() if leads and isinstance(k, tuple)), key=_order)
+    for key in keys:
+        if key in dots:
+            continue
+        sources = graph.sources(key)
+        moving = [dots.get(s) for s in sources]
+        if any(d is not None for d in moving):
+            dots[key] = _row_tangent(graph, key, moving)
+    return [dots.get(r) for r in roots]
+
+
+def _order(key):
+    return key[0].rank, key[1]
+
+
+def _row_tangent(graph, key, moving):
+    """A row's tangent: its pullback, transposed.
+
+    The pullback is linear in the cotangent; its own transpose, applied to the operands' tangents, is the
+    pushforward (Christianson 1992; Townsend 2017, "A new trick for calculating Jacobian vector products").
+    """
+    tape, slot = key
+    row = tape.signature(slot)
+    if row.kind == op.IMPORT:
+        return moving[0]
+    spec = row.out
+    y_bar = track(_zeros(spec))
+    with _leading(graph, tape, tape.operands(slot), moving), grad_mode(True):
+        bars = _row_cotangents(graph, key, y_bar)
+    pairs = [(b, d) for b, d in zip(bars, moving, strict=True) if b is not None and d is not None]
+    if not pairs:
+        return _zeros(spec)
+    (y_dot,) = recorded_sweep([b for b, _ in pairs], [d for _, d in pairs], [y_bar], True)
+    return _zeros(spec) if y_dot is None else y_dot
+
+
+@contextlib.contextmanager
+def _leading(graph, tape, operands, moving):
+    before = {k: graph.leads.get((tape, k), False) for k in operands}
+    for k, d in zip(operands, moving, strict=True):
+        graph.leads[tape, k] = graph.leads.get((tape, k), False) or d is not None
+    try:
+        yield
+    finally:
+        for k, value in before.items():
+            graph.leads[tape, k] = value
+
+
+def _zeros(spec):
+    import numpy as np
+
+    from ..tape.record import import_array
+
+    return import_array(np.zeros(spec.shape, spec.dtype))
+

@@ -1,0 +1,242 @@
+"""From recorded rows to a replay: which rows matter, where each value stands, and the instructions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..tape.callout import run_call
+from ..tape.state import Workspace, local
+from ..tape.tape import TapeError, address_of, array_at
+from ..vm import opcodes as op
+from ..vm.entry import execute, link
+from ..vm.pools import pools
+
+__all__ = ["Plan", "plan_program"]
+
+_VIEWS = (op.WINDOW, op.VIEW)
+_SHARING = (op.WINDOW, op.VIEW, op.WRITE)
+
+
+def plan_program(tape, inputs, outputs):
+    """Prune the rows, lay out memory, and link.
+
+    Parameters
+    ----------
+    tape : Tape
+        Recorded, not run.
+    inputs, outputs : list of int
+        Slots.
+
+    Returns
+    -------
+    Plan
+    """
+    keep = _live(tape, inputs, outputs)
+    return Plan(tape, keep, inputs, outputs)
+
+
+def _live(tape, inputs, outputs):
+    """Rows that the outputs depend on, in order; in-place writes are all kept, since order is all they have."""
+    live = set(inputs)
+    stack = list(outputs)
+    for row in tape.write_sites:
+        stack.append(row)
+    while stack:
+        slot = stack.pop()
+        if slot not in live:
+            live.add(slot)
+            stack += tape.operands(slot)
+    return sorted(live)
+
+
+class Plan:
+    """Linked instructions, and where inputs and outputs stand."""
+
+    def __init__(self, tape, keep, inputs, outputs):
+        self.tape = tape
+        place = self._renumber(tape, keep)
+        self.inputs = [place[k] for k in inputs]
+        self.outputs = [place[k] for k in outputs]
+        roots = self._roots()
+        self._arrange(roots)
+        self._bind(roots)
+        self._link()
+
+    def _renumber(self, tape, keep):
+        """Rows that stay, with slots counted anew."""
+        place: dict = {}
+        words: list[int] = []
+        self.signatures: dict = {}
+        self.constants: dict = {}
+        for slot in keep:
+            row = tape.signature(slot)
+            place[slot] = new = len(words)
+            self.signatures[new] = row
+            if row.kind == op.IMPORT:
+                owner = tape.imports[tape.rows[slot] & ((1 << op.SIGNATURE_SHIFT) - 1)][1]
+                self.constants[new] = owner
+                words.append(row.code)
+                continue
+            operands = [place[k] for k in tape.operands(slot)]
+            offset = tape.rows[slot + 1] if row.kind in _VIEWS else None
+            from ..tape.record import pack
+
+            words += pack(row, operands, offset)
+        self.words = np.array(words, np.int64)
+        return place
+
+    def _roots(self):
+        """Per slot, the slot whose memory it shares."""
+        roots: dict = {}
+        for slot, row in self.signatures.items():
+            first = (int(self.words[slot]) >> op.SLOT_BITS) & op.SLOT_MASK
+            roots[slot] = roots[first] if row.kind in _SHARING else slot
+        return roots
+
+    def _operands(self, slot):
+        row = self.signatures[slot]
+        return [
+            (int(self.words[slot if k < 2 else slot + k // 2]) >> (0 if k & 1 else op.SLOT_BITS)) & op.SLOT_MASK
+            for k in range(len(row.specs))
+        ]
+
+    def _arrange(self, roots):
+        """Offsets in one block of memory; what is read for the last time makes room for what comes later."""
+        last: dict = {}
+        for slot in self.signatures:
+            for k in self._operands(slot):
+                last[roots[k]] = slot
+        ends: dict = {}
+        for root, slot in last.items():
+            ends.setdefault(slot, []).append(root)
+        held = {roots[k] for k in self.outputs} | {roots[k] for k in self.inputs}
+        free: dict = {}
+        self.offsets: dict = {}
+        self.temps: dict = {}
+        top = 0
+
+        def take(size):
+            nonlocal top
+            size = (max(size, 8) + 63) & ~63
+            stack = free.get(size)
+            if stack:
+                return stack.pop(), size
+            at, top = top, top + size
+            return at, size
+
+        sizes: dict = {}
+        for slot, row in self.signatures.items():
+            if row.kind == op.KERNEL:
+                self.offsets[slot], sizes[slot] = take(row.out.nbytes)
+                if slot not in last and slot not in held:
+                    free.setdefault(sizes[slot], []).append(self.offsets[slot])
+            if row.kind in (op.KERNEL, op.WRITE):
+                if pools.table[row.index, op.FORWARD] < 0:
+                    row.lower_forward()
+                first, count = pools.table[row.index, op.FORWARD_TEMPS], pools.table[row.index, op.FORWARD_NTEMPS]
+                found = [take(int(size)) for size in pools.plans[first : first + count]]
+                self.temps[slot] = [at for at, _ in found]
+                for at, size in found:
+                    free.setdefault(size, []).append(at)
+            for root in ends.get(slot, ()):
+                if root in self.offsets and root not in held:
+                    free.setdefault(sizes[root], []).append(self.offsets[root])
+        self.memory = np.zeros(top + 64, np.uint8)
+
+    def _bind(self, roots):
+        """Addresses of all slots; those that share an input's or an output's memory move with it at each replay."""
+        n = len(self.words)
+        temps = sum(len(t) for t in self.temps.values())
+        self.addr = np.zeros(n + temps + 8, np.int64)
+        start = (address_of(self.memory) + 63) & ~63
+        self.moving: dict = {}
+        shift = {}
+        for slot, row in self.signatures.items():
+            if row.kind == op.IMPORT:
+                owner = self.constants[slot]
+                self.addr[slot] = address_of(owner) if owner is not None else 0
+                shift[slot] = 0
+            elif row.kind == op.KERNEL:
+                self.addr[slot] = start + self.offsets[slot]
+                shift[slot] = 0
+            else:
+                first = (int(self.words[slot]) >> op.SLOT_BITS) & op.SLOT_MASK
+                shift[slot] = shift[first] + (int(self.words[slot + 1]) if row.kind in _VIEWS else 0)
+                self.addr[slot] = self.addr[roots[slot]] + shift[slot]
+        at = n
+        self.temp_starts = []
+        for slot, places in self.temps.items():
+            self.addr[at : at + len(places)] = [start + p for p in places]
+            at += len(places)
+        members: dict = {}
+        for slot, root in roots.items():
+            members.setdefault(root, []).append((slot, shift[slot]))
+        self.bound_inputs = []
+        for slot in self.inputs:
+            group = members[slot]
+            spec = self.signatures[slot].out
+            self.bound_inputs.append((np.array([s for s, _ in group]), np.array([o for _, o in group]), spec.shape, spec.dtype))
+        self.bound_outputs = []
+        seen = set()
+        for slot in self.outputs:
+            root, spec = roots[slot], self.signatures[slot].out
+            fresh = root == slot and root in self.offsets and slot not in seen and spec.contiguous
+            seen.add(slot)
+            if fresh and spec.nbytes >= 1024:
+                group = members[root]
+                self.bound_outputs.append((spec, np.array([s for s, _ in group]), np.array([o for _, o in group])))
+            else:
+                self.bound_outputs.append((spec, None, slot))
+
+    def _link(self):
+        """Instructions for all rows, in one go."""
+        total = sum(int(pools.table[row.index, op.FORWARD_LEN]) for row in self.signatures.values()) + 64
+        self.code = np.zeros(total, np.int32)
+        n = len(self.words)
+        space = Workspace()
+        root, last_write = np.zeros(n, np.int32), np.full(n, -1, np.int32)
+        imports = np.zeros(1, np.int64)
+        state = space.prepare(*[address_of(a) for a in (self.words, self.addr, root, last_write, imports)])
+        state[op.AT_CODE], state[op.CODE_CAPACITY] = address_of(self.code), total
+        state[op.LAST], state[op.CAPACITY], state[op.TEMPS_CAPACITY] = n, n, len(self.addr) - n
+        link(space.at)
+        if state[op.STATUS] != op.FINISHED:
+            raise TapeError(f"row {state[op.DETAIL]} could not be linked (status {state[op.STATUS]})")
+        self.length = int(state[op.CODE_LEN])
+
+    def replay(self, arrays):
+        """Run the program; returns its outputs as arrays and NumPy scalars."""
+        addr = self.addr
+        hold = []
+        for x, (slots, offsets, _, _) in zip(arrays, self.bound_inputs, strict=True):
+            if not x.flags.c_contiguous or not x.flags.aligned:
+                x = np.ascontiguousarray(x)
+            hold.append(x)
+            addr[slots] = offsets + address_of(x)
+        results = []
+        for spec, slots, where in self.bound_outputs:
+            if slots is None:
+                results.append(None)
+                continue
+            array = np.empty(spec.shape, spec.dtype)
+            addr[slots] = where + address_of(array)
+            results.append(array)
+        space = local.state.workspace()
+        space.busy = True
+        try:
+            state = space.prepare(0, address_of(addr), 0, 0)
+            state[op.AT_CODE], state[op.CODE_LEN] = address_of(self.code), self.length
+            while True:
+                execute(space.at)
+                if state[op.PC] >= self.length:
+                    break
+                run_call(self.code, state, addr, pools.consts)
+        finally:
+            space.busy = False
+        for k, (spec, slots, slot) in enumerate(self.bound_outputs):
+            if slots is None:
+                array = array_at(int(addr[slot]), spec)
+                results[k] = array.copy()[()] if spec.ndim == 0 else array.copy()
+        return results
+
+

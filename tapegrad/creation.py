@@ -1,0 +1,191 @@
+"""Making tensors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .tape.buffer import Buffer
+from .tape.handle import Tensor
+from .tape.record import new_tensor
+from .tape.spec import spec_of_array
+from .values import value_of
+
+__all__ = [
+    "arange",
+    "empty",
+    "eye",
+    "from_numpy",
+    "full",
+    "linspace",
+    "ones",
+    "ones_like",
+    "rand",
+    "randn",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
+
+
+def _make(array, requires_grad, escaped=False):
+    array = np.asarray(array)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(
+            f"a tensor holds numbers or booleans; this data has dtype {array.dtype}. Ragged lists and text cannot be tensors"
+        )
+    if requires_grad:
+        check_differentiable(array.dtype)
+    made = new_tensor(None, 0, spec_of_array(array, requires_grad))
+    made._data = array
+    made._leaf = requires_grad
+    if escaped:
+        made._buffer = Buffer()
+        made._buffer.escaped = True
+    return made
+
+
+def check_differentiable(dtype):
+    """Refuse a dtype that has no derivative."""
+    if dtype.kind not in "fc":
+        raise RuntimeError(
+            f"Only Tensors of floating point and complex dtype can require gradients, not {dtype.name}; "
+            f"write 1.0 rather than 1, or convert with dtype=float"
+        )
+
+
+def tensor(data, dtype=None, requires_grad=False):
+    """A tensor with a copy of the data.
+
+    Parameters
+    ----------
+    data : array_like or Tensor
+        Nested lists of numbers, an array, a tensor (its values are copied, its history is not).
+    dtype : dtype, optional
+        By default as NumPy: float64 for Python floats, int64 for ints.
+    requires_grad : bool
+        Whether operations on it are recorded and ``backward()`` fills its ``grad``.
+
+    Returns
+    -------
+    Tensor
+        A leaf.
+
+    Raises
+    ------
+    TypeError
+        If the data are not numbers.
+    RuntimeError
+        If an integer or bool tensor is to require grad.
+
+    Examples
+    --------
+    >>> import tapegrad as tg
+    >>> tg.tensor([1.0, 2.0], requires_grad=True)
+    tensor([1., 2.], requires_grad=True)
+    """
+    if isinstance(data, Tensor):
+        data = value_of(data)
+    elif isinstance(data, (list, tuple)) and _holds_tensor(data):
+        data = _plain(data)
+    return _make(np.array(data, dtype=dtype, order="C", subok=False), requires_grad)
+
+
+def _holds_tensor(data):
+    return any(isinstance(x, Tensor) or (isinstance(x, (list, tuple)) and _holds_tensor(x)) for x in data)
+
+
+def _plain(data):
+    if isinstance(data, Tensor):
+        if data._spec.requires_grad:
+            raise TypeError(
+                "tensor([...]) of values that require grad would lose their gradient: use np.stack([...]) or "
+                "np.concatenate([...]), which keep it"
+            )
+        return value_of(data)
+    return [_plain(x) for x in data] if isinstance(data, (list, tuple)) else data
+
+
+def from_numpy(array):
+    """A tensor over a NumPy array's own memory: writes to one are seen in the other.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        Not copied.
+
+    Returns
+    -------
+    Tensor
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"from_numpy expects a numpy.ndarray, not {type(array).__name__}; use tensor(data)")
+    if not array.dtype.isnative or not array.flags.aligned:
+        raise ValueError("from_numpy needs native byte order and aligned memory; use tensor(array), which copies")
+    return _make(array, False, escaped=True)
+
+
+def _shape(shape):
+    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
+        return tuple(shape[0])
+    return shape
+
+
+def zeros(*shape, dtype=float, requires_grad=False):
+    """A tensor of zeros; the shape as numbers or as one tuple."""
+    return _make(np.zeros(_shape(shape), dtype), requires_grad)
+
+
+def ones(*shape, dtype=float, requires_grad=False):
+    """A tensor of ones; the shape as numbers or as one tuple."""
+    return _make(np.ones(_shape(shape), dtype), requires_grad)
+
+
+def empty(*shape, dtype=float, requires_grad=False):
+    """A tensor whose elements are not set; the shape as numbers or as one tuple."""
+    return _make(np.empty(_shape(shape), dtype), requires_grad)
+
+
+def full(shape, fill_value, dtype=None, requires_grad=False):
+    """A tensor of one value."""
+    return _make(np.full(shape, fill_value, dtype), requires_grad)
+
+
+def arange(start, stop=None, step=1, dtype=None, requires_grad=False):
+    """Evenly spaced values in a half-open interval, as `numpy.arange`."""
+    array = np.arange(start, dtype=dtype) if stop is None else np.arange(start, stop, step, dtype)
+    return _make(array, requires_grad)
+
+
+def linspace(start, stop, num=50, dtype=None, requires_grad=False):
+    """`num` evenly spaced values from `start` to `stop`, as `numpy.linspace`."""
+    return _make(np.linspace(start, stop, num, dtype=dtype), requires_grad)
+
+
+def eye(n, m=None, dtype=float, requires_grad=False):
+    """The identity matrix."""
+    return _make(np.eye(n, m, dtype=dtype), requires_grad)
+
+
+def rand(*shape, dtype=float, requires_grad=False, rng=None):
+    """Uniform random numbers in [0, 1), from `rng` (a `numpy.random.Generator` or a seed)."""
+    values = np.random.default_rng(rng).random(_shape(shape)).astype(dtype)
+    return _make(values, requires_grad)
+
+
+def randn(*shape, dtype=float, requires_grad=False, rng=None):
+    """Standard normal random numbers, from `rng` (a `numpy.random.Generator` or a seed)."""
+    values = np.asarray(np.random.default_rng(rng).standard_normal(_shape(shape))).astype(dtype)
+    return _make(values, requires_grad)
+
+
+def _like(make):
+    def like(x, dtype=None, requires_grad=False):
+        spec = x._spec if isinstance(x, Tensor) else spec_of_array(np.asarray(x))
+        return _make(make(spec.shape, dtype or spec.dtype), requires_grad)
+
+    like.__name__ = make.__name__ + "_like"
+    like.__doc__ = f"`{make.__name__}` in the shape and dtype of another tensor."
+    return like
+
+
+zeros_like, ones_like = _like(np.zeros), _like(np.ones)

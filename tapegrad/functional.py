@@ -1,0 +1,349 @@
+"""Transformations of functions on plain NumPy arrays: gradients of functions, as functions."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import optree
+
+from .autograd.engine import sweep
+from .autograd.recorded import pushforward, recorded_sweep
+from .primitives.core import lift
+from .primitives.alias import track
+from .tape.handle import Tensor
+from .tape.record import import_array
+from .tape.state import local
+from .values import value_of
+
+__all__ = ["grad", "jvp", "stop_gradient", "value_and_grad", "vjp"]
+
+
+class _Traced:
+    """A transformation under way: inside, traced values refuse to become plain numbers."""
+
+    def __enter__(self):
+        state = local.state
+        self.nested = state.depth > 0 or state.tape.tracing
+        state.depth += 1
+        self.grad_enabled, state.grad_enabled = state.grad_enabled, True
+        state.refresh()
+        return self
+
+    def __exit__(self, *_):
+        state = local.state
+        state.depth -= 1
+        state.grad_enabled = self.grad_enabled
+        state.refresh()
+
+
+def grad(fun, argnums=0, has_aux=False):
+    """The gradient of a scalar function.
+
+    Parameters
+    ----------
+    fun : callable
+        Written in plain NumPy; returns a real scalar (or ``(scalar, aux)``).
+    argnums : int or tuple of int, default 0
+        Positional arguments to differentiate with respect to. Each is a real floating number or array, or a
+        container of such (lists, tuples, dicts ... : anything optree knows).
+    has_aux : bool, default False
+        Whether `fun` returns ``(scalar, aux)``.
+
+    Returns
+    -------
+    callable
+        Takes the arguments of `fun`; returns the gradient, in the structure, shapes and dtypes of the argument
+        (a tuple of such if `argnums` is a tuple), or ``(gradient, aux)``.
+
+    Raises
+    ------
+    TypeError
+        If an argument to differentiate is complex, integer or not numeric, or the result is not a real scalar.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tapegrad as tg
+    >>> def f(x):
+    ...     return np.sum(np.sin(x) ** 2)
+    >>> tg.grad(f)(np.array([0.0, np.pi / 4]))
+    array([0., 1.])
+    """
+    both = value_and_grad(fun, argnums, has_aux)
+
+    @functools.wraps(fun, assigned=("__name__", "__qualname__", "__module__"), updated=())
+    def gradient(*args, **kwargs):
+        value, grads = both(*args, **kwargs)
+        return (grads, value[1]) if has_aux else grads
+
+    return gradient
+
+
+def value_and_grad(fun, argnums=0, has_aux=False):
+    """A scalar function's value and gradient, in one go.
+
+    Parameters
+    ----------
+    fun, argnums, has_aux
+        As in `grad`.
+
+    Returns
+    -------
+    callable
+        Takes the arguments of `fun`; returns ``(value, gradient)``, or ``((value, aux), gradient)``.
+
+    Raises
+    ------
+    TypeError
+        As in `grad`.
+
+    Examples
+    --------
+    >>> import tapegrad as tg
+    >>> value, slope = tg.value_and_grad(lambda x: x**3)(2.0)
+    >>> float(value), float(slope)
+    (8.0, 12.0)
+    """
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+    @functools.wraps(fun, assigned=("__name__", "__qualname__", "__module__"), updated=())
+    def both(*args, **kwargs):
+        with _Traced() as trace:
+            args, leaves, treedef = _trace_arguments(args, numbers, "grad")
+            result = fun(*args, **kwargs)
+            value, aux = result if has_aux else (result, None)
+            _check_scalar(value, fun)
+            grads = _gradients(value, leaves, trace.nested)
+        keep = trace.nested or any(t._user for t in leaves)
+        grads = optree.tree_unflatten(treedef, [g if keep else _plain(g, t) for g, t in zip(grads, leaves, strict=True)])
+        grads = grads[0] if isinstance(argnums, int) else grads
+        if not keep:
+            value, aux = _release(value), _release(aux)
+        return ((value, aux) if has_aux else value), grads
+
+    return both
+
+
+def _trace_arguments(args, numbers, what):
+    """Replace the arguments to differentiate by traced ones; returns all, the traced leaves and their structure."""
+    count = len(args)
+    for k in numbers:
+        if not -count <= k < count:
+            raise ValueError(f"{what}: argnums names argument {k}, but the function was called with {count} positional arguments")
+    chosen = tuple(args[k] for k in numbers)
+    flat, treedef = optree.tree_flatten(chosen)
+    leaves = [_trace(x, numbers, k, what) for k, x in enumerate(flat)]
+    traced = optree.tree_unflatten(treedef, leaves)
+    args = list(args)
+    for k, x in zip(numbers, traced, strict=True):
+        args[k] = x
+    return args, leaves, treedef
+
+
+def _trace(x, numbers, k, what):
+    """A traced value for an argument's leaf."""
+    if isinstance(x, Tensor):
+        _check_real(x._spec.dtype, what)
+        traced = track(x)
+        traced._user = True
+        return traced
+    if not isinstance(x, (np.ndarray, np.generic, float, int, complex)):
+        raise TypeError(f"{what} needs real floating numbers or arrays to differentiate with respect to, not {type(x).__name__}")
+    array = np.asarray(x)
+    _check_real(array.dtype, what)
+    if local.state.tape.tracing:
+        return track(lift(array))
+    traced = import_array(array)
+    traced._spec = traced._spec.replace(requires_grad=True)
+    traced._leaf, traced._borrowed = True, False
+    traced._scalar = not isinstance(x, np.ndarray)
+    return traced
+
+
+def _check_real(dtype, what):
+    if dtype.kind == "f":
+        return
+    if dtype.kind == "c":
+        raise TypeError(
+            f"{what} differentiates with respect to real floating values, and got {dtype.name}: pass the real and imaginary "
+            f"parts as two arguments"
+        )
+    if dtype.kind in "iub":
+        raise TypeError(
+            f"{what} differentiates with respect to real floating values, and got {dtype.name}, which has no derivative: "
+            f"convert it with float(x) or x.astype(float)"
+        )
+    raise TypeError(f"{what} differentiates with respect to real floating values, and got dtype {dtype.name}")
+
+
+def _check_scalar(value, fun):
+    name = getattr(fun, "__name__", "the function")
+    if isinstance(value, Tensor):
+        shape, dtype = value._spec.shape, value._spec.dtype
+    elif isinstance(value, (float, int, np.generic, np.ndarray)):
+        shape, dtype = np.shape(value), np.asarray(value).dtype
+    else:
+        raise TypeError(f"grad: {name} must return a real scalar, not {type(value).__name__}; with has_aux=True, (scalar, aux)")
+    if shape != ():
+        raise TypeError(
+            f"grad: {name} must return a scalar, and returned shape {shape}; sum it, or use tapegrad.vjp for vector-valued functions"
+        )
+    if dtype.kind == "c":
+        raise TypeError(f"grad: {name} must return a real scalar, and returned {dtype.name}; take its real part or absolute value")
+
+
+def _gradients(value, leaves, nested):
+    """Cotangents of the leaves for a unit cotangent of the value; zeros where it does not depend on them."""
+    if not isinstance(value, Tensor) or not value._spec.requires_grad:
+        return [_zeros_like(t) for t in leaves]
+    recorded = nested or any(not t._leaf for t in leaves)
+    if recorded:
+        seed = lift(np.ones((), value._spec.dtype))
+        found = recorded_sweep([value], [seed], leaves, local.state.depth > 1 or not local.state.tape.tracing)
+        return [_zeros_like(t) if g is None else g for g, t in zip(found, leaves, strict=True)]
+    reached, _ = sweep([(value, np.ones((), value._spec.dtype))], leaves)
+    for t in leaves:
+        t._tape = None
+    return [reached[id(t)][1] if id(t) in reached else np.zeros(t._spec.shape, t._spec.dtype) for t in leaves]
+
+
+def _zeros_like(t):
+    zeros = np.zeros(t._spec.shape, t._spec.dtype)
+    return zeros if t._leaf else lift(zeros)
+
+
+def _plain(g, t):
+    """What the caller gets: arrays for arrays, NumPy scalars for numbers."""
+    array = value_of(g) if isinstance(g, Tensor) else g
+    return array[()] if t._scalar else array
+
+
+def _release(tree):
+    """Replace traced values in a result by plain ones."""
+
+    def plain(x):
+        if not isinstance(x, Tensor):
+            return x
+        array = value_of(x)
+        return array[()] if array.ndim == 0 else array.copy()
+
+    return optree.tree_map(plain, tree)
+
+
+def vjp(fun, *primals):
+    """Value of a function, and the map from cotangents of its result to cotangents of its arguments.
+
+    Parameters
+    ----------
+    fun : callable
+    *primals
+        Real floating numbers or arrays, or containers of such.
+
+    Returns
+    -------
+    value
+        ``fun(*primals)``.
+    pullback : callable
+        Takes a cotangent in the structure of the value; returns a tuple, one cotangent an argument. It may be called
+        again and again.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tapegrad as tg
+    >>> y, pullback = tg.vjp(np.sin, np.array([0.0, np.pi]))
+    >>> pullback(np.array([1.0, 1.0]))[0]
+    array([ 1., -1.])
+    """
+    with _Traced() as trace:
+        args, leaves, treedef = _trace_arguments(primals, tuple(range(len(primals))), "vjp")
+        result = fun(*args)
+        outputs, outdef = optree.tree_flatten(result)
+    keep = trace.nested or any(t._user for t in leaves)
+
+    def pullback(cotangent):
+        flat, structure = optree.tree_flatten(cotangent)
+        if structure != outdef:
+            raise ValueError(f"vjp: the cotangent has structure {structure}, the function's result {outdef}")
+        pairs = []
+        for y, y_bar in zip(outputs, flat, strict=True):
+            if not isinstance(y, Tensor) or not y._spec.requires_grad:
+                continue
+            if np.shape(y_bar) != y._spec.shape:
+                raise ValueError(f"vjp: a cotangent has shape {np.shape(y_bar)}, the result {y._spec.shape}")
+            pairs.append((y, y_bar))
+        if keep or any(isinstance(b, Tensor) for _, b in pairs):
+            seeds = [lift(b, y._spec.dtype) for y, b in pairs]
+            found = recorded_sweep([y for y, _ in pairs], seeds, leaves, True) if pairs else [None] * len(leaves)
+            bars = [lift(np.zeros(t._spec.shape, t._spec.dtype)) if g is None else g for g, t in zip(found, leaves, strict=True)]
+        else:
+            seeds = [(y, np.array(b, y._spec.dtype)) for y, b in pairs]
+            reached, _ = sweep(seeds, leaves, retain_graph=True) if pairs else ({}, {})
+            bars = [
+                _plain(reached[id(t)][1] if id(t) in reached else np.zeros(t._spec.shape, t._spec.dtype), t)
+                for t in leaves
+            ]
+        return optree.tree_unflatten(treedef, bars)
+
+    return (result if keep else _release(result)), pullback
+
+
+def jvp(fun, primals, tangents):
+    """Value and directional derivative of a function: forward mode.
+
+    Parameters
+    ----------
+    fun : callable
+    primals, tangents : tuple
+        Arguments, and their directions in the same structure and shapes.
+
+    Returns
+    -------
+    value, tangent
+        ``fun(*primals)`` and its derivative along the tangents, in the same structure.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tapegrad as tg
+    >>> y, y_dot = tg.jvp(np.exp, (np.array([0.0, 1.0]),), (np.array([1.0, 0.0]),))
+    >>> y_dot
+    array([1., 0.])
+    """
+    with _Traced() as trace:
+        args, leaves, treedef = _trace_arguments(tuple(primals), tuple(range(len(primals))), "jvp")
+        flat, structure = optree.tree_flatten(tuple(tangents))
+        if structure != treedef:
+            raise ValueError(f"jvp: tangents have structure {structure}, primals {treedef}")
+        for t, d in zip(leaves, flat, strict=True):
+            if np.shape(d) != t._spec.shape:
+                raise ValueError(f"jvp: a tangent has shape {np.shape(d)}, its primal {t._spec.shape}")
+        result = fun(*args)
+        outputs, outdef = optree.tree_flatten(result)
+        traced = [y for y in outputs if isinstance(y, Tensor) and y._spec.requires_grad]
+        dots = iter(pushforward(traced, leaves, [lift(d, t._spec.dtype) for t, d in zip(leaves, flat, strict=True)]))
+        found = []
+        for y in outputs:
+            moving = isinstance(y, Tensor) and y._spec.requires_grad
+            dot = next(dots) if moving else None
+            found.append(lift(np.zeros(np.shape(y))) if dot is None else dot)
+    keep = trace.nested or any(t._user for t in leaves)
+    y_dot = optree.tree_unflatten(outdef, found)
+    return (result, y_dot) if keep else (_release(result), _release(y_dot))
+
+
+def stop_gradient(x):
+    """The same value, cut off from its history: its gradient is zero from here on.
+
+    Parameters
+    ----------
+    x : Tensor, array or number
+
+    Returns
+    -------
+    Tensor, or `x` itself where it is no tensor
+    """
+    from .primitives.alias import detach
+
+    return detach(x) if isinstance(x, Tensor) else x

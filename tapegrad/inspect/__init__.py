@@ -1,0 +1,1 @@
+"""Looking inside: printing, drawing and profiling tapes."""

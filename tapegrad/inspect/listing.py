@@ -1,0 +1,65 @@
+"""A tape as text: one line a row."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..tape.lower import tracing
+from ..tape.record import new_tensor
+from ..tape.spec import spec_of_array
+from ..vm import opcodes as op
+
+__all__ = ["format_tape", "list_rows"]
+
+
+def format_tape(function, *args, limit=40) -> str:
+    """The rows that a function records on arguments like these.
+
+    Parameters
+    ----------
+    function : callable
+    *args
+        Arrays, numbers, or containers of such.
+    limit : int
+        Rows to show; what is between the first and the last of them is left out.
+
+    Returns
+    -------
+    str
+        One line a row: slot, opcode, operand slots, type of the result.
+    """
+    import optree
+
+    with tracing() as tape:
+
+        def place(x):
+            if not isinstance(x, (np.ndarray, np.generic, float)):
+                return x
+            spec = spec_of_array(np.asarray(x))
+            return new_tensor(tape, tape.bring(spec, None, 0), spec)
+
+        function(*optree.tree_map(place, args))
+    return "\n".join(list_rows(tape, limit))
+
+
+def list_rows(tape, limit=40):
+    """Lines for the rows of a tape."""
+    lines, slot = [], 0
+    while slot < len(tape.rows):
+        row = tape.signature(slot)
+        name = "input" if row.kind == op.IMPORT else row.primitive.name
+        operands = ", ".join(f"%{k}" for k in tape.operands(slot))
+        attrs = ", ".join(f"{k}={_short(v)}" for k, v in row.attrs.items() if k not in ("strides", "base_strides"))
+        lines.append(f"%{slot:<5} = {name}({', '.join(filter(None, (operands, attrs)))})".ljust(58) + f"  {row.out!r}")
+        slot += row.width
+    if len(lines) > limit:
+        half = limit // 2
+        lines = [*lines[:half], f"... {len(lines) - 2 * half} rows ...", *lines[-half:]]
+    return lines
+
+
+def _short(value):
+    text = str(value)
+    return text if len(text) <= 24 else text[:21] + "..."
+
+

@@ -1,0 +1,90 @@
+"""Methods of `Tensor` that are NumPy functions of the same name, and facts about its shape and dtype."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .primitives.core import BY_FUNCTION, lift, ops
+from .tape.handle import Tensor
+
+__all__: list[str] = []
+
+
+def _forward(name, function):
+    def method(self, *args, **kwargs):
+        return BY_FUNCTION[function](self, *args, **kwargs)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"`numpy.{function.__name__}` of the tensor."
+    return method
+
+
+_FUNCTIONS = (
+    "sum", "prod", "mean", "std", "var", "max", "min", "argmax", "argmin", "cumsum", "cumprod", "any", "all", "ptp",
+    "ravel", "swapaxes", "squeeze", "repeat", "trace", "diagonal", "dot", "clip", "round", "take", "argsort", "conj",
+    "nonzero", "searchsorted", "moveaxis", "flip", "roll", "tile", "expand_dims", "broadcast_to",
+    "exp", "log", "sin", "cos", "tan", "tanh", "sinh", "cosh", "sqrt", "abs", "sign", "square", "matmul", "reciprocal",
+    "log1p", "expm1", "floor", "ceil", "maximum", "minimum", "outer", "inner", "isnan", "isfinite", "isinf",
+)  # fmt: skip
+for _name in _FUNCTIONS:
+    setattr(Tensor, _name, _forward(_name, getattr(np, _name)))
+Tensor.conjugate = Tensor.conj
+
+
+def _reshape(self, *shape, order="C"):
+    """`numpy.reshape` of the tensor; the shape as numbers or as one tuple."""
+    shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
+    return BY_FUNCTION[np.reshape](self, shape, order=order)
+
+
+def _transpose(self, *axes):
+    """`numpy.transpose` of the tensor; the axes as numbers or as one tuple."""
+    if len(axes) == 1 and not isinstance(axes[0], (int, np.integer)):
+        axes = axes[0]
+    return BY_FUNCTION[np.transpose](self, axes or None)
+
+
+def _astype(self, dtype):
+    """The same elements in another dtype; the tensor itself if it has that one."""
+    return lift(self, np.dtype(dtype))
+
+
+def _clone(self):
+    """A copy with the same history."""
+    return ops.copy(self)
+
+
+def _flatten(self):
+    """A one-dimensional copy."""
+    return ops.copy(BY_FUNCTION[np.ravel](self))
+
+
+def _len(self):
+    if not self._spec.shape:
+        raise TypeError("len() of a 0-d tensor")
+    return self._spec.shape[0]
+
+
+def _iter(self):
+    return (self[k] for k in range(_len(self)))
+
+
+Tensor.reshape, Tensor.transpose, Tensor.astype = _reshape, _transpose, _astype
+Tensor.clone, Tensor.copy, Tensor.flatten, Tensor.to_dtype = _clone, _clone, _flatten, _astype
+Tensor.__len__, Tensor.__iter__ = _len, _iter
+Tensor.shape = property(lambda self: self._spec.shape, doc="Lengths of the axes.")
+Tensor.ndim = property(lambda self: self._spec.ndim, doc="Number of axes.")
+Tensor.size = property(lambda self: self._spec.size, doc="Number of elements.")
+Tensor.dtype = property(lambda self: self._spec.dtype, doc="NumPy dtype.")
+Tensor.nbytes = property(lambda self: self._spec.nbytes, doc="Bytes of the elements.")
+Tensor.itemsize = property(lambda self: self._spec.dtype.itemsize, doc="Bytes of one element.")
+Tensor.T = property(_transpose, doc="Axes reversed.")
+
+
+def _getitem(self, key):
+    from .primitives.indexing import getitem
+
+    return getitem(self, key)
+
+
+Tensor.__getitem__ = _getitem

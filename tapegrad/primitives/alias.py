@@ -1,0 +1,51 @@
+"""Other names for the same memory: with less history, or with a new one."""
+
+from __future__ import annotations
+
+from ..tape.record import record_view
+from ..vm import opcodes as op
+from .core import ZERO, Primitive, primitive
+
+__all__ = ["detach", "track"]
+
+
+class _Alias(Primitive):
+    """All of an array under another name."""
+
+    kind = op.VIEW
+
+    def infer(self, specs, attrs):
+        return specs[0], op.VIEW
+
+    def compute(self, x):
+        return x
+
+    def __call__(self, x):
+        return record_view(self, x, (), 0)
+
+
+class _Detach(_Alias):
+    def __call__(self, x):
+        made = super().__call__(x)
+        made._base = None  # a write to it is no write to a view: the other's history stays as it is
+        return made
+
+
+@primitive(base=_Detach)
+class detach:
+    """The same values, cut off from their history."""
+
+    derivative = ZERO
+
+
+class _Track(_Alias):
+    def carries_grad(self, specs, out):
+        return True
+
+
+@primitive(base=_Track)
+class track:
+    """The same values, differentiable from here on: what a transformation differentiates with respect to."""
+
+    def pullback(y_bar, y, x):
+        return y_bar

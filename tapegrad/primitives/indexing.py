@@ -1,0 +1,384 @@
+"""Indexing: views by basic keys, gathers and scatters by arrays of indices and masks."""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+
+from ..tape.handle import Tensor
+from ..tape.record import record_view
+from ..tape.spec import spec_of
+from ..vm import opcodes as op
+from .core import ZERO, lift, ops, primitive, unbroadcast
+from .shape import cast, copy, model, view
+
+__all__ = ["advanced_key", "basic_view", "gather", "getitem", "index_put", "is_traced", "put", "scatter_add"]
+
+ARRAY = "array"
+"""Stands in a key's form for an array of indices, which is an operand."""
+TRUE, FALSE = "true", "false"
+"""Stand for bools, which would be equal to 1 and 0."""
+
+_views: dict = {}
+
+
+def _bound(value):
+    return value if type(value) is int or value is None else operator.index(value)
+
+
+def _form(key):
+    """A hashable form of a basic key, or None: ints and so on as they are, slices as tuples."""
+    kind = type(key)
+    if kind is int or key is None or key is Ellipsis:
+        return (key,)
+    if kind is not tuple:
+        key = (key,)
+    made = []
+    for k in key:
+        kind = type(k)
+        if kind is int or k is None or k is Ellipsis:
+            made.append(k)
+        elif kind is slice:
+            made.append((_bound(k.start), _bound(k.stop), _bound(k.step)))
+        elif isinstance(k, np.integer):
+            made.append(int(k))
+        elif (isinstance(k, np.ndarray) or (isinstance(k, Tensor) and not is_traced(k))) and _is_index(k):
+            made.append(operator.index(k))
+        else:
+            return None
+    return tuple(made)
+
+
+def _is_index(k):
+    dtype, shape = (k._spec.dtype, k._spec.shape) if isinstance(k, Tensor) else (k.dtype, k.shape)
+    return shape == () and dtype.kind in "iu"
+
+
+def is_traced(tensor):
+    """Whether a tensor has no value yet, as its function is being compiled or a rule lowered."""
+    return tensor._tape is not None and tensor._tape.tracing
+
+
+def _thaw(form, arrays=()):
+    """The key of a form."""
+    arrays = iter(arrays)
+    return tuple(
+        [slice(*k) if type(k) is tuple else (next(arrays) if k == ARRAY else k == TRUE) if type(k) is str else k for k in form]
+    )
+
+
+def _view_by_form(spec_owner, form):
+    """Shape, strides and byte offset of the view that a basic key is."""
+    origin = model(spec_owner)
+    key = _thaw(form)
+    if Ellipsis not in form:
+        key = (*key, Ellipsis)  # so that NumPy gives a view of no axes, not a number
+    sample = origin[key]
+    offset = 0
+    if sample.size:
+        offset = sample.__array_interface__["data"][0] - origin.__array_interface__["data"][0]
+    return sample.shape, sample.strides, offset
+
+
+def basic_view(x, key):
+    """Where a basic key leads.
+
+    Parameters
+    ----------
+    x : Tensor
+        None of whose elements share memory.
+    key : object
+
+    Returns
+    -------
+    tuple or None
+        Shape, strides and offset in bytes; None for a key with masks or arrays of indices.
+
+    Raises
+    ------
+    IndexError
+        NumPy's own.
+    """
+    form = _form(key)
+    return None if form is None else _view_by_form(x, form)
+
+
+def getitem(x, key):
+    """``x[key]``: a view for a basic key, else a copy of the elements.
+
+    Parameters
+    ----------
+    x : Tensor
+    key : object
+        Whatever NumPy takes; arrays of indices and masks may be tensors. The shape of what a mask selects
+        depends on its values, so they are computed here.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    IndexError
+        NumPy's own, also for indices out of range.
+    """
+    form = _form(key)
+    if form is None:
+        return _advanced(x, key)
+    spec = x._spec
+    if not spec.injective:
+        x = copy(x)
+        spec = x._spec
+    found = _views.get((spec, form))
+    if found is None:
+        shape, strides, offset = _view_by_form(x, form)
+        attrs: tuple = (("label", "Select" if type(form[0]) is int else "Slice"), ("shape", shape), ("strides", strides))
+        if not spec_of(shape, spec.dtype, strides).injective:
+            attrs = (attrs[0], ("offset", offset), *attrs[1:])
+        found = _views[spec, form] = attrs, offset
+    return record_view(view, x, *found)
+
+
+# --- arrays of indices ------------------------------------------------------------------------------------------
+
+
+def advanced_key(x, key):
+    """Split a key into a hashable form and arrays of indices.
+
+    Parameters
+    ----------
+    x : Tensor
+    key : object
+
+    Returns
+    -------
+    form : tuple
+        With `ARRAY` in place of each array.
+    indices : list of Tensor
+        Integer tensors of dtype intp.
+    unique : bool
+        Whether no element can be selected twice.
+
+    Raises
+    ------
+    IndexError
+        NumPy's own.
+    """
+    key = key if type(key) is tuple else (key,)
+    form, indices, values, traced, masks = [], [], [], False, 0
+    for k in key:
+        if type(k) is slice:
+            form.append((_bound(k.start), _bound(k.stop), _bound(k.step)))
+        elif k is None or k is Ellipsis or type(k) is int:
+            form.append(k)
+        elif isinstance(k, (bool, np.bool_)):
+            form.append(TRUE if k else FALSE)
+        elif isinstance(k, Tensor) and k._spec.dtype.kind in "iu":
+            form.append(ARRAY)
+            indices.append(cast(k, np.dtype(np.intp)))
+            traced = traced or is_traced(k)
+            values.append(k)
+        else:
+            array = _index_array(k)
+            if array.dtype.kind == "b" and array.ndim == 0:
+                form.append(TRUE if array else FALSE)
+                continue
+            parts = array.nonzero() if array.dtype.kind == "b" else (array.astype(np.intp, copy=False),)
+            masks += array.dtype.kind == "b"
+            if array.dtype.kind == "b":
+                _check_mask(x, form, array)
+            form.extend([ARRAY] * len(parts))
+            indices.extend([lift(np.ascontiguousarray(p).reshape(p.shape)) for p in parts])
+            values.extend(parts)
+    if not traced:
+        _probe(x._spec.shape)[_thaw(form, [_value(v) for v in values])]  # NumPy's own errors, at the user's line
+    unique = masks == 1 and _groups(key) == 1
+    return tuple(form), indices, unique
+
+
+def _groups(key):
+    """How many entries of a key are neither slices nor new axes."""
+    return len([k for k in key if not (k is None or k is Ellipsis or type(k) is slice)])
+
+
+def _check_mask(x, form, mask):
+    """A mask must be as long as the axes that it stands for."""
+    at = len([k for k in form if k is not None and k not in (TRUE, FALSE)])
+    if Ellipsis in form:
+        return
+    shape = x._spec.shape[at : at + mask.ndim]
+    if shape != mask.shape:
+        for d, (n, m) in enumerate(zip(shape, mask.shape, strict=False)):
+            if n != m:
+                raise IndexError(
+                    f"boolean index did not match indexed array along axis {at + d}; size of axis is {n} but size of "
+                    f"corresponding boolean axis is {m}"
+                )
+
+
+def _value(index):
+    if isinstance(index, Tensor):
+        from ..values import value_of
+
+        return value_of(index)
+    return index
+
+
+def _index_array(k):
+    """An index that is no tensor of integers as an array of ints or bools."""
+    array = np.asarray(_value(k)) if not isinstance(k, list) or k else np.empty(0, np.intp)
+    if array.dtype.kind not in "iub":
+        raise IndexError(
+            "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays are "
+            f"valid indices; this one is {type(k).__name__} of dtype {array.dtype}"
+        )
+    return array
+
+
+def _probe(shape):
+    """An array of that shape and one byte."""
+    return np.broadcast_to(np.empty((), np.bool_), shape)
+
+
+def _gathered_shape(shape, form, specs):
+    zeros = [np.broadcast_to(np.zeros((), np.intp), s.shape) for s in specs]
+    return _probe(shape)[_thaw(form, zeros)].shape
+
+
+def _advanced(x, key):
+    form, indices, unique = advanced_key(x, key)
+    return gather(x, *indices, key=form, unique=unique)
+
+
+_KEY = (ARRAY,)
+_SAMPLES = (
+    ((np.arange(5.0), np.array([0, 3, 3, -1])), {"key": _KEY, "unique": False}),
+    ((np.arange(12.0).reshape(3, 4), np.array([[2, 0], [1, 1]])), {"key": _KEY, "unique": False}),
+    ((np.arange(12.0).reshape(3, 4), np.array([2, 0, 2]), np.array([1, 3, 1])), {"key": _KEY * 2, "unique": False}),
+    ((np.arange(24.0).reshape(2, 3, 4), np.array([1, 0])), {"key": ((0, 1, None), Ellipsis, ARRAY), "unique": False}),
+    ((np.arange(5.0), np.array([], np.intp)), {"key": _KEY, "unique": True}),
+)
+
+
+@primitive()
+class gather:
+    """Elements selected by arrays of indices: ``x[key]``."""
+
+    grad_name = "Index"
+    samples = _SAMPLES
+
+    def infer(specs, attrs):
+        return spec_of(_gathered_shape(specs[0].shape, attrs["key"], specs[1:]), specs[0].dtype), op.KERNEL
+
+    def compute(x, *indices, key, unique):
+        return x[_thaw(key, indices)]
+
+    def pullback(y_bar, y, x, *indices, key, unique):
+        return scatter_add(y_bar, *indices, shape=x._spec.shape, key=key, unique=unique), *[None] * len(indices)
+
+
+def _add_at(v, indices, shape, key, unique):
+    """Zeros, with elements added at the selected places; where several meet, their sum."""
+    where = _thaw(key, indices)
+    if unique or v.dtype.kind not in "fc":
+        out = np.zeros(shape, v.dtype)
+        if unique:
+            out[where] = v
+        else:
+            np.add.at(out, where, v)
+        return out
+    size = 1
+    for n in shape:
+        size *= n
+    if len(shape) == 1 and key == _KEY and v.size:
+        places = indices[0]
+        if places.min() < 0:
+            places = np.where(places < 0, places + size, places)
+    else:
+        places = np.arange(size).reshape(shape)[where]
+    places, flat = places.ravel(), v.ravel()
+    if v.dtype.kind == "c":
+        real, imag = (np.bincount(places, p, size) for p in (flat.real, flat.imag))
+        return (real + 1j * imag).reshape(shape)
+    return np.bincount(places, flat, size).reshape(shape)
+
+
+@primitive()
+class scatter_add:
+    """Zeros of a shape, with elements added at ``[key]``: the transpose of `gather`."""
+
+    samples = (
+        ((np.array([1.0, 2.0, 3.0]), np.array([0, 3, 3])), {"shape": (5,), "key": _KEY, "unique": False}),
+        ((np.arange(8.0).reshape(2, 4), np.array([1, -1])), {"shape": (3, 4), "key": _KEY, "unique": False}),
+        ((np.array([1.0, 2.0]), np.array([1, 0])), {"shape": (3,), "key": _KEY, "unique": True}),
+    )
+
+    def infer(specs, attrs):
+        return spec_of(attrs["shape"], specs[0].dtype), op.KERNEL
+
+    def compute(v, *indices, shape, key, unique):
+        return _add_at(v, indices, shape, key, unique)
+
+    def pullback(y_bar, y, v, *indices, shape, key, unique):
+        return gather(y_bar, *indices, key=key, unique=unique), *[None] * len(indices)
+
+
+@primitive()
+class index_put:
+    """A copy of x with ``x[key] = v``; where an element is selected twice the later value stays."""
+
+    samples = (
+        ((np.arange(5.0), np.array([7.0, 8.0]), np.array([0, 3])), {"key": _KEY, "unique": True}),
+        ((np.arange(5.0), np.array([7.0, 8.0, 9.0]), np.array([0, 3, 0])), {"key": _KEY, "unique": False}),
+        ((np.arange(12.0).reshape(3, 4), np.array(2.0), np.array([0, -1])), {"key": _KEY, "unique": False}),
+        ((np.arange(12.0).reshape(3, 4), np.array([1.0, 2.0])), {"key": ((None, 2, None), 1), "unique": True}),
+    )
+
+    def infer(specs, attrs):
+        x, v = specs[:2]
+        shape = _gathered_shape(x.shape, attrs["key"], specs[2:])
+        if v.shape != shape and np.broadcast_shapes(v.shape, shape) != shape:
+            raise ValueError(
+                f"shape mismatch: value array of shape {v.shape} could not be broadcast to indexing result of shape "
+                f"{shape}"
+            )
+        return x.dense, op.KERNEL
+
+    def compute(x, v, *indices, key, unique):
+        y = np.array(x)
+        y[_thaw(key, indices)] = v
+        return y
+
+    def pullback(y_bar, y, x, v, *indices, key, unique):
+        zero = lift(np.zeros((), y_bar._spec.dtype))
+        v_bar = gather(y_bar, *indices, key=key, unique=unique)
+        if not unique:
+            stays = last_written(*indices, shape=x._spec.shape, key=key)
+            v_bar = ops.where(stays, v_bar, zero)
+        x_bar = index_put(y_bar, zero, *indices, key=key, unique=unique)
+        return x_bar, unbroadcast(v_bar, v), *[None] * len(indices)
+
+
+@primitive()
+class last_written:
+    """For each element that a key selects, whether no later one stands at the same place."""
+
+    derivative = ZERO
+    samples = (((np.array([0, 3, 0]),), {"shape": (5,), "key": _KEY}),)
+
+    def infer(specs, attrs):
+        return spec_of(_gathered_shape(attrs["shape"], attrs["key"], specs), np.dtype(np.bool_)), op.KERNEL
+
+    def compute(*indices, shape, key):
+        where = _thaw(key, indices)
+        order = np.empty(shape, np.int64)
+        mine = np.arange(_probe(shape)[where].size).reshape(_probe(shape)[where].shape)
+        order[where] = mine
+        return order[where] == mine
+
+
+def put(x, key, v):
+    """A copy of a tensor with ``x[key] = v``, for any key."""
+    form, indices, unique = advanced_key(x, key)
+    return index_put(x, cast(lift(v), x._spec.dtype), *indices, key=form, unique=unique or not indices)

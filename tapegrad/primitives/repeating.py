@@ -1,0 +1,123 @@
+"""Repeating, rolling and padding."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..tape.spec import contiguous_strides
+from .combining import numpy_concatenate
+from .core import implements, lift, ops
+from .indexing import getitem
+from .scan import along
+from .shape import cast, expand_to, insert_axis, reshape_to
+
+
+@implements(np.tile)
+def numpy_tile(A, reps):
+    """`numpy.tile`."""
+    x = lift(A)
+    reps = (int(reps),) if np.ndim(reps) == 0 else tuple(int(r) for r in reps)
+    ndim = max(len(reps), x._spec.ndim)
+    reps = (1,) * (ndim - len(reps)) + reps
+    shape = (1,) * (ndim - x._spec.ndim) + x._spec.shape
+    wide = reshape_to(x, tuple(n for m in shape for n in (1, m)))
+    wide = expand_to(wide, tuple(n for r, m in zip(reps, shape, strict=True) for n in (r, m)))
+    return ops.reshape(wide, shape=tuple(r * m for r, m in zip(reps, shape, strict=True)))
+
+
+@implements(np.repeat)
+def numpy_repeat(a, repeats, axis=None):
+    """`numpy.repeat`."""
+    x = lift(a)
+    if axis is None:
+        x, axis = reshape_to(x, (x._spec.size,)), 0
+    axis = np.lib.array_utils.normalize_axis_index(axis, x._spec.ndim)
+    n = x._spec.shape[axis]
+    counts = np.asarray(repeats)
+    if counts.size == 1:
+        r, shape = int(counts.reshape(())), x._spec.shape
+        if r < 0:
+            raise ValueError("repeats may not contain negative values.")
+        wide = expand_to(insert_axis(x, axis + 1), (*shape[: axis + 1], r, *shape[axis + 1 :]))
+        return ops.reshape(wide, shape=(*shape[:axis], n * r, *shape[axis + 1 :]))
+    return getitem(x, along(x._spec.ndim, axis, np.repeat(np.arange(n), counts)))
+
+
+@implements(np.roll)
+def numpy_roll(a, shift, axis=None):
+    """`numpy.roll`."""
+    x = lift(a)
+    if axis is None:
+        return reshape_to(numpy_roll(reshape_to(x, (x._spec.size,)), shift, 0), x._spec.shape)
+    axes = np.lib.array_utils.normalize_axis_tuple(axis, x._spec.ndim, allow_duplicate=True)
+    for s, d in np.broadcast(np.asarray(shift), np.asarray(axes)):
+        n = x._spec.shape[d]
+        s = int(s) % n if n else 0
+        if s:
+            tail = getitem(x, along(x._spec.ndim, d, slice(n - s, None)))
+            x = numpy_concatenate([tail, getitem(x, along(x._spec.ndim, d, slice(0, n - s)))], d)
+    return ops.copy(x) if x is a else x
+
+
+@implements(np.resize)
+def numpy_resize(a, new_shape):
+    """`numpy.resize`."""
+    x = lift(a)
+    shape = (int(new_shape),) if np.ndim(new_shape) == 0 else tuple(int(n) for n in new_shape)
+    size = int(np.prod(shape))
+    if x._spec.size == 0 or size == 0:
+        return lift(np.zeros(shape, x._spec.dtype))
+    x = reshape_to(x, (x._spec.size,))
+    return reshape_to(getitem(x, np.arange(size) % x._spec.size), shape)
+
+
+def _widths(pad_width, ndim):
+    """Pairs (before, after) for each axis."""
+    if isinstance(pad_width, dict):
+        pairs = [(0, 0)] * ndim
+        for axis, width in pad_width.items():
+            pairs[axis] = tuple(np.broadcast_to(width, 2).tolist())
+    else:
+        pairs = np.broadcast_to(np.asarray(pad_width), (ndim, 2)).tolist()
+    if any(w < 0 for pair in pairs for w in pair):
+        raise ValueError("index can't contain negative values")
+    return [tuple(int(w) for w in pair) for pair in pairs]
+
+
+_BY_INDEX = ("edge", "reflect", "symmetric", "wrap")
+
+
+@implements(np.pad)
+def numpy_pad(array, pad_width, mode="constant", **kwargs):
+    """`numpy.pad`, for the modes 'constant', 'edge', 'reflect', 'symmetric', 'wrap' and 'empty'."""
+    x = lift(array)
+    ndim = x._spec.ndim
+    pairs = _widths(pad_width, ndim)
+    if mode in _BY_INDEX:
+        for d, pair in enumerate(pairs):
+            if pair != (0, 0):
+                places = np.pad(np.arange(x._spec.shape[d]), pair, mode, **kwargs)
+                x = getitem(x, along(ndim, d, places))
+        return x
+    if mode not in ("constant", "empty"):
+        raise NotImplementedError(
+            f"pad: mode {mode!r} is not supported for tensors; use one of 'constant', {', '.join(map(repr, _BY_INDEX))}"
+        )
+    values = kwargs.pop("constant_values", 0)
+    if kwargs:
+        raise ValueError(f"unsupported keyword arguments for mode '{mode}': {set(kwargs)}")
+    shape = tuple(n + a + b for n, (a, b) in zip(x._spec.shape, pairs, strict=True))
+    strides = contiguous_strides(shape, x._spec.dtype.itemsize)
+    offset = sum(s * a for s, (a, _) in zip(strides, pairs, strict=True))
+    if hasattr(values, "_spec"):
+        values = expand_to(cast(values, x._spec.dtype), ())
+        fill = np.pad(np.zeros(x._spec.shape, np.bool_), pairs, constant_values=True)
+        edge = ops.where(fill, values, np.zeros((), x._spec.dtype))
+    elif mode == "empty" or not np.any(values):
+        edge = None
+    else:
+        edge = np.pad(np.zeros(x._spec.shape, x._spec.dtype), pairs, constant_values=values)
+    y = ops.place(x, shape=shape, strides=strides, offset=offset, base_strides=strides)
+    return y if edge is None else y + edge
+
+
