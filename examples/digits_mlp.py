@@ -133,8 +133,9 @@ def draw(histories, path):
     right.axhline(100 * GOAL, color="gray", linewidth=0.8)
     left.set(title="Training loss", xlabel="epoch", ylabel="cross-entropy")
     right.set(title="Test accuracy", xlabel="epoch", ylabel="%")
-    left.legend()
-    right.legend()
+    for axes in (left, right):
+        axes.legend()
+        axes.xaxis.get_major_locator().set_params(integer=True)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 

@@ -172,7 +172,7 @@ def prepare(contender, program):
     step = contender.make(program)
     value, gradients = step()
     first = time.perf_counter() - start
-    return Entry(contender, step, first, [np.array(a) for a in (value, *leaves(gradients))])
+    return Entry(contender, step, first, [np.asarray(a).copy() for a in (value, *leaves(gradients))])
 
 
 def check(entries, tolerance):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from .tape.buffer import Buffer
 from .tape.handle import Tensor
 from .tape.record import new_tensor
 from .tape.spec import spec_of_array
-from .values import value_of
+from .tape.state import local
+from .values import TracedValueError, value_of
 
 __all__ = [
     "arange",
@@ -84,10 +87,20 @@ def tensor(data, dtype=None, requires_grad=False):
     tensor([1., 2.], requires_grad=True)
     """
     if isinstance(data, Tensor):
-        data = value_of(data)
+        data = _values_alone(data)
     elif isinstance(data, (list, tuple)) and _holds_tensor(data):
         data = _plain(data)
     return _make(np.array(data, dtype=dtype, order="C", subok=False), requires_grad)
+
+
+def _values_alone(data):
+    """A tensor's values, with a word where that drops a history."""
+    if data._spec.requires_grad:
+        remedy = "x.clone() keeps the history, x.detach().clone() drops it on purpose"
+        if local.state.depth:
+            raise TracedValueError(f"tensor(x) of a value that is being differentiated would lose its gradient: {remedy}")
+        warnings.warn(f"tensor(x) copies the values of x without its history: {remedy}", UserWarning, stacklevel=3)
+    return value_of(data)
 
 
 def _holds_tensor(data):

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 
+from .operators import recorder_of
 from .primitives.core import BY_FUNCTION
 from .tape.handle import Tensor
 from .values import TracedValueError, value_of
@@ -13,7 +14,27 @@ from .values import TracedValueError, value_of
 __all__: list[str] = []
 
 
-def _array_ufunc(self, ufunc, method, *inputs, out=None, **kwargs):
+def _array_ufunc(self, ufunc, method, *inputs, **options):
+    if not options and method == "__call__" and inputs[0].__class__ is Tensor:
+        recorder = _recorders.get(ufunc) or _find_recorder(ufunc)
+        if recorder is not None:
+            return recorder(*inputs)
+    return _general(ufunc, method, inputs, **options)
+
+
+_recorders: dict = {}
+
+
+def _find_recorder(ufunc):
+    handler = BY_FUNCTION.get(ufunc) or _late(ufunc)
+    found = recorder_of(handler) if handler is not None else None
+    if found is not None:
+        _recorders[ufunc] = found
+    return found
+
+
+def _general(ufunc, method, inputs, out=None, **kwargs):
+    """A ufunc with options, a method of it, or one whose first operand is no tensor."""
     handler = BY_FUNCTION.get(ufunc)
     if handler is None:
         handler = _late(ufunc)

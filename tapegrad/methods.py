@@ -81,6 +81,21 @@ Tensor.itemsize = property(lambda self: self._spec.dtype.itemsize, doc="Bytes of
 Tensor.T = property(_transpose, doc="Axes reversed.")
 
 
+def _round(self, ndigits=0):
+    return BY_FUNCTION[np.round](self, ndigits or 0)
+
+
+def _divmod(self, other):
+    return self // other, self % other
+
+
+Tensor.__round__ = _round
+Tensor.__trunc__ = _forward("__trunc__", np.trunc)
+Tensor.__floor__ = _forward("__floor__", np.floor)
+Tensor.__ceil__ = _forward("__ceil__", np.ceil)
+Tensor.__divmod__ = _divmod
+
+
 def _getitem(self, key):
     from .primitives.indexing import getitem
 

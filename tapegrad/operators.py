@@ -1,143 +1,171 @@
-"""Operators of `Tensor`: a look-up and an append where nothing needs thought."""
+"""Operators of `Tensor`: a look-up and an append where nothing needs thought.
+
+Recording is what eager code spends its time on, so the common case is spelt out: operands on the thread's
+own tape, a signature met before, little work. Anything else takes the long way through `record`.
+"""
 
 from __future__ import annotations
 
+from _thread import get_ident
+
 import numpy as np
 
-from .primitives import arithmetic, comparison, matmul
+from .primitives.core import RECORDS, Elementwise
 from .tape.handle import Tensor
 from .tape.record import record
-from .tape.signature import FAST, N_FAST, signature_of
+from .tape.signature import FAST, signature_of
 from .tape.state import local
 from .tape.tape import MAX_ROWS
 from .vm.opcodes import SLOT_BITS
 
-__all__: list[str] = []
+__all__ = ["binary", "recorder_of", "unary"]
 
-_new = object.__new__
-_fast_index = iter(range(N_FAST))
 _OPERANDS = (Tensor, np.ndarray, np.generic, int, float, complex, bool)
+_recorders: dict = {}
 
 
-def _binary(primitive, name, swapped=False):
-    """A binary operator: a look-up and an append where the signature is known, else the long way."""
-    k = next(_fast_index)
+def _fast_index():
+    """A place of its own in the fast tables."""
+    for tables in FAST.values():
+        tables.append({})
+    return len(FAST[True]) - 1
+
+
+def binary(primitive, name, swapped=False):
+    """A function of two operands, the first of them a tensor.
+
+    ``tape.fast[k]`` maps the operands' specs (``float`` or ``int`` for a Python number) to a row's code and the
+    result's spec.
+    """
+    k = _fast_index()
 
     def operator(self, other):
-        state = local.state
-        if other.__class__ is Tensor:
-            entry = state.fast[k].get((self._spec, other._spec))
-            if entry is not None:
-                tape = state.tape
+        kind = other.__class__
+        tape = self._tape
+        try:
+            if kind is Tensor:
                 i, j = self._slot, other._slot  # read before the tapes: see `record._import_tensor`
-                if self._tape is tape and other._tape is tape:
+                if other._tape is tape and self._tape is tape and tape.thread == get_ident():
+                    code, spec = tape.fast[k][self._spec][other._spec]
                     rows = tape.rows
-                    y = _new(Tensor)
-                    y._slot = slot = len(rows)
+                    slot = len(rows)
                     if slot < MAX_ROWS:
-                        code, y._spec = entry
-                        y._tape = tape
                         rows.append(code | i << SLOT_BITS | j)
+                        y = Tensor()
+                        y._slot, y._spec, y._tape = slot, spec, tape
                         return y
-        elif other.__class__ is float:
-            entry = state.fast[k].get((self._spec, float))
-            if entry is not None:
-                tape = state.tape
-                j = tape.floats.get(other)
+            elif kind is float or kind is int:
                 i = self._slot
-                if j is not None and self._tape is tape:
+                if self._tape is tape and tape.thread == get_ident():
+                    code, spec = tape.fast[k][self._spec][kind]
+                    j = tape.numbers[other]
                     rows = tape.rows
-                    y = _new(Tensor)
-                    y._slot = slot = len(rows)
+                    slot = len(rows)
                     if slot < MAX_ROWS:
-                        code, y._spec = entry
-                        y._tape = tape
                         rows.append(code | (j << SLOT_BITS | i if swapped else i << SLOT_BITS | j))
+                        y = Tensor()
+                        y._slot, y._spec, y._tape = slot, spec, tape
                         return y
-        elif not isinstance(other, _OPERANDS):
-            return NotImplemented
+            elif not isinstance(other, _OPERANDS):
+                return NotImplemented
+        except (KeyError, AttributeError):  # a signature or number not met before; a tensor on no tape
+            pass
+        return slow(self, other)
+
+    def slow(self, other):
         tensors = primitive.lift((other, self) if swapped else (self, other))
-        _remember(k, primitive, tensors, self, other, swapped)
-        return record(primitive, tensors)
+        y = record(primitive, tensors)
+        if tensors[swapped] is self:
+            _remember(k, primitive, tensors, other, swapped)
+        return y
 
     operator.__name__ = operator.__qualname__ = name
+    operator.__doc__ = primitive.__doc__
     return operator
 
 
-def _remember(k, primitive, tensors, self, other, swapped):
+def _remember(k, primitive, tensors, other=None, swapped=False):
     """Enter a signature into the fast table, where a row is all that the operation needs."""
-    mine, its = tensors[::-1] if swapped else tensors
-    state = local.state
-    if mine is not self:
-        return
-    signature = signature_of(primitive, (tensors[0]._spec, tensors[1]._spec), (), state.grad_enabled)
+    grad_enabled = local.state.grad_enabled
+    specs = tuple([t._spec for t in tensors])
+    signature = signature_of(primitive, specs, (), grad_enabled)
     if not signature.deferrable:
         return
-    table = FAST[state.grad_enabled][k]
+    table = FAST[grad_enabled][k]
+    if len(specs) == 1:
+        table[specs[0]] = signature.code, signature.out
+        return
+    mine, its = tensors[swapped], tensors[not swapped]
     if its is other:
-        if not swapped:
-            table[self._spec, its._spec] = signature.code, signature.out
-    elif type(other) is float and its._spec.dtype.char == "d":
-        table[self._spec, float] = signature.code, signature.out
+        table.setdefault(mine._spec, {})[its._spec] = signature.code, signature.out
+    elif type(other) in (float, int) and its._spec.dtype.char == "d":
+        table.setdefault(mine._spec, {})[type(other)] = signature.code, signature.out
 
 
-def _unary(primitive, name):
-    k = next(_fast_index)
+def unary(primitive, name):
+    """A function of one tensor; see `binary`."""
+    k = _fast_index()
 
     def operator(self):
-        state = local.state
-        entry = state.fast[k].get(self._spec)
-        if entry is not None:
-            tape = state.tape
+        tape = self._tape
+        try:
             i = self._slot
-            if self._tape is tape:
+            if self._tape is tape and tape.thread == get_ident():
+                code, spec = tape.fast[k][self._spec]
                 rows = tape.rows
-                y = _new(Tensor)
-                y._slot = slot = len(rows)
+                slot = len(rows)
                 if slot < MAX_ROWS:
-                    code, y._spec = entry
-                    y._tape = tape
                     rows.append(code | i << SLOT_BITS)
+                    y = Tensor()
+                    y._slot, y._spec, y._tape = slot, spec, tape
                     return y
+        except (KeyError, AttributeError):
+            pass
         tensors = primitive.lift((self,))
+        y = record(primitive, tensors)
         if tensors[0] is self:
-            signature = signature_of(primitive, (self._spec,), (), state.grad_enabled)
-            if signature.deferrable:
-                FAST[state.grad_enabled][k][self._spec] = signature.code, signature.out
-        return record(primitive, tensors)
+            _remember(k, primitive, tensors)
+        return y
 
     operator.__name__ = operator.__qualname__ = name
+    operator.__doc__ = primitive.__doc__
     return operator
+
+
+def recorder_of(primitive):
+    """The fast way to record a ufunc's primitive, by its number of operands; None where there is none."""
+    found = _recorders.get(primitive)
+    if found is None and isinstance(primitive, Elementwise) and type(primitive).__call__ is Elementwise.__call__:
+        made = {1: unary, 2: binary}.get(primitive.function.nin)
+        found = _recorders[primitive] = made(primitive, primitive.name) if made else None
+    return found
 
 
 _BINARY = {
-    "add": arithmetic.add,
-    "sub": arithmetic.subtract,
-    "mul": arithmetic.multiply,
-    "truediv": arithmetic.divide,
-    "pow": arithmetic.power,
-    "floordiv": arithmetic.floor_divide,
-    "mod": arithmetic.remainder,
-    "matmul": matmul.matmul,
-}
-for _name, _primitive in _BINARY.items():
-    setattr(Tensor, f"__{_name}__", _binary(_primitive, f"__{_name}__"))
-    setattr(Tensor, f"__r{_name}__", _binary(_primitive, f"__r{_name}__", swapped=True))
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power", "matmul": "matmul",
+    "floordiv": "floor_divide", "mod": "remainder", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
+}  # fmt: skip
 _COMPARISONS = {
-    "lt": comparison.less,
-    "le": comparison.less_equal,
-    "gt": comparison.greater,
-    "ge": comparison.greater_equal,
-    "eq": comparison.equal,
-    "ne": comparison.not_equal,
-}
-for _name, _primitive in _COMPARISONS.items():
-    setattr(Tensor, f"__{_name}__", _binary(_primitive, f"__{_name}__"))
-for _name, _primitive in {"and": comparison.bitwise_and, "or": comparison.bitwise_or, "xor": comparison.bitwise_xor}.items():
-    setattr(Tensor, f"__{_name}__", _binary(_primitive, f"__{_name}__"))
-    setattr(Tensor, f"__r{_name}__", _binary(_primitive, f"__r{_name}__", swapped=True))
+    "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "eq": "equal", "ne": "not_equal",
+}  # fmt: skip
+_UNARY = {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "invert"}
+for _name, _record in _BINARY.items():
+    setattr(Tensor, f"__{_name}__", binary(RECORDS[_record], f"__{_name}__"))
+    setattr(Tensor, f"__r{_name}__", binary(RECORDS[_record], f"__r{_name}__", swapped=True))
+for _name, _record in _COMPARISONS.items():
+    setattr(Tensor, f"__{_name}__", binary(RECORDS[_record], f"__{_name}__"))
+for _name, _record in _UNARY.items():
+    setattr(Tensor, f"__{_name}__", unary(RECORDS[_record], f"__{_name}__"))
 Tensor.__hash__ = object.__hash__
-Tensor.__neg__ = _unary(arithmetic.negative, "__neg__")
-Tensor.__abs__ = _unary(arithmetic.absolute, "__abs__")
-Tensor.__invert__ = _unary(comparison.invert, "__invert__")
-Tensor.__pos__ = _unary(arithmetic.positive, "__pos__")
+
+_power, _square = Tensor.__pow__, unary(RECORDS["square"], "__pow__")
+
+
+def _pow(self, exponent):
+    """Power; the square, which is the commonest by far, by a product."""
+    if (exponent.__class__ is int or exponent.__class__ is float) and exponent == 2 and self._spec.dtype.kind in "fc":
+        return _square(self)
+    return _power(self, exponent)
+
+
+Tensor.__pow__ = _pow

@@ -155,6 +155,18 @@ def _repr(self):
     return f"tensor({', '.join(parts)})"
 
 
+def _format(self, spec):
+    """A tensor of one element formats as a number; printing loses nothing, so it is allowed anywhere."""
+    if self._spec.size == 1 and not (self._tape is not None and self._tape.tracing):
+        return format(value_of(self).item(), spec)
+    return format(repr(self), spec)
+
+
+def _sort(self, *args, **kwargs):
+    """Refused: NumPy's method sorts in place."""
+    raise TypeError("sorting in place is not supported: use y = np.sort(x), which is differentiable")
+
+
 _MATH = "Use the NumPy function of the same name (np.sin(x) rather than math.sin(x)), or tapegrad.stop_gradient(x)."
 Tensor.item, Tensor.tolist, Tensor.numpy = item, tolist, numpy
 Tensor.__array__ = _array
@@ -164,3 +176,5 @@ Tensor.__complex__ = _number(complex, _MATH)
 Tensor.__bool__ = _bool
 Tensor.__index__ = _index
 Tensor.__repr__ = _repr
+Tensor.__format__ = _format
+Tensor.sort = _sort

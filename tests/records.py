@@ -188,19 +188,34 @@ def smooth_cases(record):
 
 
 def large_cases(record):
-    """Smooth cases that fill more than a tile."""
+    """Cases that fill more than a tile, each with the pieces that it consists of along the first axis."""
     if not isinstance(record, Elementwise) or record.probes is None:
         return
     rng = generator(record.name, "large")
     for dtype in dtypes(record):
-        if dtype.char != "f":
-            yield Case(record, draw(record, [(2000,)], dtype, rng), {}, "large")
-            yield Case(record, draw(record, [(3, 700), (700,)], dtype, rng), {}, "large, broadcast")
+        if dtype.char == "f":
+            continue
+        for shapes in ([(2000,)], [(3, 700), (700,)], [(1500,), ()]):
+            case = Case(record, draw(record, shapes, dtype, rng), {}, f"large {shapes}")
+            rows = shapes[0][0]
+            step = 1 if rows < 10 else 100
+            ndim = len(shapes[0])
+            pieces = [
+                Case(record, tuple(x[i : i + step] if x.ndim == ndim else x for x in case.operands), {}, case.label)
+                for i in range(0, rows, step)
+            ]
+            yield case, pieces
 
 
 def precise(case):
-    """Whether the case's operands are in double precision (or not floating at all)."""
-    return all(x.dtype.char not in "efF" for x in case.operands)
+    """Whether the case's operands and result are in double precision (or not floating at all)."""
+    return all(x.dtype.char not in "efF" for x in (*case.operands, case.reference(case.operands)))
+
+
+def orders(case):
+    """How many times a record can be differentiated there."""
+    is_complex = any(x.dtype.kind == "c" for x in case.operands)
+    return getattr(case.record, "complex_orders", 99) if is_complex else 99
 
 
 def differentiable(record):
@@ -335,12 +350,38 @@ def assert_pullback(case):
         for trial in range(2):
             tangents = [d if j == k else np.zeros_like(d) for j, d in enumerate(directions(case, trial))]
             slopes = numeric_slopes(reference_function(case), points, tangents)
+            moved = scaled(points, tangents)[k]
+            if len(slopes) == 1 and slopes[0].shape == x.shape and isinstance(case.record, Elementwise):
+                assert_each(case, k, x_bar * moved, weights[0] * slopes[0])
             expected, size = inner(weights, slopes)
-            found, _ = inner([x_bar], [scaled(points, tangents)[k]])
+            found, _ = inner([x_bar], [moved])
             tolerance = 2e-6 * size + 1e-11 * max(1.0, size)
             assert abs(found - expected) <= tolerance, (
                 f"{case}: cotangent of operand {k} gives slope {found}, finite differences {expected}"
             )
+
+
+def assert_each(case, k, found, expected):
+    """Element by element, so that small derivatives are seen beside large ones."""
+    size = np.abs(case.reference(case.operands))
+    worst = np.abs(found - expected) - 2e-6 * np.abs(expected) - 1e-11 * size - 1e-14
+    assert not np.any(worst > 0), f"{case}: operand {k}: slopes {found}, finite differences {expected}"
+
+
+def assert_pieces(case, pieces):
+    """The cotangents of a large array are those of its pieces."""
+    weights = [np.ones(y.shape) for y in weights_like(case)]
+    whole = gradients(case, weights)
+    parts = [gradients(p, [np.ones(y.shape) for y in weights_like(p)]) for p in pieces]
+    points = real_parts(case)
+    for k, (x, bar) in enumerate(zip(points, whole, strict=True)):
+        shared = x.shape == real_parts(pieces[0])[k].shape
+        own = [p[k] for p in parts]
+        expected = sum(own) if shared else np.concatenate(own)
+        scale = np.sum(np.abs(own), axis=0) if shared else np.abs(expected)
+        assert bar.shape == expected.shape
+        found = np.where(np.isnan(bar) & np.isnan(expected), 0.0, np.abs(bar - expected))
+        assert np.all(found <= 1e-13 * scale * (100 if shared else 10)), f"{case}: operand {k} differs from its pieces"
 
 
 def assert_forward(case):

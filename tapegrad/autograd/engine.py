@@ -9,7 +9,9 @@ import numpy as np
 from ..tape.record import rotate
 from ..tape.signature import by_index
 from ..tape.state import local
-from ..tape.tape import TapeError, address_of, array_at
+from ..tape.memory import address_of, array_at
+from ..tape.tape import TapeError
+from ..tape.workspace import workspace
 from ..vm import opcodes as op
 from ..vm.pools import pools
 from ..vm.entry import reverse_sweep, row_starts, spread
@@ -122,7 +124,7 @@ def _relevant(pending, inputs, targets):
         for (other, slot), _ in targets.items():
             if other is tape:
                 wanted[slot] = True
-        space = local.state.workspace()
+        space = workspace()
         state = space.prepare(*tape.at)
         state[op.LAST], state[op.AT_WANTED] = tape.done, address_of(wanted)
         spread(space.at)
@@ -178,7 +180,7 @@ class _TapeSweep:
         if len(freed) < n:
             freed = np.concatenate([freed, np.zeros(n - len(freed), np.bool_)])
         starts = np.empty(top + 1, np.int32)
-        space = local.state.workspace()
+        space = workspace()
         space.busy = True
         try:
             words, _, root, last_write = tape.at

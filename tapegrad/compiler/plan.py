@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..tape.callout import run_call
-from ..tape.state import Workspace, local
-from ..tape.tape import TapeError, address_of, array_at
+from ..tape.workspace import Workspace
+from ..tape.memory import address_of, array_at
+from ..tape.tape import TapeError
 from ..vm import opcodes as op
 from ..vm.entry import execute, link
 from ..vm.pools import pools
@@ -174,8 +175,10 @@ class Plan:
         self.bound_inputs = []
         for slot in self.inputs:
             group = members[slot]
-            spec = self.signatures[slot].out
-            self.bound_inputs.append((np.array([s for s, _ in group]), np.array([o for _, o in group]), spec.shape, spec.dtype))
+            if len(group) == 1:
+                self.bound_inputs.append((None, slot))
+            else:
+                self.bound_inputs.append((np.array([s for s, _ in group]), np.array([o for _, o in group])))
         self.bound_outputs = []
         seen = set()
         for slot in self.outputs:
@@ -186,34 +189,36 @@ class Plan:
                 group = members[root]
                 self.bound_outputs.append((spec, np.array([s for s, _ in group]), np.array([o for _, o in group])))
             else:
-                self.bound_outputs.append((spec, None, slot))
+                if root in self.inputs:
+                    raise TapeError("an output shares memory with an input")
+                view = array_at(int(self.addr[slot]), spec, self.memory if root in self.offsets else self.constants[root])
+                self.bound_outputs.append((spec, None, view))
 
     def _link(self):
         """Instructions for all rows, in one go."""
         total = sum(int(pools.table[row.index, op.FORWARD_LEN]) for row in self.signatures.values()) + 64
         self.code = np.zeros(total, np.int32)
         n = len(self.words)
-        space = Workspace()
+        self.space = space = Workspace()
         root, last_write = np.zeros(n, np.int32), np.full(n, -1, np.int32)
-        imports = np.zeros(1, np.int64)
-        state = space.prepare(*[address_of(a) for a in (self.words, self.addr, root, last_write, imports)])
+        state = space.prepare(*[address_of(a) for a in (self.words, self.addr, root, last_write)])
         state[op.AT_CODE], state[op.CODE_CAPACITY] = address_of(self.code), total
         state[op.LAST], state[op.CAPACITY], state[op.TEMPS_CAPACITY] = n, n, len(self.addr) - n
         link(space.at)
         if state[op.STATUS] != op.FINISHED:
             raise TapeError(f"row {state[op.DETAIL]} could not be linked (status {state[op.STATUS]})")
         self.length = int(state[op.CODE_LEN])
+        self.calls = any(pools.table[row.index, op.HAS_CALL] for row in self.signatures.values())
 
     def replay(self, arrays):
         """Run the program; returns its outputs as arrays and NumPy scalars."""
         addr = self.addr
-        hold = []
-        for x, (slots, offsets, _, _) in zip(arrays, self.bound_inputs, strict=True):
-            if not x.flags.c_contiguous or not x.flags.aligned:
-                x = np.ascontiguousarray(x)
-            hold.append(x)
-            addr[slots] = offsets + address_of(x)
-        results = []
+        for x, (slots, offsets) in zip(arrays, self.bound_inputs, strict=True):
+            if slots is None:
+                addr[offsets] = address_of(x)
+            else:
+                addr[slots] = offsets + address_of(x)
+        results: list = []
         for spec, slots, where in self.bound_outputs:
             if slots is None:
                 results.append(None)
@@ -221,22 +226,13 @@ class Plan:
             array = np.empty(spec.shape, spec.dtype)
             addr[slots] = where + address_of(array)
             results.append(array)
-        space = local.state.workspace()
-        space.busy = True
-        try:
-            state = space.prepare(0, address_of(addr), 0, 0)
-            state[op.AT_CODE], state[op.CODE_LEN] = address_of(self.code), self.length
-            while True:
-                execute(space.at)
-                if state[op.PC] >= self.length:
-                    break
-                run_call(self.code, state, addr, pools.consts)
-        finally:
-            space.busy = False
-        for k, (spec, slots, slot) in enumerate(self.bound_outputs):
+        space = self.space
+        space.state[op.PC] = 0
+        execute(space.at)
+        while space.state[op.PC] < self.length:
+            run_call(self.code, space.state, addr, pools.consts)
+            execute(space.at)
+        for k, (spec, slots, view) in enumerate(self.bound_outputs):
             if slots is None:
-                array = array_at(int(addr[slot]), spec)
-                results[k] = array.copy()[()] if spec.ndim == 0 else array.copy()
+                results[k] = view[()] if spec.ndim == 0 else view.copy()
         return results
-
-

@@ -9,12 +9,14 @@ import warnings
 import numpy as np
 import optree
 
+from ..primitives.core import ops
 from ..tape.handle import Tensor
 from ..tape.lower import tracing
 from ..tape.record import new_tensor
 from ..tape.spec import spec_of
 from ..tape.state import local
 from ..values import value_of
+from ..vm import opcodes as op
 from .errors import ConcretisationError
 from .plan import plan_program
 
@@ -72,6 +74,8 @@ class Compiled:
         for x in flat:
             kind = type(x)
             if kind is np.ndarray:
+                if not x.flags.c_contiguous or not x.flags.aligned or not x.dtype.isnative:
+                    x = np.array(x, x.dtype.newbyteorder("="), order="C")
                 key.append((x.shape, x.dtype))
                 arrays.append(x)
             elif kind is float or isinstance(x, (np.generic, np.ndarray)):
@@ -130,18 +134,25 @@ class Program:
             args, kwargs = optree.tree_unflatten(treedef, traced)
             result = fun(*args, **kwargs)
             flat_result, self.treedef = optree.tree_flatten(result)
-        self.results = []  # per leaf of the result: (output number, spec), or a constant
-        outputs = []
+            outputs = self._collect(flat_result, tape)
+        self.plan = plan_program(tape, inputs, outputs)
+
+    def _collect(self, flat_result, tape):
+        """Slots of the outputs; notes, per leaf of the result, its output number or its constant value."""
+        self.results: list = []
+        outputs: list = []
         for x in flat_result:
             if isinstance(x, Tensor):
                 if x._tape is not tape:
                     self.results.append((None, value_of(x).copy()))
                     continue
+                if tape.signature(tape.root_of(x._slot)).kind == op.IMPORT:
+                    x = ops.copy(x)  # an argument itself: the caller gets an array of its own
                 self.results.append((len(outputs), x._spec))
                 outputs.append(x._slot)
             else:
                 self.results.append((None, x))
-        self.plan = plan_program(tape, inputs, outputs)
+        return outputs
 
     def run(self, arrays):
         """Replay on new arrays."""

@@ -182,11 +182,11 @@ class reciprocal:
 
 
 def power_partials(y, a, b):
-    """Of ``a ** b``; without NaN where the base or the exponent is 0."""
-    exponent = ops.where(b == 0.0, 1.0, b - 1.0)
-    by_base = ops.where(b == 0.0, 0.0, b * a**exponent)
-    base = ops.where((a == 0.0) & (b >= 0.0), 1.0, a)  # 0**b does not change with b > 0
-    return by_base, y * ops.log(base)
+    """Of ``a ** b``; without NaN where the base is 0."""
+    at_zero = a == 0.0
+    exponent = ops.where(at_zero & (b == 0.0), 1.0, b - 1.0)
+    base = ops.where(at_zero & (b >= 0.0), 1.0, a)  # 0**b does not change with b > 0
+    return b * a**exponent, y * ops.log(base)
 
 
 def power_kernel(emitter, out, operands, attrs):

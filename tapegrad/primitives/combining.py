@@ -283,5 +283,3 @@ if hasattr(np, "unstack"):  # since NumPy 2.1
         axis = np.lib.array_utils.normalize_axis_index(axis, x._spec.ndim)
         lead = (slice(None),) * axis
         return tuple(getitem(x, (*lead, k)) for k in range(x._spec.shape[axis]))
-
-

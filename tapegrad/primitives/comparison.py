@@ -299,7 +299,8 @@ class heaviside:
     def pullback(y_bar, y, x, h):
         return None, ops.where(x == 0.0, y_bar, 0.0)
 
-    probes = ((1.0, 0.5), (-1.0, 0.5))
+    fixed = (0,)
+    probes = ((1.0, 0.5), (-1.0, 0.5), (0.0, 0.5))
     kinks = {(0.0, 0.5): (0.0, 1.0)}
 
 
@@ -311,8 +312,8 @@ class copysign:
         return ops.sign(a) * copysign(1.0, b), None
 
     domain = (Normal(), Above(0.0))
-    probes = ((1.5, -2.0), (-1.5, 3.0), (2.0, -0.0))
-    kinks = {(0.0, 1.0): (0.0, 0.0)}
+    probes = ((1.5, -2.0), (-1.5, 3.0))
+    kinks = {(0.0, 1.0): (0.0, 0.0), (2.0, -0.0): (-1.0, 0.0)}
 
 
 # --- what NumPy composes of these ----------------------------------------------------------------------------------

@@ -181,6 +181,10 @@ class Elementwise(Primitive):
         Points of interest: numbers, or tuples of operands.
     kinks : dict
         Partial derivatives that the rule gives at points without derivative.
+    fixed : tuple of int
+        Operands that tests do not differentiate with respect to: there is no rule, or only steps.
+    complex_orders : int
+        How many times it can be differentiated at complex numbers.
     """
 
     elementwise = True
@@ -189,6 +193,8 @@ class Elementwise(Primitive):
     domain = None
     probes = None
     kinks: dict = {}
+    fixed: tuple = ()
+    complex_orders = 99
 
     def __init__(self, name, function, body):
         self._resolved = {}

@@ -86,18 +86,6 @@ def numpy_common_type(*arrays):
     return np.common_type(*[np.empty(0, lift(a)._spec.dtype) for a in arrays])
 
 
-@implements(np.iscomplexobj)
-def numpy_iscomplexobj(x):
-    """`numpy.iscomplexobj`."""
-    return lift(x)._spec.dtype.kind == "c"
-
-
-@implements(np.isrealobj)
-def numpy_isrealobj(x):
-    """`numpy.isrealobj`."""
-    return lift(x)._spec.dtype.kind != "c"
-
-
 @implements(np.isclose)
 def numpy_isclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False):
     """`numpy.isclose`."""

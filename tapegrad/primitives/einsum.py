@@ -109,9 +109,7 @@ def _explicit(subscripts, tensors):
     for term, t in zip(terms, tensors, strict=True):
         n = t._spec.ndim - len(term.replace("...", ""))
         if n < 0 or (n > 0 and "..." not in term):
-            raise ValueError(
-                f"einsum {subscripts!r}: {term!r} does not fit an operand of shape {t._spec.shape}"
-            )
+            raise ValueError(f"einsum {subscripts!r}: {term!r} does not fit an operand of shape {t._spec.shape}")
         widths.append(n if "..." in term else 0)
     extra = "".join(free[: max(widths)])
     terms = [t.replace("...", extra[len(extra) - n :]) for t, n in zip(terms, widths, strict=True)]

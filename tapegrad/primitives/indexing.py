@@ -64,7 +64,10 @@ def _thaw(form, arrays=()):
     """The key of a form."""
     arrays = iter(arrays)
     return tuple(
-        [slice(*k) if type(k) is tuple else (next(arrays) if k == ARRAY else k == TRUE) if type(k) is str else k for k in form]
+        [
+            slice(*k) if type(k) is tuple else (next(arrays) if k == ARRAY else k == TRUE) if type(k) is str else k
+            for k in form
+        ]
     )
 
 
@@ -133,7 +136,11 @@ def getitem(x, key):
     found = _views.get((spec, form))
     if found is None:
         shape, strides, offset = _view_by_form(x, form)
-        attrs: tuple = (("label", "Select" if type(form[0]) is int else "Slice"), ("shape", shape), ("strides", strides))
+        attrs: tuple = (
+            ("label", "Select" if type(form[0]) is int else "Slice"),
+            ("shape", shape),
+            ("strides", strides),
+        )
         if not spec_of(shape, spec.dtype, strides).injective:
             attrs = (attrs[0], ("offset", offset), *attrs[1:])
         found = _views[spec, form] = attrs, offset

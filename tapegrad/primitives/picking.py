@@ -8,7 +8,7 @@ from ..tape.handle import Tensor
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .combining import numpy_stack
-from .core import ZERO, implements, lift, ops, primitive
+from .core import ZERO, implements, lift, primitive
 from .indexing import ARRAY, gather, getitem, is_traced, put
 from .reduction import refuse
 from .scan import along
@@ -119,22 +119,6 @@ def numpy_choose(a, choices, out=None, mode="raise"):
     return getitem(numpy_take_along_axis(stacked, insert_axis(index, 0), 0), 0)
 
 
-@implements(np.select)
-def numpy_select(condlist, choicelist, default=0):
-    """`numpy.select`."""
-    if len(condlist) != len(choicelist):
-        raise ValueError("list of cases must be same length as list of conditions")
-    if not condlist:
-        raise ValueError("select with an empty condition list is not possible")
-    result = default
-    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
-        kind = condition._spec.dtype if isinstance(condition, Tensor) else np.asarray(condition).dtype
-        if kind != np.bool_:
-            raise TypeError(f"invalid entry in condlist: should be boolean ndarray, not {kind}")
-        result = ops.where(condition, choice, result)
-    return result
-
-
 @implements(np.piecewise)
 def numpy_piecewise(x, condlist, funclist, *args, **kw):
     """`numpy.piecewise`."""
@@ -214,5 +198,3 @@ def numpy_flatnonzero(a):
 def numpy_argwhere(a):
     """`numpy.argwhere`, as a plain array."""
     return np.argwhere(_plain(a))
-
-

@@ -214,9 +214,7 @@ def _split_points(sizes):
     for length in range(1, n):
         for i in range(n - length):
             j = i + length
-            options = [
-                (cost[i][k] + cost[k + 1][j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)
-            ]
+            options = [(cost[i][k] + cost[k + 1][j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)]
             cost[i][j], split[i][j] = min(options)
     return split
 
@@ -250,5 +248,3 @@ def linalg_matrix_power(a, n):
         if n:
             x = matmul(x, x)
     return result
-
-

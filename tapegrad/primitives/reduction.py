@@ -6,7 +6,7 @@ import numpy as np
 
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
-from .core import ZERO, implements, lift, ops, primitive
+from .core import implements, lift, ops, primitive
 from .shape import cast, expand_to, reshape_to
 
 __all__ = ["kept_shape", "normal_axes", "reduced_shape", "refuse"]
@@ -82,7 +82,7 @@ def _fold(emitter, ufunc, out, operands, attrs, call):
     ((code, x),) = operands
     c = x.dtype.char
     copy, _ = copy_loops(x.dtype)
-    if copy is None or x.size == 0 or f"{c}{c}->{c}" not in ufunc.types:
+    if copy is None or code < 0 or x.size == 0 or f"{c}{c}->{c}" not in ufunc.types:
         emitter.call(call, attrs, out, operands)
         return
     kept = _kept_spec(out, x, attrs)
@@ -105,7 +105,7 @@ def _fold(emitter, ufunc, out, operands, attrs, call):
 
 
 def shifted(emitter, code, offset):
-    """Code of the same operand some bytes further on."""
+    """Code of the same operand, which is no constant, some bytes further on."""
     made = emitter.first_temp + len(emitter.temps)
     emitter.temps.append(0)
     emitter.words += [op.ALIAS | 4 << 8, offset, made, code]

@@ -119,5 +119,3 @@ def numpy_pad(array, pad_width, mode="constant", **kwargs):
         edge = np.pad(np.zeros(x._spec.shape, x._spec.dtype), pairs, constant_values=values)
     y = ops.place(x, shape=shape, strides=strides, offset=offset, base_strides=strides)
     return y if edge is None else y + edge
-
-

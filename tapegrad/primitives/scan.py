@@ -36,7 +36,7 @@ def _accumulate(emitter, ufunc, out, operands, axis, record):
     (code, y), ((source, x),) = out, operands
     c = y.dtype.char
     copy, _ = copy_loops(y.dtype)
-    if copy is None or y.size == 0 or f"{c}{c}->{c}" not in ufunc.types:
+    if copy is None or source < 0 or y.size == 0 or f"{c}{c}->{c}" not in ufunc.types:
         emitter.call(record, {"axis": axis}, out, operands)
         return
     n = y.shape[axis]
@@ -134,7 +134,7 @@ def _delayed(x, axis, first):
     if n == 0:
         return x
     shape = (*x._spec.shape[:axis], 1, *x._spec.shape[axis + 1 :])
-    head = expand_to(lift(np.asarray(first, x._spec.dtype)), shape)
+    head = lift(np.full(shape, first, x._spec.dtype))
     return ops.concatenate(head, getitem(x, along(len(shape), axis, slice(0, n - 1))), axis=axis)
 
 

@@ -7,13 +7,20 @@ import numpy as np
 from ..tape.record import record_view
 from ..tape.spec import contiguous_strides, spec_of
 from ..vm import opcodes as op
-from .core import ZERO, Primitive, implements, lift, ops, primitive
+from .core import implements, lift, ops, primitive, unbroadcast
+
+_X = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]])
 
 
 @primitive()
 class view:
     """Some elements of an array without a copy: another shape and strides over the same memory."""
 
+    samples = (
+        ((_X,), {"shape": (3,), "strides": (8,), "label": "Select", "offset": 24}),
+        ((_X,), {"shape": (3, 2), "strides": (8, 24), "label": "T"}),
+        ((_X,), {"shape": (2, 2), "strides": (24, -8), "label": "Slice", "offset": 8}),
+    )
     kind = op.WINDOW
     grad_name = "View"
 
@@ -33,11 +40,16 @@ class view:
 class place:
     """Zeros, with a window of them taken from another array: the transpose of `view`."""
 
+    samples = (
+        ((_X[0],), {"shape": (2, 3), "strides": (8,), "offset": 24, "base_strides": (24, 8)}),
+        ((np.array([1.0, 2.0]),), {"shape": (2, 2), "strides": (24,), "offset": 0, "base_strides": (16, 8)}),
+    )
+
     def infer(specs, attrs):
         return spec_of(attrs["shape"], specs[0].dtype, attrs["base_strides"]), op.KERNEL
 
     def compute(v, shape, strides, offset, base_strides):
-        from ..tape.tape import address_of, array_at
+        from ..tape.memory import address_of, array_at
 
         spec = spec_of(shape, v.dtype, base_strides)
         memory = np.zeros(max(spec.extent, 1), np.uint8)
@@ -63,7 +75,7 @@ def view_of(x, shape, strides, offset, label):
 
 def view_like(x, sample, origin, label):
     """Record the view that `sample` is of `origin`, two arrays laid out as `x` is."""
-    from ..tape.tape import address_of
+    from ..tape.memory import address_of
 
     if not x._spec.injective:
         raise TypeError("view_like needs an injective tensor; see `dense`")
@@ -92,6 +104,7 @@ def model(x):
 class copy:
     """The same elements in memory of their own, contiguous."""
 
+    samples = (((_X,), {}), ((np.array(2.0),), {}), ((np.ones((0, 3)),), {}), ((np.arange(2000.0),), {}))
     grad_name = "Clone"
     elementwise = True
     accumulates = True
@@ -119,6 +132,11 @@ class copy:
 class astype:
     """The same elements in another dtype."""
 
+    samples = (
+        ((_X,), {"dtype": np.dtype(np.float32)}),
+        ((_X,), {"dtype": np.dtype(np.complex128)}),
+        ((np.array([1, 2]),), {"dtype": np.dtype(float)}),
+    )
     grad_name = "ToCopy"
 
     def infer(specs, attrs):
@@ -139,6 +157,7 @@ class astype:
 class reshape:
     """The same elements in another shape; a view where the layout allows it, else a copy."""
 
+    samples = (((_X,), {"shape": (3, 2)}), ((np.array(2.0),), {"shape": (1, 1)}), ((np.ones((0, 3)),), {"shape": (0,)}))
     grad_name = "Reshape"
     accumulates = False
 
@@ -232,6 +251,12 @@ if hasattr(np, "astype"):  # since NumPy 2.1
 @primitive()
 class broadcast_to:
     """The same elements repeated along new or unit axes, without a copy."""
+
+    samples = (
+        ((_X,), {"shape": (4, 2, 3)}),
+        ((np.ones((2, 1)),), {"shape": (2, 5)}),
+        ((np.array(2.0),), {"shape": (3,)}),
+    )
 
     kind = op.VIEW
     grad_name = "Expand"

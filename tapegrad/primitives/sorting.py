@@ -9,9 +9,9 @@ from ..vm import opcodes as op
 from .core import ZERO, implements, lift, ops, primitive
 from .indexing import getitem
 from .layout import view_by
+from .picking import _plain, gather_along
 from .reduction import given, kept_shape, normal_axes, refuse
 from .scan import along
-from .picking import _plain, gather_along
 from .shape import reshape_to
 from .statistics import _floating, mean
 
@@ -197,9 +197,7 @@ def _expand_last(s):
 
 
 @implements(np.quantile)
-def numpy_quantile(
-    a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=False, *, weights=None
-):
+def numpy_quantile(a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=False, *, weights=None):
     """`numpy.quantile`; `q` is taken as a constant."""
     refuse("quantile", weights=weights)
     return _quantile(a, q, axis, out, method, keepdims, "quantile")

@@ -346,6 +346,7 @@ class gamma:
     def partials(y, x):
         return y * ops.psi(x)
 
+    complex_orders = 1
     domain = Above(0.2)
     probes = (0.5, 1.0, 5.0, -1.5)
 
@@ -370,6 +371,7 @@ class loggamma:
     def partials(y, x):
         return ops.psi(x)
 
+    complex_orders = 1
     domain = Above(0.2)
     probes = (0.5, 1.0, 5.0)
 
@@ -381,6 +383,7 @@ class rgamma:
     def partials(y, x):
         return -y * ops.psi(x)
 
+    complex_orders = 1
     domain = Above(0.2)
     probes = (0.5, 1.0, 5.0, -1.5)
 
@@ -396,6 +399,7 @@ class psi:
             return "the derivative of psi at complex numbers, the trigamma function, is not in SciPy"
         return trigamma(x)
 
+    complex_orders = 0
     domain = Above(0.2)
     probes = (0.5, 1.0, 5.0, -1.5)
 

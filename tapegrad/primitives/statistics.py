@@ -7,8 +7,19 @@ import numpy as np
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .core import BY_FUNCTION, implements, lift, ops, primitive
-from .reduction import count_of, given, normal_axes, numpy_max, numpy_min, numpy_prod, numpy_sum, reduced_shape, refuse
-from .reduction import spread, sum_
+from .reduction import (
+    count_of,
+    given,
+    normal_axes,
+    numpy_max,
+    numpy_min,
+    numpy_prod,
+    numpy_sum,
+    reduced_shape,
+    refuse,
+    spread,
+    sum_,
+)
 from .shape import cast, expand_to, reverse_axes
 
 _X = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]])
@@ -164,17 +175,13 @@ def _spread_of(record, a, axis, dtype, out, ddof, keepdims, where, mean, correct
 
 
 @implements(np.var)
-def numpy_var(
-    a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=None, mean=None, correction=None
-):
+def numpy_var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=None, mean=None, correction=None):
     """`numpy.var`."""
     return _spread_of(var, a, axis, dtype, out, ddof, keepdims, where, mean, correction)
 
 
 @implements(np.std)
-def numpy_std(
-    a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=None, mean=None, correction=None
-):
+def numpy_std(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=None, mean=None, correction=None):
     """`numpy.std`."""
     return _spread_of(std, a, axis, dtype, out, ddof, keepdims, where, mean, correction)
 
@@ -260,9 +267,7 @@ def numpy_nanmin(a, axis=None, out=None, keepdims=False, initial=None, where=Non
 
 
 @implements(np.nanvar)
-def numpy_nanvar(
-    a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=None, mean=None, correction=None
-):
+def numpy_nanvar(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=None, mean=None, correction=None):
     """`numpy.nanvar`."""
     refuse("nanvar", out=out, where=where, mean=mean)
     x, nan = _without_nan(a, 0)
@@ -277,13 +282,9 @@ def numpy_nanvar(
 
 
 @implements(np.nanstd)
-def numpy_nanstd(
-    a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=None, mean=None, correction=None
-):
+def numpy_nanstd(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=None, mean=None, correction=None):
     """`numpy.nanstd`."""
-    return ops.sqrt(
-        numpy_nanvar(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction)
-    )
+    return ops.sqrt(numpy_nanvar(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction))
 
 
 @implements(np.cov)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..vm import opcodes as op
-from .tape import array_at
+from .memory import array_at
 
 __all__ = ["add_call", "run_call"]
 

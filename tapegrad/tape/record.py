@@ -10,7 +10,8 @@ from .handle import Tensor
 from .signature import DEFER_BYTES, signature_of
 from .spec import spec_of, spec_of_array
 from .state import is_deferral_enabled, local
-from .tape import MAX_ROWS, ROTATE_ROWS, Tape, address_of, array_at
+from .memory import address_of, array_at
+from .tape import MAX_ROWS, ROTATE_ROWS, Tape
 
 __all__ = ["constant", "escape", "import_array", "new_tensor", "record", "record_view", "rotate", "slot_of"]
 
@@ -252,6 +253,6 @@ def constant(value, dtype):
             if len(_scalars) < 10_000:
                 _scalars[key] = array
         slot = tape.constants[key] = tape.constant(array, spec)
-        if dtype.char == "d" and type(value) is float and value != 0:
-            tape.floats[value] = slot
+        if dtype.char == "d" and type(value) in (float, int) and value != 0:
+            tape.numbers[value] = slot
     return new_tensor(tape, slot, spec)

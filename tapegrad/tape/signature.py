@@ -9,14 +9,21 @@ from .spec import Spec
 
 __all__ = ["CAREFUL", "DEFER_BYTES", "FAST", "Signature", "import_signature", "signature_of"]
 
-DEFER_BYTES = 16 * 1024
-"""Operations on more bytes than this run at once."""
+DEFER_BYTES = 128 * 1024
+"""Operations on more bytes of operands and result than this run at once."""
 
-N_FAST = 64
-FAST: dict[bool, list[dict]] = {True: [{} for _ in range(N_FAST)], False: [{} for _ in range(N_FAST)]}
-"""Per gradient mode and operator: (spec, spec) -> (code, result spec) of rows that may simply be appended."""
-CAREFUL: list[dict] = [{} for _ in range(N_FAST)]
-"""Always empty: every operation takes the long way."""
+FAST: dict[bool, list[dict]] = {True: [], False: []}
+"""Per gradient mode and operator: operands' specs -> (code, result spec) of rows that may simply be appended."""
+
+
+class _Nothing:
+    """Stands for a list of empty tables: with it, every operation takes the long way."""
+
+    def __getitem__(self, k):
+        raise KeyError(k)
+
+
+CAREFUL = _Nothing()
 
 by_index: list[Signature] = []
 _interned: dict[tuple, Signature] = {}

@@ -1,55 +1,11 @@
-"""What belongs to a thread: the tape under recording, the gradient mode, working memory of the interpreter."""
+"""What belongs to a thread: the tape under recording and the gradient mode."""
 
 from __future__ import annotations
 
 import os
 import threading
 
-import numpy as np
-
-from ..vm import opcodes as op
-from ..vm.pools import pools
-
-__all__ = ["State", "Workspace", "local", "set_deferral", "is_deferral_enabled"]
-
-FRAME = 256
-CODE_WORDS = 1 << 14
-
-
-class Workspace:
-    """Memory that compiled code of one thread works in; made when first needed.
-
-    Attributes
-    ----------
-    state : numpy.ndarray of int64
-        Fields of the sweep under way, see `tapegrad.vm.opcodes`.
-    at : int
-        Its address, the one argument of the sweeps.
-    """
-
-    def __init__(self):
-        self.frame = np.zeros(FRAME, np.int64)
-        self.scratch = np.zeros(op.SCRATCH_TILES * op.TILE_BYTES, np.uint8)
-        self.code = np.zeros(CODE_WORDS, np.int32)
-        self.heads = np.zeros((op.CLASSES, op.HEADS), np.int64)
-        self.state = np.zeros(op.STATE_FIELDS, np.int64)
-        self.at = self.state.ctypes.data
-        self.fixed = [a.ctypes.data for a in (self.code, self.frame, self.scratch, self.heads)]
-        self.busy = False
-
-    def prepare(self, words, addr, root, last_write, imports=0):
-        """Clear the state and fill in addresses; the caller adds what is particular to its sweep."""
-        state = self.state
-        state[: op.LAST] = 0
-        state[op.CODE_CAPACITY] = CODE_WORDS
-        state[op.AT_CODE : op.AT_STARTS] = [*self.fixed, words, addr, root, last_write, imports]
-        self.point()
-        return state
-
-    def point(self):
-        """Fill in where the pools stand now: lowering may have moved them."""
-        self.state[op.AT_TABLE : op.AT_CODE] = pools.addresses
-        self.state[op.N_SIGNATURES] = pools.n_signatures
+__all__ = ["State", "is_deferral_enabled", "local", "set_deferral"]
 
 
 class State:
@@ -59,9 +15,6 @@ class State:
     ----------
     tape : Tape
         Where rows go.
-    fast : list of dict
-        Per operator, the signatures that may be recorded without further thought, by operand specs; the
-        list is swapped as a whole with the gradient mode.
     grad_enabled : bool
     deferred : bool
         Record everything, run nothing: while a rule is lowered or a function compiled.
@@ -69,10 +22,9 @@ class State:
         Nesting of functional transformations; inside one, a traced value refuses to become a float.
     """
 
-    __slots__ = ("careful", "deferred", "depth", "fast", "grad_enabled", "tape", "workspaces")
+    __slots__ = ("careful", "deferred", "depth", "grad_enabled", "tape")
 
     def __init__(self):
-        from .signature import FAST
         from .tape import Tape
 
         self.tape = Tape()
@@ -80,22 +32,13 @@ class State:
         self.careful = False
         self.deferred = False
         self.depth = 0
-        self.fast = FAST[True]
-        self.workspaces: list[Workspace] = []
-
-    def workspace(self) -> Workspace:
-        """A workspace that nobody in this thread is using (sweeps nest when a hook runs a sweep)."""
-        for space in self.workspaces:
-            if not space.busy:
-                return space
-        self.workspaces.append(Workspace())
-        return self.workspaces[-1]
+        self.refresh()
 
     def refresh(self):
-        """Choose the fast tables that fit the mode: none at all while views may be out of date."""
+        """Choose the tape's fast tables for the mode: none at all while views may be out of date."""
         from .signature import CAREFUL, FAST
 
-        self.fast = CAREFUL if self.careful or self.tape.escaped or not _deferral else FAST[self.grad_enabled]
+        self.tape.fast = CAREFUL if self.careful or self.tape.escaped or not _deferral else FAST[self.grad_enabled]
 
 
 class _Local(threading.local):
@@ -103,8 +46,8 @@ class _Local(threading.local):
         self.state = State()
 
 
-local = _Local()
 _deferral = os.environ.get("TAPEGRAD_DEFERRAL", "1") != "0"
+local = _Local()
 
 
 def set_deferral(enabled: bool) -> bool:

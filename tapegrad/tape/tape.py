@@ -16,17 +16,21 @@ import weakref
 import numpy as np
 
 from ..vm import opcodes as op
+from ..vm.entry import forward_sweep
 from ..vm.pools import pools
-from .signature import by_index, import_signature
+from .callout import run_call
+from .memory import address_of, array_at
+from .signature import CAREFUL, by_index, import_signature
+from .workspace import workspace
 
-__all__ = ["MAX_ROWS", "ROTATE_ROWS", "Tape", "TapeError", "address_of", "array_at"]
+__all__ = ["MAX_ROWS", "ROTATE_ROWS", "Tape", "TapeError"]
 
 MAX_ROWS = op.SLOT_MASK - 4096
 """Rows that fit on one tape; the next one begins a new tape."""
 ROTATE_ROWS = 1 << 16
 """After a run, a tape longer than this is followed by a new one."""
 FIRST_CHUNK = 1 << 15
-TEMPORARIES = 4096
+TEMPORARIES = 1024
 
 _clock = itertools.count()
 _spare_chunks: list[np.ndarray] = []
@@ -49,6 +53,13 @@ class Tape:
     imports : list of tuple
         ``(slot, owner array, home, buffer, version)`` of each value from outside; `home` is the leaf tensor,
         the ``(tape, slot)`` that computed it, or None where it needs no gradient.
+    numbers : dict
+        Slots of Python numbers used with float64 operands.
+    fast : list of dict
+        Per operator, the signatures that may be recorded without further thought, by operand specs; swapped as a
+        whole with the gradient mode.
+    thread : int
+        The thread that records here.
     kept : dict
         Memory outside the arena that the reverse sweep will read, by slot.
     writes : dict
@@ -66,7 +77,8 @@ class Tape:
         "constants",
         "done",
         "escaped",
-        "floats",
+        "fast",
+        "numbers",
         "freed",
         "import_addr",
         "imports",
@@ -84,7 +96,7 @@ class Tape:
         "write_counts",
         "write_sites",
         "writes",
-        "sites",
+        "thread",
         "tracing",
     )
 
@@ -94,14 +106,15 @@ class Tape:
         self.cap = 0
         self.imports: list = []
         self.import_addr: list[int] = []
-        self.floats: dict = {}
+        self.numbers: dict = {}
+        self.fast = CAREFUL
+        self.thread = threading.get_ident()
         self.constants: dict = {}
         self.kept: dict = {}
         self.preset: dict = {}
         self.write_sites: dict = {}
         self.writes: dict = {}
         self.write_counts: dict = {}
-        self.sites: dict = {}
         self.retaining: dict = {}
         self.chunks: list[np.ndarray] = []
         self.memory = self.memory_end = 0
@@ -160,22 +173,18 @@ class Tape:
             self._run()
 
     def _run(self):
-        from ..vm.entry import forward_sweep
-        from .callout import run_call
-        from .state import local
-
         first, last = self.done, len(self.rows)
         if first >= last:
             return
         if last > self.cap:
             self._grow(last)
-        self.words[first:last] = self.rows[first:last]
+        self.words[first:last] = np.fromiter(self.rows[first:last] if first else self.rows, np.int64, last - first)
         self.addr[first:last] = 0
         for slot, array in self.preset.items():
             self.addr[slot] = address_of(array)
         self.preset.clear()
         imports = np.array(self.import_addr, np.int64) if self.import_addr else _no_imports
-        space = local.state.workspace()
+        space = workspace()
         space.busy = True
         state = space.prepare(*self.at, address_of(imports))
         state[op.POSITION], state[op.MEMORY], state[op.MEMORY_END] = first, self.memory, self.memory_end
@@ -305,31 +314,3 @@ class Tape:
 
 
 _no_imports = np.zeros(1, np.int64)
-
-
-def address_of(array: np.ndarray) -> int:
-    """Where an array's first element stands."""
-    return array.__array_interface__["data"][0]
-
-
-class _Memory:
-    """Tells NumPy of memory at an address, and keeps its owner alive."""
-
-    __slots__ = ("__array_interface__", "owner")
-
-    def __init__(self, address, spec, owner):
-        self.owner = owner
-        self.__array_interface__ = {
-            "data": (address, False),
-            "shape": spec.shape,
-            "strides": spec.strides,
-            "typestr": spec.dtype.str,
-            "version": 3,
-        }
-
-
-def array_at(address: int, spec, owner=None) -> np.ndarray:
-    """The NumPy array of that spec at an address."""
-    if spec.size == 0:
-        return np.empty(spec.shape, spec.dtype)
-    return np.asarray(_Memory(address, spec, owner))
