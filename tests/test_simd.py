@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from tapegrad.vm.jit import _compile_binding, bind_data
 from tapegrad.vm.kernels import ACCUMULATING, CAST_FROM, CAST_TO, extra_loop
+from tapegrad.vm.native import _compile_binding, addresses, bind_data, features
 from tapegrad.vm.simd import BINARY, UNARY, simd_loop
-from tapegrad.vm.vectors import FUNCTIONS, features, unary_kernel
+from tapegrad.vm.vectors import FUNCTIONS
 
 MAX_ULP = 4.0
 LONG = np.finfo(np.longdouble).nmant > np.finfo(np.float64).nmant
@@ -163,7 +163,7 @@ def test_polynomials_where_libmvec_is_missing():
         [make_inputs("d"), np.arange(-3e5, 3e5) * np.pi, np.random.default_rng(2).uniform(-1e6, 1e6, 10**5)]
     )
     for name in ("sin", "cos"):
-        got = run(unary_kernel(name, "d").address, x, np.empty_like(x))
+        got = run(addresses(("vectors.unary",), name, "d")[0], x, np.empty_like(x))
         assert ulps(got, expected(name, "d", [x])).max() <= MAX_ULP
 
 

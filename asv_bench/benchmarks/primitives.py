@@ -1,27 +1,37 @@
-"""Every elementwise primitive on 1,000 elements, straight from the records: a new one is timed without a line here."""
+"""Every differentiable ufunc on 1,000 elements, straight from the records: a new one is timed without a line here."""
 
 import numpy as np
 
 import tapegrad as tg
 from tapegrad.primitives.core import RECORDS
+from tapegrad.primitives.domain import EVERYWHERE, Integers
 
-ELEMENTWISE = {name: record for name, record in RECORDS.items() if record.elementwise}
+UFUNCS = {
+    name: record
+    for name, record in RECORDS.items()
+    if record.derivative is None and isinstance(record.function, np.ufunc) and not record.function.signature
+}
 
 
-class Elementwise:
-    """Forward, and reverse where there is a derivative, of an eager tensor."""
+class Ufunc:
+    """Forward and reverse of an eager tensor; forward alone where the derivative is zero for real numbers."""
 
-    params = sorted(ELEMENTWISE)
+    params = sorted(UFUNCS)
     param_names = ("primitive",)
 
     def setup(self, name):
-        record = ELEMENTWISE[name]
-        values = np.resize(record.probes or (0.25, 0.5, 0.75), 1000).astype(float)
-        self.function = record.function
-        self.operands = [tg.tensor(np.roll(values, k), requires_grad=True) for k in range(self.function.nin)]
-        self.time_primitive(name)
+        self.function = UFUNCS[name].function
+        domain = UFUNCS[name].domain or EVERYWHERE
+        domains = domain if isinstance(domain, tuple) else [domain] * self.function.nin
+        rng = np.random.default_rng(0)
+        self.operands = []
+        for d in domains:
+            counts = isinstance(d, Integers)
+            values = d.sample(rng, 1000, np.dtype(int if counts else float))
+            self.operands.append(tg.tensor(values, requires_grad=not counts))
+        self.time_forward_and_reverse(name)
 
-    def time_primitive(self, name):
+    def time_forward_and_reverse(self, name):
         y = self.function(*self.operands)
         if y.requires_grad:
             y.sum().backward()

@@ -79,7 +79,8 @@ def sweep(seeds, inputs=None, retain_graph=False):
             reach(_home(tensor), seed)
     others: dict = {}
     visited = []
-    relevant = None if inputs is None else _relevant(pending, inputs, targets)
+    everything = inputs is None or (not targets and _only_leads_to(pending, inputs))
+    relevant = None if everything else _relevant(pending, inputs, targets)
     while heap:
         _, _, tape = heapq.heappop(heap)
         run = _TapeSweep(tape, pending[tape])
@@ -101,6 +102,12 @@ def sweep(seeds, inputs=None, retain_graph=False):
 def _home(tensor):
     """Tape and slot of the row that computed a tensor."""
     return tensor._home or (tensor._tape, tensor._slot)
+
+
+def _only_leads_to(tapes, inputs):
+    """Whether the tapes import nothing differentiable but these leaves, so that every row is relevant."""
+    ids = {id(t) for t in inputs}
+    return all(home is None or id(home) in ids for tape in tapes for _, _, home, *_ in tape.imports)
 
 
 def _relevant(pending, inputs, targets):

@@ -149,8 +149,6 @@ def _row_cotangents(graph, key, bar):
     attrs = row.attrs
     if row.primitive is view:
         attrs = {**attrs, "offset": tape.rows[slot + 1]}
-    if row.kind == op.WRITE:
-        return [None, *row.primitive.transpose_at(bar, y, xs[1:], wanted[1:], attrs)]
     return row.primitive.transpose_at(bar, y, xs, wanted, attrs)
 
 

@@ -131,7 +131,8 @@ class sign:
         turned = y_bar - y * ops.real(ops.conjugate(y) * y_bar)
         return ops.where(at_zero, 0.0, turned / ops.where(at_zero, 1.0, r))
 
-    probes = (-2.0, 0.0, 3.0)
+    probes = (-2.0, 3.0)
+    kinks = {(0.0,): (0.0,)}
 
 
 @primitive(np.square)

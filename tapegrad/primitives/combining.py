@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from ..tape.spec import spec_of
@@ -233,7 +235,7 @@ def numpy_array_split(ary, indices_or_sections, axis=0):
     else:
         points = [0, *[int(i) for i in indices_or_sections], total]
     lead = (slice(None),) * axis
-    return [getitem(x, (*lead, slice(a, b))) for a, b in zip(points[:-1], points[1:], strict=True)]
+    return [getitem(x, (*lead, slice(a, b))) for a, b in itertools.pairwise(points)]
 
 
 @implements(np.split)

@@ -286,8 +286,8 @@ class nextafter:
     """The next floating-point number towards the second operand."""
 
     derivative = (
-        "nextafter steps from one floating-point number to the next, which no derivative describes; stop its gradient on "
-        "purpose with tapegrad.stop_gradient(x)"
+        "nextafter steps from one floating-point number to the next, which no derivative describes; stop its gradient "
+        "on purpose with tapegrad.stop_gradient(x)"
     )
     probes = ((1.0, 2.0), (1.0, 0.0), (0.0, 0.0))
 

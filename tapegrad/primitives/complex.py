@@ -116,5 +116,3 @@ def numpy_iscomplex(x):
 def numpy_isreal(x):
     """`numpy.isreal`."""
     return numpy_imag(x) == 0
-
-

@@ -146,7 +146,6 @@ class _Writer:
         self.grad_name = inner.grad_name
         self.immediate = inner.immediate
         self.kernel = inner.kernel
-        self.transpose_at = inner.transpose_at
         self.derivative = inner.derivative
 
     def infer(self, specs, attrs):
@@ -160,7 +159,19 @@ class _Writer:
         return target, op.WRITE
 
     def carries_grad(self, specs, out):
-        return self.inner.carries_grad(specs[1:], out)
+        return self.inner.carries_grad(specs[1:], out) or specs[0].requires_grad
+
+    def transpose_at(self, y_bar, y, xs, wanted, attrs):
+        """Cotangents of the target's old value and of the operands.
+
+        The old value is gone, so its cotangent is zero; that is said where nothing else carries the history on.
+        """
+        from .shape import expand_to
+
+        if any(wanted[1:]) or not wanted[0]:
+            return [None, *self.inner.transpose_at(y_bar, y, xs[1:], wanted[1:], attrs)]
+        zeros = expand_to(lift(np.zeros((), xs[0]._spec.dtype)), xs[0]._spec.shape)
+        return [zeros, *[None] * (len(xs) - 1)]
 
     def __repr__(self):
         return f"<primitive {self.name}>"

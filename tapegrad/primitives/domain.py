@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 __all__ = ["EVERYWHERE", "Above", "Below", "Between", "Integers", "Normal"]
 
 

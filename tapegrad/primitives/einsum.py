@@ -27,7 +27,7 @@ class einsum:
         ((np.arange(9.0).reshape(3, 3),), {"subscripts": "ii->i"}),
         ((np.arange(9.0).reshape(3, 3),), {"subscripts": "ii->"}),
         ((_A, _A, np.arange(3.0)), {"subscripts": "ij,kj,j->ik"}),
-        ((_A, np.array(2.0)), {"subscripts": "ij,->ji"}),
+        ((_A + 1j, np.arange(3.0) - 1j), {"subscripts": "ij,k->kji"}),
     )
 
     def infer(specs, attrs):
@@ -38,8 +38,8 @@ class einsum:
                 if sizes.setdefault(label, n) != n:
                     if 1 not in (n, sizes[label]):
                         raise ValueError(
-                            f"einsum {attrs['subscripts']!r}: the axis {label!r} has length {sizes[label]} in one operand "
-                            f"and {n} in another; shapes are {', '.join(str(s.shape) for s in specs)}"
+                            f"einsum {attrs['subscripts']!r}: the axis {label!r} has length {sizes[label]} in one "
+                            f"operand and {n} in another; shapes are {', '.join(str(s.shape) for s in specs)}"
                         )
                     sizes[label] = max(n, sizes[label])
         return spec_of(tuple(sizes[label] for label in result), specs[0].dtype), op.KERNEL

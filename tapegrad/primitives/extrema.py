@@ -1,4 +1,4 @@
-"""Maxima, minima and clipping. Operands that tie share the cotangent; a NaN passes it on as `numpy` passes the NaN on."""
+"""Maxima, minima and clipping. Operands that tie share the cotangent; it goes where NumPy takes the value from."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ TRUE, FALSE = "true", "false"
 """Stand for bools, which would be equal to 1 and 0."""
 
 _views: dict = {}
+_probes: dict = {}
 
 
 def _bound(value):
@@ -126,25 +127,24 @@ def getitem(x, key):
     IndexError
         NumPy's own, also for indices out of range.
     """
-    form = _form(key)
+    form = (key,) if key.__class__ is int else _form(key)
     if form is None:
         return _advanced(x, key)
     spec = x._spec
-    if not spec.injective:
-        x = copy(x)
-        spec = x._spec
     found = _views.get((spec, form))
     if found is None:
+        if not spec.injective:
+            return getitem(copy(x), key)
         shape, strides, offset = _view_by_form(x, form)
         attrs: tuple = (
-            ("label", "Select" if type(form[0]) is int else "Slice"),
+            ("label", "Select" if form and type(form[0]) is int else "Slice"),
             ("shape", shape),
             ("strides", strides),
         )
         if not spec_of(shape, spec.dtype, strides).injective:
             attrs = (attrs[0], ("offset", offset), *attrs[1:])
         found = _views[spec, form] = attrs, offset
-    return record_view(view, x, *found)
+    return record_view(view, x, found[0], found[1])
 
 
 # --- arrays of indices ------------------------------------------------------------------------------------------
@@ -245,7 +245,10 @@ def _index_array(k):
 
 def _probe(shape):
     """An array of that shape and one byte."""
-    return np.broadcast_to(np.empty((), np.bool_), shape)
+    found = _probes.get(shape)
+    if found is None:
+        found = _probes[shape] = np.broadcast_to(np.empty((), np.bool_), shape)
+    return found
 
 
 def _gathered_shape(shape, form, specs):

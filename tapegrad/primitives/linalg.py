@@ -56,6 +56,7 @@ def _per_matrix(y):
 _A = np.array([[4.0, 1.0, -2.0], [0.5, 3.0, 1.0], [-1.0, 2.0, 5.0]])
 _BATCH = np.stack([_A, _A.T + 1.0])
 _POSITIVE = np.array([[4.0, 1.0], [1.0, 3.0]])
+_COMPLEX = _A + 1j * _A.T[::-1]
 
 
 @primitive()
@@ -64,7 +65,7 @@ class inv:
 
     immediate = True
     grad_name = "LinalgInvEx"
-    samples = (((_A,), {}), ((_BATCH,), {}), ((np.ones((0, 3, 3)),), {}))
+    samples = (((_A,), {}), ((_BATCH,), {}), ((np.ones((0, 3, 3)),), {}), ((_COMPLEX,), {}))
 
     def infer(specs, attrs):
         return specs[0].dense, op.KERNEL
@@ -94,8 +95,8 @@ class solve:
         a, b = specs
         if a.shape[-1] != b.shape[-2]:
             raise ValueError(
-                f"solve: the matrices have {a.shape[-1]} rows and the right-hand sides {b.shape[-2]}; operands have shapes "
-                f"{a.shape} and {b.shape}"
+                f"solve: the matrices have {a.shape[-1]} rows and the right-hand sides {b.shape[-2]}; operands have "
+                f"shapes {a.shape} and {b.shape}"
             )
         try:
             batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
@@ -117,7 +118,7 @@ class det:
     """Determinant of square matrices; its gradient is right for singular ones too."""
 
     grad_name = "LinalgDet"
-    samples = (((_A,), {}), ((_BATCH,), {}))
+    samples = (((_A,), {}), ((_BATCH,), {}), ((_COMPLEX,), {}))
 
     def infer(specs, attrs):
         return spec_of(specs[0].shape[:-2], specs[0].dtype), op.KERNEL
@@ -134,7 +135,7 @@ class det:
 class cofactor:
     """Cofactors: determinant times the inverse's transpose, defined for singular matrices as well."""
 
-    samples = (((_A,), {}), ((_BATCH,), {}))
+    samples = (((_A,), {}), ((_BATCH,), {}), ((_COMPLEX,), {}))
 
     def infer(specs, attrs):
         return specs[0].dense, op.KERNEL
@@ -161,7 +162,7 @@ class cofactor:
 class slogdet_sign:
     """Sign of the determinant; for complex matrices det / |det|."""
 
-    samples = (((_A,), {}), ((_BATCH,), {}))
+    samples = (((_A,), {}), ((_BATCH,), {}), ((_COMPLEX,), {}))
 
     def infer(specs, attrs):
         return spec_of(specs[0].shape[:-2], specs[0].dtype), op.KERNEL
@@ -182,7 +183,7 @@ class slogdet_log:
     """Logarithm of the determinant's absolute value."""
 
     grad_name = "LinalgSlogdet"
-    samples = (((_A,), {}), ((_BATCH,), {}))
+    samples = (((_A,), {}), ((_BATCH,), {}), ((_COMPLEX,), {}))
 
     def infer(specs, attrs):
         x = specs[0]
@@ -202,6 +203,7 @@ class cholesky:
 
     immediate = True
     grad_name = "LinalgCholeskyEx"
+    symmetric = True  # defined on Hermitian matrices: the gradient is Hermitian, too
     samples = (((_POSITIVE,), {}), ((np.stack([_POSITIVE, 2.0 * _POSITIVE]),), {}))
 
     def infer(specs, attrs):
@@ -269,7 +271,8 @@ def linalg_pinv(a, rcond=None, hermitian=False, *, rtol=None):
     x = floating_matrix(a, "pinv")
     if rcond is not None or (rtol is not None and rtol is not np._NoValue) or hermitian:
         raise NotImplementedError(
-            "pinv: rcond, rtol and hermitian are not supported for tensors; only matrices of full rank are differentiable"
+            "pinv: rcond, rtol and hermitian are not supported for tensors; only matrices of full rank are "
+            "differentiable"
         )
     rows, columns = x._spec.shape[-2:]
     if rows >= columns:

@@ -16,6 +16,8 @@ def normal_axes(axis, ndim):
     """Axes as a sorted tuple of non-negative ints."""
     if axis is None:
         return tuple(range(ndim))
+    if type(axis) is int and -ndim <= axis < ndim:
+        return (axis % ndim,)
     return tuple(sorted(np.lib.array_utils.normalize_axis_tuple(axis, ndim)))
 
 
@@ -170,8 +172,11 @@ def _number(x, dtype, default):
 @implements(np.sum)
 def numpy_sum(a, axis=None, dtype=None, out=None, keepdims=False, initial=None, where=None):
     """`numpy.sum`."""
-    refuse("sum", out=out)
-    x = _number(lift(a), dtype, np.sum)
+    if out is not None:
+        refuse("sum", out=out)
+    x = lift(a)
+    if dtype is not None or x._spec.dtype.kind in "biu":
+        x = _number(x, dtype, np.sum)
     if given(where):
         x = ops.where(where, x, np.zeros((), x._spec.dtype))
     y = sum_(x, axis=normal_axes(axis, x._spec.ndim), keepdims=bool(given(keepdims) and keepdims))

@@ -303,9 +303,9 @@ def numpy_ediff1d(ary, to_end=None, to_begin=None):
     x = reshape_to(x, (x._spec.size,))
     parts = [numpy_diff(x)]
     if to_begin is not None:
-        parts.insert(0, BY_FUNCTION[np.ravel](to_begin))
+        parts.insert(0, cast(BY_FUNCTION[np.ravel](to_begin), x._spec.dtype))
     if to_end is not None:
-        parts.append(BY_FUNCTION[np.ravel](to_end))
+        parts.append(cast(BY_FUNCTION[np.ravel](to_end), x._spec.dtype))
     return parts[0] if len(parts) == 1 else numpy_concatenate(parts)
 
 

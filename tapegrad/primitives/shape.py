@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..tape.record import record_view
@@ -19,7 +21,7 @@ class view:
     samples = (
         ((_X,), {"shape": (3,), "strides": (8,), "label": "Select", "offset": 24}),
         ((_X,), {"shape": (3, 2), "strides": (8, 24), "label": "T"}),
-        ((_X,), {"shape": (2, 2), "strides": (24, -8), "label": "Slice", "offset": 8}),
+        ((_X,), {"shape": (2, 2), "strides": (24, -8), "label": "Slice", "offset": 16}),
     )
     kind = op.WINDOW
     grad_name = "View"
@@ -30,7 +32,9 @@ class view:
         return made, op.WINDOW if made.injective else op.VIEW
 
     def compute(x, shape, strides, label, offset=0):
-        return np.lib.stride_tricks.as_strided(x, shape, strides)
+        from ..tape.memory import address_of, array_at
+
+        return array_at(address_of(x) + offset, spec_of(shape, x.dtype, strides), x)
 
     def pullback(y_bar, y, x, shape, strides, label, offset=0):
         return ops.place(y_bar, shape=x._spec.shape, strides=strides, offset=offset, base_strides=x._spec.bar_strides)
@@ -199,7 +203,15 @@ def cast(x, dtype):
 
 
 def fitted(shape, to):
-    """A shape with its -1 worked out, checked by NumPy itself."""
+    """A shape with its -1 worked out; NumPy says what is wrong with one that does not fit."""
+    if type(to) is int:
+        to = (to,)
+    if type(to) is tuple and all(type(n) is int for n in to):
+        size, known, free = math.prod(shape), math.prod(n for n in to if n >= 0), [n for n in to if n < 0]
+        if not free and known == size:
+            return to
+        if free == [-1] and known and size % known == 0:
+            return tuple(size // known if n < 0 else n for n in to)
     return np.broadcast_to(np.empty((), np.bool_), shape).reshape(to).shape
 
 

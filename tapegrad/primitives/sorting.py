@@ -16,7 +16,7 @@ from .shape import reshape_to
 from .statistics import _floating, mean
 
 _INT = np.dtype(np.intp)
-_X = np.array([[1.0, -2.0, 3.0, 1.0], [0.5, 4.0, -1.0, 0.0]])
+_X = np.array([[1.0, -2.0, 3.0, 1.5], [0.5, 4.0, -1.0, 0.0]])
 
 
 @primitive()
@@ -173,6 +173,7 @@ _PERCENT = "Percentiles must be in the range [0, 100]"
 
 
 def _quantile(a, q, axis, out, method, keepdims, name):
+    weak = isinstance(q, (int, float))
     q = _plain(q).astype(float)
     if ((q < 0) | (q > 1)).any():
         raise ValueError({"quantile": "Quantiles must be in the range [0, 1]"}.get(name, _PERCENT))
@@ -181,11 +182,13 @@ def _quantile(a, q, axis, out, method, keepdims, name):
     if n == 0:
         raise IndexError(f"{name}: there is no element along the axis")
     below, above, t = _virtual_index(q.ravel(), n, method)
-    lower, upper = getitem(s, (Ellipsis, below)), getitem(s, (Ellipsis, above))
-    t = t.astype(s._spec.dtype)
-    step = upper - lower
-    # Measured from the nearer end, as NumPy does.
-    y = ops.where(t >= 0.5, upper - step * (1 - t), lower + step * t)
+    y = getitem(s, (Ellipsis, below))
+    if method in ("linear", "midpoint"):
+        t = t.astype(s._spec.dtype) if weak else t
+        upper = getitem(s, (Ellipsis, above))
+        step = upper - y
+        # Measured from the nearer end, as NumPy does.
+        y = ops.where(t >= 0.5, upper - step * (1 - t), y + step * t)
     y = _nan_where_nan(y, _expand_last(s))
     y = view_by(np.moveaxis, "Permute", y, -1, 0)
     return reshape_to(y, (*q.shape, *(kept if keepdims else y._spec.shape[1:])))
@@ -209,7 +212,9 @@ def numpy_percentile(
 ):
     """`numpy.percentile`; `q` is taken as a constant."""
     refuse("percentile", weights=weights)
-    return _quantile(a, _plain(q) / 100.0, axis, out, method, keepdims, "percentile")
+    return _quantile(
+        a, q / 100.0 if isinstance(q, (int, float)) else _plain(q) / 100.0, axis, out, method, keepdims, "percentile"
+    )
 
 
 @implements(np.unique)

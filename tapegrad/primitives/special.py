@@ -136,8 +136,6 @@ class erfcinv:
 class ndtr:
     """Distribution function of the normal distribution."""
 
-    grad_name = "SpecialNdtr"
-
     def partials(y, x):
         return ops.exp(-0.5 * x * x) / SQRT_2PI
 
@@ -246,6 +244,8 @@ class xlogy:
 @scipy_ufunc
 class xlog1py:
     """First operand times log(1 + b), and 0 where the first is 0."""
+
+    grad_name = "SpecialXlog1Py"
 
     def partials(y, a, b):
         nothing = a == 0.0
@@ -523,7 +523,7 @@ class expi:
         return ops.exp(x) / x
 
     domain = Above(0.0)
-    probes = (1.0, -2.0)
+    probes = (1.0, 2.0)
 
 
 @scipy_ufunc
@@ -811,5 +811,3 @@ def numpy_i0_function(x):
     if x._spec.dtype.kind == "c":
         raise TypeError("i0 not supported for complex values")
     return numpy_i0(x if x._spec.dtype.kind == "f" else lift(x, np.dtype(float)))
-
-

@@ -173,6 +173,7 @@ def compose(emitter, out, operands, function):
     with tracing() as tape:
         tensors = [_placeholder(tape, spec) for _, spec in operands]
         result = function(*tensors)
+        _bring(result)
     codes = {t._slot: code for t, (code, _) in zip(tensors, operands, strict=True)}
     _emit_rows(emitter, tape, codes, [(result, out, 0)])
 
@@ -184,17 +185,19 @@ def lower_reverse(signature):
         row[op.REVERSE] = 0
         return
     nin = len(signature.specs)
-    first = 1 if signature.kind == op.WRITE else 0
     with tracing() as tape:
         y_bar = _placeholder(tape, signature.out.bar)
         y = _placeholder(tape, signature.out.plain)
         xs = [_placeholder(tape, s.plain) for s in signature.specs]
-        wanted = tuple(s.requires_grad for s in signature.specs[first:])
-        bars = signature.primitive.transpose_at(y_bar, y, xs[first:], wanted, signature.attrs)
+        wanted = tuple(s.requires_grad for s in signature.specs)
+        bars = signature.primitive.transpose_at(y_bar, y, xs, wanted, signature.attrs)
+        for bar in bars:
+            if bar is not None:
+                _bring(bar)
     codes = {y_bar._slot: nin + 1, y._slot: 0}
     codes.update({x._slot: k + 1 for k, x in enumerate(xs)})
     results = []
-    for k, bar in enumerate(bars, start=first):
+    for k, bar in enumerate(bars):
         if bar is not None and signature.specs[k].requires_grad:
             results.append((bar, (nin + 2 + k, signature.specs[k].bar), op.CONTRIBUTES))
     emitter = Emitter(2 * nin + 2, tiled=_tileable(tape, signature))
@@ -222,6 +225,13 @@ def _placeholder(tape, spec):
     from .record import new_tensor
 
     return new_tensor(tape, tape.bring(spec, None, 0), spec)
+
+
+def _bring(tensor):
+    """See to it that a rule's result stands on the scratch tape: it may be a constant that no row has read."""
+    from .record import slot_of
+
+    slot_of(tensor, local.state, local.state.tape)
 
 
 def _live_rows(tape, results):
@@ -267,11 +277,14 @@ def _rows(tape):
 def _emit_rows(emitter, tape, codes, results):
     """Instructions of the live rows; results are ``(tensor, (code, spec), flags)``."""
     live, reads = _live_rows(tape, results)
-    final = {}
+    final, once = {}, {}
     for bar, out, flags in results:
         slot = bar._slot
-        if reads[slot] == 1 and slot not in codes and _direct(tape, slot, out):
-            final[slot] = (out, flags)
+        if reads[slot] == 1 and slot not in codes:
+            if _direct(tape, slot, out):
+                final[slot] = (out, flags)
+            elif flags:
+                once[slot] = (out, flags)
     body = Emitter(emitter.first_temp, emitter.tiled)
     body.temps = emitter.temps
     specs: dict = {}
@@ -289,6 +302,9 @@ def _emit_rows(emitter, tape, codes, results):
         operands = [(codes[k], specs[k]) for k in sources]
         if row.kind in (op.VIEW, op.WINDOW):
             offset = tape.rows[slot + 1]
+            if operands[0][0] < 0:
+                codes[slot] = pools.const_at(operands[0][0], offset)
+                continue
             codes[slot] = body.first_temp + len(body.temps)
             body.temps.append(0)
             body.words += [op.ALIAS | 4 << 8, offset, codes[slot], operands[0][0]]
@@ -300,8 +316,13 @@ def _emit_rows(emitter, tape, codes, results):
             codes[slot] = out[0]
         else:
             out = codes[slot], specs[slot] = body.temp(specs[slot]), specs[slot]
+        start = len(body.words)
         row.primitive.kernel(body, out, operands, row.attrs)
         body.flags = 0
+        if slot in once and slot not in final and _forwardable(body.words, start, once[slot][0][1], row):
+            body.words[start] |= op.FORWARDED << 16
+            _emit_copy(body, codes[slot], specs[slot], *once.pop(slot))
+            final[slot] = None
     late = []
     for bar, out, flags in results:
         slot = bar._slot
@@ -333,6 +354,14 @@ def _direct(tape, slot, out):
     if row.kind != op.KERNEL or not row.primitive.accumulates:
         return False
     return row.out.shape == out[1].shape and row.out.dtype == out[1].dtype
+
+
+def _forwardable(words, start, spec, row):
+    """Whether a row became one instruction that overwrites its result, of the very layout of the destination."""
+    if start == len(words) or len(words) - start != words[start] >> 8 & 255:
+        return False
+    dense = spec.contiguous and row.out.contiguous and spec.shape == row.out.shape and spec.dtype == row.out.dtype
+    return dense and words[start] & 255 in (op.GUFUNC, op.CALL)
 
 
 def _emit_copy(emitter, code, spec, out, flags):

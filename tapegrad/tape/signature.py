@@ -84,7 +84,7 @@ class Signature:
         row = pools.table[self.index]
         bar = self.out.bar
         row[op.KIND], row[op.WIDTH], row[op.NIN] = self.kind, self.width, len(self.specs)
-        row[op.BYTES] = self.out.nbytes
+        row[op.BYTES] = max(self.out.nbytes, 8)
         row[op.BAR_BYTES], row[op.BAR_LOW] = max(bar.extent, 8), bar.low
         row[op.REQUIRES_GRAD] = self.out.requires_grad
         if self.out.requires_grad:

@@ -1,8 +1,42 @@
-"""The compiled entry points that the rest of the package calls; each takes the address of a sweep's state."""
+"""The compiled entry points that the rest of the package calls; each takes the address of a sweep's state.
+
+They run without Python's lock.  Their machine code is read, or made, at the first call of one of them.
+"""
 
 from __future__ import annotations
 
-from .execute import run as execute
-from .sweeps import forward_sweep, link, reverse_sweep, row_starts, spread
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+from .native import addresses
 
 __all__ = ["execute", "forward_sweep", "link", "reverse_sweep", "row_starts", "spread"]
+
+NAMES = "execute.run sweeps.forward_sweep sweeps.link sweeps.reverse_sweep sweeps.row_starts sweeps.spread"
+FUNCTIONS = tuple(NAMES.split())
+
+
+def _entry(name: str, result: Any = None) -> Callable[[int], Any]:
+    # Of ctypes' ways of passing an address, the fastest.  CFUNCTYPE gives up Python's lock during a call.
+    prototype = ctypes.CFUNCTYPE(result, ctypes.c_void_p)
+
+    def load(at):
+        nonlocal function
+        function = prototype(addresses(FUNCTIONS)[FUNCTIONS.index(name)])
+        return function(at)
+
+    def call(at: int):
+        return function(at)
+
+    function = load
+    call.__name__ = call.__qualname__ = name.rpartition(".")[2]
+    return call
+
+
+execute = _entry("execute.run")
+forward_sweep = _entry("sweeps.forward_sweep")
+link = _entry("sweeps.link")
+reverse_sweep = _entry("sweeps.reverse_sweep")
+row_starts = _entry("sweeps.row_starts", ctypes.c_int64)
+spread = _entry("sweeps.spread")

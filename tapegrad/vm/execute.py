@@ -8,7 +8,7 @@ lies between them stays in the first-level cache; `CALL` returns to Python. Plan
 
 from __future__ import annotations
 
-from .bridge import call_loop, fill_zero, i32, i64, load, store
+from .intrinsics import call_loop, fill_zero, i32, i64, load, store
 from .jit import jit
 from .opcodes import (
     ACCUMULATE,
@@ -64,6 +64,8 @@ def _address(identity, addr, consts):
 def _run_loop(plans, p, accumulate, count, frame, base, scratch):
     """One inner loop of `count` elements; frame[ARGS:] holds the operands' addresses, the result last."""
     nops = plans[p + 2]
+    if count == 0:
+        return
     if not accumulate:
         frame[DIMS] = count
         for j in range(nops):

@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from tapegrad.vm.jit import intrinsic
+from .jit import intrinsic
 
 __all__ = ["address_of", "element", "gather", "scatter", "scratch"]
 

@@ -45,6 +45,7 @@ STEP_B = 2 << COUNT_BITS
 # --- instruction flags (template only) ---------------------------------------------------------------
 CONTRIBUTES = 1  # destination is an operand's cotangent: store first, accumulate after
 ONLY_ACCUMULATES = 2  # the same, but the destination is zeroed first instead
+FORWARDED = 8  # the next instruction only contributes this one's result: it may be written there straight away
 IDENTITY = 4  # the contribution is the result's cotangent itself: may be passed on without a copy
 
 # --- rows -----------------------------------------------------------------------------------------------

@@ -83,6 +83,13 @@ class Pools:
             code = self._keep[key] = ~at
         return code
 
+    def const_at(self, code: int, offset: int) -> int:
+        """Operand code of the memory `offset` bytes into a constant."""
+        if offset == 0:
+            return code
+        at, self.n_consts = self._append("consts", self.n_consts, [int(self.consts[~code]) + offset])
+        return ~at
+
     def _append(self, name, n, items):
         """Write items behind the first `n`; returns where they stand and the new length."""
         array, need = getattr(self, name), n + len(items)

@@ -19,8 +19,7 @@ import sys
 
 import numpy as np
 
-from tapegrad.vm.jit import bind_data
-from tapegrad.vm.vectors import binary_kernel, features, unary_kernel, vector_bytes
+from .native import addresses, bind_data, features, vector_bytes
 
 __all__ = ["simd_loop"]
 
@@ -70,15 +69,13 @@ def simd_loop(name: str, signature: str) -> int | None:
     if _numpy_has_avx512(name, char):
         return None
     if (name, char) in POLYNOMIAL and _has_fma():
-        return unary_kernel(name, char).address
+        return addresses(("vectors.unary",), name, char)[0]
     function = _libmvec_function("exp" if name == "expit" else UNARY.get(name) or BINARY[name], char, arity)
     if function is None:
         return None
-    if arity == 2:
-        kernel = binary_kernel("call", char)
-    else:
-        kernel = unary_kernel("expit" if name == "expit" else "call", char)
-    address = bind_data(kernel.address, function)
+    maker, called = ("binary" if arity == 2 else "unary"), ("expit" if name == "expit" else "call")
+    (loop,) = addresses((f"vectors.{maker}",), called, char)
+    address = bind_data(loop, function)
     return address if _is_right(address, name, char, arity) else None
 
 

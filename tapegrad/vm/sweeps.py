@@ -7,8 +7,8 @@ status of the `opcodes` module says why a sweep came back.
 
 from __future__ import annotations
 
-from .bridge import i32, i64, u8
 from .execute import execute
+from .intrinsics import i32, i64, u8
 from .jit import jit
 from .opcodes import (
     ACCUMULATE,
@@ -51,6 +51,7 @@ from .opcodes import (
     FORWARD_LEN,
     FORWARD_NTEMPS,
     FORWARD_TEMPS,
+    FORWARDED,
     FREED,
     FULL,
     GIVEN,
@@ -578,10 +579,17 @@ def _emit_reverse(
     nin + 2 .. 2 nin + 1 the operands' cotangents, then temporaries."""
     p = first
     while p < first + length:
-        head = templates[p]
+        at, head = p, templates[p]
         nwords, flags, op = (head >> 8) & 255, head >> 16, head & 255
-        q = -1
-        if flags & (CONTRIBUTES | ONLY_ACCUMULATES):
+        target = _identity(templates[p + 2], words, r, n, nin, first_temp) if nwords > 2 else 0
+        if flags & FORWARDED:
+            follower = p + nwords
+            q = operand(words, r, templates[follower + 2] - nin - 2)
+            if wanted[q] and (bar[q] >= 16 or bar[q] == GIVEN):
+                bar[q] = bar[q] - 16 if bar[q] >= 16 else FULL
+                target = n + q
+                p = follower  # its words are passed over below, with this instruction's own
+        elif flags & (CONTRIBUTES | ONLY_ACCUMULATES):
             q = operand(words, r, templates[p + 2] - nin - 2)
             if not wanted[q]:
                 code[n_code] = NOP | nwords << 8  # keeps its length: groups count words
@@ -609,11 +617,12 @@ def _emit_reverse(
             p += nwords
             continue
         code[n_code] = op | nwords << 8
-        code[n_code + 1] = templates[p + 1]
-        for w in range(2, nwords):
-            code[n_code + w] = _identity(templates[p + w], words, r, n, nin, first_temp)
+        code[n_code + 1] = templates[at + 1]
+        code[n_code + 2] = target
+        for w in range(3, nwords):
+            code[n_code + w] = _identity(templates[at + w], words, r, n, nin, first_temp)
         n_code += nwords
-        p += nwords
+        p += nwords if p == at else (templates[p] >> 8) & 255
     return n_code
 
 

@@ -12,33 +12,20 @@ References
 
 from __future__ import annotations
 
-import functools
 import math
 
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.registry import cpu_target
 
-from tapegrad.vm.jit import LoopKernel, intrinsic
-from tapegrad.vm.memory import address_of, gather, scatter, scratch
+from .jit import intrinsic
+from .memory import address_of, gather, scatter, scratch
+from .native import vector_bytes
 
-__all__ = ["binary_kernel", "features", "unary_kernel", "vector_bytes"]
+__all__ = ["binary", "unary"]
 
 TILE = 64  # elements; at most 512 bytes on the stack for each operand
-
-
-@functools.cache
-def features() -> frozenset[str]:
-    """Processor features that Numba compiles for, such as '+avx2'."""
-    return frozenset(cpu_target.target_context.codegen().magic_tuple()[2].split(","))
-
-
-@functools.cache
-def vector_bytes() -> int:
-    """Size of a vector; Numba's view of the processor decides, as that fixes how vectors are passed to functions."""
-    return 64 if "+avx512f" in features() else 32 if "+avx2" in features() else 16
 
 
 # --- functions of vectors ----------------------------------------------------------------------------------------
@@ -208,13 +195,12 @@ def apply_to_one(typingctx, name, function, operands, y, dtype):
 # --- loops -------------------------------------------------------------------------------------------------------
 
 
-@functools.cache
-def unary_kernel(function: str, char: str) -> LoopKernel:
+def unary(function: str, char: str):
     """Loop y = f(x) for a name in FUNCTIONS and a type character; its `data` is the address f calls, if any."""
     dtype, size = np.dtype(char).type, np.dtype(char).itemsize
     room = TILE * size
 
-    def unary(args, dims, steps, data):
+    def loop(args, dims, steps, data):
         """One operand: y = f(x)."""
         f = address_of(data)
         n, x, y, step_x, step_y = dims[0], args[0], args[1], steps[0], steps[1]
@@ -237,16 +223,15 @@ def unary_kernel(function: str, char: str) -> LoopKernel:
             scatter(y + start * step_y, step_y, tile, m, dtype)
             start += m
 
-    return LoopKernel(unary, f"unary_{function}_{char}")
+    return loop
 
 
-@functools.cache
-def binary_kernel(function: str, char: str) -> LoopKernel:
-    """Loop y = f(a, b), as `unary_kernel`."""
+def binary(function: str, char: str):
+    """Loop y = f(a, b), as `unary`."""
     dtype, size = np.dtype(char).type, np.dtype(char).itemsize
     room = TILE * size
 
-    def binary(args, dims, steps, data):
+    def loop(args, dims, steps, data):
         """Two operands: y = f(a, b)."""
         f = address_of(data)
         n, a, b, y = dims[0], args[0], args[1], args[2]
@@ -272,4 +257,4 @@ def binary_kernel(function: str, char: str) -> LoopKernel:
             scatter(y + start * step_y, step_y, tile_a, m, dtype)
             start += m
 
-    return LoopKernel(binary, f"binary_{function}_{char}")
+    return loop

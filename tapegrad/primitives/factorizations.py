@@ -1,0 +1,241 @@
+"""Eigenvalues of Hermitian matrices, singular values and QR.
+
+Each record returns its factors packed in one array, so that one rule sees all their cotangents; the NumPy
+functions take them apart as views. Factors are fixed only up to sign or phase, and where two eigenvalues or
+singular values coincide, up to a rotation: there the gradient is that of functions which do not depend on the
+choice.
+
+References
+----------
+.. [1] M. B. Giles, "An extended collection of matrix derivative results for forward and reverse mode algorithmic
+   differentiation", Oxford University Computing Laboratory report 08/01 (2008), section 3.
+.. [2] S. F. Walter and L. Lehmann, "Algorithmic differentiation of linear algebra functions with application in
+   optimum experimental design", arXiv:1001.1654 (2010), QR.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..tape.spec import spec_of
+from ..vm import opcodes as op
+from .core import implements, ops, primitive
+from .indexing import getitem
+from .linalg import floating_matrix, square
+from .matmul import adjoint, matmul
+from .shape import insert_axis, reshape_to
+
+
+def _unpack(packed, *shapes):
+    """Parts of the given core shapes, as views where possible."""
+    batch, parts, at = packed._spec.shape[:-1], [], 0
+    for shape in shapes:
+        size = int(np.prod(shape))
+        parts.append(reshape_to(getitem(packed, (Ellipsis, slice(at, at + size))), (*batch, *shape)))
+        at += size
+    return parts
+
+
+def _real_part(x):
+    return ops.real(x) if x._spec.dtype.kind == "c" else x
+
+
+def _off_diagonal(x, gaps):
+    """``x / gaps`` off the diagonal, 0 on it and where a gap is 0."""
+    n = x._spec.shape[-1]
+    zero = ops.equal(gaps, 0.0) | np.eye(n, dtype=np.bool_)
+    one = np.ones((), gaps._spec.dtype)
+    return ops.where(zero, np.zeros((), x._spec.dtype), x / ops.where(zero, one, gaps))
+
+
+def _on_diagonal(v, like):
+    """A diagonal matrix of a vector, in the dtype of `like`."""
+    n = v._spec.shape[-1]
+    return insert_axis(v, -1) * np.eye(n, dtype=np.empty(0, like._spec.dtype).real.dtype)
+
+
+_A = np.array([[4.0, 1.0, -2.0], [1.0, 3.0, 1.0], [-2.0, 1.0, 5.0]])
+_M = np.array([[4.0, 1.0], [-2.0, 0.5], [3.0, -1.0]])
+
+
+@primitive()
+class eigh_packed:
+    """Eigenvalues and eigenvectors of Hermitian matrices, read from their lower triangle, in one array."""
+
+    immediate = True
+    grad_name = "LinalgEigh"
+    symmetric = True  # defined on Hermitian matrices: the gradient is Hermitian, too
+    samples = (((_A,), {}), ((np.stack([_A, _A @ _A]),), {}))
+
+    def infer(specs, attrs):
+        x = specs[0]
+        n = x.shape[-1]
+        return spec_of((*x.shape[:-2], n + n * n), x.dtype), op.KERNEL
+
+    def compute(a):
+        w, v = np.linalg.eigh(a)
+        batch = a.shape[:-2]
+        return np.concatenate([w.astype(a.dtype), v.reshape(*batch, -1)], -1)
+
+    def pullback(y_bar, y, a):
+        # Giles 2008 [1]_, section 3.1: A_bar = V (D_bar + F o (V^T V_bar)) V^T, F_ij = 1 / (d_j - d_i).
+        n = a._spec.shape[-1]
+        w, v = _unpack(y, (n,), (n, n))
+        w_bar, v_bar = _unpack(y_bar, (n,), (n, n))
+        w = _real_part(w)
+        x = matmul(adjoint(v), v_bar)
+        middle = _off_diagonal((x - adjoint(x)) * 0.5, insert_axis(w, -2) - insert_axis(w, -1))
+        middle = middle + _on_diagonal(_real_part(w_bar), a)
+        return matmul(v, matmul(middle, adjoint(v)))
+
+
+@primitive()
+class svd_packed:
+    """Left singular vectors, singular values and adjoint right singular vectors (reduced) in one array."""
+
+    immediate = True
+    grad_name = "LinalgSvd"
+    samples = (((_M,), {}), ((_M.T,), {}), ((_A,), {}))
+
+    def infer(specs, attrs):
+        x = specs[0]
+        m, n = x.shape[-2:]
+        k = min(m, n)
+        return spec_of((*x.shape[:-2], m * k + k + k * n), x.dtype), op.KERNEL
+
+    def compute(a):
+        u, s, vh = np.linalg.svd(a, full_matrices=False)
+        batch = a.shape[:-2]
+        return np.concatenate([u.reshape(*batch, -1), s.astype(a.dtype), vh.reshape(*batch, -1)], -1)
+
+    def pullback(y_bar, y, a):
+        # As in Giles 2008 [1]_, section 3.2, with dU and dV added: P = U^H dA V has
+        # dU = U (skew parts of P S and S P) / (s_j^2 - s_i^2), and what leaves the span of U over s.
+        m, n = a._spec.shape[-2:]
+        k = min(m, n)
+        u, s, vh = _unpack(y, (m, k), (k,), (k, n))
+        u_bar, s_bar, vh_bar = _unpack(y_bar, (m, k), (k,), (k, n))
+        s, s_bar = _real_part(s), _real_part(s_bar)
+        v, v_bar = adjoint(vh), adjoint(vh_bar)
+        row, column = insert_axis(s, -2), insert_axis(s, -1)
+        gaps = (row - column) * (row + column)
+        p, q = matmul(adjoint(u), u_bar), matmul(adjoint(v), v_bar)
+        middle = _off_diagonal(p - adjoint(p), gaps) * row + column * _off_diagonal(q - adjoint(q), gaps)
+        middle = middle + _on_diagonal(s_bar, a)
+        if a._spec.dtype.kind == "c":  # the phase of each pair of vectors
+            d = ops.imag(_diagonal(p)) / s
+            middle = middle + _on_diagonal(d * 1j, a)
+        bar = matmul(u, matmul(middle, vh))
+        if m > k:
+            outside = u_bar - matmul(u, p)
+            bar = bar + matmul(outside / row, vh)
+        if n > k:
+            outside = v_bar - matmul(v, q)
+            bar = bar + matmul(u, adjoint(outside / row))
+        return bar
+
+
+def _diagonal(x):
+    n = x._spec.shape[-1]
+    return ops.sum(x * np.eye(n, dtype=x._spec.dtype), axis=(x._spec.ndim - 1,), keepdims=False)
+
+
+@primitive()
+class qr_packed:
+    """Reduced QR factors of matrices with at least as many rows as columns, in one array."""
+
+    immediate = True
+    grad_name = "LinalgQr"
+    samples = (((_M,), {}), ((_A,), {}), ((np.stack([_M, _M + 1.0]),), {}))
+
+    def infer(specs, attrs):
+        x = specs[0]
+        m, n = x.shape[-2:]
+        return spec_of((*x.shape[:-2], m * n + n * n), x.dtype), op.KERNEL
+
+    def compute(a):
+        q, r = np.linalg.qr(a)
+        batch = a.shape[:-2]
+        return np.concatenate([q.reshape(*batch, -1), r.reshape(*batch, -1)], -1)
+
+    def pullback(y_bar, y, a):
+        # Walter and Lehmann 2010: A_bar = (Q_bar + Q copyltu(R R_bar^T - Q_bar^T Q)) R^-T.
+        m, n = a._spec.shape[-2:]
+        q, r = _unpack(y, (m, n), (n, n))
+        q_bar, r_bar = _unpack(y_bar, (m, n), (n, n))
+        r_bar = r_bar * np.triu(np.ones((n, n), np.empty(0, r._spec.dtype).real.dtype))
+        x = matmul(r, adjoint(r_bar)) - matmul(adjoint(q_bar), q)
+        low = np.tril(np.ones((n, n)), -1).astype(np.empty(0, r._spec.dtype).real.dtype)
+        lower = x * low
+        middle = lower + adjoint(lower) + _on_diagonal(_real_part(_diagonal(x)), a)
+        right = q_bar + matmul(q, middle)
+        return adjoint(ops.solve(r, adjoint(right)))
+
+
+_Eigh = type(np.linalg.eigh(np.eye(1)))
+_Svd = type(np.linalg.svd(np.eye(1)))
+_Qr = type(np.linalg.qr(np.eye(1)))
+
+
+@implements(np.linalg.eigh)
+def linalg_eigh(a, UPLO="L"):
+    """`numpy.linalg.eigh`."""
+    x = square(a, "eigh")
+    if UPLO.upper() not in ("L", "U"):
+        raise ValueError("UPLO argument must be 'L' or 'U'")
+    n = x._spec.shape[-1]
+    w, v = _unpack(eigh_packed(adjoint(x) if UPLO.upper() == "U" else x), (n,), (n, n))
+    return _Eigh(_real_part(w), v)
+
+
+@implements(np.linalg.eigvalsh)
+def linalg_eigvalsh(a, UPLO="L"):
+    """`numpy.linalg.eigvalsh`."""
+    return linalg_eigh(a, UPLO)[0]
+
+
+@implements(np.linalg.svd)
+def linalg_svd(a, full_matrices=True, compute_uv=True, hermitian=False):
+    """`numpy.linalg.svd`; of matrices that are not square only the reduced factors."""
+    x = floating_matrix(a, "svd")
+    m, n = x._spec.shape[-2:]
+    k = min(m, n)
+    if compute_uv and full_matrices and m != n:
+        raise NotImplementedError(
+            f"svd: the vectors beyond the first {k} are not functions of the matrix, so full_matrices=True is not "
+            f"differentiable for shape {x._spec.shape}; use np.linalg.svd(a, full_matrices=False)"
+        )
+    u, s, vh = _unpack(svd_packed(x), (m, k), (k,), (k, n))
+    return _Svd(u, _real_part(s), vh) if compute_uv else _real_part(s)
+
+
+@implements(np.linalg.svdvals)
+def linalg_svdvals(x, /):
+    """`numpy.linalg.svdvals`."""
+    return linalg_svd(x, compute_uv=False)
+
+
+@implements(np.linalg.qr)
+def linalg_qr(a, mode="reduced"):
+    """`numpy.linalg.qr`, of matrices with at least as many rows as columns."""
+    x = floating_matrix(a, "qr")
+    m, n = x._spec.shape[-2:]
+    if mode not in ("reduced", "r") and not (mode == "complete" and m == n):
+        raise NotImplementedError(f"qr: mode {mode!r} is not supported for tensors; use 'reduced' or 'r'")
+    if m < n:
+        raise NotImplementedError(
+            f"qr: matrices with fewer rows than columns, such as those of shape {x._spec.shape}, are not supported"
+        )
+    q, r = _unpack(qr_packed(x), (m, n), (n, n))
+    return r if mode == "r" else _Qr(q, r)
+
+
+@implements(np.linalg.cond)
+def linalg_cond(x, p=None):
+    """`numpy.linalg.cond`, by singular values."""
+    if p not in (None, 2):
+        raise NotImplementedError(
+            "cond: only the 2-norm is supported for tensors; multiply norm(x, p) by norm(inv(x), p)"
+        )
+    s = linalg_svd(x, compute_uv=False)
+    return getitem(s, (Ellipsis, 0)) / getitem(s, (Ellipsis, -1))

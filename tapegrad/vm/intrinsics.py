@@ -1,0 +1,77 @@
+"""What compiled code needs beyond the Python language: calls of loops by address, typed access to memory."""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import types
+
+from .jit import intrinsic
+
+__all__ = ["call_loop", "fill_zero", "i32", "i64", "load", "store", "u8"]
+
+
+@intrinsic
+def call_loop(typingctx, fn, args, dims, steps, data):
+    """Call the loop at address `fn`; all five arguments are int64 addresses."""
+    signature = types.void(*[types.int64] * 5)
+
+    def codegen(context, builder, signature, values):
+        pointer = ir.IntType(8).as_pointer()
+        function = ir.FunctionType(ir.VoidType(), [pointer] * 4)
+        target = builder.inttoptr(values[0], function.as_pointer())
+        builder.call(target, [builder.inttoptr(v, pointer) for v in values[1:]])
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def load(typingctx, address):
+    """The float64 at an int64 address."""
+
+    def codegen(context, builder, signature, values):
+        return builder.load(builder.inttoptr(values[0], ir.DoubleType().as_pointer()))
+
+    return types.float64(types.int64), codegen
+
+
+@intrinsic
+def store(typingctx, address, value):
+    """Write a float64 at an int64 address."""
+
+    def codegen(context, builder, signature, values):
+        builder.store(values[1], builder.inttoptr(values[0], ir.DoubleType().as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.float64), codegen
+
+
+@intrinsic
+def fill_zero(typingctx, address, nbytes):
+    """Set `nbytes` bytes at `address` to zero."""
+
+    def codegen(context, builder, signature, values):
+        pointer = ir.IntType(8).as_pointer()
+        function = ir.FunctionType(ir.VoidType(), [pointer, ir.IntType(8), ir.IntType(64), ir.IntType(1)])
+        name = "llvm.memset.p0.i64"
+        target = builder.module.globals.get(name) or ir.Function(builder.module, function, name)
+        zero, false = ir.Constant(ir.IntType(8), 0), ir.Constant(ir.IntType(1), 0)
+        builder.call(target, [builder.inttoptr(values[0], pointer), zero, values[1], false])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
+def _pointer(kind):
+    @intrinsic
+    def cast(typingctx, address):
+        def codegen(context, builder, signature, values):
+            return builder.inttoptr(values[0], context.get_value_type(signature.return_type))
+
+        return types.CPointer(kind)(types.int64), codegen
+
+    return cast
+
+
+i64, i32, u8 = _pointer(types.int64), _pointer(types.int32), _pointer(types.uint8)
+"""Typed pointers from int64 addresses: unlike arrays they are one word each and are not reference-counted."""

@@ -1,0 +1,172 @@
+"""Machine code by address: read from the cache with llvmlite alone, or compiled first, for which Numba is imported.
+
+Importing Numba and filling its registries takes longer than everything else at the start of a process.  So what is
+compiled here are functions that take and return C numbers and need neither Python nor Numba when they run; their
+object code is kept (see `tapegrad.vm.cache`) and put into memory by LLVM's own loader.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import threading
+from typing import Any
+
+from . import cache
+
+__all__ = ["addresses", "bind_data", "features", "processor", "vector_bytes"]
+
+_lock = threading.RLock()
+_loaded: dict[tuple, tuple[int, ...]] = {}
+_bound: dict[tuple[int, int], int] = {}
+_engines: list = []  # own the memory of the code: an address is valid as long as the process lives
+
+
+def addresses(functions: tuple[str, ...], *arguments: str | int) -> tuple[int, ...]:
+    """Addresses of compiled functions.
+
+    Parameters
+    ----------
+    functions : tuple of str
+        Such as ``('sweeps.link',)``: module of this folder and name. They make one piece of machine code, in which
+        they share the functions that they call.
+    *arguments : str or int
+        If there are any, the names are those of makers: each is called with `arguments`, and what it returns is
+        compiled.
+
+    Returns
+    -------
+    tuple of int
+        In the order of `functions`.
+
+    Notes
+    -----
+    See `tapegrad.vm.jit` for the Python functions that can be compiled. Reading from the cache takes a few
+    milliseconds, after some 70 that the first use of llvmlite takes in a process.
+    """
+    key = functions, arguments
+    found = _loaded.get(key)
+    if found is None:
+        with _lock:
+            found = _loaded.get(key)
+            if found is None:
+                found = _loaded[key] = _load(functions, arguments)
+    return found
+
+
+def _load(functions: tuple[str, ...], arguments: tuple) -> tuple[int, ...]:
+    # A hash, as letters that differ in case alone are one file name on some systems.
+    name = f"{functions[0]}-{hashlib.sha256(repr((functions, arguments)).encode()).hexdigest()[:16]}.o"
+    stored = cache.read(name)
+    if stored is not None:
+        found = _link(stored)
+        if found is not None:
+            return found
+    from .jit import compile_object
+
+    stored = pack(*compile_object(functions, arguments))
+    cache.write(name, stored)
+    found = _link(stored)
+    if found is None:
+        raise RuntimeError(f"the compiled code of {functions} calls functions that this process lacks")
+    return found
+
+
+def pack(exported: list[str], imported: list[str], code: bytes) -> bytes:
+    """Object code behind a line that names the functions asked for, and one with those that it calls."""
+    return "\n".join([" ".join(exported), " ".join(imported), ""]).encode() + code
+
+
+def _link(stored: bytes) -> tuple[int, ...] | None:
+    """Put object code into memory; None where it calls what does not exist, on which LLVM would end the process."""
+    llvm = _llvm()
+    exported, imported, code = stored.split(b"\n", 2)
+    if any(llvm.address_of_symbol(symbol) is None for symbol in imported.decode().split()):
+        return None
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    _engines.append(engine)
+    return tuple(engine.get_function_address(symbol) for symbol in exported.decode().split())
+
+
+def bind_data(address: int, data: int) -> int:
+    """Address of a loop that calls the loop at `address` with `data` as its fourth argument.
+
+    One compiled loop so serves a whole family of functions.  It takes LLVM about two milliseconds, hardly more than
+    reading a loop from the cache.
+    """
+    key = address, data
+    with _lock:
+        if key not in _bound:
+            _bound[key] = _compile_binding(address, data)
+        return _bound[key]
+
+
+def _compile_binding(address: int, data: int) -> int:
+    from llvmlite import ir
+
+    word, pointer = ir.IntType(64), ir.IntType(8).as_pointer()
+    loop_type = ir.FunctionType(ir.VoidType(), [pointer] * 4)
+    module = ir.Module("bound")
+    function = ir.Function(module, loop_type, "bound")
+    builder = ir.IRBuilder(function.append_basic_block())
+    loop = builder.inttoptr(word(address), loop_type.as_pointer())
+    builder.call(loop, [*function.args[:3], builder.inttoptr(word(data), pointer)], tail=True)
+    builder.ret_void()
+    llvm = _llvm()
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(str(module)), target_machine(opt=1))
+    engine.finalize_object()
+    _engines.append(engine)
+    return engine.get_function_address("bound")
+
+
+# --- LLVM and the processor --------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _llvm() -> Any:
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm
+
+
+def target_machine(opt: int = 3) -> Any:
+    """LLVM's code generator for this processor, with the relocations that its loader can place anywhere."""
+    llvm = _llvm()
+    triple = llvm.get_process_triple()
+    name, feature_list = processor()
+    reloc = "static" if triple.startswith(("x86", "i386", "i686")) else "default"
+    target = llvm.Target.from_triple(triple)
+    return target.create_target_machine(
+        cpu=name, features=feature_list, opt=opt, reloc=reloc, codemodel="jitdefault", jit=True
+    )
+
+
+@functools.cache
+def processor() -> tuple[str, str]:
+    """Name and features of the processor that code is compiled for; Numba's environment variables override them."""
+    llvm = _llvm()
+    name = os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name()
+    found = os.environ.get("NUMBA_CPU_FEATURES")
+    if found is None:
+        try:
+            found = llvm.get_host_cpu_features().flatten()
+        except RuntimeError:  # LLVM cannot tell on this platform
+            found = ""
+    return name, found
+
+
+@functools.cache
+def features() -> frozenset[str]:
+    """Processor features that code is compiled for, such as '+avx2'."""
+    return frozenset(processor()[1].split(","))
+
+
+@functools.cache
+def vector_bytes() -> int:
+    """Size of a vector; it also fixes how vectors are passed to functions."""
+    return 64 if "+avx512f" in features() else 32 if "+avx2" in features() else 16

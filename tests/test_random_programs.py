@@ -1,0 +1,138 @@
+"""Random programs give the same values, gradients and errors deferred, immediate, compiled, and in PyTorch."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from programs import Outcome, Program, as_function, programs, run_tapegrad, run_torch
+
+import tapegrad as tg
+
+EXPLORE = bool(os.environ.get("TAPEGRAD_EXPLORE"))  # other programs each time, rather than the same ones
+CALM = settings(
+    deadline=None,
+    derandomize=not EXPLORE,
+    database=None,
+    print_blob=False,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much, HealthCheck.large_base_example],
+)
+FAST, SLOW = settings(CALM, max_examples=150), settings(CALM, max_examples=2000)
+FAST_COMPILED, SLOW_COMPILED = settings(CALM, max_examples=60), settings(CALM, max_examples=1000)
+
+
+def assert_close(program: Program, what, ours, theirs, exact=False):
+    """Arrays by name, equal bit for bit or to rounding."""
+    assert ours.keys() == theirs.keys(), f"{program}\n{what}: {sorted(ours)} and {sorted(theirs)}"
+    single = program.dtype == "float32"
+    for name, mine in ours.items():
+        its = theirs[name]
+        context = f"{program}\n{what} of {name}:\n{mine}\nand\n{its}"
+        assert (mine is None) == (its is None), context
+        if mine is None:
+            continue
+        assert mine.shape == its.shape and mine.dtype == its.dtype, context
+        if exact:
+            assert np.array_equal(mine, its, equal_nan=True), context
+            continue
+        scale = np.max(np.abs(its), initial=1.0)
+        assert np.allclose(mine, its, rtol=2e-3 if single else 1e-8, atol=scale * (1e-4 if single else 1e-10), equal_nan=True), context
+
+
+def tame(outcome: Outcome, program: Program):
+    """Leave out programs whose numbers grow until rounding is all that is compared."""
+    limit = 1e3 if program.dtype == "float32" else 1e6
+    arrays = [*outcome.values.values(), *(g for g in outcome.gradients.values() if g is not None)]
+    assume(all(np.all(np.abs(x) < limit) for x in arrays))
+
+
+def assert_same_errors(program, ours, theirs, who):
+    assert ours.errors == theirs.errors, (
+        f"{program}\ntapegrad:\n" + "\n".join(ours.messages or ["no error"]) + f"\n{who}:\n" + "\n".join(theirs.messages or ["no error"])
+    )
+
+
+def check_deferral(program):
+    ours, immediate = run_tapegrad(program), run_tapegrad(program, deferred=False)
+    assert_same_errors(program, ours, immediate, "immediate")
+    assert_close(program, "value deferred and immediate", ours.values, immediate.values, exact=True)
+    assert_close(program, "gradient deferred and immediate", ours.gradients, immediate.gradients, exact=True)
+    assert ours.flags == immediate.flags, program
+    assert ours.versions == immediate.versions, program
+
+
+def check_pytorch(program):
+    theirs = run_torch(program)
+    tame(theirs, program)
+    ours = run_tapegrad(program)
+    assert_same_errors(program, ours, theirs, "PyTorch")
+    assert_close(program, "value in tapegrad and PyTorch", ours.values, theirs.values)
+    if not any("backward" in message for message in theirs.messages):  # PyTorch adds up to where it fails, tapegrad nothing
+        assert_close(program, "gradient in tapegrad and PyTorch", ours.gradients, theirs.gradients)
+    assert ours.flags == theirs.flags, f"{program}\n(requires_grad, is_leaf): {ours.flags} and {theirs.flags}"
+    assert ours.versions == theirs.versions, f"{program}\n_version: {ours.versions} and {theirs.versions}"
+
+
+def check_compiled(program):
+    ours = run_tapegrad(program)
+    assume(not any(ours.errors))
+    function, argnums = as_function(program)
+    step = tg.compile(tg.value_and_grad(function, argnums))
+    for shift in (0, 0, 1000):
+        eager = ours if shift == 0 else run_tapegrad(program, shift=shift)
+        arrays = [leaf.value(program.dtype, shift) for leaf in program.leaves]
+        before = [a.copy() for a in arrays]
+        _, gradients = step(*arrays)
+        for a, b in zip(arrays, before, strict=True):
+            assert np.array_equal(a, b), f"{program}\nan argument was changed"
+        found = {program.leaves[k].name: np.asarray(g) for k, g in zip(argnums, gradients, strict=True)}
+        expected = {
+            leaf.name: np.zeros(leaf.shape, program.dtype) if eager.gradients[leaf.name] is None else eager.gradients[leaf.name]
+            for leaf in program.leaves
+            if leaf.requires_grad
+        }
+        assert_close(program, "gradient compiled and eager", found, expected)
+
+
+@FAST
+@given(programs())
+def test_deferred_and_immediate(program):
+    check_deferral(program)
+
+
+@FAST
+@given(programs())
+def test_pytorch(program):
+    pytest.importorskip("torch", reason="the differential test needs PyTorch")
+    check_pytorch(program)
+
+
+@FAST_COMPILED
+@given(programs(static=True))
+def test_compiled(program):
+    check_compiled(program)
+
+
+@pytest.mark.slow
+@SLOW
+@given(programs(max_statements=20))
+def test_deferred_and_immediate_many(program):
+    check_deferral(program)
+
+
+@pytest.mark.slow
+@SLOW
+@given(programs(max_statements=20))
+def test_pytorch_many(program):
+    pytest.importorskip("torch", reason="the differential test needs PyTorch")
+    check_pytorch(program)
+
+
+@pytest.mark.slow
+@SLOW_COMPILED
+@given(programs(max_statements=20, static=True))
+def test_compiled_many(program):
+    check_compiled(program)
