@@ -7,7 +7,8 @@ import sys
 import numpy as np
 
 from .primitives.core import Elementwise, lift, ops, primitive
-from .primitives.shape import expand_to, view_of
+from .primitives.indexing import advanced_key, basic_view, index_put
+from .primitives.shape import expand_to, placed, view_of, window_of
 from .tape.buffer import Buffer
 from .tape.handle import Tensor
 from .tape.record import append, current_tape, slot_of
@@ -34,10 +35,9 @@ class copy_slices:
         return base
 
     def pullback(y_bar, y, base, value, strides, offset):
-        inside = view_of(y_bar, value._spec.shape, strides, offset, "View")
-        outside = y_bar - ops.place(
-            inside, shape=y_bar._spec.shape, strides=strides, offset=offset, base_strides=y_bar._spec.bar_strides
-        )
+        layout = base._spec.bar
+        inside = window_of(y_bar, layout, value._spec.shape, strides, offset)
+        outside = y_bar - placed(inside, layout, strides, offset)
         return outside, ops.copy(inside)
 
 
@@ -178,13 +178,12 @@ def _user_line():
 
 def assign(self, key, value):
     """``x[key] = value``: in place, on the tape, as ``x[key]`` would select."""
-    from .primitives.indexing import basic_view, index_put
-
     _check_target(self, local.state)
     plan = basic_view(self, key)
     if plan is None:
-        attrs, indices = index_put.prepare(self, key)
-        write(self, index_put, (self, lift(value, self._spec.dtype), *indices), attrs)
+        form, indices, unique = advanced_key(self, key)
+        attrs = (("key", form), ("unique", unique or not indices))
+        write(self, index_put, (self, _cast(value, self._spec.dtype), *indices), attrs)
         return
     region = _region(self, *plan)
     write(region, ops.copy, (_cast(value, self._spec.dtype),))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .primitives.core import BY_FUNCTION, lift, ops
+from .primitives.indexing import getitem
 from .tape.handle import Tensor
 
 __all__: list[str] = []
@@ -96,10 +97,4 @@ Tensor.__ceil__ = _forward("__ceil__", np.ceil)
 Tensor.__divmod__ = _divmod
 
 
-def _getitem(self, key):
-    from .primitives.indexing import getitem
-
-    return getitem(self, key)
-
-
-Tensor.__getitem__ = _getitem
+Tensor.__getitem__ = getitem

@@ -31,6 +31,7 @@ from records import (
 import tapegrad as tg
 from tapegrad.primitives.core import BY_FUNCTION, RECORDS, Elementwise, NoRuleError
 from tapegrad.tape.state import set_deferral
+from tapegrad.values import value_of
 
 ALL = sorted(RECORDS)
 WITH_RULE = [n for n in ALL if derivative_state(RECORDS[n]) == "rule"]
@@ -261,3 +262,88 @@ def test_grad_name_is_pytorchs(name):
 def test_every_ufunc_has_a_record():
     ufuncs = {f for f in vars(np).values() if isinstance(f, np.ufunc)}
     assert not [f.__name__ for f in ufuncs if f not in BY_FUNCTION]
+
+
+# --- functions that NumPy composes of others --------------------------------------------------------------------------
+
+X = np.array([1.5, -2.25, 0.0, -0.0, np.inf, -np.inf, np.nan])
+INTEGERS = np.arange(-3, 4)
+Z = np.array([1 + 2j, -3 + 0.5j, 0j, np.inf + 1j])
+COMPOSED = [
+    (np.clip, (X, -1, 1)),
+    (np.clip, (X, None, 1.0)),
+    (np.clip, (X.astype("f"), 0, None)),
+    (np.clip, (INTEGERS, None, 2)),
+    (np.clip, (INTEGERS, 0.5, 2)),
+    (np.modf, (X,)),
+    (np.frexp, (X,)),
+    (np.divmod, (INTEGERS, 2)),
+    (np.divmod, (X, 2.0)),
+    (np.isclose, (X, X + 1e-9)),
+    (np.isclose, (X, X, 1e-5, 1e-8, True)),
+    (np.allclose, (INTEGERS, INTEGERS)),
+    (np.array_equal, (X, X)),
+    (np.array_equal, (X, X, True)),
+    (np.angle, (X,)),
+    (np.angle, (X.astype("f"),)),
+    (np.angle, (INTEGERS,)),
+    (np.angle, (Z, True)),
+    (np.select, ([X > 1, X < -1], [X, X * X], 7)),
+    (np.select, ([X > 1, X < -1], [X, 1])),
+    (np.nan_to_num, (X,)),
+    (np.nan_to_num, (X.astype("f"),)),
+    (np.nan_to_num, (INTEGERS,)),
+    (np.nan_to_num, (Z,)),
+    (np.round, (X,)),
+    (np.round, (X, 1)),
+    (np.round, (Z, 1)),
+    (np.round, (INTEGERS, -1)),
+    (np.fix, (X,)),
+    (np.isposinf, (X,)),
+    (np.isneginf, (X,)),
+    (np.real, (Z,)),
+    (np.imag, (X,)),
+    (np.isreal, (Z,)),
+    (np.iscomplex, (Z,)),
+    (np.iscomplexobj, (Z,)),
+    (np.i0, (INTEGERS,)),
+    (np.sinc, (INTEGERS,)),
+    (np.where, (INTEGERS, X, 0)),
+    (np.where, (X > 0, INTEGERS, 2.5)),
+    (np.maximum, (INTEGERS, 2.5)),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "operands"), COMPOSED, ids=[f"{f.__name__}-{k}" for k, (f, _) in enumerate(COMPOSED)]
+)
+def test_composed_functions(function, operands):
+    tensors = [wrapped(x) for x in operands]
+    with np.errstate(all="ignore"):
+        expected = function(*operands)
+    found = function(*tensors)
+    for y, reference in zip(*[v if isinstance(v, tuple) else (v,) for v in (found, expected)], strict=True):
+        y = value_of(y) if isinstance(y, tg.Tensor) else np.asarray(y)
+        assert y.dtype == np.asarray(reference).dtype
+        np.testing.assert_allclose(y, reference, rtol=1e-6 if y.dtype == np.float32 else 1e-14)
+
+
+def wrapped(x):
+    if isinstance(x, list):
+        return [wrapped(element) for element in x]
+    return tg.tensor(x) if isinstance(x, np.ndarray) else x
+
+
+def test_a_missing_rule_says_so():
+    x = np.full(2, 2.0)
+    with pytest.raises(NoRuleError, match="nextafter has no derivative"):
+        tg.grad(lambda a: np.sum(np.nextafter(a, 3.0)))(x)
+    special = pytest.importorskip("scipy.special")
+    with pytest.raises(NoRuleError, match="make the order a constant"):
+        tg.grad(lambda a: np.sum(special.jv(a, 1.0)))(x)
+
+
+def test_half_precision_gradients():
+    gradient = tg.grad(lambda a: np.sum(np.exp(a) * a))(np.ones(3, np.float16))
+    assert gradient.dtype == np.float16
+    np.testing.assert_allclose(gradient, 2 * np.e, rtol=1e-3)

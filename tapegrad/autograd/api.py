@@ -10,6 +10,7 @@ from ..primitives.alias import detach
 from ..tape.buffer import Buffer
 from ..tape.handle import Tensor
 from ..tape.record import new_tensor
+from ..tape.spec import spec_of_array
 from ..tape.state import local
 from ..values import value_of
 from .engine import sweep
@@ -243,9 +244,12 @@ def _detach(self):
 
 
 def _get_data(self):
-    value = _detach(self)
-    value._buffer = Buffer()  # a version of its own: writes through .data go unnoticed
-    return value
+    array = value_of(self)  # the same memory, a version of its own: writes through .data go unnoticed
+    made = new_tensor(None, 0, spec_of_array(array))
+    made._data = array
+    made._buffer = Buffer()
+    made._buffer.escaped = True
+    return made
 
 
 def _set_data(self, value):

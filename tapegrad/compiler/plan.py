@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from ..tape.callout import run_call
@@ -150,7 +152,6 @@ class Plan:
         temps = sum(len(t) for t in self.temps.values())
         self.addr = np.zeros(n + temps + 8, np.int64)
         start = (address_of(self.memory) + 63) & ~63
-        self.moving: dict = {}
         shift = {}
         for slot, row in self.signatures.items():
             if row.kind == op.IMPORT:
@@ -165,13 +166,14 @@ class Plan:
                 shift[slot] = shift[first] + (int(self.words[slot + 1]) if row.kind in _VIEWS else 0)
                 self.addr[slot] = self.addr[roots[slot]] + shift[slot]
         at = n
-        self.temp_starts = []
-        for slot, places in self.temps.items():
+        for places in self.temps.values():
             self.addr[at : at + len(places)] = [start + p for p in places]
             at += len(places)
         members: dict = {}
         for slot, root in roots.items():
             members.setdefault(root, []).append((slot, shift[slot]))
+        for place, source, offset in self._aliases():
+            members[roots[source]].append((place, shift[source] + offset))
         self.bound_inputs = []
         for slot in self.inputs:
             group = members[slot]
@@ -180,11 +182,10 @@ class Plan:
             else:
                 self.bound_inputs.append((np.array([s for s, _ in group]), np.array([o for _, o in group])))
         self.bound_outputs = []
-        seen = set()
+        shared = Counter(roots[slot] for slot in self.outputs)
         for slot in self.outputs:
             root, spec = roots[slot], self.signatures[slot].out
-            fresh = root == slot and root in self.offsets and slot not in seen and spec.contiguous
-            seen.add(slot)
+            fresh = root == slot and root in self.offsets and shared[root] == 1 and spec.contiguous
             if fresh and spec.nbytes >= 1024:
                 group = members[root]
                 self.bound_outputs.append((spec, np.array([s for s, _ in group]), np.array([o for _, o in group])))
@@ -193,6 +194,23 @@ class Plan:
                     raise TapeError("an output shares memory with an input")
                 view = array_at(int(self.addr[slot]), spec, self.memory if root in self.offsets else self.constants[root])
                 self.bound_outputs.append((spec, None, view))
+
+    def _aliases(self):
+        """Temporaries that are views of a slot: (place in the address table, slot, byte offset)."""
+        first_temp = len(self.words)
+        for slot, places in self.temps.items():
+            row = self.signatures[slot]
+            nin = len(row.specs)
+            at, length = pools.table[row.index, op.FORWARD], pools.table[row.index, op.FORWARD_LEN]
+            template = pools.templates[at : at + length].tolist()
+            p, known = 0, {0: (slot, 0), **{k + 1: (s, 0) for k, s in enumerate(self._operands(slot))}}
+            while p < length:
+                if template[p] & 255 == op.ALIAS and template[p + 3] in known:
+                    source, offset = known[template[p + 3]]
+                    known[template[p + 2]] = source, offset + template[p + 1]
+                    yield first_temp + template[p + 2] - nin - 1, source, offset + template[p + 1]
+                p += template[p] >> 8 & 255
+            first_temp += len(places)
 
     def _link(self):
         """Instructions for all rows, in one go."""

@@ -198,11 +198,17 @@ def power_kernel(emitter, out, operands, attrs):
     type(power).kernel(power, emitter, out, operands, attrs)
 
 
+def integers_only(specs):
+    """Integer powers raise for negative exponents: found where the operation is called, so not deferred."""
+    return all(s.dtype.kind in "iu" for s in specs)
+
+
 @primitive(np.power)
 class power:
     """First operand to the power of the second."""
 
     grad_name = "Pow"
+    runs_at_once = integers_only
     kernel = power_kernel
     partials = power_partials
 

@@ -96,6 +96,10 @@ class Primitive:
         """Result's spec (its layout; flags are set by the caller) and kind of row."""
         raise NotImplementedError(self.name)
 
+    def runs_at_once(self, specs) -> bool:
+        """Whether rows with such operands are never deferred."""
+        return self.immediate
+
     def carries_grad(self, specs, out) -> bool:
         """Whether a gradient can flow from the result to an operand."""
         if self.derivative is ZERO or out.dtype.kind not in "fc":
@@ -137,14 +141,12 @@ class Primitive:
 class _Writer:
     """A primitive whose result takes over the memory of operand 0."""
 
-    immediate = False
     elementwise = False
 
     def __init__(self, inner):
         self.inner = inner
         self.name = inner.name + "_"
         self.grad_name = inner.grad_name
-        self.immediate = inner.immediate
         self.kernel = inner.kernel
         self.derivative = inner.derivative
 
@@ -157,6 +159,9 @@ class _Writer:
                 f"the target {target.dtype}{list(target.shape)}"
             )
         return target, op.WRITE
+
+    def runs_at_once(self, specs):
+        return self.inner.runs_at_once(specs[1:])
 
     def carries_grad(self, specs, out):
         return self.inner.carries_grad(specs[1:], out) or specs[0].requires_grad

@@ -37,7 +37,7 @@ class view:
         return array_at(address_of(x) + offset, spec_of(shape, x.dtype, strides), x)
 
     def pullback(y_bar, y, x, shape, strides, label, offset=0):
-        return ops.place(y_bar, shape=x._spec.shape, strides=strides, offset=offset, base_strides=x._spec.bar_strides)
+        return placed(y_bar, x._spec.bar, strides, offset)
 
 
 @primitive()
@@ -63,7 +63,43 @@ class place:
         return array_at(at, spec, memory)
 
     def pullback(y_bar, y, v, shape, strides, offset, base_strides):
-        return view_of(y_bar, v._spec.shape, strides, offset, "View")
+        return window_of(y_bar, spec_of(shape, v._spec.dtype, base_strides), v._spec.shape, strides, offset)
+
+
+def _is_packed(spec):
+    """Whether the elements fill a stretch of memory from the first one on: the layout that a new array can have."""
+    return spec.low == 0 and spec.extent == spec.nbytes
+
+
+def placed(v, base, strides, offset):
+    """Zeros of the shape of `base`, with `v` in a window that is given by strides and offset in base's layout."""
+    if _is_packed(base):
+        return ops.place(v, shape=base.shape, strides=strides, offset=offset, base_strides=base.strides)
+    places = _places(base, v._spec.shape, strides, offset)
+    flat = ops.scatter_add(v, lift(places), shape=(base.size,), key=("array",), unique=0 not in strides)
+    return reshape_to(flat, base.shape)
+
+
+def window_of(x, base, shape, strides, offset):
+    """A window of `x` that is given by strides and offset in base's layout, whatever the layout of `x`."""
+    if x._spec.strides == base.strides:
+        return view_of(x, shape, strides, offset, "View")
+    places = _places(base, shape, strides, offset)
+    return ops.gather(reshape_to(x, (base.size,)), lift(places), key=("array",), unique=0 not in strides)
+
+
+def _places(base, shape, strides, offset):
+    """Flat indices into an array laid out as `base` of the elements of a window."""
+    at = _byte_offsets(base.shape, base.strides).ravel()
+    order = np.argsort(at, kind="stable")
+    return order[np.searchsorted(at[order], offset + _byte_offsets(shape, strides))]
+
+
+def _byte_offsets(shape, strides):
+    total = np.zeros((1,) * len(shape), np.intp)
+    for d, (n, step) in enumerate(zip(shape, strides, strict=True)):
+        total = total + (np.arange(n) * step).reshape([-1 if e == d else 1 for e in range(len(shape))])
+    return np.broadcast_to(total, shape)
 
 
 def view_of(x, shape, strides, offset, label):

@@ -71,8 +71,8 @@ class Emitter:
         """A temporary of that spec."""
         code = self.first_temp + len(self.temps)
         size = spec.nbytes
-        if self.tiled and spec.size > op.TILE:
-            used = sum(1 for t in self.temps if t < 0)
+        used = sum(1 for t in self.temps if t < 0)
+        if self.tiled and spec.size > op.TILE and used < op.SCRATCH_TILES - 2:
             self.temps.append(-used * op.TILE_BYTES - 1)
         else:
             self.temps.append(max(size, 8))
