@@ -25,6 +25,9 @@ class _Alias(Primitive):
 
 
 class _Detach(_Alias):
+    def carries_grad(self, specs, out):
+        return False
+
     def __call__(self, x):
         made = super().__call__(x)
         made._base = None  # a write to it is no write to a view: the other's history stays as it is

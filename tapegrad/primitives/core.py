@@ -102,9 +102,7 @@ class Primitive:
 
     def carries_grad(self, specs, out) -> bool:
         """Whether a gradient can flow from the result to an operand."""
-        if self.derivative is ZERO or out.dtype.kind not in "fc":
-            return False
-        return any(s.requires_grad for s in specs)
+        return out.dtype.kind in "fc" and any(s.requires_grad for s in specs)
 
     def kernel(self, emitter, out, operands, attrs):
         """Emit the instructions that compute the result; by default, a call-out to `compute`."""
@@ -118,6 +116,8 @@ class Primitive:
         """Cotangents of the operands, each of its operand's shape and dtype, or None."""
         if isinstance(self.derivative, str):
             raise NoRuleError(f"{self.name} has no derivative here: {self.derivative}")
+        if self.derivative is ZERO:
+            return _zeros(xs, wanted)
         bars = self.pullback(y_bar, y, *xs, **attrs)
         if not isinstance(bars, (tuple, list)):
             bars = (bars,)
@@ -171,12 +171,9 @@ class _Writer:
 
         The old value is gone, so its cotangent is zero; that is said where nothing else carries the history on.
         """
-        from .shape import expand_to
-
         if any(wanted[1:]) or not wanted[0]:
             return [None, *self.inner.transpose_at(y_bar, y, xs[1:], wanted[1:], attrs)]
-        zeros = expand_to(lift(np.zeros((), xs[0]._spec.dtype)), xs[0]._spec.shape)
-        return [zeros, *[None] * (len(xs) - 1)]
+        return _zeros(xs, wanted)
 
     def __repr__(self):
         return f"<primitive {self.name}>"
@@ -267,6 +264,8 @@ class Elementwise(Primitive):
     def transpose_at(self, y_bar, y, xs, wanted, attrs):
         if isinstance(self.derivative, str):
             raise NoRuleError(f"{self.name} has no derivative here: {self.derivative}")
+        if self.derivative is ZERO:
+            return _zeros(xs, wanted)
         if self.pullback is not None:
             bars = self.pullback(y_bar, y, *xs)
         else:
@@ -280,6 +279,16 @@ class Elementwise(Primitive):
             unbroadcast(bar, x) if want and bar is not None else None
             for bar, x, want in zip(bars, xs, wanted, strict=True)
         ]
+
+
+def _zeros(xs, wanted):
+    """Cotangents that are zero; each is one number, expanded."""
+    from .shape import expand_to
+
+    return [
+        expand_to(lift(np.zeros((), x._spec.dtype)), x._spec.shape) if want else None
+        for x, want in zip(xs, wanted, strict=True)
+    ]
 
 
 def _kind(operand):
