@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from .tape.buffer import Buffer
 from .tape.handle import Tensor
@@ -30,11 +33,12 @@ __all__ = [
 ]
 
 
-def _make(array, requires_grad, escaped=False):
+def _make(array: ArrayLike, requires_grad: bool, escaped: bool = False) -> Tensor:
     array = np.asarray(array)
     if array.dtype.kind not in "biufc":
         raise TypeError(
-            f"a tensor holds numbers or booleans; this data has dtype {array.dtype}. Ragged lists and text cannot be tensors"
+            f"a tensor holds numbers or booleans; this data has dtype {array.dtype}. Ragged lists and text cannot be "
+            f"tensors"
         )
     if requires_grad:
         check_differentiable(array.dtype)
@@ -47,7 +51,7 @@ def _make(array, requires_grad, escaped=False):
     return made
 
 
-def check_differentiable(dtype):
+def check_differentiable(dtype: np.dtype) -> None:
     """Refuse a dtype that has no derivative."""
     if dtype.kind not in "fc":
         raise RuntimeError(
@@ -56,7 +60,7 @@ def check_differentiable(dtype):
         )
 
 
-def tensor(data, dtype=None, requires_grad=False):
+def tensor(data: ArrayLike | Tensor, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """A tensor with a copy of the data.
 
     Parameters
@@ -93,7 +97,7 @@ def tensor(data, dtype=None, requires_grad=False):
     return _make(np.array(data, dtype=dtype, order="C", subok=False), requires_grad)
 
 
-def _values_alone(data):
+def _values_alone(data: Tensor) -> np.ndarray:
     """A tensor's values, with a word where that drops a history."""
     if data._spec.requires_grad:
         remedy = "x.clone() keeps the history, x.detach().clone() drops it on purpose"
@@ -103,11 +107,11 @@ def _values_alone(data):
     return value_of(data)
 
 
-def _holds_tensor(data):
+def _holds_tensor(data: Sequence) -> bool:
     return any(isinstance(x, Tensor) or (isinstance(x, (list, tuple)) and _holds_tensor(x)) for x in data)
 
 
-def _plain(data):
+def _plain(data: Any) -> Any:
     if isinstance(data, Tensor):
         if data._spec.requires_grad:
             raise TypeError(
@@ -118,7 +122,7 @@ def _plain(data):
     return [_plain(x) for x in data] if isinstance(data, (list, tuple)) else data
 
 
-def from_numpy(array):
+def from_numpy(array: np.ndarray) -> Tensor:
     """A tensor over a NumPy array's own memory: writes to one are seen in the other.
 
     Parameters
@@ -137,62 +141,82 @@ def from_numpy(array):
     return _make(array, False, escaped=True)
 
 
-def _shape(shape):
+def _shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
     if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
         return tuple(shape[0])
     return shape
 
 
-def zeros(*shape, dtype=float, requires_grad=False):
+def zeros(*shape: int | Sequence[int], dtype: DTypeLike = float, requires_grad: bool = False) -> Tensor:
     """A tensor of zeros; the shape as numbers or as one tuple."""
     return _make(np.zeros(_shape(shape), dtype), requires_grad)
 
 
-def ones(*shape, dtype=float, requires_grad=False):
+def ones(*shape: int | Sequence[int], dtype: DTypeLike = float, requires_grad: bool = False) -> Tensor:
     """A tensor of ones; the shape as numbers or as one tuple."""
     return _make(np.ones(_shape(shape), dtype), requires_grad)
 
 
-def empty(*shape, dtype=float, requires_grad=False):
+def empty(*shape: int | Sequence[int], dtype: DTypeLike = float, requires_grad: bool = False) -> Tensor:
     """A tensor whose elements are not set; the shape as numbers or as one tuple."""
     return _make(np.empty(_shape(shape), dtype), requires_grad)
 
 
-def full(shape, fill_value, dtype=None, requires_grad=False):
+def full(
+    shape: int | Sequence[int], fill_value: ArrayLike, dtype: DTypeLike | None = None, requires_grad: bool = False
+) -> Tensor:
     """A tensor of one value."""
     return _make(np.full(shape, fill_value, dtype), requires_grad)
 
 
-def arange(start, stop=None, step=1, dtype=None, requires_grad=False):
+def arange(
+    start: float,
+    stop: float | None = None,
+    step: float = 1,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Evenly spaced values in a half-open interval, as `numpy.arange`."""
-    array = np.arange(start, dtype=dtype) if stop is None else np.arange(start, stop, step, dtype)
+    array = np.arange(start, dtype=dtype) if stop is None else np.arange(start, stop, step, dtype=dtype)
     return _make(array, requires_grad)
 
 
-def linspace(start, stop, num=50, dtype=None, requires_grad=False):
+def linspace(
+    start: float | np.ndarray, stop: float | np.ndarray, num: int = 50, dtype: DTypeLike | None = None, requires_grad: bool = False
+) -> Tensor:
     """`num` evenly spaced values from `start` to `stop`, as `numpy.linspace`."""
     return _make(np.linspace(start, stop, num, dtype=dtype), requires_grad)
 
 
-def eye(n, m=None, dtype=float, requires_grad=False):
+def eye(n: int, m: int | None = None, dtype: DTypeLike = float, requires_grad: bool = False) -> Tensor:
     """The identity matrix."""
     return _make(np.eye(n, m, dtype=dtype), requires_grad)
 
 
-def rand(*shape, dtype=float, requires_grad=False, rng=None):
+def rand(
+    *shape: int | Sequence[int],
+    dtype: DTypeLike = float,
+    requires_grad: bool = False,
+    rng: np.random.Generator | int | None = None,
+) -> Tensor:
     """Uniform random numbers in [0, 1), from `rng` (a `numpy.random.Generator` or a seed)."""
     values = np.random.default_rng(rng).random(_shape(shape)).astype(dtype)
     return _make(values, requires_grad)
 
 
-def randn(*shape, dtype=float, requires_grad=False, rng=None):
+def randn(
+    *shape: int | Sequence[int],
+    dtype: DTypeLike = float,
+    requires_grad: bool = False,
+    rng: np.random.Generator | int | None = None,
+) -> Tensor:
     """Standard normal random numbers, from `rng` (a `numpy.random.Generator` or a seed)."""
     values = np.asarray(np.random.default_rng(rng).standard_normal(_shape(shape))).astype(dtype)
     return _make(values, requires_grad)
 
 
-def _like(make):
-    def like(x, dtype=None, requires_grad=False):
+def _like(make: Callable) -> Callable[..., Tensor]:
+    def like(x: ArrayLike | Tensor, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
         spec = x._spec if isinstance(x, Tensor) else spec_of_array(np.asarray(x))
         return _make(make(spec.shape, dtype or spec.dtype), requires_grad)
 

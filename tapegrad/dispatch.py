@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import numpy as np
 
 from .operators import recorder_of
 from .primitives.core import BY_FUNCTION
-from .tape.handle import Tensor
+from .tape.handle import Tensor, attach
 from .values import TracedValueError, value_of
 
 __all__: list[str] = []
@@ -110,8 +111,8 @@ def _dtype(x):
     return x._spec.dtype if isinstance(x, Tensor) else np.asarray(x).dtype
 
 
-_REDUCTIONS = {"add": np.sum, "multiply": np.prod, "maximum": np.max, "minimum": np.min}
-_SCANS = {"add": np.cumsum, "multiply": np.cumprod}
+_REDUCTIONS: dict[str, Callable] = {"add": np.sum, "multiply": np.prod, "maximum": np.max, "minimum": np.min}
+_SCANS: dict[str, Callable] = {"add": np.cumsum, "multiply": np.cumprod}
 
 
 def _method(ufunc, handler, method, inputs, out, kwargs):
@@ -142,6 +143,4 @@ def _array_function(self, function, types, args, kwargs):
     return handler(*args, **kwargs)
 
 
-Tensor.__array_ufunc__ = _array_ufunc
-Tensor.__array_function__ = _array_function
-Tensor.__array_priority__ = 1000
+attach(__array_ufunc__=_array_ufunc, __array_function__=_array_function, __array_priority__=1000)

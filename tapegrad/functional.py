@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import optree
 
 from .autograd.engine import sweep
 from .autograd.recorded import pushforward, recorded_sweep
-from .primitives.core import lift
-from .primitives.alias import track
+from .primitives.core import lift, ops
 from .tape.handle import Tensor
 from .tape.record import import_array
 from .tape.state import local
@@ -22,7 +23,7 @@ __all__ = ["grad", "jvp", "stop_gradient", "value_and_grad", "vjp"]
 class _Traced:
     """A transformation under way: inside, traced values refuse to become plain numbers."""
 
-    def __enter__(self):
+    def __enter__(self) -> _Traced:
         state = local.state
         self.nested = state.depth > 0 or state.tape.tracing
         state.depth += 1
@@ -30,14 +31,14 @@ class _Traced:
         state.refresh()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         state = local.state
         state.depth -= 1
         state.grad_enabled = self.grad_enabled
         state.refresh()
 
 
-def grad(fun, argnums=0, has_aux=False):
+def grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable:
     """The gradient of a scalar function.
 
     Parameters
@@ -73,14 +74,14 @@ def grad(fun, argnums=0, has_aux=False):
     both = value_and_grad(fun, argnums, has_aux)
 
     @functools.wraps(fun, assigned=("__name__", "__qualname__", "__module__"), updated=())
-    def gradient(*args, **kwargs):
+    def gradient(*args: Any, **kwargs: Any) -> Any:
         value, grads = both(*args, **kwargs)
         return (grads, value[1]) if has_aux else grads
 
     return gradient
 
 
-def value_and_grad(fun, argnums=0, has_aux=False):
+def value_and_grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable:
     """A scalar function's value and gradient, in one go.
 
     Parameters
@@ -108,10 +109,10 @@ def value_and_grad(fun, argnums=0, has_aux=False):
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
     @functools.wraps(fun, assigned=("__name__", "__qualname__", "__module__"), updated=())
-    def both(*args, **kwargs):
+    def both(*args: Any, **kwargs: Any) -> Any:
         with _Traced() as trace:
-            args, leaves, treedef = _trace_arguments(args, numbers, "grad")
-            result = fun(*args, **kwargs)
+            traced, leaves, treedef = _trace_arguments(args, numbers, "grad")
+            result = fun(*traced, **kwargs)
             value, aux = result if has_aux else (result, None)
             _check_scalar(value, fun)
             grads = _gradients(value, leaves, trace.nested)
@@ -125,27 +126,31 @@ def value_and_grad(fun, argnums=0, has_aux=False):
     return both
 
 
-def _trace_arguments(args, numbers, what):
+def _trace_arguments(
+    args: tuple[Any, ...], numbers: tuple[int, ...], what: str
+) -> tuple[list[Any], list[Tensor], optree.PyTreeSpec]:
     """Replace the arguments to differentiate by traced ones; returns all, the traced leaves and their structure."""
     count = len(args)
     for k in numbers:
         if not -count <= k < count:
-            raise ValueError(f"{what}: argnums names argument {k}, but the function was called with {count} positional arguments")
-    chosen = tuple(args[k] for k in numbers)
+            raise ValueError(
+                f"{what}: argnums names argument {k}, but the function was called with {count} positional arguments"
+            )
+    chosen: Any = tuple(args[k] for k in numbers)
     flat, treedef = optree.tree_flatten(chosen)
-    leaves = [_trace(x, numbers, k, what) for k, x in enumerate(flat)]
+    leaves = [_trace(x, what) for x in flat]
     traced = optree.tree_unflatten(treedef, leaves)
-    args = list(args)
+    filled = list(args)
     for k, x in zip(numbers, traced, strict=True):
-        args[k] = x
-    return args, leaves, treedef
+        filled[k] = x
+    return filled, leaves, treedef
 
 
-def _trace(x, numbers, k, what):
+def _trace(x: Any, what: str) -> Tensor:
     """A traced value for an argument's leaf."""
     if isinstance(x, Tensor):
         _check_real(x._spec.dtype, what)
-        traced = track(x)
+        traced = ops.track(x)
         traced._user = True
         return traced
     if not isinstance(x, (np.ndarray, np.generic, float, int, complex)):
@@ -153,7 +158,7 @@ def _trace(x, numbers, k, what):
     array = np.asarray(x)
     _check_real(array.dtype, what)
     if local.state.tape.tracing:
-        return track(lift(array))
+        return ops.track(lift(array))
     traced = import_array(array)
     traced._spec = traced._spec.replace(requires_grad=True)
     traced._leaf, traced._borrowed = True, False
@@ -161,13 +166,13 @@ def _trace(x, numbers, k, what):
     return traced
 
 
-def _check_real(dtype, what):
+def _check_real(dtype: np.dtype, what: str) -> None:
     if dtype.kind == "f":
         return
     if dtype.kind == "c":
         raise TypeError(
-            f"{what} differentiates with respect to real floating values, and got {dtype.name}: pass the real and imaginary "
-            f"parts as two arguments"
+            f"{what} differentiates with respect to real floating values, and got {dtype.name}: pass the real and "
+            f"imaginary parts as two arguments"
         )
     if dtype.kind in "iub":
         raise TypeError(
@@ -177,7 +182,7 @@ def _check_real(dtype, what):
     raise TypeError(f"{what} differentiates with respect to real floating values, and got dtype {dtype.name}")
 
 
-def _check_scalar(value, fun):
+def _check_scalar(value: Any, fun: Callable) -> None:
     name = getattr(fun, "__name__", "the function")
     if isinstance(value, Tensor):
         shape, dtype = value._spec.shape, value._spec.dtype
@@ -187,13 +192,14 @@ def _check_scalar(value, fun):
         raise TypeError(f"grad: {name} must return a real scalar, not {type(value).__name__}; with has_aux=True, (scalar, aux)")
     if shape != ():
         raise TypeError(
-            f"grad: {name} must return a scalar, and returned shape {shape}; sum it, or use tapegrad.vjp for vector-valued functions"
+            f"grad: {name} must return a scalar, and returned shape {shape}; sum it, or use tapegrad.vjp for "
+            f"vector-valued functions"
         )
     if dtype.kind == "c":
         raise TypeError(f"grad: {name} must return a real scalar, and returned {dtype.name}; take its real part or absolute value")
 
 
-def _gradients(value, leaves, nested):
+def _gradients(value: Any, leaves: list[Tensor], nested: bool) -> list[Any]:
     """Cotangents of the leaves for a unit cotangent of the value; zeros where it does not depend on them."""
     if not isinstance(value, Tensor) or not value._spec.requires_grad:
         return [_zeros_like(t) for t in leaves]
@@ -208,21 +214,21 @@ def _gradients(value, leaves, nested):
     return [reached[id(t)][1] if id(t) in reached else np.zeros(t._spec.shape, t._spec.dtype) for t in leaves]
 
 
-def _zeros_like(t):
+def _zeros_like(t: Tensor) -> Any:
     zeros = np.zeros(t._spec.shape, t._spec.dtype)
     return zeros if t._leaf else lift(zeros)
 
 
-def _plain(g, t):
+def _plain(g: Any, t: Tensor) -> Any:
     """What the caller gets: arrays for arrays, NumPy scalars for numbers."""
     array = value_of(g) if isinstance(g, Tensor) else g
     return array[()] if t._scalar else array
 
 
-def _release(tree):
+def _release(tree: Any) -> Any:
     """Replace traced values in a result by plain ones."""
 
-    def plain(x):
+    def plain(x: Any) -> Any:
         if not isinstance(x, Tensor):
             return x
         array = value_of(x)
@@ -231,7 +237,7 @@ def _release(tree):
     return optree.tree_map(plain, tree)
 
 
-def vjp(fun, *primals):
+def vjp(fun: Callable, *primals: Any) -> tuple[Any, Callable]:
     """Value of a function, and the map from cotangents of its result to cotangents of its arguments.
 
     Parameters
@@ -262,7 +268,7 @@ def vjp(fun, *primals):
         outputs, outdef = optree.tree_flatten(result)
     keep = trace.nested or any(t._user for t in leaves)
 
-    def pullback(cotangent):
+    def pullback(cotangent: Any) -> Any:
         flat, structure = optree.tree_flatten(cotangent)
         if structure != outdef:
             raise ValueError(f"vjp: the cotangent has structure {structure}, the function's result {outdef}")
@@ -289,7 +295,7 @@ def vjp(fun, *primals):
     return (result if keep else _release(result)), pullback
 
 
-def jvp(fun, primals, tangents):
+def jvp(fun: Callable, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     """Value and directional derivative of a function: forward mode.
 
     Parameters
@@ -313,7 +319,8 @@ def jvp(fun, primals, tangents):
     """
     with _Traced() as trace:
         args, leaves, treedef = _trace_arguments(tuple(primals), tuple(range(len(primals))), "jvp")
-        flat, structure = optree.tree_flatten(tuple(tangents))
+        directions: Any = tuple(tangents)
+        flat, structure = optree.tree_flatten(directions)
         if structure != treedef:
             raise ValueError(f"jvp: tangents have structure {structure}, primals {treedef}")
         for t, d in zip(leaves, flat, strict=True):
@@ -333,7 +340,7 @@ def jvp(fun, primals, tangents):
     return (result, y_dot) if keep else (_release(result), _release(y_dot))
 
 
-def stop_gradient(x):
+def stop_gradient(x: Any) -> Any:
     """The same value, cut off from its history: its gradient is zero from here on.
 
     Parameters
@@ -344,6 +351,4 @@ def stop_gradient(x):
     -------
     Tensor, or `x` itself where it is no tensor
     """
-    from .primitives.alias import detach
-
-    return detach(x) if isinstance(x, Tensor) else x
+    return ops.detach(x) if isinstance(x, Tensor) else x

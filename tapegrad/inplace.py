@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from types import FrameType
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from .primitives.core import Elementwise, lift, ops, primitive
 from .primitives.indexing import advanced_key, basic_view, index_put
 from .primitives.shape import expand_to, placed, view_of, window_of
 from .tape.buffer import Buffer
-from .tape.handle import Tensor
+from .tape.handle import Tensor, attach
 from .tape.record import append, current_tape, slot_of
 from .tape.signature import signature_of
 from .tape.state import local
@@ -28,7 +30,7 @@ class copy_slices:
     kind = op.VIEW
     grad_name = "CopySlices"
 
-    def infer(specs, attrs):
+    def infer(specs: Any, attrs):
         return specs[0], op.VIEW
 
     def compute(base, value, strides, offset):
@@ -170,7 +172,7 @@ def _rebind(tensor, result):
 
 def _user_line():
     """File and line of the first frame outside the package."""
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
         frame = frame.f_back
     return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ("<unknown>", 0)
@@ -226,8 +228,7 @@ def _refresh_view(self):
     self._seen = version
 
 
-Tensor._is_stale_view, Tensor._refresh_view = _is_stale_view, _refresh_view
-Tensor.__setitem__ = assign
+attach(_is_stale_view=_is_stale_view, _refresh_view=_refresh_view, __setitem__=assign)
 
 _OPERATORS = {
     "iadd": "add", "isub": "subtract", "imul": "multiply", "itruediv": "divide", "ipow": "power",
@@ -251,9 +252,9 @@ def _method(name, made):
 
 
 for _name, _made in _OPERATORS.items():
-    setattr(Tensor, f"__{_name}__", _method(f"__{_name}__", _made))
+    attach(**{f"__{_name}__": _method(f"__{_name}__", _made)})
 for _name, _made in _METHODS.items():
-    setattr(Tensor, _name, _method(_name, _made))
+    attach(**{_name: _method(_name, _made)})
 
 
 def _filler(name, text):
@@ -264,6 +265,8 @@ def _filler(name, text):
     return fill
 
 
-Tensor.fill_ = _filler("fill_", "Set every element to a value.")
-Tensor.zero_ = _filler("zero_", "Set every element to zero.")
-Tensor.copy_ = _filler("copy_", "Take over the elements of another tensor or array, broadcast.")
+attach(
+    fill_=_filler("fill_", "Set every element to a value."),
+    zero_=_filler("zero_", "Set every element to zero."),
+    copy_=_filler("copy_", "Take over the elements of another tensor or array, broadcast."),
+)

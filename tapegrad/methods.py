@@ -6,7 +6,7 @@ import numpy as np
 
 from .primitives.core import BY_FUNCTION, lift, ops
 from .primitives.indexing import getitem
-from .tape.handle import Tensor
+from .tape.handle import attach
 
 __all__: list[str] = []
 
@@ -23,13 +23,12 @@ def _forward(name, function):
 _FUNCTIONS = (
     "sum", "prod", "mean", "std", "var", "max", "min", "argmax", "argmin", "cumsum", "cumprod", "any", "all", "ptp",
     "ravel", "swapaxes", "squeeze", "repeat", "trace", "diagonal", "dot", "clip", "round", "take", "argsort", "conj",
-    "nonzero", "searchsorted", "moveaxis", "flip", "roll", "tile", "expand_dims", "broadcast_to",
+    "conjugate", "nonzero", "searchsorted", "moveaxis", "flip", "roll", "tile", "expand_dims", "broadcast_to",
     "exp", "log", "sin", "cos", "tan", "tanh", "sinh", "cosh", "sqrt", "abs", "sign", "square", "matmul", "reciprocal",
     "log1p", "expm1", "floor", "ceil", "maximum", "minimum", "outer", "inner", "isnan", "isfinite", "isinf",
 )  # fmt: skip
 for _name in _FUNCTIONS:
-    setattr(Tensor, _name, _forward(_name, getattr(np, _name)))
-Tensor.conjugate = Tensor.conj
+    attach(**{_name: _forward(_name, getattr(np, _name))})
 
 
 def _reshape(self, *shape, order="C"):
@@ -70,18 +69,6 @@ def _iter(self):
     return (self[k] for k in range(_len(self)))
 
 
-Tensor.reshape, Tensor.transpose, Tensor.astype = _reshape, _transpose, _astype
-Tensor.clone, Tensor.copy, Tensor.flatten, Tensor.to_dtype = _clone, _clone, _flatten, _astype
-Tensor.__len__, Tensor.__iter__ = _len, _iter
-Tensor.shape = property(lambda self: self._spec.shape, doc="Lengths of the axes.")
-Tensor.ndim = property(lambda self: self._spec.ndim, doc="Number of axes.")
-Tensor.size = property(lambda self: self._spec.size, doc="Number of elements.")
-Tensor.dtype = property(lambda self: self._spec.dtype, doc="NumPy dtype.")
-Tensor.nbytes = property(lambda self: self._spec.nbytes, doc="Bytes of the elements.")
-Tensor.itemsize = property(lambda self: self._spec.dtype.itemsize, doc="Bytes of one element.")
-Tensor.T = property(_transpose, doc="Axes reversed.")
-
-
 def _round(self, ndigits=0):
     return BY_FUNCTION[np.round](self, ndigits or 0)
 
@@ -90,11 +77,27 @@ def _divmod(self, other):
     return self // other, self % other
 
 
-Tensor.__round__ = _round
-Tensor.__trunc__ = _forward("__trunc__", np.trunc)
-Tensor.__floor__ = _forward("__floor__", np.floor)
-Tensor.__ceil__ = _forward("__ceil__", np.ceil)
-Tensor.__divmod__ = _divmod
-
-
-Tensor.__getitem__ = getitem
+attach(
+    reshape=_reshape,
+    transpose=_transpose,
+    astype=_astype,
+    to_dtype=_astype,
+    clone=_clone,
+    copy=_clone,
+    flatten=_flatten,
+    shape=property(lambda self: self._spec.shape, doc="Lengths of the axes."),
+    ndim=property(lambda self: self._spec.ndim, doc="Number of axes."),
+    size=property(lambda self: self._spec.size, doc="Number of elements."),
+    dtype=property(lambda self: self._spec.dtype, doc="NumPy dtype."),
+    nbytes=property(lambda self: self._spec.nbytes, doc="Bytes of the elements."),
+    itemsize=property(lambda self: self._spec.dtype.itemsize, doc="Bytes of one element."),
+    T=property(_transpose, doc="Axes reversed."),
+    __len__=_len,
+    __iter__=_iter,
+    __getitem__=getitem,
+    __round__=_round,
+    __trunc__=_forward("__trunc__", np.trunc),
+    __floor__=_forward("__floor__", np.floor),
+    __ceil__=_forward("__ceil__", np.ceil),
+    __divmod__=_divmod,
+)

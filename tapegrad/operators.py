@@ -11,7 +11,7 @@ from _thread import get_ident
 import numpy as np
 
 from .primitives.core import RECORDS, Elementwise
-from .tape.handle import Tensor
+from .tape.handle import Tensor, attach
 from .tape.record import record
 from .tape.signature import FAST, signature_of
 from .tape.state import local
@@ -150,13 +150,12 @@ _COMPARISONS = {
 }  # fmt: skip
 _UNARY = {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "invert"}
 for _name, _record in _BINARY.items():
-    setattr(Tensor, f"__{_name}__", binary(RECORDS[_record], f"__{_name}__"))
-    setattr(Tensor, f"__r{_name}__", binary(RECORDS[_record], f"__r{_name}__", swapped=True))
+    attach(**{f"__{_name}__": binary(RECORDS[_record], f"__{_name}__")})
+    attach(**{f"__r{_name}__": binary(RECORDS[_record], f"__r{_name}__", swapped=True)})
 for _name, _record in _COMPARISONS.items():
-    setattr(Tensor, f"__{_name}__", binary(RECORDS[_record], f"__{_name}__"))
+    attach(**{f"__{_name}__": binary(RECORDS[_record], f"__{_name}__")})
 for _name, _record in _UNARY.items():
-    setattr(Tensor, f"__{_name}__", unary(RECORDS[_record], f"__{_name}__"))
-Tensor.__hash__ = object.__hash__
+    attach(**{f"__{_name}__": unary(RECORDS[_record], f"__{_name}__")})
 
 _power, _square = Tensor.__pow__, unary(RECORDS["square"], "__pow__")
 
@@ -168,4 +167,4 @@ def _pow(self, exponent):
     return _power(self, exponent)
 
 
-Tensor.__pow__ = _pow
+attach(__pow__=_pow, __hash__=object.__hash__)

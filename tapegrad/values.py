@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .tape.handle import Tensor
+from .tape.handle import attach
 from .tape.record import escape
 from .tape.state import local
 
@@ -168,13 +168,17 @@ def _sort(self, *args, **kwargs):
 
 
 _MATH = "Use the NumPy function of the same name (np.sin(x) rather than math.sin(x)), or tapegrad.stop_gradient(x)."
-Tensor.item, Tensor.tolist, Tensor.numpy = item, tolist, numpy
-Tensor.__array__ = _array
-Tensor.__float__ = _number(float, _MATH)
-Tensor.__int__ = _number(int, _MATH)
-Tensor.__complex__ = _number(complex, _MATH)
-Tensor.__bool__ = _bool
-Tensor.__index__ = _index
-Tensor.__repr__ = _repr
-Tensor.__format__ = _format
-Tensor.sort = _sort
+attach(
+    item=item,
+    tolist=tolist,
+    numpy=numpy,
+    sort=_sort,
+    __array__=_array,
+    __float__=_number(float, _MATH),
+    __int__=_number(int, _MATH),
+    __complex__=_number(complex, _MATH),
+    __bool__=_bool,
+    __index__=_index,
+    __repr__=_repr,
+    __format__=_format,
+)

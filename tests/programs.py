@@ -28,7 +28,6 @@ ERRORS = (
     "a view of a leaf Variable that requires grad",
     "refers to a single memory location",
     "Trying to backward through the graph a second time",
-    "does not require grad and does not have a grad_fn",
     "grad can be implicitly created only for scalar outputs",
     "A view was created in no_grad mode",
     "appears to not have been used in the graph",
@@ -150,8 +149,8 @@ class _Variable:
 class _Draft:
     """A program under construction."""
 
-    def __init__(self, draw, large):
-        self.draw, self.large = draw, large
+    def __init__(self, draw, large, static):
+        self.draw, self.large, self.static = draw, large, static
         self.variables: list[_Variable] = []
         self.statements: list[Statement] = []
         self.frozen: set[int] = set()  # storages that must not be written any more
@@ -481,6 +480,8 @@ def _alias(d):
     v = d.variable()
     kind = d.pick(["detach", "clone", "clone", "item", "constant", "gradient"])
     if kind == "detach":
+        if d.static:  # a write there would change the caller's array
+            d.freeze(v)
         d.add(f"{v.name}.detach()", f"{v.name}.detach()", v.shape, v, dense=v.dense, expanded=v.expanded)
     elif kind == "clone":
         d.add(f"{v.name}.clone()", f"{v.name}.clone()", v.shape, dense=v.dense)
@@ -580,7 +581,7 @@ _KINDS_DYNAMIC = [*_KINDS, _backward, _no_grad]
 def programs(draw, max_statements=12, static=False):
     """A strategy for programs; `static` ones can be compiled."""
     large = draw(st.integers(0, 7)) == 7
-    d = _Draft(draw, large)
+    d = _Draft(draw, large, static)
     if large:
         pool = [(2500,), (50, 50), (1, 50), (50,), ()]
     else:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..creation import check_differentiable, tensor
-from ..primitives.core import lift
-from ..primitives.alias import detach
+from ..primitives.core import lift, ops
 from ..tape.buffer import Buffer
-from ..tape.handle import Tensor
+from ..tape.handle import Tensor, attach
 from ..tape.record import new_tensor
 from ..tape.spec import spec_of_array
 from ..tape.state import local
@@ -19,8 +22,11 @@ from .recorded import recorded_sweep
 
 __all__ = ["backward", "grad"]
 
+_Tensors: TypeAlias = "Tensor | Sequence[Tensor]"
+_Cotangents: TypeAlias = "Tensor | ArrayLike | Sequence[Tensor | ArrayLike | None] | None"
 
-def _seeds(tensors, gradients, name):
+
+def _seeds(tensors: _Tensors, gradients: Any, name: str) -> list[tuple[Tensor, Any]]:
     """A cotangent for each output, checked."""
     if isinstance(tensors, Tensor):
         tensors = (tensors,)
@@ -42,13 +48,20 @@ def _seeds(tensors, gradients, name):
             g = np.ones(t._spec.shape, t._spec.dtype)
         if np.shape(g) != t._spec.shape:
             raise RuntimeError(
-                f"Mismatch in shape: grad_output[{k}] has a shape of {np.shape(g)} and output[{k}] has a shape of {t._spec.shape}."
+                f"Mismatch in shape: grad_output[{k}] has a shape of {np.shape(g)} and output[{k}] has a shape of "
+                f"{t._spec.shape}."
             )
         pairs.append((t, g))
     return pairs
 
 
-def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None):
+def backward(
+    tensors: _Tensors,
+    grad_tensors: _Cotangents = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: _Tensors | None = None,
+) -> None:
     """Accumulate the gradients of tensors into the ``grad`` of the leaves that they depend on.
 
     Parameters
@@ -90,7 +103,7 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
         accumulate(t, array)
 
 
-def accumulate(tensor, array):
+def accumulate(tensor: Tensor, array: np.ndarray) -> None:
     """Add a gradient to ``tensor.grad``; the array becomes the tensor's own."""
     if tensor._grad is None:
         made = new_tensor(None, 0, tensor._spec.replace(requires_grad=False, strides=array.strides))
@@ -102,7 +115,7 @@ def accumulate(tensor, array):
         tensor._grad._spec = tensor._grad._spec.replace(requires_grad=False)
 
 
-def _recorded_backward(pairs, inputs):
+def _recorded_backward(pairs: list[tuple[Tensor, Any]], inputs: Iterable[Tensor] | None) -> None:
     from .graph import reachable_leaves
 
     inputs = reachable_leaves([t for t, _ in pairs]) if inputs is None else inputs
@@ -114,14 +127,14 @@ def _recorded_backward(pairs, inputs):
 
 
 def grad(
-    outputs,
-    inputs,
-    grad_outputs=None,
-    retain_graph=None,
-    create_graph=False,
-    allow_unused=None,
-    materialize_grads=False,
-):
+    outputs: _Tensors,
+    inputs: _Tensors,
+    grad_outputs: _Cotangents = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
     """Gradients of outputs with respect to inputs, returned and not accumulated.
 
     Parameters
@@ -172,12 +185,18 @@ def grad(
     return tuple(found)
 
 
-def _backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
+def _backward(
+    self: Tensor,
+    gradient: Tensor | ArrayLike | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: _Tensors | None = None,
+) -> None:
     """Accumulate this tensor's gradient into the leaves; see `tapegrad.autograd.backward`."""
     backward(self, gradient, retain_graph, create_graph, inputs)
 
 
-def _retain_grad(self):
+def _retain_grad(self: Tensor) -> None:
     """Keep this tensor's gradient in ``grad`` when a sweep passes it, though it is no leaf."""
     if not self._spec.requires_grad:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
@@ -190,11 +209,11 @@ def _retain_grad(self):
     tape.retain(slot, self)
 
 
-def _get_grad(self):
+def _get_grad(self: Tensor) -> Tensor | None:
     return self._grad
 
 
-def _set_grad(self, value):
+def _set_grad(self: Tensor, value: Tensor | None) -> None:
     if value is not None:
         if not isinstance(value, Tensor):
             raise TypeError(f"assigned grad expected to be a Tensor or None but got {type(value).__name__}")
@@ -207,7 +226,7 @@ def _set_grad(self, value):
     self._grad = value
 
 
-def _set_requires_grad(self, value):
+def _set_requires_grad(self: Tensor, value: bool) -> None:
     if bool(value) == self._spec.requires_grad:
         return
     if not value and not self._leaf:
@@ -228,22 +247,22 @@ def _set_requires_grad(self, value):
         self._tape = None
 
 
-def _requires_grad_(self, requires_grad=True):
+def _requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
     """Change whether operations on this leaf are recorded; returns it."""
     _set_requires_grad(self, requires_grad)
     return self
 
 
-def _detach(self):
+def _detach(self: Tensor) -> Tensor:
     """The same memory without the history; writes to one are seen, and noticed, in the other."""
-    with_history = detach(self)
+    alias = ops.detach(self)
     if self._buffer is None:
         self._buffer = Buffer()
-    with_history._buffer = self._buffer
-    return with_history
+    alias._buffer = self._buffer
+    return alias
 
 
-def _get_data(self):
+def _get_data(self: Tensor) -> Tensor:
     array = value_of(self)  # the same memory, a version of its own: writes through .data go unnoticed
     made = new_tensor(None, 0, spec_of_array(array))
     made._data = array
@@ -252,7 +271,7 @@ def _get_data(self):
     return made
 
 
-def _set_data(self, value):
+def _set_data(self: Tensor, value: ArrayLike | Tensor) -> None:
     array = value_of(value) if isinstance(value, Tensor) else np.asarray(value)
     if array.dtype != self._spec.dtype:
         raise RuntimeError(f"data of dtype {array.dtype} cannot replace data of dtype {self._spec.dtype}")
@@ -260,22 +279,24 @@ def _set_data(self, value):
     self._tape, self._data, self._spec = None, fresh._data, fresh._spec
 
 
-def _is_leaf(self):
+def _is_leaf(self: Tensor) -> bool:
     return self._leaf or not self._spec.requires_grad
 
 
-def _version(self):
+def _version(self: Tensor) -> int:
     return self._buffer.version if self._buffer is not None else 0
 
 
-Tensor.backward = _backward
-Tensor.retain_grad = _retain_grad
-Tensor.retains_grad = property(lambda self: self._retains)
-Tensor.grad = property(_get_grad, _set_grad, doc="Accumulated gradient of a leaf, or of a tensor that retains it.")
-Tensor.requires_grad = property(lambda self: self._spec.requires_grad, _set_requires_grad)
-Tensor.requires_grad_ = _requires_grad_
-Tensor.detach = _detach
-Tensor.data = property(_get_data, _set_data)
-Tensor.is_leaf = property(_is_leaf)
-Tensor._version = property(_version)
-Tensor.grad_fn = property(node_of)
+attach(
+    backward=_backward,
+    retain_grad=_retain_grad,
+    retains_grad=property(lambda self: self._retains),
+    grad=property(_get_grad, _set_grad, doc="Accumulated gradient of a leaf, or of a tensor that retains it."),
+    requires_grad=property(lambda self: self._spec.requires_grad, _set_requires_grad),
+    requires_grad_=_requires_grad_,
+    detach=_detach,
+    data=property(_get_data, _set_data),
+    is_leaf=property(_is_leaf),
+    _version=property(_version),
+    grad_fn=property(node_of),
+)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from ..tape.state import local
 
@@ -15,7 +17,7 @@ def is_grad_enabled() -> bool:
     return local.state.grad_enabled
 
 
-def _switch(enabled):
+def _switch(enabled: bool) -> None:
     state = local.state
     state.grad_enabled = enabled
     state.refresh()
@@ -26,34 +28,35 @@ class _Mode:
 
     enabled = True
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._before: list[bool] = []
 
-    def __enter__(self):
+    def __enter__(self) -> _Mode:
         self._before.append(is_grad_enabled())
         _switch(self.enabled)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         _switch(self._before.pop())
 
-    def __call__(self, function):
+    def __call__(self, function: Callable) -> Callable:
+        """The function, run in this mode."""
         if inspect.isgeneratorfunction(function):
             return self._wrap_generator(function)
 
         @functools.wraps(function)
-        def wrapped(*args, **kwargs):
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
             with self._clone():
                 return function(*args, **kwargs)
 
         return wrapped
 
-    def _clone(self):
+    def _clone(self) -> _Mode:
         return type(self)()
 
-    def _wrap_generator(self, function):
+    def _wrap_generator(self, function: Callable) -> Callable:
         @functools.wraps(function)
-        def wrapped(*args, **kwargs):
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
             generator = function(*args, **kwargs)
             send, value = generator.send, None
             while True:
@@ -88,14 +91,15 @@ class no_grad(_Mode):
 
     enabled = False
 
-    def __new__(cls, function=None):
+    def __new__(cls, function: Callable | None = None) -> Any:
+        """The mode, or where it is used as a plain decorator the decorated function."""
         made = super().__new__(cls)
         if function is None:
             return made
-        made.__init__()
+        no_grad.__init__(made)
         return made(function)
 
-    def __init__(self, function=None):
+    def __init__(self, function: Callable | None = None):
         super().__init__()
 
 
@@ -113,18 +117,19 @@ class set_grad_enabled(_Mode):
     mode : bool
     """
 
-    def __init__(self, mode):
+    def __init__(self, mode: bool):
         super().__init__()
         self.enabled = bool(mode)
         self._before.append(is_grad_enabled())
         _switch(self.enabled)
 
-    def __enter__(self):
+    def __enter__(self) -> set_grad_enabled:
         return self
 
-    def _clone(self):
+    def _clone(self) -> set_grad_enabled:
         return set_grad_enabled(self.enabled)
 
-    def __call__(self, function):
+    def __call__(self, function: Callable) -> Callable:
+        """The function, run in this mode; outside it the mode is what it was."""
         _switch(self._before.pop())
         return super().__call__(function)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 
-from ..primitives.alias import track
+from ..primitives.core import ops
 from ..primitives.shape import view
 from ..tape.record import new_tensor
 from ..tape.state import local
@@ -200,7 +200,7 @@ def _row_tangent(graph, key, moving):
     if row.kind == op.IMPORT:
         return moving[0]
     spec = row.out
-    y_bar = track(_zeros(spec))
+    y_bar = ops.track(_zeros(spec))
     with _leading(graph, tape, tape.operands(slot), moving), grad_mode(True):
         bars = _row_cotangents(graph, key, y_bar)
     pairs = [(b, d) for b, d in zip(bars, moving, strict=True) if b is not None and d is not None]

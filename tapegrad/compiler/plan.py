@@ -174,14 +174,14 @@ class Plan:
             members.setdefault(root, []).append((slot, shift[slot]))
         for place, source, offset in self._aliases():
             members[roots[source]].append((place, shift[source] + offset))
-        self.bound_inputs = []
+        self.bound_inputs: list = []
         for slot in self.inputs:
             group = members[slot]
             if len(group) == 1:
                 self.bound_inputs.append((None, slot))
             else:
                 self.bound_inputs.append((np.array([s for s, _ in group]), np.array([o for _, o in group])))
-        self.bound_outputs = []
+        self.bound_outputs: list = []
         shared = Counter(roots[slot] for slot in self.outputs)
         for slot in self.outputs:
             root, spec = roots[slot], self.signatures[slot].out

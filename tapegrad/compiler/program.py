@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import threading
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import optree
@@ -15,6 +17,7 @@ from ..tape.lower import tracing
 from ..tape.record import new_tensor
 from ..tape.spec import spec_of
 from ..tape.state import local
+from ..tape.tape import Tape
 from ..values import value_of
 from ..vm import opcodes as op
 from .errors import ConcretisationError
@@ -23,7 +26,7 @@ from .plan import plan_program
 __all__ = ["Compiled", "compile"]
 
 
-def compile(fun):
+def compile(fun: Callable) -> Compiled:
     """Record a function once for each structure of its arguments, and replay the tape from then on.
 
     Parameters
@@ -58,35 +61,38 @@ def compile(fun):
 class Compiled:
     """A function with its recorded tapes, one for each structure of arguments it has met."""
 
-    def __init__(self, fun):
+    def __init__(self, fun: Callable):
         functools.update_wrapper(self, fun, updated=())
         self.fun = fun
         self.programs: dict = {}
         self._lock = threading.RLock()
         self._dynamic = False
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The function's result: replayed, or for a new structure of arguments recorded first."""
         state = local.state
         if self._dynamic or state.depth or state.tape.tracing:
             return self.fun(*args, **kwargs)
-        flat, treedef = optree.tree_flatten((args, kwargs))
-        key, arrays = [treedef], []
+        call: Any = (args, kwargs)
+        flat, treedef = optree.tree_flatten(call)
+        parts: list = [treedef]
+        arrays: list[np.ndarray] = []
         for x in flat:
             kind = type(x)
             if kind is np.ndarray:
                 if not x.flags.c_contiguous or not x.flags.aligned or not x.dtype.isnative:
                     x = np.array(x, x.dtype.newbyteorder("="), order="C")
-                key.append((x.shape, x.dtype))
+                parts.append((x.shape, x.dtype))
                 arrays.append(x)
             elif kind is float or isinstance(x, (np.generic, np.ndarray)):
                 array = np.asarray(x)
-                key.append((array.shape, array.dtype, kind))
+                parts.append((array.shape, array.dtype, kind))
                 arrays.append(array)
             elif isinstance(x, Tensor):
                 return self.fun(*args, **kwargs)
             else:
-                key.append((kind, x))
-        key = tuple(key)
+                parts.append((kind, x))
+        key = tuple(parts)
         program = self.programs.get(key)
         if program is None:
             program = self._record(key, flat, treedef)
@@ -94,7 +100,7 @@ class Compiled:
                 return self.fun(*args, **kwargs)
         return program.run(arrays)
 
-    def _record(self, key, flat, treedef):
+    def _record(self, key: tuple, flat: list, treedef: optree.PyTreeSpec) -> Program | None:
         with self._lock:
             if key in self.programs:
                 return self.programs[key]
@@ -103,8 +109,8 @@ class Compiled:
             except ConcretisationError as error:
                 self._dynamic = True
                 warnings.warn(
-                    f"{getattr(self.fun, '__name__', 'the function')} asks for a value while it is recorded ({error}); it "
-                    f"will be run as it is, not compiled",
+                    f"{getattr(self.fun, '__name__', 'the function')} asks for a value while it is recorded ({error}); "
+                    f"it will be run as it is, not compiled",
                     RuntimeWarning,
                     stacklevel=3,
                 )
@@ -116,7 +122,7 @@ class Compiled:
 class Program:
     """One recorded tape, linked to memory of its own."""
 
-    def __init__(self, fun, flat, treedef):
+    def __init__(self, fun: Callable, flat: list, treedef: optree.PyTreeSpec):
         self.lock = threading.Lock()
         with tracing() as tape:
             local.state.grad_enabled = True
@@ -137,7 +143,7 @@ class Program:
             outputs = self._collect(flat_result, tape)
         self.plan = plan_program(tape, inputs, outputs)
 
-    def _collect(self, flat_result, tape):
+    def _collect(self, flat_result: list, tape: Tape) -> list[int]:
         """Slots of the outputs; notes, per leaf of the result, its output number or its constant value."""
         self.results: list = []
         outputs: list = []
@@ -154,7 +160,7 @@ class Program:
                 self.results.append((None, x))
         return outputs
 
-    def run(self, arrays):
+    def run(self, arrays: list[np.ndarray]) -> Any:
         """Replay on new arrays."""
         with self.lock:
             found = self.plan.replay(arrays)

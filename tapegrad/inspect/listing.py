@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from ..tape.lower import tracing
 from ..tape.record import new_tensor
 from ..tape.spec import spec_of_array
+from ..tape.tape import Tape
 from ..vm import opcodes as op
 
 __all__ = ["format_tape", "list_rows"]
 
 
-def format_tape(function, *args, limit=40) -> str:
+def format_tape(function: Callable, *args: Any, limit: int = 40) -> str:
     """The rows that a function records on arguments like these.
 
     Parameters
@@ -32,19 +36,21 @@ def format_tape(function, *args, limit=40) -> str:
 
     with tracing() as tape:
 
-        def place(x):
+        def place(x: Any) -> Any:
             if not isinstance(x, (np.ndarray, np.generic, float)):
                 return x
             spec = spec_of_array(np.asarray(x))
             return new_tensor(tape, tape.bring(spec, None, 0), spec)
 
-        function(*optree.tree_map(place, args))
+        arguments: Any = args
+        function(*optree.tree_map(place, arguments))
     return "\n".join(list_rows(tape, limit))
 
 
-def list_rows(tape, limit=40):
+def list_rows(tape: Tape, limit: int = 40) -> list[str]:
     """Lines for the rows of a tape."""
-    lines, slot = [], 0
+    lines: list[str] = []
+    slot = 0
     while slot < len(tape.rows):
         row = tape.signature(slot)
         name = "input" if row.kind == op.IMPORT else row.primitive.name
@@ -58,7 +64,7 @@ def list_rows(tape, limit=40):
     return lines
 
 
-def _short(value):
+def _short(value: object) -> str:
     text = str(value)
     return text if len(text) <= 24 else text[:21] + "..."
 

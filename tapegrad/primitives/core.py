@@ -13,6 +13,9 @@ Rules are written in terms of primitives, so they can be recorded, and so differ
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from ..tape.handle import Tensor
@@ -376,7 +379,7 @@ def implements(*functions):
 class _Ops:
     """All primitives by name, for rules: ``ops.where(...)``; families need not import one another."""
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         try:
             return RECORDS[name]
         except KeyError:
@@ -386,7 +389,7 @@ class _Ops:
 ops = _Ops()
 
 
-def primitive(function=None, *, also=(), base=None, name=None):
+def primitive(function=None, *, also=(), base=None, name=None) -> Callable[[type], Any]:
     """Turn a class body into a primitive and register it.
 
     Parameters

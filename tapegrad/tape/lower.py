@@ -277,7 +277,8 @@ def _rows(tape):
 def _emit_rows(emitter, tape, codes, results):
     """Instructions of the live rows; results are ``(tensor, (code, spec), flags)``."""
     live, reads = _live_rows(tape, results)
-    final, once = {}, {}
+    final: dict = {}
+    once: dict = {}
     for bar, out, flags in results:
         slot = bar._slot
         if reads[slot] == 1 and slot not in codes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import cast
 
 from ..vm import opcodes as op
 from ..vm.pools import pools
@@ -23,7 +24,7 @@ class _Nothing:
         raise KeyError(k)
 
 
-CAREFUL = _Nothing()
+CAREFUL = cast("list[dict]", _Nothing())
 
 by_index: list[Signature] = []
 _interned: dict[tuple, Signature] = {}

@@ -24,7 +24,7 @@ class State:
 
     __slots__ = ("careful", "deferred", "depth", "grad_enabled", "tape")
 
-    def __init__(self):
+    def __init__(self) -> None:
         from .tape import Tape
 
         self.tape = Tape()
@@ -34,7 +34,7 @@ class State:
         self.depth = 0
         self.refresh()
 
-    def refresh(self):
+    def refresh(self) -> None:
         """Choose the tape's fast tables for the mode: none at all while views may be out of date."""
         from .signature import CAREFUL, FAST
 
@@ -42,7 +42,7 @@ class State:
 
 
 class _Local(threading.local):
-    def __init__(self):
+    def __init__(self) -> None:
         self.state = State()
 
 

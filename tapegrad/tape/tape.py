@@ -13,6 +13,7 @@ import itertools
 import sys
 import threading
 import weakref
+from typing import Any
 
 import numpy as np
 
@@ -135,6 +136,12 @@ class Tape:
         "tracing",
     )
 
+    words: np.ndarray  # these four, and their addresses, are made when rows are first run
+    addr: np.ndarray
+    root: np.ndarray
+    last_write: np.ndarray
+    at: tuple[int, int, int, int]
+
     def __init__(self, tracing=False):
         self.rows: list[int] = []
         self.done = 0
@@ -153,7 +160,7 @@ class Tape:
         self.retaining: dict = {}
         self.chunks: list[np.ndarray] = []
         self.memory = self.memory_end = 0
-        self.freed = None
+        self.freed: Any = None
         self.sealed = None
         self.escaped = False
         self.tracing = tracing
@@ -257,7 +264,7 @@ class Tape:
             words[:n], addr[:n] = self.words[:n], self.addr[:n]
             root[:n], last_write[:n] = self.root[:n], self.last_write[:n]
         self.words, self.addr, self.root, self.last_write, self.cap = words, addr, root, last_write, cap
-        self.at = [address_of(a) for a in (words, addr, root, last_write)]
+        self.at = address_of(words), address_of(addr), address_of(root), address_of(last_write)
 
     def _chunk(self, need, state):
         """More memory for results."""

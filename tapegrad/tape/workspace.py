@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Workspace:
         self.scratch = np.zeros(op.SCRATCH_TILES * op.TILE_BYTES, np.uint8)
         self.code = np.zeros(CODE_WORDS, np.int32)
         self.heads = np.zeros((op.CLASSES, op.HEADS), np.int64)
-        self.state = np.zeros(op.STATE_FIELDS, np.int64)
+        self.state: Any = np.zeros(op.STATE_FIELDS, np.int64)  # also a buffer, which NumPy's types do not say
         self.at = address_of(self.state)
         self.fixed = [address_of(a) for a in (self.code, self.frame, self.scratch, self.heads)]
         self.busy = False

@@ -170,6 +170,81 @@ def _run_gufunc(plans, p, frame, base):
 
 
 @jit
+def _run_inline(code, pc, end, addr, consts):
+    """Run inline opcodes until another one comes; a loop of its own, so that all it needs stays in registers."""
+    while pc < end:
+        head = code[pc]
+        op, words = head & 255, (head >> 8) & 255
+        if op >= LOOP:
+            return pc
+        plan = code[pc + 1]
+        n = plan & COUNT_MASK
+        d = _address(code[pc + 2], addr, consts)
+        p = _address(code[pc + 3], addr, consts)
+        i = 8 if plan & STEP_A else 0
+        q, j = p, i
+        if words > 4:
+            q = _address(code[pc + 4], addr, consts)
+            j = 8 if plan & STEP_B else 0
+        stop = d + 8 * n
+        if op == MUL:
+            while d < stop:
+                store(d, load(p) * load(q))
+                d, p, q = d + 8, p + i, q + j
+        elif op == ADD:
+            while d < stop:
+                store(d, load(p) + load(q))
+                d, p, q = d + 8, p + i, q + j
+        elif op == MUL_ACC:
+            while d < stop:
+                store(d, load(d) + load(p) * load(q))
+                d, p, q = d + 8, p + i, q + j
+        elif op == COPY_ACC:
+            while d < stop:
+                store(d, load(d) + load(p))
+                d, p, q = d + 8, p + i, q + j
+        elif op == COPY:
+            while d < stop:
+                store(d, load(p))
+                d, p, q = d + 8, p + i, q + j
+        elif op == SUB:
+            while d < stop:
+                store(d, load(p) - load(q))
+                d, p, q = d + 8, p + i, q + j
+        elif op == DIV:
+            while d < stop:
+                store(d, load(p) / load(q))
+                d, p, q = d + 8, p + i, q + j
+        elif op == NEG:
+            while d < stop:
+                store(d, -load(p))
+                d, p, q = d + 8, p + i, q + j
+        elif op == SUM or op == SUM_ACC:
+            total = 0.0
+            for k in range(n):
+                total += load(p + i * k)
+            store(d, total if op == SUM else load(d) + total)
+        elif op == NEG_ACC:
+            while d < stop:
+                store(d, load(d) - load(p))
+                d, p, q = d + 8, p + i, q + j
+        elif op == DIV_ACC:
+            while d < stop:
+                store(d, load(d) + load(p) / load(q))
+                d, p, q = d + 8, p + i, q + j
+        elif op == ADD_ACC:
+            while d < stop:
+                store(d, load(d) + (load(p) + load(q)))
+                d, p, q = d + 8, p + i, q + j
+        elif op == SUB_ACC:
+            while d < stop:
+                store(d, load(d) + (load(p) - load(q)))
+                d, p, q = d + 8, p + i, q + j
+        pc += words
+    return pc
+
+
+@jit
 def execute(code, pc, end, addr, consts, plans, frame, base, scratch):
     """Run ``code[pc:end]``; return `end`, or where a CALL stands that Python must run.
 
@@ -180,58 +255,11 @@ def execute(code, pc, end, addr, consts, plans, frame, base, scratch):
     while pc < end:
         head = code[pc]
         op, words = head & 255, (head >> 8) & 255
-        plan = code[pc + 1]
         if op < LOOP:
-            n = plan & COUNT_MASK
-            d = _address(code[pc + 2], addr, consts)
-            p = _address(code[pc + 3], addr, consts)
-            i = 8 if plan & STEP_A else 0
-            q, j = p, i
-            if words > 4:
-                q = _address(code[pc + 4], addr, consts)
-                j = 8 if plan & STEP_B else 0
-            if op == MUL:
-                for k in range(n):
-                    store(d + 8 * k, load(p + i * k) * load(q + j * k))
-            elif op == ADD:
-                for k in range(n):
-                    store(d + 8 * k, load(p + i * k) + load(q + j * k))
-            elif op == MUL_ACC:
-                for k in range(n):
-                    store(d + 8 * k, load(d + 8 * k) + load(p + i * k) * load(q + j * k))
-            elif op == COPY_ACC:
-                for k in range(n):
-                    store(d + 8 * k, load(d + 8 * k) + load(p + i * k))
-            elif op == COPY:
-                for k in range(n):
-                    store(d + 8 * k, load(p + i * k))
-            elif op == SUB:
-                for k in range(n):
-                    store(d + 8 * k, load(p + i * k) - load(q + j * k))
-            elif op == DIV:
-                for k in range(n):
-                    store(d + 8 * k, load(p + i * k) / load(q + j * k))
-            elif op == NEG:
-                for k in range(n):
-                    store(d + 8 * k, -load(p + i * k))
-            elif op == SUM or op == SUM_ACC:
-                total = 0.0
-                for k in range(n):
-                    total += load(p + i * k)
-                store(d, total if op == SUM else load(d) + total)
-            elif op == NEG_ACC:
-                for k in range(n):
-                    store(d + 8 * k, load(d + 8 * k) - load(p + i * k))
-            elif op == DIV_ACC:
-                for k in range(n):
-                    store(d + 8 * k, load(d + 8 * k) + load(p + i * k) / load(q + j * k))
-            elif op == ADD_ACC:
-                for k in range(n):
-                    store(d + 8 * k, load(d + 8 * k) + (load(p + i * k) + load(q + j * k)))
-            elif op == SUB_ACC:
-                for k in range(n):
-                    store(d + 8 * k, load(d + 8 * k) + (load(p + i * k) - load(q + j * k)))
-        elif op == LOOP or op == LOOP_ACC:
+            pc = _run_inline(code, pc, end if group_end < 0 else group_end, addr, consts)
+            continue
+        plan = code[pc + 1]
+        if op == LOOP or op == LOOP_ACC:
             nops = plans[plan + 2]
             for k in range(nops - 1):
                 frame[ARGS + k] = _address(code[pc + 3 + k], addr, consts)
