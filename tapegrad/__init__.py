@@ -1,6 +1,6 @@
 """tapegrad: gradients of NumPy code, from a flat tape run by a JIT-compiled interpreter."""
 
-from . import autograd, dispatch, inplace, methods, operators
+from . import autograd, dispatch, inplace, methods, operators  # noqa: F401 -- all but the first attach to Tensor
 from .autograd.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .compiler.program import compile
 from .creation import (
@@ -20,8 +20,8 @@ from .creation import (
 )
 from .functional import grad, jvp, stop_gradient, value_and_grad, vjp
 from .inspect.listing import format_tape
-from .tape.state import is_deferral_enabled, set_deferral
 from .tape.handle import Tensor
+from .tape.state import is_deferral_enabled, set_deferral
 from .values import TracedValueError
 
 __version__ = "0.1.0"

@@ -102,7 +102,9 @@ def _values_alone(data: Tensor) -> np.ndarray:
     if data._spec.requires_grad:
         remedy = "x.clone() keeps the history, x.detach().clone() drops it on purpose"
         if local.state.depth:
-            raise TracedValueError(f"tensor(x) of a value that is being differentiated would lose its gradient: {remedy}")
+            raise TracedValueError(
+                f"tensor(x) of a value that is being differentiated would lose its gradient: {remedy}"
+            )
         warnings.warn(f"tensor(x) copies the values of x without its history: {remedy}", UserWarning, stacklevel=3)
     return value_of(data)
 
@@ -182,7 +184,11 @@ def arange(
 
 
 def linspace(
-    start: float | np.ndarray, stop: float | np.ndarray, num: int = 50, dtype: DTypeLike | None = None, requires_grad: bool = False
+    start: float | np.ndarray,
+    stop: float | np.ndarray,
+    num: int = 50,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """`num` evenly spaced values from `start` to `stop`, as `numpy.linspace`."""
     return _make(np.linspace(start, stop, num, dtype=dtype), requires_grad)

@@ -76,21 +76,23 @@ def _with_options(ufunc, handler, inputs, out, kwargs):
     where = kwargs.pop("where", True)
     casting = kwargs.pop("casting", "same_kind")
     kwargs.pop("order", None), kwargs.pop("subok", None)
-    if kwargs:
-        raise TypeError(f"{ufunc.__name__}: tapegrad does not support {', '.join(kwargs)} on tensors")
     target = out[0] if isinstance(out, tuple) else out
     if target is not None and not isinstance(target, Tensor):
         if _requires_grad(inputs):
             raise TracedValueError(
-                f"{ufunc.__name__} with out= a plain array would lose the gradient of its operands (an in-place operation "
-                f"such as `y += x` with a plain array y does this as well). Write y = {ufunc.__name__}(...) or y = y + x, "
-                f"or make y a tensor with tapegrad.tensor(y)."
+                f"{ufunc.__name__} with out= a plain array would lose the gradient of its operands (an in-place "
+                f"operation such as `y += x` with a plain array y does this as well). Write y = {ufunc.__name__}(...) "
+                f"or y = y + x, or make y a tensor with tapegrad.tensor(y)."
             )
         values = [value_of(x) if isinstance(x, Tensor) else x for x in inputs]
         return ufunc(*values, out=target, where=where, casting=casting, dtype=dtype)
+    if kwargs:
+        raise TypeError(f"{ufunc.__name__}: tapegrad does not support {', '.join(kwargs)} on tensors")
     if dtype is not None:
         if not np.can_cast(np.result_type(*[_dtype(x) for x in inputs]), dtype, casting):
-            raise TypeError(f"{ufunc.__name__}: cannot cast the operands to {np.dtype(dtype).name} with casting={casting!r}")
+            raise TypeError(
+                f"{ufunc.__name__}: cannot cast the operands to {np.dtype(dtype).name} with casting={casting!r}"
+            )
         from .primitives.core import lift
 
         inputs = tuple(lift(x, np.dtype(dtype)) for x in inputs)

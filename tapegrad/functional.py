@@ -117,11 +117,11 @@ def value_and_grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: boo
             _check_scalar(value, fun)
             grads = _gradients(value, leaves, trace.nested)
         keep = trace.nested or any(t._user for t in leaves)
-        grads = optree.tree_unflatten(treedef, [g if keep else _plain(g, t) for g, t in zip(grads, leaves, strict=True)])
-        grads = grads[0] if isinstance(argnums, int) else grads
+        plain = grads if keep else [_plain(g, t) for g, t in zip(grads, leaves, strict=True)]
+        tree: Any = optree.tree_unflatten(treedef, plain)
         if not keep:
             value, aux = _release(value), _release(aux)
-        return ((value, aux) if has_aux else value), grads
+        return ((value, aux) if has_aux else value), (tree[0] if isinstance(argnums, int) else tree)
 
     return both
 
@@ -154,14 +154,16 @@ def _trace(x: Any, what: str) -> Tensor:
         traced._user = True
         return traced
     if not isinstance(x, (np.ndarray, np.generic, float, int, complex)):
-        raise TypeError(f"{what} needs real floating numbers or arrays to differentiate with respect to, not {type(x).__name__}")
+        raise TypeError(
+            f"{what} needs real floating numbers or arrays to differentiate with respect to, not {type(x).__name__}"
+        )
     array = np.asarray(x)
     _check_real(array.dtype, what)
     if local.state.tape.tracing:
         return ops.track(lift(array))
     traced = import_array(array)
     traced._spec = traced._spec.replace(requires_grad=True)
-    traced._leaf, traced._borrowed = True, False
+    traced._leaf, traced._borrowed, traced._foreign = True, False, True
     traced._scalar = not isinstance(x, np.ndarray)
     return traced
 
@@ -176,8 +178,8 @@ def _check_real(dtype: np.dtype, what: str) -> None:
         )
     if dtype.kind in "iub":
         raise TypeError(
-            f"{what} differentiates with respect to real floating values, and got {dtype.name}, which has no derivative: "
-            f"convert it with float(x) or x.astype(float)"
+            f"{what} differentiates with respect to real floating values, and got {dtype.name}, which has no "
+            f"derivative: convert it with float(x) or x.astype(float)"
         )
     raise TypeError(f"{what} differentiates with respect to real floating values, and got dtype {dtype.name}")
 
@@ -189,14 +191,18 @@ def _check_scalar(value: Any, fun: Callable) -> None:
     elif isinstance(value, (float, int, np.generic, np.ndarray)):
         shape, dtype = np.shape(value), np.asarray(value).dtype
     else:
-        raise TypeError(f"grad: {name} must return a real scalar, not {type(value).__name__}; with has_aux=True, (scalar, aux)")
+        raise TypeError(
+            f"grad: {name} must return a real scalar, not {type(value).__name__}; with has_aux=True, (scalar, aux)"
+        )
     if shape != ():
         raise TypeError(
             f"grad: {name} must return a scalar, and returned shape {shape}; sum it, or use tapegrad.vjp for "
             f"vector-valued functions"
         )
     if dtype.kind == "c":
-        raise TypeError(f"grad: {name} must return a real scalar, and returned {dtype.name}; take its real part or absolute value")
+        raise TypeError(
+            f"grad: {name} must return a real scalar, and returned {dtype.name}; take its real part or absolute value"
+        )
 
 
 def _gradients(value: Any, leaves: list[Tensor], nested: bool) -> list[Any]:
@@ -282,7 +288,10 @@ def vjp(fun: Callable, *primals: Any) -> tuple[Any, Callable]:
         if keep or any(isinstance(b, Tensor) for _, b in pairs):
             seeds = [lift(b, y._spec.dtype) for y, b in pairs]
             found = recorded_sweep([y for y, _ in pairs], seeds, leaves, True) if pairs else [None] * len(leaves)
-            bars = [lift(np.zeros(t._spec.shape, t._spec.dtype)) if g is None else g for g, t in zip(found, leaves, strict=True)]
+            bars = [
+                lift(np.zeros(t._spec.shape, t._spec.dtype)) if g is None else g
+                for g, t in zip(found, leaves, strict=True)
+            ]
         else:
             seeds = [(y, np.array(b, y._spec.dtype)) for y, b in pairs]
             reached, _ = sweep(seeds, leaves, retain_graph=True) if pairs else ({}, {})

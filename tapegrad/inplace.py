@@ -67,6 +67,8 @@ def write(target: Tensor, made, operands, attrs=(), label=None) -> Tensor:
     """
     state = local.state
     _check_target(target, state)
+    if target._base is not None:
+        target._refresh_view()
     operands = made.lift(operands) if hasattr(made, "lift") else tuple(lift(o) for o in operands)
     out, _ = made.infer(tuple(t._spec for t in operands), dict(attrs))
     spec = target._spec
@@ -113,6 +115,11 @@ def _check_target(target, state):
                 "a view of a leaf Variable that requires grad is being used in an in-place operation. Write under "
                 "`with tapegrad.no_grad():`, or to a view of a copy (`x = x.clone()`)."
             )
+    if (target if base is None else base)._foreign:
+        raise RuntimeError(
+            "an argument of the function under transformation cannot be written in place: its memory is the caller's. "
+            "Write to a copy (`x = x.copy()`)."
+        )
     if not target._spec.injective:
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "

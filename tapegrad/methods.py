@@ -101,3 +101,22 @@ attach(
     __ceil__=_forward("__ceil__", np.ceil),
     __divmod__=_divmod,
 )
+
+
+_INSTEAD = {
+    "flat": "x.ravel()",
+    "view": "x.reshape(shape) or x.astype(dtype)",
+    "partition": "numpy.partition(x, k)",
+    "byteswap": "x.detach().numpy().byteswap()",
+}
+
+
+def _missing(self, name):
+    """Say what to use for what arrays have and tensors lack."""
+    if not name.startswith("_") and hasattr(np.ndarray, name):
+        instead = _INSTEAD.get(name) or (f"numpy.{name}(x)" if hasattr(np, name) else f"x.detach().numpy().{name}")
+        raise AttributeError(f"tensors have no {name!r}, which arrays have: use {instead}")
+    raise AttributeError(f"tensors have no attribute {name!r}")
+
+
+attach(__getattr__=_missing)

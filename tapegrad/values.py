@@ -99,7 +99,8 @@ def _array(self, dtype=None, copy=None):
             f"a NumPy function that tapegrad cannot see, or np.array(...), was given a value that requires grad "
             f"({self._spec.dtype.name}{list(self._spec.shape)}); the plain array would lose its gradient. Use a NumPy "
             f"function on the tensor itself (np.stack([x[0], x[1]]) rather than np.array([x[0], x[1]]), np.dot(w, x) "
-            f"or w @ x rather than w.dot(x), a new array rather than out=), or x.detach() to stop the gradient on purpose."
+            f"or w @ x rather than w.dot(x), a new array rather than out=), or x.detach() to stop the gradient "
+            f"on purpose."
         )
     array = value_of(self)
     if copy or (dtype is not None and array.dtype != dtype):
@@ -114,7 +115,8 @@ def _number(kind, remedy):
         _refuse(self, f"{kind.__name__}()", remedy)
         if self._spec.size != 1:
             raise TypeError(
-                f"only a tensor of one element can become a Python {kind.__name__}; this one has shape {self._spec.shape}"
+                f"only a tensor of one element can become a Python {kind.__name__}; this one has shape "
+                f"{self._spec.shape}"
             )
         return kind(value_of(self).item())
 
@@ -132,7 +134,8 @@ def _bool(self):
 def _index(self):
     if self._spec.dtype.kind not in "iu" or self._spec.size != 1:
         raise TypeError(
-            f"only an integer tensor of one element can be an index, not {self._spec.dtype.name}{list(self._spec.shape)}"
+            f"only an integer tensor of one element can be an index, not "
+            f"{self._spec.dtype.name}{list(self._spec.shape)}"
         )
     return int(value_of(self).item())
 

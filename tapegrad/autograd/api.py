@@ -220,10 +220,20 @@ def _set_grad(self: Tensor, value: Tensor | None) -> None:
         if value is self:
             raise RuntimeError("can't assign Variable as its own grad")
         if value._spec.shape != self._spec.shape:
-            raise RuntimeError(f"attempting to assign a gradient of size {value._spec.shape} to a tensor of size {self._spec.shape}")
+            raise RuntimeError(
+                f"attempting to assign a gradient of size {value._spec.shape} to a tensor of size {self._spec.shape}"
+            )
         if value._spec.dtype != self._spec.dtype:
-            raise RuntimeError(f"attempting to assign a gradient of dtype {value._spec.dtype} to a tensor of dtype {self._spec.dtype}")
+            raise RuntimeError(
+                f"attempting to assign a gradient of dtype {value._spec.dtype} to a tensor of dtype {self._spec.dtype}"
+            )
     self._grad = value
+
+
+def _get_requires_grad(self):
+    if self._base is not None:
+        self._refresh_view()  # it may have begun to require grad with its base
+    return self._spec.requires_grad
 
 
 def _set_requires_grad(self: Tensor, value: bool) -> None:
@@ -292,7 +302,7 @@ attach(
     retain_grad=_retain_grad,
     retains_grad=property(lambda self: self._retains),
     grad=property(_get_grad, _set_grad, doc="Accumulated gradient of a leaf, or of a tensor that retains it."),
-    requires_grad=property(lambda self: self._spec.requires_grad, _set_requires_grad),
+    requires_grad=property(_get_requires_grad, _set_requires_grad),
     requires_grad_=_requires_grad_,
     detach=_detach,
     data=property(_get_data, _set_data),

@@ -6,15 +6,15 @@ import heapq
 
 import numpy as np
 
+from ..tape.memory import address_of, array_at
 from ..tape.record import rotate
 from ..tape.signature import by_index
 from ..tape.state import local
-from ..tape.memory import address_of, array_at
 from ..tape.tape import TapeError
 from ..tape.workspace import workspace
 from ..vm import opcodes as op
-from ..vm.pools import pools
 from ..vm.entry import reverse_sweep, row_starts, spread
+from ..vm.pools import pools
 from . import messages
 
 __all__ = ["sweep"]

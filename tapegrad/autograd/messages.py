@@ -18,7 +18,8 @@ def stale(tape, row, operand):
     before = version_at(tape, root, row)
     now = foreign.version if foreign is not None else version_at(tape, root, write)
     producer = tape.signature(slot)
-    which = f", which is output 0 of {producer.primitive.grad_name}Backward0" if spec.requires_grad and producer.specs else ""
+    computed = spec.requires_grad and producer.specs
+    which = f", which is output 0 of {producer.primitive.grad_name}Backward0" if computed else ""
     site = foreign.site if foreign is not None else tape.write_sites.get(write)
     where = f" It was written at {site[0]}:{site[1]}." if site else ""
     return RuntimeError(

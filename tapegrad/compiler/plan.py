@@ -7,9 +7,9 @@ from collections import Counter
 import numpy as np
 
 from ..tape.callout import run_call
-from ..tape.workspace import Workspace
 from ..tape.memory import address_of, array_at
 from ..tape.tape import TapeError
+from ..tape.workspace import Workspace
 from ..vm import opcodes as op
 from ..vm.entry import execute, link
 from ..vm.pools import pools
@@ -192,7 +192,8 @@ class Plan:
             else:
                 if root in self.inputs:
                     raise TapeError("an output shares memory with an input")
-                view = array_at(int(self.addr[slot]), spec, self.memory if root in self.offsets else self.constants[root])
+                owner = self.memory if root in self.offsets else self.constants[root]
+                view = array_at(int(self.addr[slot]), spec, owner)
                 self.bound_outputs.append((spec, None, view))
 
     def _aliases(self):

@@ -133,6 +133,7 @@ class Program:
                     array = np.asarray(x)
                     spec = spec_of(array.shape, array.dtype)
                     t = new_tensor(tape, tape.bring(spec, None, 0), spec)
+                    t._foreign = True
                     inputs.append(t._slot)
                     traced.append(t)
                 else:

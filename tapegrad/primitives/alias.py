@@ -30,6 +30,7 @@ class _Detach(_Alias):
 
     def __call__(self, x):
         made = super().__call__(x)
+        made._foreign = (x if x._base is None else x._base)._foreign
         made._base = None  # a write to it is no write to a view: the other's history stays as it is
         return made
 

@@ -1,4 +1,4 @@
-"""`Tensor`'s own state: where its value stands. What users do with it is added by `tapegrad.tensor`."""
+"""`Tensor`'s own state: where its value stands. What users do with it is added by `attach`."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class _Defaults:
     _hooks = None
     _post_hooks = None
     _retains = False
+    _foreign = False  # the memory is the caller's: nothing may be written there
     _user = False  # came into a transformation as a tensor: its gradient is one, too
     _scalar = False  # came into a transformation as a number: its gradient is one, too
 

@@ -20,7 +20,9 @@ def address_of(array: np.ndarray) -> int:
 
 
 if address_of(_probe) != _probe.ctypes.data:
-    raise ImportError(f"NumPy {np.__version__} lays PyArrayObject out differently; tapegrad supports NumPy 2.0 and newer")
+    raise ImportError(
+        f"NumPy {np.__version__} lays PyArrayObject out differently; tapegrad supports NumPy 2.0 and newer"
+    )
 
 
 class _Memory:

@@ -7,10 +7,10 @@ import numpy as np
 from ..vm import opcodes as op
 from .buffer import Buffer
 from .handle import Tensor
+from .memory import address_of, array_at
 from .signature import DEFER_BYTES, signature_of
 from .spec import spec_of, spec_of_array
 from .state import is_deferral_enabled, local
-from .memory import address_of, array_at
 from .tape import MAX_ROWS, ROTATE_ROWS, Tape
 
 __all__ = ["constant", "escape", "import_array", "new_tensor", "record", "record_view", "rotate", "slot_of"]
@@ -55,27 +55,12 @@ def current_tape(state) -> Tape:
 
 def slot_of(tensor, state, tape) -> int:
     """The tensor's slot on the tape under recording; it is imported if it comes from elsewhere."""
-    slot = tensor._slot
-    if tensor._tape is tape:
-        if tensor._base is not None and state.careful:
-            tensor._refresh_view()
-            return slot_of_fresh(tensor, state, tape)
-        return slot
-    return _import_tensor(tensor, state, tape)
-
-
-def slot_of_fresh(tensor, state, tape):
     if tensor._tape is tape:
         return tensor._slot
     return _import_tensor(tensor, state, tape)
 
 
 def _import_tensor(tensor, state, tape) -> int:
-    base = tensor._base
-    if base is not None and tensor._spec.requires_grad and tensor._is_stale_view():
-        tensor._refresh_view()
-        if tensor._tape is tape:
-            return tensor._slot
     home_tape, home_slot, spec = tensor._tape, tensor._slot, tensor._spec
     data = tensor._data
     if home_tape is not None:
@@ -119,6 +104,9 @@ def record(primitive, tensors, attrs=()):
     an operation that runs at once and fails is taken back.
     """
     state = local.state
+    for t in tensors:
+        if t._base is not None:
+            t._refresh_view()  # its base may have been written, and may have begun to require grad, since
     signature = signature_of(primitive, tuple([t._spec for t in tensors]), attrs, state.grad_enabled)
     tape = current_tape(state)
     if signature.out.requires_grad:
@@ -195,6 +183,8 @@ def _owner(array):
 def record_view(primitive, tensor, attrs, offset):
     """Record a view of a tensor, `offset` bytes from its first element."""
     state = local.state
+    if tensor._base is not None:
+        tensor._refresh_view()
     signature = signature_of(primitive, (tensor._spec,), attrs, state.grad_enabled)
     tape = current_tape(state)
     slot = slot_of(tensor, state, tape)

@@ -65,13 +65,13 @@ from .opcodes import (
     LOOP,
     MEMORY,
     MEMORY_END,
-    NEEDS,
+    N_SIGNATURES,
     NEED_MEMORY,
     NEED_TEMPLATE,
+    NEEDS,
     NIN,
     NONE,
     NOP,
-    N_SIGNATURES,
     ONLY_ACCUMULATES,
     OWNED,
     PART,
@@ -151,7 +151,8 @@ def forward_sweep(at):
     slot's buffer and each buffer's last writing row. `at` is the address of the sweep's state.
     """
     state = i64(at)
-    words, addr, root, last_write = i64(state[AT_WORDS]), i64(state[AT_ADDR]), i32(state[AT_ROOT]), i32(state[AT_LAST_WRITE])
+    words, addr = i64(state[AT_WORDS]), i64(state[AT_ADDR])
+    root, last_write = i32(state[AT_ROOT]), i32(state[AT_LAST_WRITE])
     import_addr, code = i64(state[AT_IMPORTS]), i32(state[AT_CODE])
     table, templates = i64(state[AT_TABLE]), i32(state[AT_TEMPLATES])
     plans, consts = i64(state[AT_PLANS]), i64(state[AT_CONSTS])
@@ -399,7 +400,8 @@ def reverse_sweep(at):
     word. ``state[POSITION]`` counts down the index into `starts`; `at` is the address of that state.
     """
     state = i64(at)
-    words, addr, root, last_write = i64(state[AT_WORDS]), i64(state[AT_ADDR]), i32(state[AT_ROOT]), i32(state[AT_LAST_WRITE])
+    words, addr = i64(state[AT_WORDS]), i64(state[AT_ADDR])
+    root, last_write = i32(state[AT_ROOT]), i32(state[AT_LAST_WRITE])
     starts, code, heads = i32(state[AT_STARTS]), i32(state[AT_CODE]), i64(state[AT_HEADS])
     bar, kept, wanted, freed = u8(state[AT_BAR]), u8(state[AT_KEPT]), u8(state[AT_WANTED]), u8(state[AT_FREED])
     table, templates = i64(state[AT_TABLE]), i32(state[AT_TEMPLATES])
@@ -435,9 +437,9 @@ def reverse_sweep(at):
                     break
                 state[STATUS], state[DETAIL] = NEED_TEMPLATE, s
                 return
-            if n_code + table[s * FIELDS + REVERSE_LEN] + 8 * table[s * FIELDS + NIN] + MARGIN > state[CODE_CAPACITY] or (
-                state[TEMPS] + table[s * FIELDS + REVERSE_NTEMPS] + 1 > state[TEMPS_CAPACITY]
-            ):
+            length = n_code + table[s * FIELDS + REVERSE_LEN] + 8 * table[s * FIELDS + NIN] + MARGIN
+            temps = state[TEMPS] + table[s * FIELDS + REVERSE_NTEMPS] + 1
+            if length > state[CODE_CAPACITY] or temps > state[TEMPS_CAPACITY]:
                 if n_code:
                     break
                 state[STATUS], state[DETAIL] = BAD_ROW, r
@@ -474,8 +476,9 @@ def _check(r, s, words, freed, root, last_write, table, state):
     if needs & 1 and last_write[root[r]] > r:
         state[DETAIL2] = -1
         return STALE
+    first = r - (table[s * FIELDS + KIND] == WRITE)
     for k in range(table[s * FIELDS + NIN]):
-        if needs >> min(k + 1, 62) & 1 and last_write[root[operand(words, r, k)]] > r - (table[s * FIELDS + KIND] == WRITE):
+        if needs >> min(k + 1, 62) & 1 and last_write[root[operand(words, r, k)]] > first:
             state[DETAIL2] = k
             return STALE
     return FINISHED
@@ -485,8 +488,11 @@ def _check(r, s, words, freed, root, last_write, table, state):
 def _reverse_row(
     r, s, words, n, addr, bar, kept, wanted, table, templates, plans, state, heads, code, n_code, scratch
 ):
-    """Instructions that carry row r's cotangent to its operands; the code length, or ``-length - 1`` where memory
-    ran out (what was emitted until then is valid, and the row is to be tried again)."""
+    """Instructions that carry row r's cotangent to its operands.
+
+    Returns the code length, or ``-length - 1`` where memory ran out (what was emitted until then is valid, and the
+    row is to be tried again).
+    """
     nin = table[s * FIELDS + NIN]
     if table[s * FIELDS + KIND] == WINDOW:  # a view whose cotangent stands apart: add it into its base's
         a = (words[r] >> SLOT_BITS) & SLOT_MASK
@@ -575,8 +581,11 @@ def _finish(r, s, n, addr, bar, kept, table, heads, n_code):
 def _emit_reverse(
     r, words, n, nin, addr, bar, kept, wanted, table, templates, first, length, first_temp, code, n_code
 ):
-    """Copy a reverse template. Operand codes: 0 the result, 1..nin operands, nin + 1 the result's cotangent,
-    nin + 2 .. 2 nin + 1 the operands' cotangents, then temporaries."""
+    """Copy a reverse template.
+
+    Operand codes: 0 the result, 1..nin operands, nin + 1 the result's cotangent, nin + 2 .. 2 nin + 1 the operands'
+    cotangents, then temporaries.
+    """
     p = first
     while p < first + length:
         at, head = p, templates[p]
