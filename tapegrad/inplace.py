@@ -11,7 +11,7 @@ import numpy as np
 from .primitives.core import Elementwise, lift, ops, primitive
 from .primitives.indexing import advanced_key, basic_view, index_put
 from .primitives.shape import expand_to, placed, view_of, window_of
-from .tape.buffer import Buffer
+from .tape.buffer import buffer_of
 from .tape.handle import Tensor, attach
 from .tape.record import append, current_tape, slot_of
 from .tape.signature import signature_of
@@ -88,6 +88,7 @@ def write(target: Tensor, made, operands, attrs=(), label=None) -> Tensor:
         made, attrs = ops.copy, ()
     operands = _separate(target, made, operands, state, attrs)
     tape = current_tape(state)
+    buffer_of(target)
     slots = [slot_of(t, state, tape) for t in (target, *operands)]
     tape = state.tape
     spec = target._spec
@@ -151,11 +152,8 @@ def _separate(target, made, operands, state, attrs):
 def _take_over(target, result, state, tape, site):
     """The target becomes the result; its base and their other views learn of the write."""
     base = target._base
-    buffer = target._buffer
-    if buffer is None:
-        buffer = target._buffer = Buffer()
-    buffer.version += 1
-    buffer.site = site
+    buffer = buffer_of(target)
+    buffer.written(tape, site)
     requires = result._spec.requires_grad
     if base is not None and (requires or base._spec.requires_grad) and state.grad_enabled:
         base_slot = slot_of(base, state, tape)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..creation import check_differentiable, tensor
 from ..primitives.core import lift, ops
-from ..tape.buffer import Buffer
+from ..tape.buffer import Buffer, buffer_of
 from ..tape.handle import Tensor, attach
 from ..tape.record import new_tensor
 from ..tape.spec import spec_of_array
@@ -230,7 +230,7 @@ def _set_grad(self: Tensor, value: Tensor | None) -> None:
     self._grad = value
 
 
-def _get_requires_grad(self):
+def _get_requires_grad(self: Tensor) -> bool:
     if self._base is not None:
         self._refresh_view()  # it may have begun to require grad with its base
     return self._spec.requires_grad

@@ -16,6 +16,7 @@ from ..vm import opcodes as op
 from ..vm.entry import reverse_sweep, row_starts, spread
 from ..vm.pools import pools
 from . import messages
+from .recorded import home_of
 
 __all__ = ["sweep"]
 
@@ -54,7 +55,7 @@ def sweep(seeds, inputs=None, retain_graph=False):
     targets: dict = {}
     for tensor in inputs or ():
         if not tensor._leaf:
-            targets.setdefault(_home(tensor), []).append(tensor)
+            targets.setdefault(home_of(tensor), []).append(tensor)
 
     def reach(home, array):
         tape, slot = home
@@ -76,7 +77,7 @@ def sweep(seeds, inputs=None, retain_graph=False):
         if tensor._leaf:
             reach_leaf(tensor, seed.copy())
         else:
-            reach(_home(tensor), seed)
+            reach(home_of(tensor), seed)
     others: dict = {}
     visited = []
     everything = inputs is None or (not targets and _only_leads_to(pending, inputs))
@@ -97,11 +98,6 @@ def sweep(seeds, inputs=None, retain_graph=False):
         for run in visited:
             run.free()
     return leaves, others
-
-
-def _home(tensor):
-    """Tape and slot of the row that computed a tensor."""
-    return tensor._home or (tensor._tape, tensor._slot)
 
 
 def _only_leads_to(tapes, inputs):
@@ -196,7 +192,7 @@ class _TapeSweep:
             state[op.AT_STARTS : op.AT_FREED + 1] = [address_of(a) for a in arrays]
             state[op.LAST], state[op.CAPACITY], state[op.TEMPS_CAPACITY] = top + 1, n, TEMPORARIES
             state[op.POSITION] = row_starts(space.at) - 1
-            for slot, _ in tape.overwritten_imports():
+            for slot, _ in tape.written_elsewhere():
                 tape.last_write[slot] = n
             space.heads[:, 0] = 0
             while True:

@@ -13,7 +13,7 @@ def stale(tape, row, operand):
     spec = tape.signature(slot).out
     root = int(tape.root[slot])
     write = int(tape.last_write[root])
-    foreign = {s: b for s, b in tape.overwritten_imports()}.get(root)
+    foreign = {s: b for s, b in tape.written_elsewhere()}.get(root)
     name = tape.signature(row).primitive.grad_name
     before = version_at(tape, root, row)
     now = foreign.version if foreign is not None else version_at(tape, root, write)

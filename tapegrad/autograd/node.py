@@ -65,7 +65,7 @@ def _node(tape, slot):
     row = tape.signature(slot)
     if row.kind != op.IMPORT:
         return Node(tape, slot)
-    home = tape.imports[tape.rows[slot] & ((1 << op.SIGNATURE_SHIFT) - 1)][2]
+    home = tape.imported(slot)[2]
     if home is None:
         return None
     return _node(*home) if isinstance(home, tuple) else AccumulateGrad(home)

@@ -57,7 +57,7 @@ class _Graph:
         tape, slot = key
         row = tape.signature(slot)
         if row.kind == op.IMPORT:
-            home = tape.imports[tape.rows[slot] & ((1 << op.SIGNATURE_SHIFT) - 1)][2]
+            home = tape.imported(slot)[2]
             return [] if home is None else [home if isinstance(home, tuple) else id(home)]
         return [(tape, k) for k in tape.operands(slot)]
 
@@ -159,11 +159,12 @@ def _check(tape, slot, row):
         return
     if tape.freed is not None and slot < len(tape.freed) and tape.freed[slot]:
         raise messages.freed(tape, slot)
-    if not tape.writes:
+    if not (tape.writes or tape.foreign_writes):
         return
     limit = slot - (row.kind == op.WRITE)
     for k, operand in enumerate([slot, *tape.operands(slot)]):
-        if needs >> min(k, 62) & 1 and tape.writes.get(tape.root_of(operand), -1) > limit:
+        root = tape.root_of(operand)
+        if needs >> min(k, 62) & 1 and (tape.writes.get(root, -1) > limit or root in tape.foreign_writes):
             tape.flush()
             raise messages.stale(tape, slot, k - 1)
 

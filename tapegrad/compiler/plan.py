@@ -76,7 +76,7 @@ class Plan:
             place[slot] = new = len(words)
             self.signatures[new] = row
             if row.kind == op.IMPORT:
-                owner = tape.imports[tape.rows[slot] & ((1 << op.SIGNATURE_SHIFT) - 1)][1]
+                owner = tape.imported(slot)[1]
                 self.constants[new] = owner
                 words.append(row.code)
                 continue

@@ -169,5 +169,3 @@ class Program:
         for k, x in self.results:
             flat.append(x.copy() if k is None and isinstance(x, np.ndarray) else x if k is None else found[k])
         return optree.tree_unflatten(self.treedef, flat)
-
-

@@ -67,5 +67,3 @@ def list_rows(tape: Tape, limit: int = 40) -> list[str]:
 def _short(value: object) -> str:
     text = str(value)
     return text if len(text) <= 24 else text[:21] + "..."
-
-

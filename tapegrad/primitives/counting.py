@@ -7,7 +7,7 @@ import numpy as np
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .core import ZERO, implements, lift, ops, primitive
-from .reduction import given, kept_shape, normal_axes, reduced_shape, refuse
+from .reduction import given, kept_shape, normal_axes, reduced_row, reduced_shape, refuse
 from .shape import reshape_to
 
 _BOOL, _INT = np.dtype(np.bool_), np.dtype(np.intp)
@@ -20,10 +20,6 @@ _SAMPLES = (
 )
 
 
-def _infer(dtype, specs, attrs):
-    return spec_of(reduced_shape(specs[0].shape, attrs["axis"], attrs["keepdims"]), dtype), op.KERNEL
-
-
 @primitive(name="any")
 class any_:
     """Whether any element along axes is true."""
@@ -32,7 +28,7 @@ class any_:
     samples = _SAMPLES
 
     def infer(specs, attrs):
-        return _infer(_BOOL, specs, attrs)
+        return reduced_row(specs, attrs, _BOOL)
 
     def compute(x, axis, keepdims):
         return np.any(x, axis=axis, keepdims=keepdims)
@@ -46,7 +42,7 @@ class all_:
     samples = _SAMPLES
 
     def infer(specs, attrs):
-        return _infer(_BOOL, specs, attrs)
+        return reduced_row(specs, attrs, _BOOL)
 
     def compute(x, axis, keepdims):
         return np.all(x, axis=axis, keepdims=keepdims)
@@ -60,7 +56,7 @@ class count_nonzero:
     samples = _SAMPLES
 
     def infer(specs, attrs):
-        return _infer(_INT, specs, attrs)
+        return reduced_row(specs, attrs, _INT)
 
     def compute(x, axis, keepdims):
         return np.count_nonzero(x, axis=axis, keepdims=keepdims)

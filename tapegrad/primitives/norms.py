@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..tape.spec import spec_of
-from ..vm import opcodes as op
 from .core import BY_FUNCTION, implements, lift, ops, primitive
-from .reduction import amax, amin, normal_axes, reduced_shape, spread, sum_
+from .reduction import amax, amin, normal_axes, reduced_row, reduced_shape, spread, sum_
 from .shape import cast, reshape_to
 from .statistics import _real_dtype, _squares
 
@@ -26,9 +24,7 @@ class norm2:
     )
 
     def infer(specs, attrs):
-        (x,) = specs
-        shape = reduced_shape(x.shape, attrs["axis"], attrs["keepdims"])
-        return spec_of(shape, _real_dtype(x.dtype)), op.KERNEL
+        return reduced_row(specs, attrs, _real_dtype(specs[0].dtype))
 
     def kernel(emitter, out, operands, attrs):
         from ..tape.lower import compose

@@ -28,6 +28,12 @@ def reduced_shape(shape, axes, keepdims):
     return tuple([n for d, n in enumerate(shape) if d not in axes])
 
 
+def reduced_row(specs, attrs, dtype=None):
+    """What `infer` gives for a reduction: the result's spec, of the operand's dtype unless told, and the row's kind."""
+    (x,) = specs
+    return spec_of(reduced_shape(x.shape, attrs["axis"], attrs["keepdims"]), dtype or x.dtype), op.KERNEL
+
+
 def kept_shape(shape, axes):
     """Shape after a reduction, with reduced axes of length one."""
     return reduced_shape(shape, axes, True)
@@ -129,8 +135,7 @@ class sum_:
     )
 
     def infer(specs, attrs):
-        (x,) = specs
-        return spec_of(reduced_shape(x.shape, attrs["axis"], attrs["keepdims"]), x.dtype), op.KERNEL
+        return reduced_row(specs, attrs)
 
     def kernel(emitter, out, operands, attrs):
         from ..vm.bridge import loop_address
@@ -196,8 +201,7 @@ class prod:
     )
 
     def infer(specs, attrs):
-        (x,) = specs
-        return spec_of(reduced_shape(x.shape, attrs["axis"], attrs["keepdims"]), x.dtype), op.KERNEL
+        return reduced_row(specs, attrs)
 
     def kernel(emitter, out, operands, attrs):
         _fold(emitter, np.multiply, out, operands, attrs, prod)
@@ -267,8 +271,7 @@ class amax:
     samples = _EXTREMA_SAMPLES
 
     def infer(specs, attrs):
-        (x,) = specs
-        return spec_of(reduced_shape(x.shape, attrs["axis"], attrs["keepdims"]), x.dtype), op.KERNEL
+        return reduced_row(specs, attrs)
 
     def kernel(emitter, out, operands, attrs):
         _fold(emitter, np.maximum, out, operands, attrs, amax)
@@ -287,8 +290,7 @@ class amin:
     samples = _EXTREMA_SAMPLES
 
     def infer(specs, attrs):
-        (x,) = specs
-        return spec_of(reduced_shape(x.shape, attrs["axis"], attrs["keepdims"]), x.dtype), op.KERNEL
+        return reduced_row(specs, attrs)
 
     def kernel(emitter, out, operands, attrs):
         _fold(emitter, np.minimum, out, operands, attrs, amin)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..tape.spec import spec_of
-from ..vm import opcodes as op
 from .core import BY_FUNCTION, implements, lift, ops, primitive
 from .reduction import (
     count_of,
@@ -15,7 +13,7 @@ from .reduction import (
     numpy_min,
     numpy_prod,
     numpy_sum,
-    reduced_shape,
+    reduced_row,
     refuse,
     spread,
     sum_,
@@ -38,8 +36,7 @@ class mean:
     samples = _MEAN_SAMPLES
 
     def infer(specs, attrs):
-        (x,) = specs
-        return spec_of(reduced_shape(x.shape, attrs["axis"], attrs["keepdims"]), x.dtype), op.KERNEL
+        return reduced_row(specs, attrs)
 
     def kernel(emitter, out, operands, attrs):
         from ..tape.lower import compose
@@ -118,9 +115,7 @@ class var:
     samples = _VAR_SAMPLES
 
     def infer(specs, attrs):
-        (x,) = specs
-        shape = reduced_shape(x.shape, attrs["axis"], attrs["keepdims"])
-        return spec_of(shape, _real_dtype(x.dtype)), op.KERNEL
+        return reduced_row(specs, attrs, _real_dtype(specs[0].dtype))
 
     def kernel(emitter, out, operands, attrs):
         from ..tape.lower import compose
@@ -145,9 +140,7 @@ class std:
     samples = _VAR_SAMPLES
 
     def infer(specs, attrs):
-        (x,) = specs
-        shape = reduced_shape(x.shape, attrs["axis"], attrs["keepdims"])
-        return spec_of(shape, _real_dtype(x.dtype)), op.KERNEL
+        return reduced_row(specs, attrs, _real_dtype(specs[0].dtype))
 
     def kernel(emitter, out, operands, attrs):
         from ..tape.lower import compose

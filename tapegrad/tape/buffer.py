@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Buffer"]
+import weakref
+
+__all__ = ["Buffer", "buffer_of"]
 
 
 class Buffer:
@@ -20,11 +22,41 @@ class Buffer:
         Some tensor is, or was, a view of this memory.
     escaped : bool
         A NumPy array outside shares this memory.
+    places : list
+        ``(weak reference to a tape, slot)`` of the rows that computed what stands here: rows beside them may have
+        saved it, and must learn of writes through other tapes.
     """
 
-    __slots__ = ("escaped", "site", "version", "viewed")
+    __slots__ = ("escaped", "places", "site", "version", "viewed")
 
     def __init__(self):
         self.version = 0
         self.site = None
         self.viewed = self.escaped = False
+        self.places = []
+
+    def stands(self, tape, slot):
+        """Note that a tape knows this memory under a slot."""
+        if len(self.places) > 8:
+            self.places = [place for place in self.places if place[0]() is not None]
+        self.places.append((weakref.ref(tape), slot))
+
+    def written(self, tape, site):
+        """Count a write that is recorded on a tape, and tell the other tapes that know this memory."""
+        self.version += 1
+        self.site = site
+        for reference, slot in self.places:
+            other = reference()
+            if other is not None and other is not tape:
+                other.foreign_writes[slot] = self
+
+
+def buffer_of(tensor):
+    """The tensor's buffer, made when it is first needed."""
+    buffer = tensor._buffer
+    if buffer is None:
+        buffer = tensor._buffer = Buffer()
+        tape, slot = tensor._home or (tensor._tape, tensor._slot)
+        if tape is not None and not tensor._leaf:
+            buffer.stands(tape, tape.root_of(slot))
+    return buffer

@@ -296,7 +296,7 @@ def _emit_rows(emitter, tape, codes, results):
         if slot in codes:
             continue
         if row.kind == op.IMPORT:
-            owner = tape.imports[tape.rows[slot] & ((1 << op.SIGNATURE_SHIFT) - 1)][1]
+            owner = tape.imported(slot)[1]
             codes[slot] = pools.add_const(owner)
             continue
         sources = tape.operands(slot)

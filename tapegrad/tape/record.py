@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..vm import opcodes as op
-from .buffer import Buffer
+from .buffer import buffer_of
 from .handle import Tensor
 from .memory import address_of, array_at
 from .signature import DEFER_BYTES, signature_of
@@ -21,9 +21,7 @@ COPY_BYTES = DEFER_BYTES
 
 def escape(tensor):
     """A NumPy array outside shares the tensor's memory from now on: rows of tapes that see it run at once."""
-    if tensor._buffer is None:
-        tensor._buffer = Buffer()
-    tensor._buffer.escaped = True
+    buffer_of(tensor).escaped = True
     state = local.state
     if tensor._tape is state.tape:
         mark_escaped(state, tensor._tape)
@@ -75,10 +73,10 @@ def _import_tensor(tensor, state, tape) -> int:
         else:
             home_tape.seal()
             home = tensor._home or (home_tape, home_slot)
-    if tensor._buffer is None and (home is not None or tensor._leaf):
-        tensor._buffer = Buffer()
+    buffer_of(tensor)
     slot = tape.bring(spec, data, address, home, tensor._buffer)
-    if tensor._buffer is not None and tensor._buffer.escaped:
+    tensor._buffer.stands(tape, slot)
+    if tensor._buffer.escaped:
         mark_escaped(state, tape)
     # Another thread may look at the tensor while it is rebound: the slot is read before the tape there.
     if not tensor._leaf and spec.requires_grad:
@@ -197,10 +195,8 @@ def record_view(primitive, tensor, attrs, offset):
             view._data = array_at(int(tape.addr[view._slot]), view._spec, base._data)
         elif tensor._slot == slot and not (base._leaf or base._spec.nbytes <= DEFER_BYTES):
             keep(tape, slot, base._data)  # rows that read the view may run after the base is gone
-    if base._buffer is None:
-        base._buffer = Buffer()
-    view._buffer, view._seen = base._buffer, base._buffer.version
-    view._buffer.viewed = True
+    buffer = view._buffer = buffer_of(base)
+    view._seen, buffer.viewed = buffer.version, True
     view._offset = tensor._offset + offset
     return view
 

@@ -165,4 +165,3 @@ def import_signature(spec: Spec) -> Signature:
         with pools.lock:
             found = _interned.setdefault((_import, spec), Signature(_import, (), {}, spec, op.IMPORT))
     return found
-

@@ -100,6 +100,8 @@ class Tape:
         Memory outside the arena that the reverse sweep will read, by slot.
     writes : dict
         Last row that wrote to each buffer, by the buffer's first slot.
+    foreign_writes : dict
+        Buffer that was written through another tape, by the slot that it has here.
     write_sites : dict
         File and line of each writing row.
     """
@@ -129,6 +131,7 @@ class Tape:
         "rows",
         "sealed",
         "words",
+        "foreign_writes",
         "write_counts",
         "write_sites",
         "writes",
@@ -157,6 +160,7 @@ class Tape:
         self.write_sites: dict = {}
         self.writes: dict = {}
         self.write_counts: dict = {}
+        self.foreign_writes: dict = {}
         self.retaining: dict = {}
         self.chunks: list[np.ndarray] = []
         self.memory = self.memory_end = 0
@@ -296,7 +300,7 @@ class Tape:
             return kept
         signature = by_index[self.words[root] >> op.SIGNATURE_SHIFT]
         if signature.kind == op.IMPORT:
-            return self.imports[self.words[root] & ((1 << op.SIGNATURE_SHIFT) - 1)][1]
+            return self.imported(root)[1]
         address = int(self.addr[root])
         for chunk in self.chunks:
             start = address_of(chunk)
@@ -318,8 +322,9 @@ class Tape:
             yield slot
             slot += by_index[int(self.words[slot]) >> op.SIGNATURE_SHIFT].width
 
-    def overwritten_imports(self):
-        """Slots of imports whose memory was written through another tape since they were imported."""
+    def written_elsewhere(self):
+        """(slot, buffer) of memory that was written through another tape since this one used it."""
+        yield from self.foreign_writes.items()
         for slot, _, _, buffer, version in self.imports:
             if buffer is not None and buffer.version != version + self.write_counts.get(slot, 0):
                 yield slot, buffer
@@ -333,6 +338,10 @@ class Tape:
     def signature(self, slot):
         """Signature of the row that gave a slot."""
         return by_index[self.rows[slot] >> op.SIGNATURE_SHIFT]
+
+    def imported(self, slot) -> tuple:
+        """The entry of `imports` that an import's row stands for."""
+        return self.imports[self.rows[slot] & ((1 << op.SIGNATURE_SHIFT) - 1)]
 
     def operands(self, slot) -> list[int]:
         """Operand slots of a row."""

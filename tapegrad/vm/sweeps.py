@@ -238,7 +238,9 @@ def forward_sweep(at):
                 elif size < 0:
                     addr[first_temp + t] = scratch - size - 1
             state[TEMPS] += ntemps
-            n_code = _emit_forward(words, r, templates, table[s * FIELDS + FORWARD], length, nin, first_temp, addr, code, n_code)
+            n_code = _emit_forward(
+                words, r, templates, table[s * FIELDS + FORWARD], length, nin, first_temp, addr, code, n_code
+            )
             if table[s * FIELDS + HAS_CALL]:  # if Python fails there, all rows before this one have run
                 state[CURRENT] = r
                 r += table[s * FIELDS + WIDTH]
@@ -485,9 +487,7 @@ def _check(r, s, words, freed, root, last_write, table, state):
 
 
 @jit
-def _reverse_row(
-    r, s, words, n, addr, bar, kept, wanted, table, templates, plans, state, heads, code, n_code, scratch
-):
+def _reverse_row(r, s, words, n, addr, bar, kept, wanted, table, templates, plans, state, heads, code, n_code, scratch):
     """Instructions that carry row r's cotangent to its operands.
 
     Returns the code length, or ``-length - 1`` where memory ran out (what was emitted until then is valid, and the
@@ -548,7 +548,9 @@ def _reverse_row(
         elif size < 0:
             addr[first_temp + t] = scratch - size - 1
     state[TEMPS] += ntemps
-    n_code = _emit_reverse(r, words, n, nin, addr, bar, kept, wanted, table, templates, first, length, first_temp, code, n_code)
+    n_code = _emit_reverse(
+        r, words, n, nin, addr, bar, kept, wanted, table, templates, first, length, first_temp, code, n_code
+    )
     for t in range(ntemps):
         size = plans[table[s * FIELDS + REVERSE_TEMPS] + t]
         if size > 0:
@@ -578,9 +580,7 @@ def _finish(r, s, n, addr, bar, kept, table, heads, n_code):
 
 
 @jit
-def _emit_reverse(
-    r, words, n, nin, addr, bar, kept, wanted, table, templates, first, length, first_temp, code, n_code
-):
+def _emit_reverse(r, words, n, nin, addr, bar, kept, wanted, table, templates, first, length, first_temp, code, n_code):
     """Copy a reverse template.
 
     Operand codes: 0 the result, 1..nin operands, nin + 1 the result's cotangent, nin + 2 .. 2 nin + 1 the operands'
