@@ -92,9 +92,7 @@ def write(target: Tensor, made, operands, attrs=(), label=None) -> Tensor:
     slots = [slot_of(t, state, tape) for t in (target, *operands)]
     tape = state.tape
     spec = target._spec
-    signature = signature_of(
-        made.writer, (spec, *[t._spec for t in operands]), tuple(attrs), state.grad_enabled
-    )
+    signature = signature_of(made.writer, (spec, *[t._spec for t in operands]), tuple(attrs), state.grad_enabled)
     site = _user_line()
     result = append(state, tape, signature, slots, (target, *operands))
     row = result._slot

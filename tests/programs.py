@@ -70,7 +70,8 @@ class Program:
     leaves: tuple
     statements: tuple
     loss: tuple  # (variable, seed of its weights, shape)
-    loose: frozenset = field(default_factory=frozenset)  # variables that are a view in one library and a copy in another
+    # variables that are a view in one library and a copy in another
+    loose: frozenset = field(default_factory=frozenset)
 
     @property
     def static(self):
@@ -268,7 +269,7 @@ def _shape_of(shape, key):
 
 def _binary(d):
     v = d.variable()
-    (a, a2), shape, dense = d.operand(v.shape)
+    (a, _), _, dense = d.operand(v.shape)
     name = d.pick(["+", "-", "*", "/", "maximum", "minimum", "where", "hypot"])
     swap = d.number(0, 1)
     left, right = ((a, v.name), (v.name, a))[1 - swap]
@@ -287,7 +288,8 @@ def _binary(d):
         text, other = f"np.where({condition}, {left}, {right})", f"torch.where({condition}, {left}, {right})"
         both = False
     elif name == "hypot":
-        text, other = f"np.sqrt({left} * {left} + {right} * {right} + 1.0)", f"torch.sqrt({left} * {left} + {right} * {right} + 1.0)"
+        squares = f"{left} * {left} + {right} * {right} + 1.0"
+        text, other = f"np.sqrt({squares})", f"torch.sqrt({squares})"
     else:
         if not a.startswith(("x", "C")):
             a = f"C({d.seed()}, ())"
@@ -297,8 +299,8 @@ def _binary(d):
 
 
 _UNARY = {
-    "sin": "{x}", "cos": "{x}", "tanh": "{x}", "exp": "{l}.sin({x})", "log": "{x} * {x} + 0.5", "sqrt": "{x} * {x} + 0.25",
-    "abs": "{x}", "square": "{l}.tanh({x})", "log1p": "{x} * {x}", "negative": "{x}",
+    "sin": "{x}", "cos": "{x}", "tanh": "{x}", "exp": "{l}.sin({x})", "log": "{x} * {x} + 0.5",
+    "sqrt": "{x} * {x} + 0.25", "abs": "{x}", "square": "{l}.tanh({x})", "log1p": "{x} * {x}", "negative": "{x}",
 }  # fmt: skip
 
 
@@ -312,9 +314,9 @@ def _unary(d):
 
 def _view(d):
     v = d.variable()
-    kind = d.pick(["key", "key", "key", "transpose", "swap", "reshape", "ravel", "diagonal", "squeeze", "expand", "unsqueeze", "flip"])
+    kind = d.pick("key key key transpose swap reshape ravel diagonal squeeze expand unsqueeze flip".split())
     n = len(v.shape)
-    if kind == "key" or n == 0 and kind not in ("unsqueeze", "expand"):
+    if kind == "key" or (n == 0 and kind not in ("unsqueeze", "expand")):
         key, positive, flips = _key(d, v.shape)
         shape = _shape_of(v.shape, key)
         other = f"{v.name}[{positive}]"
@@ -332,17 +334,26 @@ def _view(d):
         a, b = d.number(-n, n - 1), d.number(-n, n - 1)
         shape = list(v.shape)
         shape[a], shape[b] = shape[b], shape[a]
-        d.add(f"np.swapaxes({v.name}, {a}, {b})", f"torch.swapaxes({v.name}, {a}, {b})", shape, v, dense=False, expanded=v.expanded)
+        d.add(
+            f"np.swapaxes({v.name}, {a}, {b})",
+            f"torch.swapaxes({v.name}, {a}, {b})",
+            shape,
+            v,
+            dense=False,
+            expanded=v.expanded,
+        )
     elif kind in ("reshape", "ravel"):
         size = int(np.prod(v.shape))
         if not v.dense:
             d.freeze(v)
         if kind == "ravel" or size == 0:
-            d.add(f"{v.name}.reshape(-1)" if size else f"{v.name}.reshape({v.shape})", None or (f"{v.name}.reshape(-1)" if size else f"{v.name}.reshape({v.shape})"), (size,) if size else v.shape, v, dense=v.dense, expanded=v.expanded)
+            flat = f"{v.name}.reshape(-1)" if size else f"{v.name}.reshape({v.shape})"
+            d.add(flat, flat, (size,) if size else v.shape, v, dense=v.dense, expanded=v.expanded)
         else:
             divisors = [k for k in range(1, size + 1) if size % k == 0] if size <= 64 else [1, 2, 5, size]
             k = d.pick([k for k in divisors if size % k == 0])
-            d.add(f"{v.name}.reshape({k}, {size // k})", f"{v.name}.reshape({k}, {size // k})", (k, size // k), v, dense=v.dense, expanded=v.expanded)
+            folded = f"{v.name}.reshape({k}, {size // k})"
+            d.add(folded, folded, (k, size // k), v, dense=v.dense, expanded=v.expanded)
         if not v.dense:
             d.freeze(v)
     elif kind == "diagonal":
@@ -352,23 +363,51 @@ def _view(d):
         shape = np.diagonal(np.broadcast_to(np.zeros(()), v.shape), offset).shape
         if not EMPTY and 0 in shape:
             return
-        d.add(f"np.diagonal({v.name}, {offset})", f"torch.diagonal({v.name}, {offset})", shape, v, dense=False, expanded=v.expanded)
+        d.add(
+            f"np.diagonal({v.name}, {offset})",
+            f"torch.diagonal({v.name}, {offset})",
+            shape,
+            v,
+            dense=False,
+            expanded=v.expanded,
+        )
     elif kind == "squeeze":
         ones = [k for k, m in enumerate(v.shape) if m == 1]
         if not ones:
             return
         k = d.pick(ones)
-        d.add(f"np.squeeze({v.name}, {k})", f"torch.squeeze({v.name}, {k})", v.shape[:k] + v.shape[k + 1 :], v, dense=False, expanded=v.expanded)
+        d.add(
+            f"np.squeeze({v.name}, {k})",
+            f"torch.squeeze({v.name}, {k})",
+            v.shape[:k] + v.shape[k + 1 :],
+            v,
+            dense=False,
+            expanded=v.expanded,
+        )
     elif kind == "unsqueeze":
         if n > 3:
             return
         k = d.number(0, n)
-        d.add(f"np.expand_dims({v.name}, {k})", f"torch.unsqueeze({v.name}, {k})", (*v.shape[:k], 1, *v.shape[k:]), v, dense=False, expanded=v.expanded)
+        d.add(
+            f"np.expand_dims({v.name}, {k})",
+            f"torch.unsqueeze({v.name}, {k})",
+            (*v.shape[:k], 1, *v.shape[k:]),
+            v,
+            dense=False,
+            expanded=v.expanded,
+        )
     elif kind == "expand":
         shape = (d.number(1, 3), *(m if m != 1 else d.number(1, 3) for m in v.shape))
         if len(shape) > 4 or not d.size_ok(shape):
             return
-        d.add(f"np.broadcast_to({v.name}, {shape})", f"torch.broadcast_to({v.name}, {shape})", shape, v, dense=False, expanded=True)
+        d.add(
+            f"np.broadcast_to({v.name}, {shape})",
+            f"torch.broadcast_to({v.name}, {shape})",
+            shape,
+            v,
+            dense=False,
+            expanded=True,
+        )
     else:
         k = d.number(0, n - 1)
         d.freeze(v)
@@ -454,7 +493,11 @@ def _combine(d):
     kind = d.pick(["concatenate", "stack", "tile", "repeat", "roll", "outer"])
     shape = list(v.shape)
     if kind == "stack":
-        d.add(f"np.stack([{v.name}, {u.name}], {k})", f"torch.stack([{v.name}, {u.name}], {k})", (*shape[:k], 2, *shape[k:]))
+        d.add(
+            f"np.stack([{v.name}, {u.name}], {k})",
+            f"torch.stack([{v.name}, {u.name}], {k})",
+            (*shape[:k], 2, *shape[k:]),
+        )
         return
     if kind == "roll":
         d.add(f"np.roll({v.name}, 1, {k})", f"torch.roll({v.name}, 1, {k})", shape, dense=False)
@@ -486,14 +529,17 @@ def _alias(d):
     elif kind == "clone":
         d.add(f"{v.name}.clone()", f"{v.name}.clone()", v.shape, dense=v.dense)
     elif kind == "constant":
-        d.add(f"tg.tensor(C({d.seed()}, {v.shape}))", f"C({d.statements and 0 or 0}, {v.shape})", v.shape)
+        d.add(f"tg.tensor(C({d.seed()}, {v.shape}))", f"C(0, {v.shape})", v.shape)
         made = d.statements.pop()
         text = made.numpy.partition("tg.tensor(")[2][:-1]
         d.statements.append(Statement(made.numpy, f"{made.made} = {text}", made.made, static=False))
     elif kind == "gradient":
         u = d.variable()
         create = bool(d.number(0, 1))
-        call = f"gradient({v.name}.sum(), {u.name}, retain_graph=True, create_graph={create}, allow_unused=True, materialize_grads=True)[0]"
+        call = (
+            f"gradient({v.name}.sum(), {u.name}, retain_graph=True, create_graph={create}, allow_unused=True, "
+            f"materialize_grads=True)[0]"
+        )
         d.add(call, call, u.shape, dense=False, static=False)
     else:
         d.write(f"{v.name}.sum().item()", static=False)
@@ -503,7 +549,7 @@ def _inplace(d):
     v = d.target()
     if v is None:
         return
-    kind = d.pick(["aug", "aug", "key", "key", "augkey", "augkey", "method", "fill", "copy", "indices", "where", "data"])
+    kind = d.pick("aug aug key key augkey augkey method fill copy indices where data".split())
     if kind == "aug":
         (a, a2), _, _ = d.operand(v.shape, v)
         sign = d.pick("+-*")
@@ -520,7 +566,9 @@ def _inplace(d):
         if a == v.name:
             a2 = f"{v.name}.clone()"
         sign = d.pick("+-*")
-        d.write(f"{v.name}[{key}] {sign}= {a}", f"{v.name}[{positive}] {sign}= {_flipped(a2, shape_a, shape, flips, d)}")
+        d.write(
+            f"{v.name}[{key}] {sign}= {a}", f"{v.name}[{positive}] {sign}= {_flipped(a2, shape_a, shape, flips, d)}"
+        )
     elif kind == "method":
         name = d.pick(["neg_", "sin_", "cos_", "tanh_", "abs_", "square_"])
         d.write(f"{v.name}.{name}()")
@@ -568,12 +616,15 @@ def _no_grad(d):
         return
     del d.statements[before:]
     static = all(s.static for s in block)
-    d.statements.append(
-        Statement(*("with no_grad():\n" + "\n".join("    " + getattr(s, k) for s in block) for k in ("numpy", "torch")), None, static)
+    numpy, torch = (
+        "with no_grad():\n" + "\n".join("    " + getattr(s, library) for s in block) for library in ("numpy", "torch")
     )
+    d.statements.append(Statement(numpy, torch, None, static))
 
 
-_KINDS = [_binary] * 4 + [_unary] * 3 + [_view] * 5 + [_index, _reduce, _product, _combine] + [_alias] * 2 + [_inplace] * 8
+_KINDS = (
+    [_binary] * 4 + [_unary] * 3 + [_view] * 5 + [_index, _reduce, _product, _combine] + [_alias] * 2 + [_inplace] * 8
+)
 _KINDS_DYNAMIC = [*_KINDS, _backward, _no_grad]
 
 
@@ -610,7 +661,11 @@ def programs(draw, max_statements=12, static=False):
         terms.append((v.name, d.seed(), v.shape))
     loose = frozenset(v.name for v in d.variables if v.storage in d.frozen)
     return Program(
-        "float32" if draw(st.integers(0, 9)) == 9 else "float64", tuple(leaves), tuple(d.statements), tuple(terms), loose
+        "float32" if draw(st.integers(0, 9)) == 9 else "float64",
+        tuple(leaves),
+        tuple(d.statements),
+        tuple(terms),
+        loose,
     )
 
 

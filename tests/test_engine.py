@@ -66,7 +66,7 @@ def test_threads_compute_different_gradients():
         worst = 0.0
         for i in range(60):
             x = np.linspace(0.1, 1.0, 3 + k) + i
-            found = tg.grad(lambda x: np.sum(np.sin(x) * x ** (k + 1)))(x)  # noqa: B023
+            found = tg.grad(lambda x: np.sum(np.sin(x) * x ** (k + 1)))(x)
             worst = max(worst, np.max(np.abs(found / (np.cos(x) * x ** (k + 1) + np.sin(x) * (k + 1) * x**k) - 1)))
         return worst
 
@@ -421,7 +421,7 @@ def test_second_backward_is_refused():
     x = tg.tensor([1.0, 2.0], requires_grad=True)
     y = (x * x).sum()
     y.backward()
-    with pytest.raises(RuntimeError, match="Trying to backward through the graph a second time.*retain_graph=True"):
+    with pytest.raises(RuntimeError, match=r"Trying to backward through the graph a second time.*retain_graph=True"):
         y.backward()
     assert x.grad.tolist() == [2.0, 4.0]
 
@@ -586,7 +586,7 @@ def test_exception_inside_a_callout(error, fault, fresh):
 
 def test_exception_in_the_function_leaves_the_mode(fresh):
     def f(x):
-        y = np.sin(x)
+        np.sin(x)
         raise Interrupt
 
     depth, mode = local.state.depth, tg.is_grad_enabled()
@@ -764,7 +764,7 @@ def test_sizes(n):
     np.testing.assert_allclose(t.grad.numpy(), 2 * x * np.where(np.arange(n) >= n // 2, 4.0, 1.0))
 
 
-# --- the functional front end ------------------------------------------------------------------------------------------
+# --- the functional front end ----------------------------------------------------------------------------------------
 
 
 def test_perturbations_are_not_confused():
@@ -797,7 +797,7 @@ def test_nested(order):
 
 
 def test_leaf_of_the_eager_kind_inside_grad():
-    """A tensor that requires grad, seen by a function under grad, is a constant there and no gradient is added to it."""
+    """A tensor that requires grad, seen by a function under grad, is a constant there and gets no gradient."""
     w = tg.tensor([2.0, 3.0], requires_grad=True)
     g = tg.grad(lambda x: (w * x * x).sum())(np.array([1.0, 1.0]))
     np.testing.assert_array_equal(np.asarray(g.detach() if isinstance(g, tg.Tensor) else g), [4.0, 6.0])
@@ -831,7 +831,7 @@ def test_corrupted_row_is_an_exception(break_row, read, fresh):
     z = y * y
     tape = fresh.tape
     tape.rows[-1] = break_row(tape.rows[-1], len(tape.rows) - 1)
-    with pytest.raises((TapeError, IndexError, OverflowError), match="not valid|out of range|out of bounds|too large"):
+    with pytest.raises((TapeError, IndexError, OverflowError), match=r"not valid|out of range|out of bounds|too large"):
         getattr(z, read)()
     rotate(local.state)
     assert tg.grad(lambda x: x * x)(3.0) == 6.0
@@ -859,7 +859,7 @@ def test_corrupted_after_the_forward_sweep(fresh):
     z.item()
     tape = fresh.tape
     tape.words[tape.done - 1] = (1 << 20) << op.SIGNATURE_SHIFT
-    with pytest.raises((TapeError, IndexError), match="not valid|out of range|out of bounds"):
+    with pytest.raises((TapeError, IndexError), match=r"not valid|out of range|out of bounds"):
         z.backward()
 
 
@@ -869,5 +869,5 @@ def test_word_of_an_unknown_import(fresh):
     tape = fresh.tape
     first = next(k for k in range(len(tape.rows)) if tape.signature(k).kind == op.IMPORT)
     tape.rows[first] += 1 << 16
-    with pytest.raises((TapeError, IndexError), match="not valid|out of range|out of bounds"):
+    with pytest.raises((TapeError, IndexError), match=r"not valid|out of range|out of bounds"):
         y.item()

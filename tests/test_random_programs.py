@@ -18,7 +18,12 @@ CALM = settings(
     database=None,
     print_blob=False,
     phases=[Phase.generate, Phase.shrink],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much, HealthCheck.large_base_example],
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
+        HealthCheck.large_base_example,
+    ],
 )
 FAST, SLOW = settings(CALM, max_examples=150), settings(CALM, max_examples=2000)
 FAST_COMPILED, SLOW_COMPILED = settings(CALM, max_examples=60), settings(CALM, max_examples=1000)
@@ -39,7 +44,8 @@ def assert_close(program: Program, what, ours, theirs, exact=False):
             assert np.array_equal(mine, its, equal_nan=True), context
             continue
         scale = np.max(np.abs(its), initial=1.0)
-        assert np.allclose(mine, its, rtol=2e-3 if single else 1e-8, atol=scale * (1e-4 if single else 1e-10), equal_nan=True), context
+        rtol, atol = (2e-3, scale * 1e-4) if single else (1e-8, scale * 1e-10)
+        assert np.allclose(mine, its, rtol=rtol, atol=atol, equal_nan=True), context
 
 
 def tame(outcome: Outcome, program: Program):
@@ -51,7 +57,10 @@ def tame(outcome: Outcome, program: Program):
 
 def assert_same_errors(program, ours, theirs, who):
     assert ours.errors == theirs.errors, (
-        f"{program}\ntapegrad:\n" + "\n".join(ours.messages or ["no error"]) + f"\n{who}:\n" + "\n".join(theirs.messages or ["no error"])
+        f"{program}\ntapegrad:\n"
+        + "\n".join(ours.messages or ["no error"])
+        + f"\n{who}:\n"
+        + "\n".join(theirs.messages or ["no error"])
     )
 
 
@@ -70,7 +79,8 @@ def check_pytorch(program):
     ours = run_tapegrad(program)
     assert_same_errors(program, ours, theirs, "PyTorch")
     assert_close(program, "value in tapegrad and PyTorch", ours.values, theirs.values)
-    if not any("backward" in message for message in theirs.messages):  # PyTorch adds up to where it fails, tapegrad nothing
+    # where a sweep fails, PyTorch has added what it reached until then, tapegrad nothing
+    if not any("backward" in message for message in theirs.messages):
         assert_close(program, "gradient in tapegrad and PyTorch", ours.gradients, theirs.gradients)
     assert ours.flags == theirs.flags, f"{program}\n(requires_grad, is_leaf): {ours.flags} and {theirs.flags}"
     assert ours.versions == theirs.versions, f"{program}\n_version: {ours.versions} and {theirs.versions}"
@@ -89,11 +99,11 @@ def check_compiled(program):
         for a, b in zip(arrays, before, strict=True):
             assert np.array_equal(a, b), f"{program}\nan argument was changed"
         found = {program.leaves[k].name: np.asarray(g) for k, g in zip(argnums, gradients, strict=True)}
-        expected = {
-            leaf.name: np.zeros(leaf.shape, program.dtype) if eager.gradients[leaf.name] is None else eager.gradients[leaf.name]
-            for leaf in program.leaves
-            if leaf.requires_grad
-        }
+        expected = {}
+        for leaf in program.leaves:
+            if leaf.requires_grad:
+                gradient = eager.gradients[leaf.name]
+                expected[leaf.name] = np.zeros(leaf.shape, program.dtype) if gradient is None else gradient
         assert_close(program, "gradient compiled and eager", found, expected)
 
 

@@ -286,5 +286,3 @@ def _empty(spec):
         return np.empty(spec.shape, spec.dtype)
     memory = np.empty(max(spec.extent, 1), np.uint8)
     return array_at(address_of(memory) - spec.low, spec, memory)
-
-

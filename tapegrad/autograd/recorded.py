@@ -229,4 +229,3 @@ def _zeros(spec):
     from ..tape.record import import_array
 
     return import_array(np.zeros(spec.shape, spec.dtype))
-

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..tape.record import record_view
 from ..vm import opcodes as op
 from .core import ZERO, Primitive, primitive
@@ -13,6 +15,7 @@ class _Alias(Primitive):
     """All of an array under another name."""
 
     kind = op.VIEW
+    samples = (((np.array([[1.0, -2.0, 0.5]]),), {}), ((np.array(3.0),), {}))
 
     def infer(self, specs, attrs):
         return specs[0], op.VIEW

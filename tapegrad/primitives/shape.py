@@ -263,7 +263,9 @@ def numpy_reshape(a, /, shape=None, order="C", *, newshape=None, copy=None):
         result = reverse_axes(reshape_to(reverse_axes(x), target[::-1]))
     else:
         result = reshape_to(x, target)
-    return ops.copy(result) if copy and result is not x else result
+    if result is x:  # NumPy and PyTorch give a view of its own
+        result = view_of(x, x._spec.shape, x._spec.strides, 0, "View")
+    return ops.copy(result) if copy else result
 
 
 @implements(np.ravel)
