@@ -6,7 +6,7 @@ import numpy as np
 
 from .primitives.core import BY_FUNCTION, lift, ops
 from .primitives.indexing import getitem
-from .tape.handle import attach
+from .tape.handle import Tensor, attach
 
 __all__: list[str] = []
 
@@ -92,6 +92,8 @@ attach(
     nbytes=property(lambda self: self._spec.nbytes, doc="Bytes of the elements."),
     itemsize=property(lambda self: self._spec.dtype.itemsize, doc="Bytes of one element."),
     T=property(_transpose, doc="Axes reversed."),
+    real=property(lambda self: BY_FUNCTION[np.real](self), doc="Real part."),
+    imag=property(lambda self: BY_FUNCTION[np.imag](self), doc="Imaginary part."),
     __len__=_len,
     __iter__=_iter,
     __getitem__=getitem,
@@ -111,12 +113,20 @@ _INSTEAD = {
 }
 
 
-def _missing(self, name):
-    """Say what to use for what arrays have and tensors lack."""
-    if not name.startswith("_") and hasattr(np.ndarray, name):
-        instead = _INSTEAD.get(name) or (f"numpy.{name}(x)" if hasattr(np, name) else f"x.detach().numpy().{name}")
+def _missing(name):
+    """Stands for what arrays have and tensors lack, and says what to use.
+
+    One property each: a `__getattr__` would slow down every attribute of every tensor, since Python's
+    specialised look-up of slots does without it only.
+    """
+    instead = _INSTEAD.get(name) or (f"numpy.{name}(x)" if hasattr(np, name) else f"x.detach().numpy().{name}")
+
+    def refuse(self):
         raise AttributeError(f"tensors have no {name!r}, which arrays have: use {instead}")
-    raise AttributeError(f"tensors have no attribute {name!r}")
+
+    return property(refuse)
 
 
-attach(__getattr__=_missing)
+for _name in dir(np.ndarray):
+    if not _name.startswith("_") and not hasattr(Tensor, _name):
+        attach(**{_name: _missing(_name)})
