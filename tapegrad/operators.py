@@ -15,7 +15,6 @@ from .tape.handle import Tensor, attach
 from .tape.record import record
 from .tape.signature import FAST, signature_of
 from .tape.state import local
-from .tape.tape import MAX_ROWS
 from .vm.opcodes import SLOT_BITS
 
 __all__ = ["binary", "recorder_of", "unary"]
@@ -49,7 +48,7 @@ def binary(primitive, name, swapped=False):
                     code, spec = tape.fast[k][self._spec][other._spec]
                     rows = tape.rows
                     slot = len(rows)
-                    if slot < MAX_ROWS:
+                    if slot < tape.limit:
                         rows.append(code | i << SLOT_BITS | j)
                         y = Tensor()
                         y._slot, y._spec, y._tape = slot, spec, tape
@@ -61,7 +60,7 @@ def binary(primitive, name, swapped=False):
                     j = tape.numbers[other]
                     rows = tape.rows
                     slot = len(rows)
-                    if slot < MAX_ROWS:
+                    if slot < tape.limit:
                         rows.append(code | (j << SLOT_BITS | i if swapped else i << SLOT_BITS | j))
                         y = Tensor()
                         y._slot, y._spec, y._tape = slot, spec, tape
@@ -114,7 +113,7 @@ def unary(primitive, name):
                 code, spec = tape.fast[k][self._spec]
                 rows = tape.rows
                 slot = len(rows)
-                if slot < MAX_ROWS:
+                if slot < tape.limit:
                     rows.append(code | i << SLOT_BITS)
                     y = Tensor()
                     y._slot, y._spec, y._tape = slot, spec, tape

@@ -11,7 +11,7 @@ from .memory import address_of, array_at
 from .signature import DEFER_BYTES, signature_of
 from .spec import spec_of, spec_of_array
 from .state import is_deferral_enabled, local
-from .tape import MAX_ROWS, ROTATE_ROWS, Tape
+from .tape import MAX_ROWS, Tape, TapeError
 
 __all__ = ["constant", "escape", "import_array", "new_tensor", "record", "record_view", "rotate", "slot_of"]
 
@@ -46,9 +46,12 @@ def rotate(state) -> Tape:
 def current_tape(state) -> Tape:
     """The thread's tape, with room for a row."""
     tape = state.tape
-    if tape.sealed is not None or len(tape.rows) > MAX_ROWS:
-        tape = rotate(state)
-    return tape
+    if tape.sealed is None and len(tape.rows) < tape.limit:
+        return tape
+    if tape.tracing:
+        raise TapeError(f"a function that records more than {MAX_ROWS:,} rows cannot be compiled; compile parts of it")
+    tape.flush()
+    return rotate(state)
 
 
 def slot_of(tensor, state, tape) -> int:
@@ -134,8 +137,6 @@ def append(state, tape, signature, slots, tensors, offset=None):
         tape.done = min(tape.done, slot)
         tape.kept.pop(slot, None)
         raise
-    if tape.done > ROTATE_ROWS and state.tape is tape:
-        rotate(state)
     return tensor
 
 

@@ -26,12 +26,14 @@ from .signature import CAREFUL, by_index, import_signature
 from .spec import spec_of
 from .workspace import workspace
 
-__all__ = ["MAX_ROWS", "ROTATE_ROWS", "Tape", "TapeError"]
+__all__ = ["MAX_ROWS", "Tape", "TapeError"]
 
 MAX_ROWS = op.SLOT_MASK - 4096
-"""Rows that fit on one tape; the next one begins a new tape."""
-ROTATE_ROWS = 1 << 16
-"""After a run, a tape longer than this is followed by a new one."""
+"""Rows that fit on one tape."""
+SEGMENT_ROWS = 1 << 13
+"""A tape longer than this is run, and followed by a new one: what nobody can reach then goes with it."""
+SEGMENT_BYTES = 1 << 25
+"""So is a tape whose results take more memory than this."""
 FIRST_CHUNK = 1 << 15
 TEMPORARIES = 1024
 
@@ -94,6 +96,8 @@ class Tape:
     fast : list of dict
         Per operator, the signatures that may be recorded without further thought, by operand specs; swapped as a
         whole with the gradient mode.
+    limit : int
+        Rows after which the tape ends.
     thread : int
         The thread that records here.
     kept : dict
@@ -122,6 +126,7 @@ class Tape:
         "imports",
         "kept",
         "last_write",
+        "limit",
         "lock",
         "memory",
         "memory_end",
@@ -168,6 +173,7 @@ class Tape:
         self.sealed = None
         self.escaped = False
         self.tracing = tracing
+        self.limit = MAX_ROWS if tracing else SEGMENT_ROWS
         self.lock = threading.RLock()
 
     def __len__(self):
@@ -279,6 +285,8 @@ class Tape:
         if chunk is None:
             chunk = np.empty(size >> 3, np.float64)
         self.chunks.append(chunk)
+        if sum(c.nbytes for c in self.chunks) > SEGMENT_BYTES and not self.tracing:
+            self.limit = 0
         address = address_of(chunk)
         start = (address + 63) & ~63
         state[op.MEMORY], state[op.MEMORY_END] = start, address + chunk.nbytes
