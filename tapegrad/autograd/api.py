@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..creation import check_differentiable, tensor
 from ..primitives.core import lift, ops
-from ..tape.buffer import Buffer, buffer_of
+from ..tape.buffer import Buffer
 from ..tape.handle import Tensor, attach
 from ..tape.record import new_tensor
 from ..tape.spec import spec_of_array

@@ -146,7 +146,7 @@ class _TapeSweep:
         self.tape, self.seeds = tape, seeds
         self.n = n = tape.cap
         self.bar = np.zeros(n, np.uint8)
-        self.kept = np.zeros(n, np.bool_)
+        self.kept = np.zeros(n, np.uint8)
         self.addr = np.empty(2 * n + TEMPORARIES, np.int64)
         self.addr[:n] = tape.addr[:n]
         self.blocks: list[np.ndarray] = []
@@ -174,11 +174,11 @@ class _TapeSweep:
                 bar[slot] = op.GIVEN
             addr[n + slot] = address_of(array)
         for other, slot in targets:
-            if other is tape:
-                self.kept[slot] = True
+            if other is tape:  # where nothing beyond it is wanted, the row itself is not visited
+                self.kept[slot] = op.KEPT if any(wanted[k] for k in tape.operands(slot)) else op.KEPT_UNVISITED
         for slot in tape.retaining:
             if slot < n:
-                self.kept[slot] = True
+                self.kept[slot] = self.kept[slot] or op.KEPT
         freed = tape.freed if tape.freed is not None else np.zeros(n, np.bool_)
         if len(freed) < n:
             freed = np.concatenate([freed, np.zeros(n - len(freed), np.bool_)])
@@ -192,6 +192,8 @@ class _TapeSweep:
             state[op.AT_STARTS : op.AT_FREED + 1] = [address_of(a) for a in arrays]
             state[op.LAST], state[op.CAPACITY], state[op.TEMPS_CAPACITY] = top + 1, n, TEMPORARIES
             state[op.POSITION] = row_starts(space.at) - 1
+            if state[op.STATUS] == op.BAD_ROW:
+                raise TapeError(f"row {state[op.DETAIL]} of this tape is not valid")
             for slot, _ in tape.written_elsewhere():
                 tape.last_write[slot] = n
             space.heads[:, 0] = 0
@@ -257,7 +259,7 @@ class _TapeSweep:
         """Give up what the visited rows saved; rows that saved nothing can be visited again."""
         tape = self.tape
         with tape.lock:
-            visited = self.bar != op.NONE
+            visited = (self.bar != op.NONE) & (self.kept != op.KEPT_UNVISITED)
             if tape.freed is None:
                 tape.freed = visited
             else:

@@ -77,11 +77,11 @@ class Compiled:
         flat, treedef = optree.tree_flatten(call)
         parts: list = [treedef]
         arrays: list[np.ndarray] = []
-        for x in flat:
+        for k, x in enumerate(flat):
             kind = type(x)
             if kind is np.ndarray:
                 if not x.flags.c_contiguous or not x.flags.aligned or not x.dtype.isnative:
-                    x = np.array(x, x.dtype.newbyteorder("="), order="C")
+                    x = flat[k] = np.array(x, x.dtype.newbyteorder("="), order="C")
                 parts.append((x.shape, x.dtype))
                 arrays.append(x)
             elif kind is float or isinstance(x, (np.generic, np.ndarray)):

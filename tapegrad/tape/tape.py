@@ -241,6 +241,7 @@ class Tape:
         state = space.prepare(*self.at, address_of(imports))
         state[op.POSITION], state[op.MEMORY], state[op.MEMORY_END] = first, self.memory, self.memory_end
         state[op.LAST], state[op.CAPACITY], state[op.TEMPS_CAPACITY] = last, self.cap, TEMPORARIES
+        state[op.N_IMPORTS] = len(imports)
         try:
             while True:
                 forward_sweep(space.at)

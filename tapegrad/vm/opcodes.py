@@ -76,6 +76,10 @@ OWNED = 3  # has a value, memory from the pool
 PART = 4  # a window of another cotangent
 DONE = 5  # handed back or moved
 
+# --- cotangents that somebody outside reads -------------------------------------------------------------
+KEPT = 1
+KEPT_UNVISITED = 2  # and the sweep ends there
+
 # --- status of a sweep -----------------------------------------------------------------------------------------
 FINISHED = 0
 NEED_MEMORY = 1
@@ -89,6 +93,7 @@ BAD_ROW = 6
 POSITION, STATUS, DETAIL, DETAIL2, PC, CODE_LEN, MEMORY, MEMORY_END, TEMPS = range(9)
 CURRENT = 9  # the first row that may not have run
 LAST, CAPACITY, TEMPS_CAPACITY, CODE_CAPACITY, N_SIGNATURES = range(10, 15)
+N_IMPORTS = 15
 # addresses of arrays
 AT_TABLE, AT_TEMPLATES, AT_PLANS, AT_CONSTS = range(16, 20)
 AT_CODE, AT_FRAME, AT_SCRATCH, AT_HEADS = range(20, 24)

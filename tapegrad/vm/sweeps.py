@@ -59,12 +59,14 @@ from .opcodes import (
     HEADS,
     IDENTITY,
     IMPORT,
+    KEPT_UNVISITED,
     KERNEL,
     KIND,
     LAST,
     LOOP,
     MEMORY,
     MEMORY_END,
+    N_IMPORTS,
     N_SIGNATURES,
     NEED_MEMORY,
     NEED_TEMPLATE,
@@ -118,9 +120,13 @@ def row_starts(at):
     words, table, starts, last = i64(state[AT_WORDS]), i64(state[AT_TABLE]), i32(state[AT_STARTS]), state[LAST]
     r = k = 0
     while r < last:
+        s = words[r] >> SIGNATURE_SHIFT
+        if s < 0 or s >= state[N_SIGNATURES]:
+            state[STATUS], state[DETAIL] = BAD_ROW, r
+            return 0
         starts[k] = r
         k += 1
-        r += table[(words[r] >> SIGNATURE_SHIFT) * FIELDS + WIDTH]
+        r += table[s * FIELDS + WIDTH]
     return k
 
 
@@ -181,7 +187,11 @@ def forward_sweep(at):
                 return
             kind = table[s * FIELDS + KIND]
             if kind == IMPORT:
-                addr[r] = import_addr[words[r] & ((1 << SIGNATURE_SHIFT) - 1)]
+                index = words[r] & ((1 << SIGNATURE_SHIFT) - 1)
+                if index >= state[N_IMPORTS]:
+                    state[STATUS], state[DETAIL] = BAD_ROW, r
+                    return
+                addr[r] = import_addr[index]
                 root[r] = r
                 r += 1
                 continue
@@ -427,8 +437,11 @@ def reverse_sweep(at):
         while state[POSITION] >= 0:
             r = starts[state[POSITION]]
             s = words[r] >> SIGNATURE_SHIFT
+            if s < 0 or s >= state[N_SIGNATURES]:
+                state[STATUS], state[DETAIL] = BAD_ROW, r
+                return
             kind = table[s * FIELDS + KIND]
-            if bar[r] == NONE or kind == IMPORT or not table[s * FIELDS + REQUIRES_GRAD]:
+            if bar[r] == NONE or kind == IMPORT or kept[r] == KEPT_UNVISITED or not table[s * FIELDS + REQUIRES_GRAD]:
                 state[POSITION] -= 1
                 continue
             if kind == WINDOW and bar[r] == PART:
