@@ -516,7 +516,6 @@ def test_failed_sweep_leaves_no_gradient():
         (lambda x: x[np.ones(5, bool)], IndexError),
         (lambda x: np.sum(x, axis=3), (ValueError, IndexError)),
         (lambda x: np.transpose(x, (1, 0)), ValueError),
-        (lambda x: np.linalg.inv(x[:1].reshape(1, 1) * 0.0), np.linalg.LinAlgError),
         (lambda x: np.broadcast_to(x, (3, 2)), ValueError),
         (lambda x: np.where(np.ones(5, bool), x, 0.0), ValueError),
         (lambda x: x.__iadd__(np.ones((2, 3))), (ValueError, RuntimeError)),
@@ -534,7 +533,7 @@ def test_bad_operands_leave_nothing_behind(operation, error, fresh):
         if fresh.tape.signature(k).kind != op.IMPORT:
             added.append(k)
         k += fresh.tape.signature(k).width
-    assert len(added) <= 3, [fresh.tape.signature(k) for k in added]
+    assert len(added) <= 2, [fresh.tape.signature(k) for k in added]
     z = (y * 2.0).sum()
     np.testing.assert_allclose(y.detach().numpy(), np.sin([1.0, 2.0, 4.0]))
     z.backward()
