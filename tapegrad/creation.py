@@ -40,6 +40,8 @@ def _make(array: ArrayLike, requires_grad: bool, escaped: bool = False) -> Tenso
             f"a tensor holds numbers or booleans; this data has dtype {array.dtype}. Ragged lists and text cannot be "
             f"tensors"
         )
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     if requires_grad:
         check_differentiable(array.dtype)
     made = new_tensor(None, 0, spec_of_array(array, requires_grad))
