@@ -181,7 +181,7 @@ def compose(emitter, out, operands, function):
 def lower_reverse(signature):
     """Fill the table's reverse fields, and note which values the reverse reads."""
     row = pools.table[signature.index]
-    if not signature.out.requires_grad or signature.kind == op.IMPORT:
+    if not signature.out.requires_grad or signature.kind in (op.IMPORT, op.WINDOW):  # the sweep knows windows itself
         row[op.REVERSE] = 0
         return
     nin = len(signature.specs)
