@@ -806,7 +806,7 @@ def test_second_order_through_writes():
     def f(x):
         y = x * 1.0
         y *= x
-        y[0] = y[1] * x[0]
+        y[0] = y[1].copy() * x[0]
         return np.sum(y * y)
 
     x = np.array([1.5, 2.0])
