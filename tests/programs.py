@@ -767,7 +767,7 @@ def run_torch(program):
     }
     for leaf in program.leaves:
         names[leaf.name] = torch.tensor(leaf.value(program.dtype)).requires_grad_(leaf.requires_grad)
-    return _execute(program, "torch", names, lambda x: np.array(x.detach().numpy()))
+    return _execute(program, "torch", names, lambda x: np.array(x.numpy(force=True)))  # zeros may be lazy
 
 
 def as_function(program):

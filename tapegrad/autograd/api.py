@@ -176,9 +176,8 @@ def grad(
             found.append(None if array is None else tensor(array))
     for k, g in enumerate(found):
         if g is None and materialize_grads:
-            found[k] = tensor(
-                np.zeros(inputs[k]._spec.shape, inputs[k]._spec.dtype), requires_grad=True
-            )  # as PyTorch's
+            zeros = np.zeros(inputs[k]._spec.shape, inputs[k]._spec.dtype)
+            found[k] = tensor(zeros, requires_grad=create_graph)
         elif g is None and not allow_unused:
             raise RuntimeError(
                 f"One of the differentiated Tensors (input {k}) appears to not have been used in the graph. Set "
