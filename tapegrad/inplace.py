@@ -13,7 +13,7 @@ from .primitives.indexing import advanced_key, basic_view, index_put
 from .primitives.shape import expand_to, placed, view_of, window_of
 from .tape.buffer import buffer_of
 from .tape.handle import Tensor, attach
-from .tape.record import append, current_tape, slot_of
+from .tape.record import append, current_tape, own_borrowed, slot_of
 from .tape.signature import signature_of
 from .tape.state import local
 from .vm import opcodes as op
@@ -89,6 +89,10 @@ def write(target: Tensor, made, operands, attrs=(), label=None) -> Tensor:
     operands = _separate(target, made, operands, state, attrs)
     tape = current_tape(state)
     buffer_of(target)
+    own_borrowed(
+        signature_of(made.writer, (target._spec, *[t._spec for t in operands]), tuple(attrs), state.grad_enabled),
+        (target, *operands),
+    )
     slots = [slot_of(t, state, tape) for t in (target, *operands)]
     tape = state.tape
     spec = target._spec

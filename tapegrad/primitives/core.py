@@ -175,7 +175,8 @@ class _Writer:
         The old value is gone, so its cotangent is zero; that is said where nothing else carries the history on.
         """
         if any(wanted[1:]) or not wanted[0]:
-            return [None, *self.inner.transpose_at(y_bar, y, xs[1:], wanted[1:], attrs)]
+            old = _zeros(xs[:1], wanted[:1]) if self.inner.name == "copy" else [None]
+            return [*old, *self.inner.transpose_at(y_bar, y, xs[1:], wanted[1:], attrs)]
         return _zeros(xs, wanted)
 
     def __repr__(self):

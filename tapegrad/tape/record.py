@@ -110,13 +110,18 @@ def record(primitive, tensors, attrs=()):
             t._refresh_view()  # its base may have been written, and may have begun to require grad, since
     signature = signature_of(primitive, tuple([t._spec for t in tensors]), attrs, state.grad_enabled)
     tape = current_tape(state)
+    own_borrowed(signature, tensors)
+    slots = [slot_of(t, state, tape) for t in tensors]
+    tape = state.tape
+    return append(state, tape, signature, slots, tensors)
+
+
+def own_borrowed(signature, tensors):
+    """Copy the caller's arrays that the reverse will read."""
     if signature.out.requires_grad:
         for k, t in enumerate(tensors):
             if t._borrowed and signature.needs >> (k + 1) & 1:
                 t._data, t._borrowed = t._data.copy(), False
-    slots = [slot_of(t, state, tape) for t in tensors]
-    tape = state.tape
-    return append(state, tape, signature, slots, tensors)
 
 
 def append(state, tape, signature, slots, tensors, offset=None):
@@ -196,6 +201,7 @@ def record_view(primitive, tensor, attrs, offset):
             view._data = array_at(int(tape.addr[view._slot]), view._spec, base._data)
         elif tensor._slot == slot and not (base._leaf or base._spec.nbytes <= DEFER_BYTES):
             keep(tape, slot, base._data)  # rows that read the view may run after the base is gone
+            view._data = array_at(int(tape.addr[view._slot]), view._spec, base._data)
     buffer = view._buffer = buffer_of(base)
     view._seen, buffer.viewed = buffer.version, True
     view._offset = tensor._offset + offset
