@@ -8,6 +8,7 @@ behind is compared as well. What a failing test prints is the source that was ru
 from __future__ import annotations
 
 import contextlib
+import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +26,6 @@ except ImportError:  # the comparisons within tapegrad still run
 ERRORS = (
     "modified by an inplace operation",
     "a leaf Variable that requires grad",
-    "a view of a leaf Variable that requires grad",
     "refers to a single memory location",
     "Trying to backward through the graph a second time",
     "grad can be implicitly created only for scalar outputs",
@@ -300,7 +300,7 @@ def _binary(d):
 
 _UNARY = {
     "sin": "{x}", "cos": "{x}", "tanh": "{x}", "exp": "{l}.sin({x})", "log": "{x} * {x} + 0.5",
-    "sqrt": "{x} * {x} + 0.25", "abs": "{x}", "square": "{l}.tanh({x})", "log1p": "{x} * {x}", "negative": "{x}",
+    "sqrt": "{x} * {x} + 0.25", "square": "{l}.tanh({x})", "log1p": "{x} * {x}", "negative": "{x}",
 }  # fmt: skip
 
 
@@ -540,7 +540,8 @@ def _alias(d):
             f"gradient({v.name}.sum(), {u.name}, retain_graph=True, create_graph={create}, allow_unused=True, "
             f"materialize_grads=True)[0]"
         )
-        d.add(call, call, u.shape, dense=False, static=False)
+        made = d.add(call, call, u.shape, dense=False, static=False)
+        d.freeze(made)  # it may be expanded in PyTorch
     else:
         d.write(f"{v.name}.sum().item()", static=False)
 
@@ -550,6 +551,8 @@ def _inplace(d):
     if v is None:
         return
     kind = d.pick("aug aug key key augkey augkey method fill copy indices where data".split())
+    if v.expanded:  # PyTorch lets fills through, and refuses the rest
+        kind = d.pick(["aug", "method"])
     if kind == "aug":
         (a, a2), _, _ = d.operand(v.shape, v)
         sign = d.pick("+-*")
@@ -558,6 +561,8 @@ def _inplace(d):
         key, positive, flips = _key(d, v.shape, negative=True, newaxis=False)
         shape = _shape_of(v.shape, key)
         (a, a2), shape_a, _ = d.operand(shape, v)
+        if a == v.name:
+            a2 = f"{v.name}.clone()"
         d.write(f"{v.name}[{key}] = {a}", f"{v.name}[{positive}] = {_flipped(a2, shape_a, shape, flips, d)}")
     elif kind == "augkey":
         key, positive, flips = _key(d, v.shape, negative=True, newaxis=False)
@@ -570,7 +575,7 @@ def _inplace(d):
             f"{v.name}[{key}] {sign}= {a}", f"{v.name}[{positive}] {sign}= {_flipped(a2, shape_a, shape, flips, d)}"
         )
     elif kind == "method":
-        name = d.pick(["neg_", "sin_", "cos_", "tanh_", "abs_", "square_"])
+        name = d.pick(["neg_", "sin_", "cos_", "tanh_", "square_"])
         d.write(f"{v.name}.{name}()")
     elif kind == "fill":
         d.write(f"{v.name}.fill_(1.5)" if d.number(0, 1) else f"{v.name}.zero_()")
@@ -707,7 +712,7 @@ def _execute(program, library, names, read):
             errors.append(None)
     variables = [leaf.name for leaf in program.leaves] + [s.made for s in program.statements if s.made]
     variables += [n for s in program.statements if s.numpy.startswith("with") for n in _assigned(s.numpy)]
-    found = {name: names[name] for name in variables if name in names}
+    found = {name: names[name] for name in [*variables, "loss"] if name in names}
     gradients = {leaf.name: names[leaf.name].grad for leaf in program.leaves if leaf.requires_grad}
     return Outcome(
         errors,
@@ -767,7 +772,9 @@ def run_torch(program):
     }
     for leaf in program.leaves:
         names[leaf.name] = torch.tensor(leaf.value(program.dtype)).requires_grad_(leaf.requires_grad)
-    return _execute(program, "torch", names, lambda x: np.array(x.numpy(force=True)))  # zeros may be lazy
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of layouts and deprecations
+        return _execute(program, "torch", names, lambda x: np.array(x.numpy(force=True)))  # zeros may be lazy
 
 
 def as_function(program):

@@ -896,3 +896,17 @@ def test_word_of_an_unknown_import(fresh):
     tape.rows[first] += 1 << 16
     with pytest.raises((TapeError, IndexError), match=r"not valid|out of range|out of bounds"):
         y.item()
+
+
+def test_zero_dimensional_leaf_reached_from_two_tapes():
+    """The sum of two 0-d gradients is an array that owns its memory, not a NumPy scalar."""
+    x, other = tg.tensor(0.3, requires_grad=True), tg.tensor(1.0, requires_grad=True)
+    a = np.sin(x)
+    (other * other).backward()
+    (a * a + x).backward()
+    assert isinstance(x.grad._data, np.ndarray)
+    kept = x.grad.detach().numpy()
+    gc.collect()
+    assert kept == pytest.approx(2 * np.sin(0.3) * np.cos(0.3) + 1)
+    (g,) = tg.autograd.grad(np.sin(x) + a.detach() * x, x)
+    assert g.item() == pytest.approx(np.cos(0.3) + np.sin(0.3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import numpy as np
 import pytest
@@ -27,6 +28,9 @@ CALM = settings(
 )
 FAST, SLOW = settings(CALM, max_examples=150), settings(CALM, max_examples=2000)
 FAST_COMPILED, SLOW_COMPILED = settings(CALM, max_examples=60), settings(CALM, max_examples=1000)
+
+SLICE_WRITE = re.compile(r"\] [-+*]?= ")
+SECOND_TIME = "Trying to backward through the graph a second time"
 
 
 def assert_close(program: Program, what, ours, theirs, exact=False):
@@ -77,6 +81,10 @@ def check_pytorch(program):
     theirs = run_torch(program)
     tame(theirs, program)
     ours = run_tapegrad(program)
+    if any(SLICE_WRITE.search(s.torch) for s in program.statements):
+        # PyTorch's CopySlices cannot be swept twice, though it saves no value; ours can
+        pairs = zip(theirs.errors, ours.errors, strict=True)
+        theirs.errors = [None if e == SECOND_TIME and mine is None else e for e, mine in pairs]
     assert_same_errors(program, ours, theirs, "PyTorch")
     assert_close(program, "value in tapegrad and PyTorch", ours.values, theirs.values)
     # where a sweep fails, PyTorch has added what it reached until then, tapegrad nothing
@@ -95,9 +103,10 @@ def check_compiled(program):
         eager = ours if shift == 0 else run_tapegrad(program, shift=shift)
         arrays = [leaf.value(program.dtype, shift) for leaf in program.leaves]
         before = [a.copy() for a in arrays]
-        _, gradients = step(*arrays)
+        value, gradients = step(*arrays)
         for a, b in zip(arrays, before, strict=True):
             assert np.array_equal(a, b), f"{program}\nan argument was changed"
+        assert_close(program, "value compiled and eager", {"loss": np.asarray(value)}, {"loss": eager.values["loss"]})
         found = {program.leaves[k].name: np.asarray(g) for k, g in zip(argnums, gradients, strict=True)}
         expected = {}
         for leaf in program.leaves:
