@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -106,14 +107,14 @@ def value_and_grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: boo
     >>> float(value), float(slope)
     (8.0, 12.0)
     """
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    numbers = _argument_numbers(argnums)
 
     @functools.wraps(fun, assigned=("__name__", "__qualname__", "__module__"), updated=())
     def both(*args: Any, **kwargs: Any) -> Any:
         with _Traced() as trace:
             traced, leaves, treedef = _trace_arguments(args, numbers, "grad")
             result = fun(*traced, **kwargs)
-            value, aux = result if has_aux else (result, None)
+            value, aux = _split_pair(result, fun) if has_aux else (result, None)
             _check_scalar(value, fun)
             grads = _gradients(value, leaves, trace.nested)
         keep = trace.nested or any(t._user for t in leaves)
@@ -121,9 +122,25 @@ def value_and_grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: boo
         tree: Any = optree.tree_unflatten(treedef, plain)
         if not keep:
             value, aux = _release(value), _release(aux)
-        return ((value, aux) if has_aux else value), (tree[0] if isinstance(argnums, int) else tree)
+        return ((value, aux) if has_aux else value), (tree if isinstance(argnums, (tuple, list)) else tree[0])
 
     return both
+
+
+def _argument_numbers(argnums: int | Sequence[int]) -> tuple[int, ...]:
+    numbers = tuple(argnums) if isinstance(argnums, (tuple, list)) else (argnums,)
+    try:
+        return tuple(operator.index(k) for k in numbers)
+    except TypeError:
+        raise TypeError(f"argnums must be an int or a tuple of int, not {argnums!r}") from None
+
+
+def _split_pair(result: Any, fun: Callable) -> tuple[Any, Any]:
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        name = getattr(fun, "__name__", "the function")
+        found = f"{len(result)} values" if isinstance(result, (tuple, list)) else type(result).__name__
+        raise TypeError(f"grad: with has_aux=True, {name} must return a pair (scalar, aux), and returned {found}")
+    return result[0], result[1]
 
 
 def _trace_arguments(
@@ -136,6 +153,8 @@ def _trace_arguments(
             raise ValueError(
                 f"{what}: argnums names argument {k}, but the function was called with {count} positional arguments"
             )
+    if len({k % count for k in numbers}) < len(numbers):
+        raise ValueError(f"{what}: argnums {numbers} names an argument twice")
     chosen: Any = tuple(args[k] for k in numbers)
     flat, treedef = optree.tree_flatten(chosen)
     leaves = [_trace(x, what) for x in flat]
@@ -202,6 +221,10 @@ def _check_scalar(value: Any, fun: Callable) -> None:
     if dtype.kind == "c":
         raise TypeError(
             f"grad: {name} must return a real scalar, and returned {dtype.name}; take its real part or absolute value"
+        )
+    if dtype.kind != "f" and not isinstance(value, (float, int)):
+        raise TypeError(
+            f"grad: {name} must return a real floating scalar, and returned {dtype.name}, which has no derivative"
         )
 
 

@@ -15,7 +15,7 @@ from .tape.buffer import buffer_of
 from .tape.handle import Tensor, attach
 from .tape.record import append, current_tape, own_borrowed, slot_of
 from .tape.signature import signature_of
-from .tape.state import local
+from .tape.state import grad_mode, local
 from .vm import opcodes as op
 
 __all__ = ["assign", "write"]
@@ -67,9 +67,10 @@ def write(target: Tensor, made, operands, attrs=(), label=None) -> Tensor:
     """
     state = local.state
     _check_target(target, state)
+    operands = made.lift(operands) if hasattr(made, "lift") else tuple(lift(o) for o in operands)
+    _check_recorded(target, operands, state)
     if target._base is not None:
         target._refresh_view()
-    operands = made.lift(operands) if hasattr(made, "lift") else tuple(lift(o) for o in operands)
     out, _ = made.infer(tuple(t._spec for t in operands), dict(attrs))
     spec = target._spec
     if out.shape != spec.shape or out.dtype != spec.dtype:
@@ -105,15 +106,16 @@ def write(target: Tensor, made, operands, attrs=(), label=None) -> Tensor:
     return target
 
 
-def _check_target(target, state):
+def _check_target(target, state, part=False):
+    """Refuse what may not be written, or of which not a part may be."""
     base = target._base
     if state.grad_enabled:
-        if target._leaf:
+        if target._leaf and not part:
             raise RuntimeError(
                 "a leaf Variable that requires grad is being used in an in-place operation. Write under "
                 "`with tapegrad.no_grad():`, or to a copy (`x = x.clone()`)."
             )
-        if base is not None and base._leaf and target._spec.requires_grad:
+        if target._leaf or (base is not None and base._leaf and target._spec.requires_grad):
             raise RuntimeError(
                 "a view of a leaf Variable that requires grad is being used in an in-place operation. Write under "
                 "`with tapegrad.no_grad():`, or to a view of a copy (`x = x.clone()`)."
@@ -131,6 +133,18 @@ def _check_target(target, state):
     data = target._data if target._data is not None else (base._data if base is not None else None)
     if data is not None and not data.flags.writeable:
         raise ValueError("assignment destination is read-only: the tensor shares memory with a read-only array")
+
+
+def _check_recorded(target, operands, state):
+    """A view made under no_grad may not bring gradients into its base, nor cut off the base's."""
+    base = target._base
+    if target._unrecorded and state.grad_enabled:
+        if base._spec.requires_grad or any(t._spec.requires_grad for t in operands):
+            raise RuntimeError(
+                "A view was created in no_grad mode and is being modified inplace with grad mode enabled: whether the "
+                "write should be differentiated cannot be told. Make both the view and the write under "
+                "`tapegrad.no_grad()`, or neither."
+            )
 
 
 def _separate(target, made, operands, state, attrs):
@@ -187,8 +201,9 @@ def _user_line():
 
 def assign(self, key, value):
     """``x[key] = value``: in place, on the tape, as ``x[key]`` would select."""
-    _check_target(self, local.state)
     plan = basic_view(self, key)
+    whole = plan is None or plan == (self._spec.shape, self._spec.strides, 0)
+    _check_target(self, local.state, part=not whole)
     if plan is None:
         form, indices, unique = advanced_key(self, key)
         attrs = (("key", form), ("unique", unique or not indices))
@@ -229,7 +244,8 @@ def _refresh_view(self):
         self._seen = version
         return
     viewed = self._buffer.viewed
-    fresh = view_of(base, self._spec.shape, self._spec.strides, self._offset, "AsStrided")
+    with grad_mode(True):  # whatever the mode in which it is looked at, it has its base's history
+        fresh = view_of(base, self._spec.shape, self._spec.strides, self._offset, "AsStrided")
     self._buffer.viewed = viewed
     _rebind(self, fresh)
     self._seen = version

@@ -937,9 +937,9 @@ def test_views_of_a_broadcast_view_refuse_writes(name):
 
 def test_leaves_and_views_of_leaves_are_told_apart():
     a = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
-    with pytest.raises(RuntimeError, match="^a leaf Variable that requires grad"):
+    with pytest.raises(RuntimeError, match=r"^a leaf Variable that requires grad"):
         a[:] = 0.0
     for write in (lambda: a.__setitem__(0, 0.0), lambda: a.__setitem__(slice(1, 3), 0.0), lambda: a[1:].mul_(2.0)):
-        with pytest.raises(RuntimeError, match="^a view of a leaf Variable that requires grad"):
+        with pytest.raises(RuntimeError, match=r"^a view of a leaf Variable that requires grad"):
             write()
     assert a.tolist() == [1.0, 2.0, 3.0]

@@ -11,8 +11,8 @@ def stale(tape, row, operand):
     """The error for a saved value that was overwritten."""
     slot = row if operand < 0 else tape.operands(row)[operand]
     spec = tape.signature(slot).out
-    root = int(tape.root[slot])
-    write = int(tape.last_write[root])
+    root = tape.root_of(slot)
+    write = tape.writes.get(root, -1)
     foreign = {s: b for s, b in tape.written_elsewhere()}.get(root)
     name = tape.signature(row).primitive.grad_name
     before = version_at(tape, root, row)
@@ -32,17 +32,8 @@ def stale(tape, row, operand):
 
 def version_at(tape, root, row):
     """In-place writes to a buffer up to and including a row."""
-    from ..tape.signature import by_index
-    from ..vm import opcodes as op
-
     base = next((version for slot, _, _, _, version in tape.imports if slot == root), 0)
-    count, r = 0, 0
-    while r <= row:
-        signature = by_index[int(tape.words[r]) >> op.SIGNATURE_SHIFT]
-        if signature.kind == op.WRITE and tape.root[r] == root:
-            count += 1
-        r += signature.width
-    return base + count
+    return base + sum(r <= row and tape.root_of(r) == root for r in tape.write_sites)
 
 
 def freed(tape, row):

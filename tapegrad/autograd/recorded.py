@@ -8,24 +8,11 @@ import heapq
 from ..primitives.core import ops
 from ..primitives.shape import view
 from ..tape.record import new_tensor
-from ..tape.state import local
+from ..tape.state import grad_mode
 from ..vm import opcodes as op
 from . import messages
 
-__all__ = ["grad_mode", "home_of", "pushforward", "recorded_sweep"]
-
-
-@contextlib.contextmanager
-def grad_mode(enabled):
-    """Record gradients or not, within a block."""
-    state = local.state
-    before, state.grad_enabled = state.grad_enabled, enabled
-    state.refresh()
-    try:
-        yield
-    finally:
-        state.grad_enabled = before
-        state.refresh()
+__all__ = ["home_of", "pushforward", "recorded_sweep"]
 
 
 def home_of(tensor):
@@ -161,11 +148,10 @@ def _check(tape, slot, row):
         raise messages.freed(tape, slot)
     if not (tape.writes or tape.foreign_writes):
         return
-    limit = slot - (row.kind == op.WRITE)
     for k, operand in enumerate([slot, *tape.operands(slot)]):
         root = tape.root_of(operand)
+        limit = slot - (row.kind == op.WRITE and k > 0)  # a write leaves its result, and takes its operand away
         if needs >> min(k, 62) & 1 and (tape.writes.get(root, -1) > limit or root in tape.foreign_writes):
-            tape.flush()
             raise messages.stale(tape, slot, k - 1)
 
 

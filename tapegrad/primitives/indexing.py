@@ -11,7 +11,7 @@ from ..tape.record import record_view
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .core import ZERO, lift, ops, primitive, unbroadcast
-from .shape import cast, copy, model, view
+from .shape import PLANS, cast, layout_of, plan_view, view
 
 __all__ = ["advanced_key", "basic_view", "gather", "getitem", "index_put", "is_traced", "put", "scatter_add"]
 
@@ -20,7 +20,6 @@ ARRAY = "array"
 TRUE, FALSE = "true", "false"
 """Stand for bools, which would be equal to 1 and 0."""
 
-_views: dict = {}
 _probes: dict = {}
 
 
@@ -72,17 +71,12 @@ def _thaw(form, arrays=()):
     )
 
 
-def _view_by_form(spec_owner, form):
-    """Shape, strides and byte offset of the view that a basic key is."""
-    origin = model(spec_owner)
+def _viewer(form):
+    """The function that makes the view that a basic key is."""
     key = _thaw(form)
     if Ellipsis not in form:
         key = (*key, Ellipsis)  # so that NumPy gives a view of no axes, not a number
-    sample = origin[key]
-    offset = 0
-    if sample.size:
-        offset = sample.__array_interface__["data"][0] - origin.__array_interface__["data"][0]
-    return sample.shape, sample.strides, offset
+    return operator.itemgetter(key)
 
 
 def basic_view(x, key):
@@ -105,7 +99,7 @@ def basic_view(x, key):
         NumPy's own.
     """
     form = _form(key)
-    return None if form is None else _view_by_form(x, form)
+    return None if form is None else layout_of(x._spec, _viewer(form))
 
 
 def getitem(x, key):
@@ -130,24 +124,11 @@ def getitem(x, key):
     form = (key,) if key.__class__ is int else _form(key)
     if form is None:
         return _advanced(x, key)
-    spec = x._spec
-    found = _views.get((spec, form))
-    if found is None:
-        if not spec.injective:
-            return getitem(copy(x), key)
-        shape, strides, offset = _view_by_form(x, form)
-        attrs: tuple = (
-            ("label", "Select" if form and type(form[0]) is int else "Slice"),
-            ("shape", shape),
-            ("strides", strides),
-        )
-        if not spec_of(shape, spec.dtype, strides).injective:
-            attrs = (attrs[0], ("offset", offset), *attrs[1:])
-        found = _views[spec, form] = attrs, offset
-    return record_view(view, x, found[0], found[1])
-
-
-# --- arrays of indices ------------------------------------------------------------------------------------------
+    plan = PLANS.get((x._spec, form))
+    if plan is None:
+        label = "Select" if form and type(form[0]) is int else "Slice"
+        plan = PLANS[x._spec, form] = plan_view(x._spec, _viewer(form), label)
+    return record_view(view, x, *plan)
 
 
 def advanced_key(x, key):

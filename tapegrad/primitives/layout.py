@@ -7,30 +7,19 @@ import inspect
 import numpy as np
 
 from .core import BY_FUNCTION, implements, lift, ops
-from .shape import dense, expand_to, model, numpy_reshape, view_like, view_of
+from .shape import expand_to, numpy_reshape, view_by
 
-__all__ = ["view_by"]
+__all__ = ["view_of_function"]
 
-_found: dict = {}
 _PLAIN = (int, tuple, type(None))
 
 
-def view_by(function, label, x, *args, **kwargs):
+def view_of_function(function, label, x, *args, **kwargs):
     """The view of a tensor that a NumPy function makes; NumPy is asked once for each layout and argument."""
-    x = dense(x)
     key = None
     if all(type(v) in _PLAIN for v in args) and all(type(v) in _PLAIN for v in kwargs.values()):
-        key = (function, x._spec, args, tuple(kwargs.items()))
-        found = _found.get(key)
-        if found is not None:
-            return view_of(x, *found, label)
-    origin = model(x)
-    view = view_like(x, function(origin, *args, **kwargs), origin, label)
-    if key is not None:
-        made = function(origin, *args, **kwargs)
-        offset = made.__array_interface__["data"][0] - origin.__array_interface__["data"][0] if made.size else 0
-        _found[key] = made.shape, made.strides, offset
-    return view
+        key = function, args, tuple(kwargs.items())
+    return view_by(x, lambda a: function(a, *args, **kwargs), label, key)
 
 
 def _register(function, label):
@@ -38,8 +27,8 @@ def _register(function, label):
 
     def handler(*args, **kwargs):
         if args:
-            return view_by(function, label, lift(args[0]), *args[1:], **kwargs)
-        return view_by(function, label, lift(kwargs.pop(first)), **kwargs)
+            return view_of_function(function, label, lift(args[0]), *args[1:], **kwargs)
+        return view_of_function(function, label, lift(kwargs.pop(first)), **kwargs)
 
     handler.__name__ = handler.__qualname__ = f"numpy_{function.__name__}"
     handler.__doc__ = f"`numpy.{function.__name__}`."
@@ -128,7 +117,9 @@ def numpy_trace(a, offset=0, axis1=0, axis2=1, dtype=None, out=None):
     """`numpy.trace`."""
     if out is not None:
         raise NotImplementedError("trace: out= is not supported; use the value that it returns")
-    return BY_FUNCTION[np.sum](view_by(np.diagonal, "Diagonal", lift(a), offset, axis1, axis2), axis=-1, dtype=dtype)
+    return BY_FUNCTION[np.sum](
+        view_of_function(np.diagonal, "Diagonal", lift(a), offset, axis1, axis2), axis=-1, dtype=dtype
+    )
 
 
 @implements(np.linalg.trace)
@@ -142,7 +133,7 @@ def numpy_diag(v, k=0):
     """`numpy.diag`."""
     x = lift(v)
     if x._spec.ndim == 2:
-        return view_by(np.diagonal, "Diagonal", x, k)
+        return view_of_function(np.diagonal, "Diagonal", x, k)
     if x._spec.ndim != 1:
         raise ValueError("Input must be 1- or 2-d.")
     n = x._spec.size + abs(k)

@@ -9,16 +9,14 @@ from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from ..vm.plans import broadcast_strides, gufunc_plan
 from .core import Primitive, lift, ops, primitive, unbroadcast
-from .shape import dense, insert_axis, reshape_to, view_of
+from .shape import insert_axis, reshape_to, view_by
 
 __all__ = ["adjoint", "conjugated", "matmul", "matrix_transpose"]
 
 
 def matrix_transpose(x):
     """Swap the last two axes, without a copy."""
-    x = dense(x)
-    shape, strides = x._spec.shape, x._spec.strides
-    return view_of(x, (*shape[:-2], shape[-1], shape[-2]), (*strides[:-2], strides[-1], strides[-2]), 0, "Transpose")
+    return view_by(x, np.matrix_transpose, "Transpose", "matrix_transpose")
 
 
 def conjugated(x):

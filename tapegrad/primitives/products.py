@@ -6,7 +6,7 @@ import numpy as np
 
 from .core import BY_FUNCTION, implements, lift
 from .indexing import getitem
-from .layout import view_by
+from .layout import view_of_function
 from .matmul import conjugated, matmul
 from .reduction import numpy_sum, refuse
 from .shape import insert_axis, reshape_to
@@ -100,7 +100,7 @@ def numpy_tensordot(a, b, axes=2):
 def _permuted(x, axes):
     if axes == tuple(range(len(axes))):
         return x
-    return view_by(np.transpose, "Permute", x, axes)
+    return view_of_function(np.transpose, "Permute", x, axes)
 
 
 @implements(np.kron)
@@ -121,7 +121,10 @@ def numpy_cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
     if axis is not None:
         axisa = axisb = axisc = axis
     a, b = lift(a), lift(b)
-    a, b = view_by(np.moveaxis, "Permute", a, axisa, -1), view_by(np.moveaxis, "Permute", b, axisb, -1)
+    a, b = (
+        view_of_function(np.moveaxis, "Permute", a, axisa, -1),
+        view_of_function(np.moveaxis, "Permute", b, axisb, -1),
+    )
     na, nb = a._spec.shape[-1], b._spec.shape[-1]
     if na not in (2, 3) or nb not in (2, 3):
         raise ValueError("incompatible vector dimensions for cross product\n(dimension must be 2 or 3)")
@@ -133,7 +136,7 @@ def numpy_cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
     x2 = x[2] if na == 3 else 0.0
     y2 = y[2] if nb == 3 else 0.0
     parts = [x[1] * y2 - x2 * y[1], x2 * y[0] - x[0] * y2, last]
-    return view_by(np.moveaxis, "Permute", BY_FUNCTION[np.stack](parts, -1), -1, axisc)
+    return view_of_function(np.moveaxis, "Permute", BY_FUNCTION[np.stack](parts, -1), -1, axisc)
 
 
 @implements(np.linalg.cross)
@@ -157,7 +160,10 @@ def linalg_matmul(x1, x2, /):
 def _vecdot(x1, x2, /, *, axis=-1):
     """`numpy.vecdot`."""
     x1, x2 = lift(x1), lift(x2)
-    x1, x2 = view_by(np.moveaxis, "Permute", x1, axis, -1), view_by(np.moveaxis, "Permute", x2, axis, -1)
+    x1, x2 = (
+        view_of_function(np.moveaxis, "Permute", x1, axis, -1),
+        view_of_function(np.moveaxis, "Permute", x2, axis, -1),
+    )
     if x1._spec.shape[-1] != x2._spec.shape[-1]:
         raise _differ("vecdot", x1, x2)
     return numpy_sum(conjugated(x1) * x2, -1)

@@ -217,19 +217,21 @@ class prod:
 
 def rest_of_product(x, axes):
     """For each element the product of all others along the axes."""
-    from .layout import view_by
+    from .layout import view_of_function
 
     shape = x._spec.shape
     if len(axes) == 0:
         return import_ones(x)
     n = count_of(shape, axes)
     back = tuple(range(len(shape) - len(axes), len(shape)))
-    moved = view_by(np.moveaxis, "Permute", x, axes, back)
+    moved = view_of_function(np.moveaxis, "Permute", x, axes, back)
     lead = moved._spec.shape[: len(shape) - len(axes)]
     flat = reshape_to(moved, (*lead, n))
     left = ops.exclusive_product(flat, axis=len(lead))
-    right = view_by(np.flip, "Flip", ops.exclusive_product(view_by(np.flip, "Flip", flat, -1), axis=len(lead)), -1)
-    return view_by(np.moveaxis, "Permute", reshape_to(left * right, moved._spec.shape), back, axes)
+    right = view_of_function(
+        np.flip, "Flip", ops.exclusive_product(view_of_function(np.flip, "Flip", flat, -1), axis=len(lead)), -1
+    )
+    return view_of_function(np.moveaxis, "Permute", reshape_to(left * right, moved._spec.shape), back, axes)
 
 
 def import_ones(x):

@@ -11,7 +11,7 @@ from ..vm import opcodes as op
 from .combining import numpy_concatenate
 from .core import BY_FUNCTION, implements, lift, ops, primitive
 from .indexing import getitem
-from .layout import view_by
+from .layout import view_of_function
 from .reduction import given, numpy_sum, refuse
 from .shape import cast, expand_to, reshape_to
 
@@ -24,7 +24,7 @@ def along(ndim, axis, index):
 
 
 def _flip(x, axis):
-    return view_by(np.flip, "Flip", x, axis)
+    return view_of_function(np.flip, "Flip", x, axis)
 
 
 def _accumulate(emitter, ufunc, out, operands, axis, record):

@@ -29,15 +29,15 @@ class view:
     def infer(specs, attrs):
         (x,) = specs
         made = spec_of(attrs["shape"], x.dtype, attrs["strides"])
-        return made, op.WINDOW if made.injective else op.VIEW
+        return made, op.WINDOW if made.injective and x.injective else op.VIEW
 
-    def compute(x, shape, strides, label, offset=0):
+    def compute(x, shape, strides, label, offset=0, dense=None):
         from ..tape.memory import address_of, array_at
 
         return array_at(address_of(x) + offset, spec_of(shape, x.dtype, strides), x)
 
-    def pullback(y_bar, y, x, shape, strides, label, offset=0):
-        return placed(y_bar, x._spec.bar, strides, offset)
+    def pullback(y_bar, y, x, shape, strides, label, offset=0, dense=None):
+        return placed(y_bar, x._spec.bar, *(dense or (strides, offset)))
 
 
 @primitive()
@@ -103,36 +103,68 @@ def _byte_offsets(shape, strides):
 
 
 def view_of(x, shape, strides, offset, label):
-    """Record a view of a tensor; strides and offset in bytes."""
-    if not x._spec.injective:  # its cotangent is laid out otherwise, so a window of it would be another one
-        x = copy(x)
-    shape, strides = tuple(shape), tuple(strides)
-    attrs: tuple = (("label", label), ("shape", shape), ("strides", strides))
-    if not spec_of(shape, x._spec.dtype, strides).injective:
-        attrs = (attrs[0], ("offset", offset), *attrs[1:])
+    """Record a view of a tensor none of whose elements share memory; strides and offset in bytes."""
+    attrs = _view_attrs(x._spec, (tuple(shape), tuple(strides), offset), None, label)
     return record_view(view, x, attrs, offset)
 
 
-def view_like(x, sample, origin, label):
-    """Record the view that `sample` is of `origin`, two arrays laid out as `x` is."""
-    from ..tape.memory import address_of
-
-    if not x._spec.injective:
-        raise TypeError("view_like needs an injective tensor; see `dense`")
-    return view_of(x, sample.shape, sample.strides, address_of(sample) - address_of(origin), label)
+PLANS: dict = {}
+"""What `plan_view` answered, by spec and what names the view."""
 
 
-def dense(x):
-    """The tensor itself, or a copy where elements share memory: what can be viewed."""
-    return x if x._spec.injective else copy(x)
+def view_by(x, make, label, key=None):
+    """Record the view of a tensor that a function makes of an array.
+
+    Parameters
+    ----------
+    x : Tensor
+    make : callable
+        Takes an array, returns a view of it.
+    label : str
+        For `grad_fn`.
+    key : hashable, optional
+        Under which to remember the plan.
+    """
+    plan = PLANS.get((x._spec, key)) if key is not None else None
+    if plan is None:
+        plan = plan_view(x._spec, make, label)
+        if key is not None:
+            PLANS[x._spec, key] = plan
+    return record_view(view, x, *plan)
+
+
+def plan_view(spec, make, label):
+    """Attributes of `view`, and the byte offset, for the view that a function makes of an array."""
+    at = layout_of(spec, make)
+    return _view_attrs(spec, at, None if spec.injective else layout_of(spec.dense, make), label), at[2]
+
+
+def layout_of(spec, make):
+    """Shape, strides and byte offset of the view that a function makes of an array."""
+    origin = model(spec)
+    made = make(origin)
+    offset = 0
+    if made.size:
+        offset = made.__array_interface__["data"][0] - origin.__array_interface__["data"][0]
+    return made.shape, made.strides, offset
+
+
+def _view_attrs(spec, at, dense, label):
+    """Attributes of `view`; `dense` is where it stands in the cotangent, if that is not laid out as the value is."""
+    shape, strides, offset = at
+    attrs = [("label", label), ("shape", shape), ("strides", strides)]
+    if dense is not None or not spec_of(shape, spec.dtype, strides).injective:
+        attrs.insert(1, ("offset", offset))
+    if dense is not None:
+        attrs.insert(0, ("dense", dense[1:]))
+    return tuple(attrs)
 
 
 _models: dict = {}
 
 
-def model(x):
-    """An array without memory of its own, laid out as a tensor: for asking NumPy what a view would be."""
-    spec = x._spec
+def model(spec):
+    """An array without memory of its own, laid out as a spec says: for asking NumPy what a view would be."""
     found = _models.get(spec)
     if found is None:
         found = np.lib.stride_tricks.as_strided(np.empty((), spec.dtype), spec.shape, spec.strides, writeable=False)
@@ -217,13 +249,10 @@ def reshape_to(x, shape):
         return x
     if x._spec.contiguous:
         return view_of(x, shape, contiguous_strides(shape, x._spec.dtype.itemsize), 0, "View")
-    if x._spec.injective:
-        origin = model(x)
-        try:
-            return view_like(x, np.reshape(origin, shape, copy=False), origin, "View")
-        except (ValueError, TypeError):  # no such view; NumPy 2.0 has no `copy`
-            pass
-    return reshape(x, shape=shape)
+    try:
+        return view_by(x, lambda a: np.reshape(a, shape, copy=False), "View")
+    except (ValueError, TypeError):  # no such view; NumPy 2.0 has no `copy`
+        return reshape(x, shape=shape)
 
 
 def insert_axis(x, axis):
@@ -264,7 +293,7 @@ def numpy_reshape(a, /, shape=None, order="C", *, newshape=None, copy=None):
     else:
         result = reshape_to(x, target)
     if result is x:  # NumPy and PyTorch give a view of its own
-        result = view_of(x, x._spec.shape, x._spec.strides, 0, "View")
+        result = view_by(x, np.ndarray.view, "View", "view")
     return ops.copy(result) if copy else result
 
 
@@ -276,8 +305,7 @@ def numpy_ravel(a, order="C"):
 
 def reverse_axes(x):
     """Transpose."""
-    x = dense(x)
-    return view_of(x, x._spec.shape[::-1], x._spec.strides[::-1], 0, "T")
+    return view_by(x, np.transpose, "T", "T")
 
 
 @implements(np.copy)

@@ -8,7 +8,7 @@ from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .core import ZERO, implements, lift, ops, primitive
 from .indexing import getitem
-from .layout import view_by
+from .layout import view_of_function
 from .picking import _plain, gather_along
 from .reduction import given, kept_shape, normal_axes, refuse
 from .scan import along
@@ -125,7 +125,7 @@ def _sorted_for(a, axis, name, out):
         x = reshape_to(x, (1,))
         axes = (0,)
     lead = tuple(d for d in range(x._spec.ndim) if d not in axes)
-    flat = _merge(view_by(np.transpose, "Permute", x, (*lead, *axes)), len(lead))
+    flat = _merge(view_of_function(np.transpose, "Permute", x, (*lead, *axes)), len(lead))
     s = sort(flat, axis=flat._spec.ndim - 1)
     return s, kept
 
@@ -190,7 +190,7 @@ def _quantile(a, q, axis, out, method, keepdims, name):
         # Measured from the nearer end, as NumPy does.
         y = ops.where(t >= 0.5, upper - step * (1 - t), y + step * t)
     y = _nan_where_nan(y, _expand_last(s))
-    y = view_by(np.moveaxis, "Permute", y, -1, 0)
+    y = view_of_function(np.moveaxis, "Permute", y, -1, 0)
     return reshape_to(y, (*q.shape, *(kept if keepdims else y._spec.shape[1:])))
 
 

@@ -205,6 +205,8 @@ def record_view(primitive, tensor, attrs, offset):
     buffer = view._buffer = buffer_of(base)
     view._seen, buffer.viewed = buffer.version, True
     view._offset = tensor._offset + offset
+    if tensor._unrecorded or not state.grad_enabled:
+        view._unrecorded = True
     return view
 
 

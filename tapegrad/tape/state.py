@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 
-__all__ = ["State", "is_deferral_enabled", "local", "set_deferral"]
+__all__ = ["State", "grad_mode", "is_deferral_enabled", "local", "set_deferral"]
 
 
 class State:
@@ -48,6 +49,19 @@ class _Local(threading.local):
 
 _deferral = os.environ.get("TAPEGRAD_DEFERRAL", "1") != "0"
 local = _Local()
+
+
+@contextlib.contextmanager
+def grad_mode(enabled):
+    """Record gradients or not, within a block."""
+    state = local.state
+    before, state.grad_enabled = state.grad_enabled, enabled
+    state.refresh()
+    try:
+        yield
+    finally:
+        state.grad_enabled = before
+        state.refresh()
 
 
 def set_deferral(enabled: bool) -> bool:

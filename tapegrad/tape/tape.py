@@ -183,6 +183,7 @@ class Tape:
         """Import nothing more onto this tape; from now on others may import from it."""
         if self.sealed is None:
             self.sealed = next(_clock)
+            self.fast = CAREFUL
 
     @property
     def rank(self):
@@ -221,6 +222,8 @@ class Tape:
         """Run all rows that have not been run."""
         if self.done == len(self.rows):
             return
+        if self.tracing:
+            raise TapeError("a tape under compilation has no values yet")
         with self.lock:
             self._run()
 
