@@ -64,13 +64,13 @@ def sweep(seeds, inputs=None, retain_graph=False):
             seed = pending[tape] = {}
             heapq.heappush(heap, (-tape.rank, id(tape), tape))
         if slot in seed:
-            seed[slot] = seed[slot] + array
+            seed[slot] = np.asarray(seed[slot] + array)  # a sum of 0-d arrays is a NumPy scalar
         else:
             seed[slot] = array
 
     def reach_leaf(leaf, array):
         if id(leaf) in leaves:
-            array = leaves[id(leaf)][1] + array
+            array = np.asarray(leaves[id(leaf)][1] + array)
         leaves[id(leaf)] = leaf, array
 
     for tensor, seed in seeds:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from collections.abc import Iterator
 
 __all__ = ["State", "grad_mode", "is_deferral_enabled", "local", "set_deferral"]
 
@@ -52,7 +53,7 @@ local = _Local()
 
 
 @contextlib.contextmanager
-def grad_mode(enabled):
+def grad_mode(enabled: bool) -> Iterator[None]:
     """Record gradients or not, within a block."""
     state = local.state
     before, state.grad_enabled = state.grad_enabled, enabled
