@@ -467,6 +467,8 @@ def _reduce(d):
     else:
         text = f"np.{name}({v.name}, axis={k}, keepdims={keep})"
         other = f"torch.{name}({v.name}, dim={k}, keepdim={keep})"
+    if name == "prod":  # PyTorch's rule reads its result, tapegrad's does not: nobody shall write to it
+        text, other = f"{text} * 1.0", f"{other} * 1.0"
     d.add(text, other, shape, dense=False)
 
 
