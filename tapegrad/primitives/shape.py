@@ -53,6 +53,18 @@ class place:
     def infer(specs, attrs):
         return spec_of(attrs["shape"], specs[0].dtype, attrs["base_strides"]), op.KERNEL
 
+    def kernel(emitter, out, operands, attrs):
+        from ..tape.lower import copy_loops
+
+        ((code, v),) = operands
+        copy_loop, _ = copy_loops(v.dtype)
+        window = spec_of(v.shape, v.dtype, attrs["strides"])
+        if copy_loop is None or not window.injective:
+            emitter.call(place, attrs, out, operands)
+            return
+        emitter.zero(out)
+        emitter.loop(copy_loop, (emitter.shifted(out[0], attrs["offset"]), window), [(code, v)])
+
     def compute(v, shape, strides, offset, base_strides):
         from ..tape.memory import address_of, array_at
 
