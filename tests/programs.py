@@ -593,9 +593,11 @@ def _inplace(d):
     elif v.shape and v.shape[0]:
         indices, shape = _indices(d, v.shape, unique=True)
         (a, a2), _, _ = d.operand(shape, v)
-        if a == v.name:
-            a2 = f"{v.name}.clone()"
         sign = d.pick(["", "+", "*"])
+        if sign:  # what is selected is a copy: PyTorch, too, takes the operand as it is
+            a2 = a
+        elif a == v.name:
+            a2 = f"{v.name}.clone()"
         d.write(f"{v.name}[{indices}] {sign}= {a}", f"{v.name}[{indices}] {sign}= {a2}")
 
 
