@@ -226,7 +226,8 @@ class Tape:
         if last > self.cap:
             self._grow(last)
         arrays = self.arrays
-        arrays.words[first:last] = self.rows[first:last] if first else self.rows
+        rows = self.rows[first:last] if first else self.rows
+        arrays.words[first:last] = rows if last - first < 100 else np.fromiter(rows, np.int64, last - first)
         arrays.addr[first:last] = 0
         if self.preset:
             for slot, array in self.preset.items():
@@ -312,20 +313,6 @@ class Tape:
             if start <= address < start + chunk.nbytes:
                 return chunk
         return None
-
-    def drop_kept(self):
-        """Let go of memory that no row will read again: all of it, once no differentiable row is left to visit."""
-        for slot in self._starts():
-            row = by_index[int(self.arrays.words[slot]) >> op.SIGNATURE_SHIFT]
-            if row.out.requires_grad and row.kind != op.IMPORT and not self.freed[slot] and row.needs:
-                return
-        self.kept.clear()
-
-    def _starts(self):
-        slot = 0
-        while slot < self.done:
-            yield slot
-            slot += by_index[int(self.arrays.words[slot]) >> op.SIGNATURE_SHIFT].width
 
     def written_elsewhere(self):
         """(slot, buffer) of memory that was written through another tape since this one used it."""
