@@ -17,6 +17,7 @@ from ..tape.spec import spec_of_array
 from ..tape.state import local
 from ..values import value_of
 from .engine import sweep
+from .hooks import run_accumulated_hooks
 from .node import node_of
 from .recorded import recorded_sweep
 
@@ -96,6 +97,8 @@ def backward(
     for leaf, array in leaves.values():
         if inputs is None or any(leaf is t for t in inputs):
             accumulate(leaf, array)
+            if leaf._hooks is not None:
+                run_accumulated_hooks(leaf, leaf._grad)
     for t in inputs or ():
         if id(t) in others:
             accumulate(t, others[id(t)])
@@ -124,6 +127,8 @@ def _recorded_backward(pairs: list[tuple[Tensor, Any]], inputs: Iterable[Tensor]
     for t, bar in zip(inputs, bars, strict=True):
         if bar is not None:
             t._grad = bar if t._grad is None else t._grad + bar
+            if t._leaf and t._hooks is not None:
+                run_accumulated_hooks(t, bar)
 
 
 def grad(

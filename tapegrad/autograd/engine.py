@@ -16,7 +16,9 @@ from ..vm import opcodes as op
 from ..vm.entry import reverse_sweep, row_starts, spread
 from ..vm.pools import pools
 from . import messages
+from .hooks import run_leaf_hooks
 from .recorded import home_of
+from .stepping import leave, step_through, watchers
 
 __all__ = ["sweep"]
 
@@ -70,7 +72,7 @@ def sweep(seeds, inputs=None, retain_graph=False):
 
     def reach_leaf(leaf, array):
         if id(leaf) in leaves:
-            array = np.asarray(leaves[id(leaf)][1] + array)
+            array = np.asarray(leaves.pop(id(leaf))[1] + array)
         leaves[id(leaf)] = leaf, array
 
     for tensor, seed in seeds:
@@ -97,6 +99,9 @@ def sweep(seeds, inputs=None, retain_graph=False):
     if not retain_graph:
         for run in visited:
             run.free()
+    for key, (leaf, array) in leaves.items():
+        if leaf._hooks is not None:
+            leaves[key] = leaf, run_leaf_hooks(leaf, array)
     return leaves, others
 
 
@@ -158,6 +163,8 @@ class _TapeSweep:
         top = max(self.seeds)
         for slot, seed in self.seeds.items():
             array = np.ascontiguousarray(seed)
+            if array is seed and slot < top:
+                array = seed.copy()  # rows after it may add to it
             spec = tape.signature(slot).out
             if spec.bar_strides != array.strides and not spec.bar.contiguous:
                 array = _copy_like(array, spec.bar)
@@ -176,7 +183,7 @@ class _TapeSweep:
         for other, slot in targets:
             if other is tape:  # where nothing beyond it is wanted, the row itself is not visited
                 self.kept[slot] = op.KEPT if any(wanted[k] for k in tape.operands(slot)) else op.KEPT_UNVISITED
-        for slot in tape.retaining:
+        for slot in (*tape.retaining, *tape.notes):
             if slot < n:
                 self.kept[slot] = self.kept[slot] or op.KEPT
         freed = tape.freed if tape.freed is not None else np.zeros(n, np.bool_)
@@ -197,14 +204,23 @@ class _TapeSweep:
             for slot, _ in tape.written_elsewhere():
                 tape.last_write[slot] = n
             space.heads[:, 0] = 0
-            while True:
-                reverse_sweep(space.at)
-                status = state[op.STATUS]
-                if status == op.FINISHED:
-                    break
-                self._serve(status, state, space)
+            self.space = space
+            if (tape.notes or watchers) and leave(tape):
+                step_through(self, state, starts, wanted)
+            else:
+                self.drive(state)
         finally:
             space.busy = False
+
+    def drive(self, state):
+        """Run the rows at which the state stands."""
+        space = self.space
+        while True:
+            reverse_sweep(space.at)
+            status = state[op.STATUS]
+            if status == op.FINISHED:
+                break
+            self._serve(status, state, space)
 
     def _serve(self, status, state, space):
         """What the sweep stopped for."""
@@ -231,7 +247,7 @@ class _TapeSweep:
 
     def reached(self):
         """(home, gradient) of each import that a cotangent reached."""
-        for slot, (home, array) in self.grads.items():
+        for slot, (home, array) in reversed(self.grads.items()):  # what was used last is complete first
             if self.bar[slot] == op.FULL:
                 yield home, array
 
@@ -240,11 +256,35 @@ class _TapeSweep:
         for slot, reference in self.tape.retaining.items():
             tensor = reference()
             if tensor is not None and slot < self.n and self.bar[slot] not in (op.NONE, op.GIVEN):
-                yield tensor, self._cotangent(slot)
+                yield tensor, self.cotangent(slot)
 
-    def _cotangent(self, slot):
+    def cotangent(self, slot):
+        """A copy of a slot's cotangent."""
         spec = self.tape.signature(slot).out
         return array_at(int(self.addr[self.n + slot]), spec.bar).copy()
+
+    def replace(self, slot, array):
+        """Give a slot another cotangent."""
+        spec = self.tape.signature(slot).out.bar
+        if self.bar[slot] == op.FULL and slot in self.grads:
+            self.grads[slot][1][...] = array
+            return
+        own = _copy_like(array, spec)
+        self.blocks.append(own)
+        self.addr[self.n + slot], self.bar[slot] = address_of(own), op.FULL
+
+    def contribute(self, slot, array):
+        """Add to a slot's cotangent what Python computed."""
+        spec = self.tape.signature(slot).out.bar
+        if self.bar[slot] == op.NONE:
+            self.replace(slot, array)
+            return
+        target = array_at(int(self.addr[self.n + slot]), spec)
+        if self.bar[slot] == op.GIVEN:
+            target[...] = array
+            self.bar[slot] = op.FULL
+        else:
+            np.add(target, array, out=target)
 
     def collected(self, targets):
         """Gradients of the tensors on this tape that were asked for."""
@@ -252,7 +292,7 @@ class _TapeSweep:
         for (tape, slot), tensors in targets.items():
             if tape is self.tape and self.bar[slot] not in (op.NONE, op.GIVEN):
                 for tensor in tensors:
-                    found[id(tensor)] = self._cotangent(slot)
+                    found[id(tensor)] = self.cotangent(slot)
         return found
 
     def free(self):

@@ -7,10 +7,14 @@ import heapq
 
 from ..primitives.core import ops
 from ..primitives.shape import view
+from ..tape.handle import Tensor
 from ..tape.record import new_tensor
+from ..tape.spec import spec_of_array
 from ..tape.state import grad_mode
+from ..values import value_of
 from ..vm import opcodes as op
 from . import messages
+from .hooks import run_node_hooks, run_tensor_hooks
 
 __all__ = ["home_of", "pushforward", "recorded_sweep"]
 
@@ -108,6 +112,9 @@ def recorded_sweep(outputs, seeds, inputs, create_graph):
         while heap:
             *_, key = heapq.heappop(heap)
             bar = bars.pop(key)
+            notes = key[0].notes.get(key[1]) if key[0].notes else None
+            if notes is not None:
+                bar = run_tensor_hooks(notes.tensor, bar)
             if key in targets:
                 done[key] = bar
             sources = graph.sources(key)
@@ -116,7 +123,12 @@ def recorded_sweep(outputs, seeds, inputs, create_graph):
             for source, x_bar in zip(sources, _row_cotangents(graph, key, bar), strict=True):
                 if x_bar is not None:
                     reach(source, x_bar)
-    done.update(bars)
+        for key, bar in bars.items():
+            leaf = graph.handles[key] if key in graph.handles else None
+            if leaf is not None and leaf._hooks is not None:
+                bar = run_tensor_hooks(leaf._hooks.tensor, bar)
+                (bar,) = run_node_hooks(leaf._hooks.before, (bar,))
+            done[key] = bar
     return [done.get(id(t) if t._leaf else home_of(t)) for t in inputs]
 
 
@@ -126,21 +138,73 @@ def _row_cotangents(graph, key, bar):
     row = tape.signature(slot)
     if row.kind == op.IMPORT:
         return [bar]
-    _check(tape, slot, row)
     operands = tape.operands(slot)
     wanted = tuple(
         spec.requires_grad and graph.leads.get((tape, k), False) for spec, k in zip(row.specs, operands, strict=True)
     )
-    xs = [graph.handle(tape, k) for k in operands]
-    y = graph.handle(tape, slot)
+    notes = tape.notes.get(slot)
+    if notes is not None and notes.before:
+        (bar,) = run_node_hooks(notes.before, (bar,))
+    bars = row_cotangents(tape, slot, bar, wanted, graph.handle)
+    if notes is not None and notes.after:
+        bars = run_node_hooks(notes.after, tuple(bars), (bar,))
+    return bars
+
+
+def row_cotangents(tape, slot, bar, wanted, handle=None):
+    """Cotangents of a row's operands by its rule; None for those that are not wanted.
+
+    Parameters
+    ----------
+    tape : Tape
+    slot : int
+    bar : Tensor
+        The result's cotangent.
+    wanted : tuple of bool
+    handle : callable, optional
+        ``handle(tape, slot) -> Tensor``.
+    """
+    row = tape.signature(slot)
+    handle = handle or _handle
+    packed = {}
+    notes = tape.notes.get(slot)
+    if notes is not None and notes.packed:
+        packed = {k: _unpack(tape, slot, k, *how) for k, how in notes.packed.items()}
+    _check(tape, slot, row, packed)
+    xs = [packed.get(k) or handle(tape, q) for k, q in enumerate(tape.operands(slot))]
+    y = packed.get(-1) or handle(tape, slot)
     attrs = row.attrs
     if row.primitive is view:
         attrs = {**attrs, "offset": tape.rows[slot + 1]}
     return row.primitive.transpose_at(bar, y, xs, wanted, attrs)
 
 
-def _check(tape, slot, row):
-    """Refuse to use a value that was overwritten or freed."""
+def _handle(tape, slot):
+    return new_tensor(tape, slot, tape.signature(slot).out)
+
+
+def _unpack(tape, slot, k, packed, unpack):
+    """A saved value as its hook gives it back, with the history of the value that it stands for."""
+    found = unpack(packed)
+    if not isinstance(found, Tensor):
+        raise TypeError(
+            f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(found).__name__}"
+        )
+    source = slot if k < 0 else tape.operands(slot)[k]
+    spec = tape.signature(source).out
+    if found._spec.shape != spec.shape or found._spec.dtype != spec.dtype:
+        raise RuntimeError(
+            f"a saved tensor unpack_hook returned {found._spec.dtype.name}{list(found._spec.shape)} for a value that "
+            f"is {spec.dtype.name}{list(spec.shape)}: it must give back what was packed"
+        )
+    array = value_of(found)
+    made = new_tensor(None, 0, spec_of_array(array, spec.requires_grad))
+    made._data, made._home = array, ((tape, source) if spec.requires_grad else None)
+    return made
+
+
+def _check(tape, slot, row, packed=()):
+    """Refuse to use a value that was overwritten or freed; one that was packed was kept elsewhere."""
     needs = row.needs
     if not needs:
         return
@@ -149,6 +213,8 @@ def _check(tape, slot, row):
     if not (tape.writes or tape.foreign_writes):
         return
     for k, operand in enumerate([slot, *tape.operands(slot)]):
+        if k - 1 in packed:
+            continue
         root = tape.root_of(operand)
         limit = slot - (row.kind == op.WRITE and k > 0)  # a write leaves its result, and takes its operand away
         if needs >> min(k, 62) & 1 and (tape.writes.get(root, -1) > limit or root in tape.foreign_writes):

@@ -74,7 +74,8 @@ def _import_tensor(tensor, state, tape) -> int:
         if tensor._leaf:
             home = tensor
         else:
-            home_tape.seal()
+            if home_tape is not None:
+                home_tape.seal()
             home = tensor._home or (home_tape, home_slot)
     buffer_of(tensor)
     slot = tape.bring(spec, data, address, home, tensor._buffer)

@@ -108,6 +108,8 @@ class Tape:
         Buffer that was written through another tape, by the slot that it has here.
     write_sites : dict
         File and line of each writing row.
+    notes : dict
+        What users attached to rows: hooks and the like, see `tapegrad.autograd.hooks`.
     """
 
     __slots__ = (
@@ -130,6 +132,7 @@ class Tape:
         "lock",
         "memory",
         "memory_end",
+        "notes",
         "preset",
         "retaining",
         "root",
@@ -167,6 +170,7 @@ class Tape:
         self.write_counts: dict = {}
         self.foreign_writes: dict = {}
         self.retaining: dict = {}
+        self.notes: dict = {}
         self.chunks: list[np.ndarray] = []
         self.memory = self.memory_end = 0
         self.freed: Any = None
