@@ -18,7 +18,7 @@ from .tape.signature import signature_of
 from .tape.state import grad_mode, local
 from .vm import opcodes as op
 
-__all__ = ["assign", "write"]
+__all__ = ["adopt_written", "assign", "write"]
 
 _PACKAGE = __name__.rpartition(".")[0]
 
@@ -120,6 +120,13 @@ def _check_target(target, state, part=False):
                 "a view of a leaf Variable that requires grad is being used in an in-place operation. Write under "
                 "`with tapegrad.no_grad():`, or to a view of a copy (`x = x.clone()`)."
             )
+    if target._made_by is not None and state.grad_enabled:
+        raise RuntimeError(
+            f"Output 0 of {target._made_by} is a view and is being modified inplace. This view was created inside a "
+            f"custom Function (or because an input was returned as-is) and the autograd logic to handle view+inplace "
+            f"would override the custom backward associated with the custom Function, leading to incorrect gradients. "
+            f"This behavior is forbidden: clone() the output of the custom Function."
+        )
     if (target if base is None else base)._foreign:
         raise RuntimeError(
             "an argument of the function under transformation cannot be written in place: its memory is the caller's. "
@@ -172,16 +179,33 @@ def _take_over(target, result, state, tape, site):
     buffer.written(tape, site)
     requires = result._spec.requires_grad
     if base is not None and (requires or base._spec.requires_grad) and state.grad_enabled:
-        base_slot = slot_of(base, state, tape)
-        attrs = (("offset", target._offset), ("strides", target._spec.strides))
-        signature = signature_of(copy_slices, (base._spec, result._spec), attrs, state.grad_enabled)
-        rebased = append(state, tape, signature, [base_slot, result._slot], (base, result), 0)
-        _rebind(base, rebased)
-        base._seen = buffer.version
+        _rebase(base, target, result, state, tape)
     if state.grad_enabled and (requires or target._spec.requires_grad):
         _rebind(target, result)  # under no_grad the history stays what it was, as in PyTorch
     target._seen = buffer.version
     if buffer.viewed and not state.careful and requires:
+        state.careful = True
+        state.refresh()
+
+
+def _rebase(base, target, result, state, tape):
+    """The base's history goes through what was written into its view."""
+    base_slot = slot_of(base, state, tape)
+    attrs = (("offset", target._offset), ("strides", target._spec.strides))
+    signature = signature_of(copy_slices, (base._spec, result._spec), attrs, state.grad_enabled)
+    rebased = append(state, tape, signature, [base_slot, result._slot], (base, result), 0)
+    _rebind(base, rebased)
+    base._seen = base._buffer.version
+
+
+def adopt_written(target):
+    """A view that was written without a row, and has its new history already, brings that into its base."""
+    state = local.state
+    tape = current_tape(state)
+    slot_of(target, state, tape)
+    _rebase(target._base, target, target, state, tape)
+    target._seen = target._buffer.version
+    if not state.careful:
         state.careful = True
         state.refresh()
 

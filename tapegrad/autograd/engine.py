@@ -10,7 +10,7 @@ from ..tape.memory import address_of, array_at
 from ..tape.record import rotate
 from ..tape.signature import by_index
 from ..tape.state import local
-from ..tape.tape import TapeError
+from ..tape.tape import Tape, TapeError
 from ..tape.workspace import workspace
 from ..vm import opcodes as op
 from ..vm.entry import reverse_sweep, row_starts, spread
@@ -86,7 +86,7 @@ def sweep(seeds, inputs=None, retain_graph=False):
     relevant = None if everything else _relevant(pending, inputs, targets)
     while heap:
         _, _, tape = heapq.heappop(heap)
-        run = _TapeSweep(tape, pending[tape])
+        run = _TapeSweep(tape, pending[tape]) if isinstance(tape, Tape) else tape.sweep(pending[tape])
         run.run(targets, relevant)
         visited.append(run)
         for home, array in run.reached():
@@ -114,10 +114,19 @@ def _only_leads_to(tapes, inputs):
 def _relevant(pending, inputs, targets):
     """Per tape, which slots lead to an input: the sweep goes nowhere else."""
     leaf_ids = {id(t) for t in inputs if t._leaf}
-    found: dict = {}
+    found: dict = {"leaves": leaf_ids}
+
+    def leads(home):
+        if isinstance(home, tuple):
+            return visit(home[0])[home[1]]
+        return home is not None and id(home) in leaf_ids
 
     def visit(tape):
         if tape in found:
+            return found[tape]
+        if not isinstance(tape, Tape):  # a call of a user's function
+            through = any([leads(home) for *_, home in tape.imports])
+            found[tape] = {k: through or (tape, k) in targets for k in range(len(tape.types))}
             return found[tape]
         tape.flush()
         wanted = np.zeros(tape.cap, np.bool_)
@@ -125,10 +134,7 @@ def _relevant(pending, inputs, targets):
         for slot, _, home, *_ in tape.imports:
             if slot >= tape.cap or home is None:
                 continue
-            if isinstance(home, tuple):
-                wanted[slot] = visit(home[0])[home[1]]
-            else:
-                wanted[slot] = id(home) in leaf_ids
+            wanted[slot] = leads(home)
         for (other, slot), _ in targets.items():
             if other is tape:
                 wanted[slot] = True

@@ -7,14 +7,13 @@ import heapq
 
 from ..primitives.core import ops
 from ..primitives.shape import view
-from ..tape.handle import Tensor
 from ..tape.record import new_tensor
-from ..tape.spec import spec_of_array
 from ..tape.state import grad_mode
-from ..values import value_of
+from ..tape.tape import Tape
 from ..vm import opcodes as op
 from . import messages
 from .hooks import run_node_hooks, run_tensor_hooks
+from .saved import revive
 
 __all__ = ["home_of", "pushforward", "recorded_sweep"]
 
@@ -46,6 +45,11 @@ class _Graph:
     def sources(self, key):
         """What a row's operands are: rows, or leaves, keyed."""
         tape, slot = key
+        if not isinstance(tape, Tape):
+            return [None if home is None else home if isinstance(home, tuple) else id(home) for *_, home in tape.imports]
+        source = source_of(tape, slot)
+        if source is not None:
+            return [source]
         row = tape.signature(slot)
         if row.kind == op.IMPORT:
             home = tape.imported(slot)[2]
@@ -61,7 +65,7 @@ class _Graph:
                 leads.setdefault(key, False)
                 continue
             tape, slot = key
-            if not tape.signature(slot).out.requires_grad:
+            if isinstance(tape, Tape) and not tape.signature(slot).out.requires_grad:
                 leads[key] = False
                 continue
             sources = self.sources(key)
@@ -91,6 +95,7 @@ def recorded_sweep(outputs, seeds, inputs, create_graph):
     graph = _Graph(inputs)
     bars: dict = {}
     heap: list = []
+    ranks: dict = {}
 
     def reach(key, bar):
         if not graph.leads.get(key, False):
@@ -100,7 +105,9 @@ def recorded_sweep(outputs, seeds, inputs, create_graph):
             return
         bars[key] = bar
         if isinstance(key, tuple):
-            heapq.heappush(heap, (-key[0].rank, -key[1], id(key[0]), key))
+            rank = ranks.setdefault(key[0], key[0].rank)  # a tape may be sealed under way
+            position = _order(key)[1]
+            heapq.heappush(heap, (-rank, -position, id(key[0]), key))
 
     targets = {id(t) if t._leaf else home_of(t) for t in inputs}
     roots = [id(t) if t._leaf else home_of(t) for t in outputs]
@@ -111,6 +118,11 @@ def recorded_sweep(outputs, seeds, inputs, create_graph):
         done = {}
         while heap:
             *_, key = heapq.heappop(heap)
+            if key not in bars:
+                continue  # another result of the same call came first
+            if not isinstance(key[0], Tape):
+                _through_call(graph, key[0], bars, targets, done, reach, create_graph)
+                continue
             bar = bars.pop(key)
             notes = key[0].notes.get(key[1]) if key[0].notes else None
             if notes is not None:
@@ -132,11 +144,36 @@ def recorded_sweep(outputs, seeds, inputs, create_graph):
     return [done.get(id(t) if t._leaf else home_of(t)) for t in inputs]
 
 
+def source_of(tape, slot):
+    """The call of a `Function` that a row only stands for, and which of its results; else None."""
+    notes = tape.notes.get(slot) if tape.notes else None
+    return None if notes is None else notes.source
+
+
+def _through_call(graph, call, bars, targets, done, reach, create_graph):
+    """Cotangents through a call of a `Function`, all of whose results' cotangents are known."""
+    given = {}
+    for k in range(len(call.types)):
+        bar = bars.pop((call, k), None)
+        if bar is None:
+            continue
+        notes = call.notes.get(k)
+        given[k] = bar if notes is None else run_tensor_hooks(notes.tensor, bar)
+        if (call, k) in targets:
+            done[call, k] = given[k]
+    sources = graph.sources((call, 0))
+    wanted = [s is not None and graph.leads.get(s, False) for s in sources]
+    if any(wanted):
+        for source, x_bar in zip(sources, call.cotangents(given, wanted, create_graph), strict=True):
+            if x_bar is not None:
+                reach(source, x_bar)
+
+
 def _row_cotangents(graph, key, bar):
     """Cotangents of a row's operands, as far as they lead somewhere."""
     tape, slot = key
     row = tape.signature(slot)
-    if row.kind == op.IMPORT:
+    if row.kind == op.IMPORT or source_of(tape, slot) is not None:
         return [bar]
     operands = tape.operands(slot)
     wanted = tuple(
@@ -171,8 +208,8 @@ def row_cotangents(tape, slot, bar, wanted, handle=None):
     if notes is not None and notes.packed:
         packed = {k: _unpack(tape, slot, k, *how) for k, how in notes.packed.items()}
     _check(tape, slot, row, packed)
-    xs = [packed.get(k) or handle(tape, q) for k, q in enumerate(tape.operands(slot))]
-    y = packed.get(-1) or handle(tape, slot)
+    xs = [packed[k] if k in packed else handle(tape, q) for k, q in enumerate(tape.operands(slot))]
+    y = packed[-1] if -1 in packed else handle(tape, slot)
     attrs = row.attrs
     if row.primitive is view:
         attrs = {**attrs, "offset": tape.rows[slot + 1]}
@@ -185,21 +222,12 @@ def _handle(tape, slot):
 
 def _unpack(tape, slot, k, packed, unpack):
     """A saved value as its hook gives it back, with the history of the value that it stands for."""
-    found = unpack(packed)
-    if not isinstance(found, Tensor):
-        raise TypeError(
-            f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(found).__name__}"
-        )
     source = slot if k < 0 else tape.operands(slot)[k]
     spec = tape.signature(source).out
-    if found._spec.shape != spec.shape or found._spec.dtype != spec.dtype:
-        raise RuntimeError(
-            f"a saved tensor unpack_hook returned {found._spec.dtype.name}{list(found._spec.shape)} for a value that "
-            f"is {spec.dtype.name}{list(spec.shape)}: it must give back what was packed"
-        )
-    array = value_of(found)
-    made = new_tensor(None, 0, spec_of_array(array, spec.requires_grad))
-    made._data, made._home = array, ((tape, source) if spec.requires_grad else None)
+    made = revive(unpack(packed), spec)
+    if spec.requires_grad:
+        tape.seal()
+        made._spec, made._home = made._spec.replace(requires_grad=True), (tape, source)
     return made
 
 
@@ -233,13 +261,17 @@ def pushforward(outputs, inputs, tangents):
             continue
         sources = graph.sources(key)
         moving = [dots.get(s) for s in sources]
-        if any(d is not None for d in moving):
+        if all(d is None for d in moving):
+            continue
+        if isinstance(key[0], Tape):
             dots[key] = _row_tangent(graph, key, moving)
+        else:
+            dots.update(((key[0], k), d) for k, d in enumerate(key[0].tangents(moving)) if d is not None)
     return [dots.get(r) for r in roots]
 
 
 def _order(key):
-    return key[0].rank, key[1]
+    return key[0].rank, key[1] if isinstance(key[0], Tape) else key[0].position
 
 
 def _row_tangent(graph, key, moving):
@@ -250,7 +282,7 @@ def _row_tangent(graph, key, moving):
     """
     tape, slot = key
     row = tape.signature(slot)
-    if row.kind == op.IMPORT:
+    if row.kind == op.IMPORT or source_of(tape, slot) is not None:
         return moving[0]
     spec = row.out
     y_bar = ops.track(_zeros(spec))

@@ -29,8 +29,8 @@ class _Defaults:
     _seen = 0  # version of the buffer at which this view's slot was recorded
     _home: tuple[Tape, int] | None = None  # (tape, slot): row that computed the value, where the slot is an import
     _borrowed = False  # memory of an array that the caller may change
-    _hooks = None
-    _post_hooks = None
+    _hooks = None  # Notes: of a leaf
+    _made_by: str | None = None  # the user's `Function` that returned this view
     _retains = False
     _foreign = False  # the memory is the caller's: nothing may be written there
     _user = False  # came into a transformation as a tensor: its gradient is one, too

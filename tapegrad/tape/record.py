@@ -134,14 +134,20 @@ def append(state, tape, signature, slots, tensors, offset=None):
     else:
         tape.rows.extend(words)
     tensor = new_tensor(tape, slot, signature.out)
-    if state.deferred or (signature.deferrable and not tape.escaped and is_deferral_enabled()):
+    waits = state.deferred or (signature.deferrable and not tape.escaped and is_deferral_enabled())
+    if waits and not state.observers:
         return tensor
     try:
-        _run_now(tape, signature, slots, slot, tensor, tensors)
+        if not waits:
+            _run_now(tape, signature, slots, slot, tensor, tensors)
+        if not tape.tracing:
+            for observe in state.observers:
+                observe(tape, signature, slot, tensors, tensor)
     except BaseException:
         del tape.rows[slot:]
         tape.done = min(tape.done, slot)
         tape.kept.pop(slot, None)
+        tape.notes.pop(slot, None)
         raise
     return tensor
 

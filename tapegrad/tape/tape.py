@@ -26,7 +26,7 @@ from .signature import CAREFUL, by_index, import_signature
 from .spec import spec_of
 from .workspace import workspace
 
-__all__ = ["MAX_ROWS", "Tape", "TapeError"]
+__all__ = ["MAX_ROWS", "Tape", "TapeError", "next_rank"]
 
 MAX_ROWS = op.SLOT_MASK - 4096
 """Rows that fit on one tape."""
@@ -38,6 +38,11 @@ FIRST_CHUNK = 1 << 15
 TEMPORARIES = 1024
 
 _clock = itertools.count()
+
+
+def next_rank() -> int:
+    """A place in the order of tapes after all that have been sealed."""
+    return next(_clock)
 _spare_chunks: list[np.ndarray] = []
 _SPARE = 8
 
