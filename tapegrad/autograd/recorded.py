@@ -46,7 +46,8 @@ class _Graph:
         """What a row's operands are: rows, or leaves, keyed."""
         tape, slot = key
         if not isinstance(tape, Tape):
-            return [None if home is None else home if isinstance(home, tuple) else id(home) for *_, home in tape.imports]
+            homes = [home for *_, home in tape.imports]
+            return [home if home is None or isinstance(home, tuple) else id(home) for home in homes]
         source = source_of(tape, slot)
         if source is not None:
             return [source]
@@ -115,7 +116,7 @@ def recorded_sweep(outputs, seeds, inputs, create_graph):
     with grad_mode(create_graph):
         for key, seed in zip(roots, seeds, strict=True):
             reach(key, seed)
-        done = {}
+        done: dict = {}
         while heap:
             *_, key = heapq.heappop(heap)
             if key not in bars:

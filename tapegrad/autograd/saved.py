@@ -143,9 +143,9 @@ def _pack_row(tape: Any, signature: Any, slot: int, tensors: Any, result: Tensor
                 tape.notes.setdefault(slot, Notes()).packed[k - 1] = found
 
 
-def _is_number(tape: Any, t: Tensor) -> bool:
+def _is_number(tape: Any, t: Any) -> bool:
     """Whether a tensor stands for a Python number."""
-    return t._tape is tape and t._data is None and tape.signature(t._slot).kind == op.IMPORT
+    return t._tape is tape and t._data is None and bool(tape.signature(t._slot).kind == op.IMPORT)
 
 
 def revive(found: Any, spec: Any) -> Tensor:
@@ -190,13 +190,13 @@ class SavedTensor:
         else:
             self.tensor = tensor if tensor._leaf else _alias(tensor)
 
-    def unpack(self, call: Any) -> Tensor:
+    def unpack(self, ctx: Any) -> Tensor:
         """The tensor, with its history."""
         if self.packed is not None:
             packed, unpack_hook = self.packed
             made = revive(unpack_hook(packed), self.spec)
             if self.output is not None:
-                return _result(value_of(made), call, self.output)
+                return _result(value_of(made), ctx, self.output)
             if self.tensor is not None and local.state.grad_enabled:
                 from .function import Stand
 
@@ -208,10 +208,10 @@ class SavedTensor:
             raise RuntimeError(
                 f"one of the variables needed for gradient computation has been modified by an inplace operation: "
                 f"[{self.spec.dtype.name} {list(self.spec.shape)}], is at version {self.buffer.version}; expected "
-                f"version {self.version} instead (needed by {call.ctx.name()}).{where} Save a copy, or write to one."
+                f"version {self.version} instead (needed by {ctx.name()}).{where} Save a copy, or write to one."
             )
         if self.output is not None:
-            return _result(self.tensor, call, self.output)
+            return _result(self.tensor, ctx, self.output)
         return self.tensor
 
 
@@ -224,7 +224,10 @@ def _alias(t: Tensor) -> Tensor:
     return made
 
 
-def _result(array: np.ndarray, call: Any, k: int) -> Tensor:
-    made = new_tensor(None, 0, spec_of_array(array, True))
-    made._data, made._home = array, (call, k)
+def _result(array: np.ndarray, ctx: Any, k: int) -> Tensor:
+    call = ctx._call()
+    made = new_tensor(None, 0, spec_of_array(array, call is not None))
+    made._data = array
+    if call is not None:  # else nothing that was computed from it is left
+        made._home = call, k
     return made

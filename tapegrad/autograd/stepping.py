@@ -6,6 +6,8 @@ A stop is a row with hooks, with saved values that were packed, or, while somebo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from ..tape.handle import Tensor
@@ -20,8 +22,10 @@ from .recorded import row_cotangents
 __all__ = ["leave", "step_through", "watchers"]
 
 watchers: list = []
-"""Who looks at every row of every sweep: objects with ``python`` (whether rows run in Python), ``before(tape, row)`` and
-``after(tape, row, cotangents)``."""
+"""Who looks at every row of every sweep.
+
+Objects with ``python`` (whether rows run in Python), ``before(tape, row)`` and ``after(tape, row, cotangents)``.
+"""
 
 
 def leave(tape) -> bool:
@@ -45,6 +49,7 @@ def step_through(run, state, starts, wanted):
             state[op.AT_STARTS], state[op.POSITION] = first + 4 * low, high - low - 1
             run.drive(state)
 
+    stops: Iterable[int]
     if watchers:
         stops = range(count - 1, -1, -1)
     else:

@@ -27,9 +27,9 @@ class _Defaults:
     _offset = 0  # bytes from the base's first element
     _unrecorded = False  # a view made under no_grad, of which the tape knows nothing
     _seen = 0  # version of the buffer at which this view's slot was recorded
-    _home: tuple[Tape, int] | None = None  # (tape, slot): row that computed the value, where the slot is an import
+    _home: tuple[Any, int] | None = None  # (tape or call, slot): what computed the value, where the slot is an import
     _borrowed = False  # memory of an array that the caller may change
-    _hooks = None  # Notes: of a leaf
+    _hooks: Any = None  # Notes: of a leaf
     _made_by: str | None = None  # the user's `Function` that returned this view
     _retains = False
     _foreign = False  # the memory is the caller's: nothing may be written there

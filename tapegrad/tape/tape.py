@@ -43,6 +43,8 @@ _clock = itertools.count()
 def next_rank() -> int:
     """A place in the order of tapes after all that have been sealed."""
     return next(_clock)
+
+
 _spare_chunks: list[np.ndarray] = []
 _SPARE = 8
 
