@@ -13,12 +13,12 @@ from .primitives.indexing import advanced_key, basic_view, index_put
 from .primitives.shape import expand_to, placed, view_of, window_of
 from .tape.buffer import buffer_of
 from .tape.handle import Tensor, attach
-from .tape.record import append, current_tape, own_borrowed, slot_of
+from .tape.record import append, current_tape, is_inference, own_borrowed, slot_of
 from .tape.signature import signature_of
 from .tape.state import grad_mode, local
 from .vm import opcodes as op
 
-__all__ = ["adopt_written", "assign", "write"]
+__all__ = ["adopt_written", "assign", "user_line", "write"]
 
 _PACKAGE = __name__.rpartition(".")[0]
 
@@ -98,7 +98,7 @@ def write(target: Tensor, made, operands, attrs=(), label=None) -> Tensor:
     tape = state.tape
     spec = target._spec
     signature = signature_of(made.writer, (spec, *[t._spec for t in operands]), tuple(attrs), state.grad_enabled)
-    site = _user_line()
+    site = user_line()
     result = append(state, tape, signature, slots, (target, *operands))
     row = result._slot
     tape.note_write(row, site)
@@ -127,6 +127,11 @@ def _check_target(target, state, part=False):
             f"would override the custom backward associated with the custom Function, leading to incorrect gradients. "
             f"This behavior is forbidden: clone() the output of the custom Function."
         )
+    if is_inference(target) and not state.inference:
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a "
+            "normal tensor before doing inplace update."
+        )
     if (target if base is None else base)._foreign:
         raise RuntimeError(
             "an argument of the function under transformation cannot be written in place: its memory is the caller's. "
@@ -147,10 +152,12 @@ def _check_recorded(target, operands, state):
     base = target._base
     if target._unrecorded and state.grad_enabled:
         if base._spec.requires_grad or any(t._spec.requires_grad for t in operands):
+            mode = "inference mode" if target._unrecorded == "inference" else "no_grad mode"
+            now = "in normal mode" if target._unrecorded == "inference" else "with grad mode enabled"
             raise RuntimeError(
-                "A view was created in no_grad mode and is being modified inplace with grad mode enabled: whether the "
-                "write should be differentiated cannot be told. Make both the view and the write under "
-                "`tapegrad.no_grad()`, or neither."
+                f"A view was created in {mode} and is being modified inplace {now}: whether the write should be "
+                f"differentiated cannot be told. Make both the view and the write under `tapegrad.no_grad()` (or "
+                f"`inference_mode()`), or neither."
             )
 
 
@@ -215,7 +222,7 @@ def _rebind(tensor, result):
     tensor._slot, tensor._tape, tensor._spec = result._slot, result._tape, result._spec
 
 
-def _user_line():
+def user_line():
     """File and line of the first frame outside the package."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):

@@ -202,7 +202,7 @@ def test_a_saved_result_makes_no_circle():
     gc.collect()
     gc.disable()
     try:
-        y.backward(retain_graph=True)
+        y.backward()
         del y
         assert call() is None
     finally:

@@ -32,6 +32,7 @@ def torch():
     torch.set_default_dtype(torch.float64)
     yield torch
     torch.set_default_dtype(before)
+    torch.set_grad_enabled(True)
 
 
 def outcome(lib, run):

@@ -12,7 +12,7 @@ from ..creation import check_differentiable, tensor
 from ..primitives.core import lift, ops
 from ..tape.buffer import Buffer
 from ..tape.handle import Tensor, attach
-from ..tape.record import new_tensor
+from ..tape.record import is_inference, new_tensor
 from ..tape.spec import spec_of_array
 from ..tape.state import local
 from ..values import value_of
@@ -252,6 +252,11 @@ def _set_requires_grad(self: Tensor, value: bool) -> None:
         )
     if value:
         check_differentiable(self._spec.dtype)
+        if is_inference(self) and not local.state.inference:
+            raise RuntimeError(
+                "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed. Make a clone to "
+                "get a normal tensor."
+            )
         if self._data is None:
             self._data = value_of(self)
         elif self._tape is not None:
@@ -275,6 +280,8 @@ def _detach(self: Tensor) -> Tensor:
     if self._buffer is None:
         self._buffer = Buffer()
     alias._buffer = self._buffer
+    if is_inference(self):
+        alias._inference = True
     return alias
 
 
@@ -300,6 +307,8 @@ def _is_leaf(self: Tensor) -> bool:
 
 
 def _version(self: Tensor) -> int:
+    if is_inference(self):
+        raise RuntimeError("Inference tensors do not track version counter.")
     return self._buffer.version if self._buffer is not None else 0
 
 

@@ -22,10 +22,9 @@ from ..tape.spec import spec_of_array
 from ..tape.state import grad_mode, local
 from ..tape.tape import next_rank
 from ..values import value_of
-from .hooks import Notes, run_node_hooks, run_tensor_hooks, tensor_over
+from .hooks import Notes, run_node_hooks, run_tensor_hooks, tensor_over, watchers
 from .recorded import recorded_sweep
 from .saved import SavedTensor
-from .stepping import watchers
 
 __all__ = ["Call", "users_code"]
 
@@ -44,6 +43,18 @@ class users_code:
     def __exit__(self, *error: Any) -> None:
         local.state.depth = self.depth
         self.mode.__exit__(*error)
+
+
+def end_tape() -> None:
+    """End the tape on which backwards recorded: it holds on to what they used."""
+    state = local.state
+    tape = state.tape
+    if tape.rows and not tape.tracing:
+        tape.flush()
+        for *_, home, _, _ in tape.imports:
+            if isinstance(home, Tensor) and home._tape is tape:
+                home._tape = None
+        rotate(state)
 
 
 class Call:
@@ -183,6 +194,8 @@ class Call:
             if bar is None and spec is not None and self.ctx._materialize:
                 bar = _zeros(spec)
             given.append(bar)
+        for watcher in watchers:
+            watcher.before(self, 0)
         with users_code(create_graph):
             if self.node_notes.before:
                 given = list(run_node_hooks(self.node_notes.before, tuple(given)))
@@ -190,6 +203,8 @@ class Call:
             bars_in = self._check(found if isinstance(found, tuple) else (found,))
             if self.node_notes.after:
                 bars_in = list(run_node_hooks(self.node_notes.after, tuple(bars_in), tuple(given)))
+        for watcher in watchers:
+            watcher.after(self, 0, bars_in)
         return [b if want else None for b, want in zip(bars_in, wanted, strict=True)]
 
     def _check(self, found: tuple) -> list:
@@ -301,11 +316,7 @@ class _CallSweep:
         if not any(wanted):
             return
         self.visited = True
-        for watcher in watchers:
-            watcher.before(call, 0)
         self.found = call.cotangents(bars, wanted, False)
-        for watcher in watchers:
-            watcher.after(call, 0, self.found)
 
     def reached(self) -> Any:
         """(home, gradient) of each argument that has one."""
@@ -333,6 +344,7 @@ class _CallSweep:
         """Let go of what the call saved."""
         if self.visited and self.call.ctx._saved:
             self.call.ctx._saved = None
+        end_tape()
 
 
 def _leads(home: Any, relevant: dict) -> bool:

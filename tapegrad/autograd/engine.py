@@ -16,9 +16,9 @@ from ..vm import opcodes as op
 from ..vm.entry import reverse_sweep, row_starts, spread
 from ..vm.pools import pools
 from . import messages
-from .hooks import run_leaf_hooks
+from .hooks import run_leaf_hooks, watchers
 from .recorded import home_of
-from .stepping import leave, step_through, watchers
+from .stepping import leave, step_through
 
 __all__ = ["sweep"]
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ..inplace import user_line
 from ..tape.handle import Tensor
 from ..tape.state import grad_mode, local
+from .anomaly import is_anomaly_enabled
 from .call import Call, users_code
 from .hooks import Notes, RemovableHandle, tensor_over
 from .node import edge_to
@@ -216,6 +218,8 @@ class Function:
         if not differentiable:
             return outputs if isinstance(output, tuple) else outputs[0]
         call = Call(cls, ctx, args, homes)
+        if is_anomaly_enabled():
+            ctx._notes.site = user_line()
         made = call.adopt(outputs)
         return made if isinstance(output, tuple) else made[0]
 

@@ -15,7 +15,13 @@ from ..tape.record import new_tensor
 from ..tape.spec import spec_of_array
 from ..values import value_of
 
-__all__ = ["Notes", "RemovableHandle", "notes_of", "run_tensor_hooks", "tensor_over"]
+__all__ = ["Notes", "RemovableHandle", "notes_of", "run_tensor_hooks", "tensor_over", "watchers"]
+
+watchers: list = []
+"""Who looks at every row of every sweep.
+
+Objects with ``python`` (whether rows run in Python), ``before(tape, row)`` and ``after(tape, row, cotangents)``.
+"""
 
 
 class RemovableHandle:

@@ -7,7 +7,7 @@ from ..vm import opcodes as op
 from .hooks import Notes, notes_of
 from .recorded import home_of, source_of
 
-__all__ = ["AccumulateGrad", "Node", "edge_to", "node_of"]
+__all__ = ["AccumulateGrad", "Node", "edge_to", "name_and_site", "node_of"]
 
 
 class Node:
@@ -153,6 +153,14 @@ def edge_to(home):
     if not isinstance(tape, Tape):
         return tape.ctx, slot
     return (edge_to(tape.imported(slot)[2])) if tape.signature(slot).kind == op.IMPORT else (Node(tape, slot), 0)
+
+
+def name_and_site(tape, slot):
+    """Name of a row's (or call's) backward function, and the line that recorded it, if that was noted."""
+    if not isinstance(tape, Tape):
+        return tape.ctx.name(), tape.node_notes.site
+    notes = tape.notes.get(slot)
+    return Node(tape, slot).name(), None if notes is None else notes.site
 
 
 def node_of(tensor):

@@ -12,7 +12,7 @@ from ..tape.state import grad_mode
 from ..tape.tape import Tape
 from ..vm import opcodes as op
 from . import messages
-from .hooks import run_node_hooks, run_tensor_hooks
+from .hooks import run_node_hooks, run_tensor_hooks, watchers
 from .saved import revive
 
 __all__ = ["home_of", "pushforward", "recorded_sweep"]
@@ -183,9 +183,14 @@ def _row_cotangents(graph, key, bar):
     notes = tape.notes.get(slot)
     if notes is not None and notes.before:
         (bar,) = run_node_hooks(notes.before, (bar,))
+    for watcher in watchers:
+        watcher.before(tape, slot)
     bars = row_cotangents(tape, slot, bar, wanted, graph.handle)
     if notes is not None and notes.after:
         bars = run_node_hooks(notes.after, tuple(bars), (bar,))
+    if not tape.tracing:
+        for watcher in watchers:
+            watcher.after(tape, slot, bars)
     return bars
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..primitives.core import ops
 from ..tape.buffer import buffer_of
 from ..tape.handle import Tensor
-from ..tape.record import new_tensor
+from ..tape.record import INFERENCE_SAVED, is_inference, new_tensor
 from ..tape.spec import spec_of_array
 from ..tape.state import grad_mode, local
 from ..values import value_of
@@ -177,6 +177,8 @@ class SavedTensor:
 
     def __init__(self, tensor: Tensor, output: int | None = None):
         self.output, self.spec = output, tensor._spec
+        if is_inference(tensor):
+            raise RuntimeError(INFERENCE_SAVED)
         self.packed = pack(tensor)
         self.tensor: Any = None
         if self.packed is not None:

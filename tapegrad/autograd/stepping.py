@@ -16,16 +16,10 @@ from ..tape.record import rotate
 from ..tape.state import grad_mode, local
 from ..values import value_of
 from ..vm import opcodes as op
-from .hooks import run_node_hooks, run_tensor_hooks, tensor_over
+from .hooks import run_node_hooks, run_tensor_hooks, tensor_over, watchers
 from .recorded import row_cotangents
 
-__all__ = ["leave", "step_through", "watchers"]
-
-watchers: list = []
-"""Who looks at every row of every sweep.
-
-Objects with ``python`` (whether rows run in Python), ``before(tape, row)`` and ``after(tape, row, cotangents)``.
-"""
+__all__ = ["leave", "step_through"]
 
 
 def leave(tape) -> bool:

@@ -25,7 +25,8 @@ class _Defaults:
     _base: Tensor | None = None  # Tensor: what this is a view of
     _buffer: Buffer | None = None  # Buffer: version stamp shared with views
     _offset = 0  # bytes from the base's first element
-    _unrecorded = False  # a view made under no_grad, of which the tape knows nothing
+    _inference = False  # made in inference mode
+    _unrecorded: bool | str = False  # a view made under no_grad, of which the tape knows nothing
     _seen = 0  # version of the buffer at which this view's slot was recorded
     _home: tuple[Any, int] | None = None  # (tape or call, slot): what computed the value, where the slot is an import
     _borrowed = False  # memory of an array that the caller may change

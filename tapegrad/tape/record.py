@@ -13,7 +13,17 @@ from .spec import spec_of, spec_of_array
 from .state import is_deferral_enabled, local
 from .tape import MAX_ROWS, Tape, TapeError
 
-__all__ = ["constant", "escape", "import_array", "new_tensor", "record", "record_view", "rotate", "slot_of"]
+__all__ = [
+    "constant",
+    "escape",
+    "import_array",
+    "is_inference",
+    "new_tensor",
+    "record",
+    "record_view",
+    "rotate",
+    "slot_of",
+]
 
 COPY_BYTES = DEFER_BYTES
 """Constants up to this size are copied when they are recorded; rows that read larger ones run at once."""
@@ -82,6 +92,11 @@ def _import_tensor(tensor, state, tape) -> int:
     tensor._buffer.stands(tape, slot)
     if tensor._buffer.escaped:
         mark_escaped(state, tape)
+    if home_tape is not None and home_tape.inference and is_inference(tensor):
+        tensor._inference = True
+    if tensor._inference and not tape.inference:
+        tensor._data = data
+        return slot  # it stays where it is, so that each use is looked at
     # Another thread may look at the tensor while it is rebound: the slot is read before the tape there.
     if not tensor._leaf and spec.requires_grad:
         tensor._home = home
@@ -117,10 +132,29 @@ def record(primitive, tensors, attrs=()):
     return append(state, tape, signature, slots, tensors)
 
 
+INFERENCE_SAVED = (
+    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation "
+    "tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it in autograd, or "
+    "use `tapegrad.no_grad()` instead of `tapegrad.inference_mode()`."
+)
+
+
+def is_inference(tensor) -> bool:
+    """Whether a tensor was made in inference mode; on such a tape everything was that came from nowhere else."""
+    if tensor._base is not None:
+        tensor = tensor._base
+    tape = tensor._tape
+    if tensor._inference or tape is None or not tape.inference:
+        return tensor._inference
+    return tape.signature(tape.root_of(tensor._slot)).kind != op.IMPORT
+
+
 def own_borrowed(signature, tensors):
     """Copy the caller's arrays that the reverse will read."""
     if signature.out.requires_grad:
         for k, t in enumerate(tensors):
+            if is_inference(t) and signature.needs >> (k + 1) & 1:
+                raise RuntimeError(INFERENCE_SAVED)
             if t._borrowed and signature.needs >> (k + 1) & 1:
                 t._data, t._borrowed = t._data.copy(), False
 
@@ -213,7 +247,7 @@ def record_view(primitive, tensor, attrs, offset):
     view._seen, buffer.viewed = buffer.version, True
     view._offset = tensor._offset + offset
     if tensor._unrecorded or not state.grad_enabled:
-        view._unrecorded = True
+        view._unrecorded = "inference" if state.inference else True
     return view
 
 

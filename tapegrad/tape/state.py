@@ -18,24 +18,29 @@ class State:
     tape : Tape
         Where rows go.
     grad_enabled : bool
+    grad_asked : bool
+        What the user switched it to last; in inference mode that changes nothing.
     deferred : bool
         Record everything, run nothing: while a rule is lowered or a function compiled.
     depth : int
         Nesting of functional transformations; inside one, a traced value refuses to become a float.
+    inference : bool
+        In inference mode: what is recorded can take no part in autograd later.
     observers : list
         Who looks at each row as it is recorded.
     """
 
-    __slots__ = ("careful", "deferred", "depth", "grad_enabled", "observers", "tape")
+    __slots__ = ("careful", "deferred", "depth", "grad_asked", "grad_enabled", "inference", "observers", "tape")
 
     def __init__(self) -> None:
         from .tape import Tape
 
         self.tape = Tape()
-        self.grad_enabled = True
+        self.grad_enabled = self.grad_asked = True
         self.careful = False
         self.deferred = False
         self.depth = 0
+        self.inference = False
         self.observers: list = []
         self.refresh()
 
@@ -43,6 +48,7 @@ class State:
         """Choose the tape's fast tables for the mode: none at all while views may be out of date."""
         from .signature import CAREFUL, FAST
 
+        self.tape.inference = self.inference
         slow = self.careful or self.observers or self.tape.escaped or not _deferral
         self.tape.fast = CAREFUL if slow else FAST[self.grad_enabled]
 

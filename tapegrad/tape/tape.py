@@ -133,6 +133,7 @@ class Tape:
         "freed",
         "import_addr",
         "imports",
+        "inference",
         "kept",
         "last_write",
         "limit",
@@ -184,6 +185,7 @@ class Tape:
         self.sealed = None
         self.escaped = False
         self.tracing = tracing
+        self.inference = False
         self.limit = MAX_ROWS if tracing else SEGMENT_ROWS
         self.lock = threading.RLock()
 
