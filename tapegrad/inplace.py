@@ -14,13 +14,13 @@ from .primitives.indexing import advanced_key, basic_view, index_put
 from .primitives.shape import expand_to, placed, view_of, window_of
 from .tape.buffer import buffer_of
 from .tape.handle import Tensor, attach
-from .tape.record import append, current_tape, own_borrowed, slot_of
+from .tape.record import append, current_tape, is_inference, own_borrowed, slot_of
 from .tape.signature import FAST, signature_of
 from .tape.site import inside, user_site
 from .tape.state import grad_mode, local
 from .vm import opcodes as op
 
-__all__ = ["assign", "write"]
+__all__ = ["adopt_written", "assign", "write"]
 
 
 @primitive()
@@ -139,6 +139,18 @@ def _check_target(target, state, part=False):
                 "a view of a leaf Variable that requires grad is being used in an in-place operation. Write under "
                 "`with tapegrad.no_grad():`, or to a view of a copy (`x = x.clone()`)."
             )
+    if target._made_by is not None and state.grad_enabled:
+        raise RuntimeError(
+            f"Output 0 of {target._made_by} is a view and is being modified inplace. This view was created inside a "
+            f"custom Function (or because an input was returned as-is) and the autograd logic to handle view+inplace "
+            f"would override the custom backward associated with the custom Function, leading to incorrect gradients. "
+            f"This behavior is forbidden: clone() the output of the custom Function."
+        )
+    if is_inference(target) and not state.inference:
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a "
+            "normal tensor before doing inplace update."
+        )
     if (target if base is None else base)._foreign:
         raise RuntimeError(
             "an argument of the function under transformation cannot be written in place: its memory is the caller's. "
@@ -159,10 +171,12 @@ def _check_recorded(target, operands, state):
     base = target._base
     if target._unrecorded and state.grad_enabled:
         if base._spec.requires_grad or any(t._spec.requires_grad for t in operands):
+            mode = "inference mode" if target._unrecorded == "inference" else "no_grad mode"
+            now = "in normal mode" if target._unrecorded == "inference" else "with grad mode enabled"
             raise RuntimeError(
-                "A view was created in no_grad mode and is being modified inplace with grad mode enabled: whether the "
-                "write should be differentiated cannot be told. Make both the view and the write under "
-                "`tapegrad.no_grad()`, or neither."
+                f"A view was created in {mode} and is being modified inplace {now}: whether the write should be "
+                f"differentiated cannot be told. Make both the view and the write under `tapegrad.no_grad()` (or "
+                f"`inference_mode()`), or neither."
             )
 
 
@@ -193,16 +207,33 @@ def _take_over(target, result, state, tape):
         buffer.quiet = tape
     requires = result._spec.requires_grad
     if base is not None and (requires or base._spec.requires_grad) and state.grad_enabled:
-        base_slot = slot_of(base, state, tape)
-        attrs = (("offset", target._offset), ("strides", target._spec.strides))
-        signature = signature_of(copy_slices, (base._spec, result._spec), attrs, state.grad_enabled)
-        rebased = append(state, tape, signature, [base_slot, result._slot], (base, result), 0)
-        _rebind(base, rebased)
-        base._seen = buffer.version
+        _rebase(base, target, result, state, tape)
     if state.grad_enabled and (requires or target._spec.requires_grad):
         _rebind(target, result)  # under no_grad the history stays what it was, as in PyTorch
     target._seen = buffer.version
     if buffer.viewed and not state.careful and requires:
+        state.careful = True
+        state.refresh()
+
+
+def _rebase(base, target, result, state, tape):
+    """The base's history goes through what was written into its view."""
+    base_slot = slot_of(base, state, tape)
+    attrs = (("offset", target._offset), ("strides", target._spec.strides))
+    signature = signature_of(copy_slices, (base._spec, result._spec), attrs, state.grad_enabled)
+    rebased = append(state, tape, signature, [base_slot, result._slot], (base, result), 0)
+    _rebind(base, rebased)
+    base._seen = base._buffer.version
+
+
+def adopt_written(target):
+    """A view that was written without a row, and has its new history already, brings that into its base."""
+    state = local.state
+    tape = current_tape(state)
+    slot_of(target, state, tape)
+    _rebase(target._base, target, target, state, tape)
+    target._seen = target._buffer.version
+    if not state.careful:
         state.careful = True
         state.refresh()
 
