@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .errors import CastingError, ShapeError
 from .primitives.core import Elementwise, lift, ops, primitive
 from .primitives.indexing import advanced_key, basic_view, index_put
 from .primitives.shape import expand_to, placed, view_of, window_of
@@ -18,7 +19,7 @@ from .tape.signature import signature_of
 from .tape.state import grad_mode, local
 from .vm import opcodes as op
 
-__all__ = ["assign", "write"]
+__all__ = ["assign", "rewrite", "write"]
 
 _PACKAGE = __name__.rpartition(".")[0]
 
@@ -75,14 +76,15 @@ def write(target: Tensor, made, operands, attrs=(), label=None) -> Tensor:
     spec = target._spec
     if out.shape != spec.shape or out.dtype != spec.dtype:
         if not np.can_cast(out.dtype, spec.dtype, "same_kind"):
-            raise TypeError(
-                f"{made.name} in place: a result of dtype {out.dtype.name} cannot be written into a {spec.dtype.name} "
-                f"tensor with casting rule 'same_kind'; convert the operand, or make the target {out.dtype.name}"
+            raise CastingError(
+                f"{made.name} in place: result type {out.dtype.name} can't be cast to the desired output type "
+                f"{spec.dtype.name} with casting rule 'same_kind'; convert the operand, or make the target "
+                f"{out.dtype.name}"
             )
-        if np.broadcast_shapes(out.shape, spec.shape) != spec.shape:
-            raise ValueError(
-                f"{made.name} in place: the result has shape {out.shape}, which does not broadcast to the target's "
-                f"shape {spec.shape}"
+        if not _broadcasts(out.shape, spec.shape):
+            raise ShapeError(
+                f"{made.name} in place: output with shape {list(spec.shape)} doesn't match the broadcast shape "
+                f"{list(out.shape)}, the result's"
             )
         value = made(*operands, **dict(attrs))
         operands = (expand_to(lift(value, spec.dtype), spec.shape),)
@@ -104,6 +106,20 @@ def write(target: Tensor, made, operands, attrs=(), label=None) -> Tensor:
     tape.note_write(row, site)
     _take_over(target, result, state, tape, site)
     return target
+
+
+def rewrite(target: Tensor, function, *args, **kwargs) -> Tensor:
+    """Write ``function(target, *args, **kwargs)`` into the target's memory: for functions that are several rows.
+
+    What such a function keeps for its reverse is a copy of the target where gradients are recorded, so that the
+    write does not change it.
+    """
+    state = local.state
+    _check_target(target, state)
+    old = target
+    if state.grad_enabled and any(isinstance(t, Tensor) and t.requires_grad for t in (target, *args)):
+        old = ops.copy(target)
+    return write(target, ops.copy, (function(old, *args, **kwargs),))
 
 
 def _check_target(target, state, part=False):
@@ -133,6 +149,12 @@ def _check_target(target, state, part=False):
     data = target._data if target._data is not None else (base._data if base is not None else None)
     if data is not None and not data.flags.writeable:
         raise ValueError("assignment destination is read-only: the tensor shares memory with a read-only array")
+
+
+def _broadcasts(shape, target):
+    """Whether an array of a shape can be broadcast to another shape."""
+    lead = len(target) - len(shape)
+    return lead >= 0 and all(n in (1, m) for n, m in zip(shape, target[lead:], strict=True))
 
 
 def _check_recorded(target, operands, state):
@@ -258,11 +280,6 @@ _OPERATORS = {
     "ifloordiv": "floor_divide", "imod": "remainder", "imatmul": "matmul",
     "iand": "bitwise_and", "ior": "bitwise_or", "ixor": "bitwise_xor",
 }  # fmt: skip
-_METHODS = {
-    "add_": "add", "sub_": "subtract", "mul_": "multiply", "div_": "divide", "pow_": "power",
-    "neg_": "negative", "exp_": "exp", "log_": "log", "sqrt_": "sqrt", "sin_": "sin", "cos_": "cos", "tanh_": "tanh",
-    "abs_": "absolute", "square_": "square", "reciprocal_": "reciprocal",
-}  # fmt: skip
 
 
 def _method(name, made):
@@ -276,20 +293,3 @@ def _method(name, made):
 
 for _name, _made in _OPERATORS.items():
     attach(**{f"__{_name}__": _method(f"__{_name}__", _made)})
-for _name, _made in _METHODS.items():
-    attach(**{_name: _method(_name, _made)})
-
-
-def _filler(name, text):
-    def fill(self, value=0):
-        return write(self, ops.copy, (lift(value, self._spec.dtype),))
-
-    fill.__name__, fill.__doc__ = name, text
-    return fill
-
-
-attach(
-    fill_=_filler("fill_", "Set every element to a value."),
-    zero_=_filler("zero_", "Set every element to zero."),
-    copy_=_filler("copy_", "Take over the elements of another tensor or array, broadcast."),
-)

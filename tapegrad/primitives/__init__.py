@@ -1,6 +1,7 @@
 """The primitives: one file a family, one record a primitive. Importing this package registers them all."""
 
 from . import (
+    activations,
     alias,
     arithmetic,
     combining,
@@ -34,6 +35,7 @@ from . import (
 )
 
 __all__ = [
+    "activations",
     "alias",
     "arithmetic",
     "combining",

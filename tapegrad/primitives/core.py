@@ -300,6 +300,8 @@ def _kind(operand):
     kind = type(operand)
     if kind is float or kind is int or kind is complex:
         return kind
+    if isinstance(operand, int) and kind is not bool:
+        return int
     return np.asarray(operand).dtype
 
 
