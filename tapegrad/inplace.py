@@ -136,6 +136,12 @@ def _check_target(target, state, part=False):
                 "a view of a leaf Variable that requires grad is being used in an in-place operation. Write under "
                 "`with tapegrad.no_grad():`, or to a view of a copy (`x = x.clone()`)."
             )
+        if target._one_of_many and base is not None and base.requires_grad:
+            raise RuntimeError(
+                f"Output of {target._one_of_many} is a view and is being modified inplace. This view is the output of "
+                f"a function that returns multiple views. Such functions do not allow the output views to be modified "
+                f"inplace: write to a part taken by itself (`x[2:4]`, `x.narrow(...)`), or to a copy."
+            )
     if (target if base is None else base)._foreign:
         raise RuntimeError(
             "an argument of the function under transformation cannot be written in place: its memory is the caller's. "

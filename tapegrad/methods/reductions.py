@@ -29,6 +29,8 @@ def _reduction(name, function):
 
     def method(self, *args, **kwargs):
         if kwargs:
+            if self._spec.ndim == 0 and kwargs.get("dim") in (0, -1):  # PyTorch: a number has an axis, if need be
+                kwargs["dim"] = None
             kwargs = in_numpy_words(kwargs)
         if len(args) > 1 and type(args[1]) is bool:  # PyTorch's second argument is keepdim, NumPy's dtype
             kwargs["keepdims"] = args[1]
@@ -228,8 +230,8 @@ def _log_softmax(self, dim, dtype=None):
 def _along(record, x, dim, dtype):
     x = lift(x, None if dtype is None else np.dtype(dtype))
     if x._spec.dtype.kind not in "f":
-        raise RuntimeError(
-            f"{record.name} needs a floating dtype, and this tensor has {x._spec.dtype}; use dtype=float"
+        raise NotImplementedError(
+            f'"{record.name}" not implemented for {x._spec.dtype.name}: it needs a floating dtype, such as dtype=float'
         )
     if x._spec.ndim == 0:
         _axis(x, dim)

@@ -136,7 +136,7 @@ def _axis_key(name, x, dim, index):
 def _fitting(name, x, source, shape):
     source = lift(source, x._spec.dtype)
     if source._spec.shape != shape:
-        raise ShapeError(
+        raise _OutOfBounds(
             f"{name}: source has shape {source._spec.shape}, and {shape} is what the index selects from shape "
             f"{x._spec.shape}"
         )
@@ -192,7 +192,7 @@ def _masked_scatter(self, mask, source):
 
 def _nonzero(self, *, as_tuple=True):
     """`numpy.nonzero` of the tensor, plain arrays; with ``as_tuple=False`` PyTorch's table of indices."""
-    return BY_FUNCTION[np.nonzero](self) if as_tuple else BY_FUNCTION[np.argwhere](self)
+    return BY_FUNCTION[np.nonzero](self) if as_tuple else lift(BY_FUNCTION[np.argwhere](self))
 
 
 attach(

@@ -234,7 +234,10 @@ def _expand_as(self, other):
 def _part(x, dim, index, label):
     """The view ``x[:, ..., index]``, named."""
     made = operator.itemgetter((*along(x._spec.ndim, dim, index), Ellipsis))
-    return view_by(x, made, label)
+    part = view_by(x, made, label)
+    if label in ("Split", "Unbind"):
+        part._one_of_many = label
+    return part
 
 
 def _select(self, dim, index):
@@ -445,7 +448,8 @@ def _stride(self, dim=None):
 def _sum_to_size(self, *size):
     """Summed over axes that were broadcast, to a shape."""
     size = _ints(size)
-    if np.broadcast_shapes(size, self._spec.shape) != self._spec.shape:
+    pairs = zip(reversed(size), reversed(self._spec.shape), strict=False)
+    if len(size) > self._spec.ndim or any(n not in (1, m) for n, m in pairs):
         raise ShapeError(f"size {list(size)} is not expandable to size {list(self._spec.shape)}.")
     lead = self._spec.ndim - len(size)
     axes = (*range(lead), *(lead + d for d, n in enumerate(size) if n == 1 != self._spec.shape[lead + d]))

@@ -32,6 +32,7 @@ class _Defaults:
     _hooks = None
     _post_hooks = None
     _retains = False
+    _one_of_many: str | None = None  # made together with other views, by the function of that name
     _foreign = False  # the memory is the caller's: nothing may be written there
     _user = False  # came into a transformation as a tensor: its gradient is one, too
     _scalar = False  # came into a transformation as a number: its gradient is one, too
