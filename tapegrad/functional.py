@@ -256,6 +256,8 @@ def _plain(g: Any, t: Tensor) -> Any:
 
 def _release(tree: Any) -> Any:
     """Replace traced values in a result by plain ones."""
+    if tree is None:
+        return None
 
     def plain(x: Any) -> Any:
         if not isinstance(x, Tensor):
@@ -263,7 +265,7 @@ def _release(tree: Any) -> Any:
         array = value_of(x)
         return array[()] if array.ndim == 0 else array.copy()
 
-    return optree.tree_map(plain, tree)
+    return plain(tree) if isinstance(tree, Tensor) else optree.tree_map(plain, tree)
 
 
 def vjp(fun: Callable, *primals: Any) -> tuple[Any, Callable]:

@@ -157,7 +157,7 @@ def _detach_(self):
         self.requires_grad_(False)
     elif self._spec.requires_grad:
         alias = self.detach()
-        self._home, self._retains, self._hooks = None, False, None
+        self._home, self._retains = None, False
         self._slot, self._tape, self._spec = alias._slot, alias._tape, alias._spec
     return self
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..vm import opcodes as op
-from .core import ZERO, implements, ops, primitive, zero_like
+from .core import ZERO, implements, ops, primitive
 from .domain import Above, Integers, Normal
 
 
@@ -121,7 +121,7 @@ class sign:
 
     def pullback(y_bar, y, x):
         if x._spec.dtype.kind != "c":
-            return zero_like(x)
+            return ops.where(x == x, 0.0, y_bar)
         r = absolute(x)
         at_zero = r == 0.0
         turned = y_bar - y * ops.real(ops.conjugate(y) * y_bar)

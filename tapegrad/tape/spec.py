@@ -41,6 +41,7 @@ class Spec:
     """
 
     __slots__ = (
+        "_bar",
         "bar_strides",
         "contiguous",
         "dtype",
@@ -66,6 +67,7 @@ class Spec:
         self.contiguous = strides == own
         self.injective = self.contiguous or _injective(shape, strides, dtype.itemsize)
         self.bar_strides = strides if self.injective else own
+        self._bar = None
         self.low, self.extent = _span(shape, self.bar_strides, dtype.itemsize)
 
     @property
@@ -90,7 +92,9 @@ class Spec:
     @property
     def bar(self):
         """The cotangent's type."""
-        return spec_of(self.shape, self.dtype, self.bar_strides)
+        if self._bar is None:
+            self._bar = spec_of(self.shape, self.dtype, self.bar_strides)
+        return self._bar
 
     @property
     def dense(self):

@@ -11,9 +11,9 @@ from typing import Any
 
 from .native import addresses
 
-__all__ = ["execute", "forward_sweep", "link", "reverse_sweep", "row_starts", "spread"]
+__all__ = ["begin_reverse", "execute", "forward_sweep", "link", "reverse_sweep", "spread"]
 
-NAMES = "execute.run sweeps.forward_sweep sweeps.link sweeps.reverse_sweep sweeps.row_starts sweeps.spread"
+NAMES = "execute.run sweeps.begin_reverse sweeps.forward_sweep sweeps.link sweeps.reverse_sweep sweeps.spread"
 FUNCTIONS = tuple(NAMES.split())
 
 
@@ -34,9 +34,9 @@ def _entry(name: str, result: Any = None) -> Callable[[int], Any]:
     return call
 
 
+begin_reverse = _entry("sweeps.begin_reverse")
 execute = _entry("execute.run")
 forward_sweep = _entry("sweeps.forward_sweep")
 link = _entry("sweeps.link")
 reverse_sweep = _entry("sweeps.reverse_sweep")
-row_starts = _entry("sweeps.row_starts", ctypes.c_int64)
 spread = _entry("sweeps.spread")
