@@ -1,6 +1,6 @@
 """tapegrad: gradients of NumPy code, from a flat tape run by a JIT-compiled interpreter."""
 
-from . import autograd, dispatch, inplace, methods, operators  # noqa: F401 -- all but the first attach to Tensor
+from . import autograd, dispatch, inplace, methods, nn, operators  # noqa: F401 -- four of them attach to Tensor
 from .autograd.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .compiler.program import compile
 from .creation import (
@@ -59,6 +59,7 @@ __all__ = [
     "linspace",
     "logspace",
     "manual_seed",
+    "nn",
     "no_grad",
     "ones",
     "ones_like",

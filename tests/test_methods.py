@@ -412,3 +412,24 @@ def test_as_tensor_shares_memory():
     t = tg.as_tensor(array)
     array[0] = 5.0
     assert t[0].item() == 5.0 and tg.as_tensor(t) is t and tg.is_tensor(t) and not tg.is_tensor(array)
+
+
+@pytest.mark.parametrize(
+    "make, text",
+    [
+        (lambda: tg.tensor([1.0, 2.0], requires_grad=True), "tensor([1., 2.], requires_grad=True)"),
+        (lambda: tg.tensor([1.0, 2.0], requires_grad=True) * 2, "tensor([2., 4.], grad_fn=<MulBackward0>)"),
+        (lambda: tg.tensor(3.0), "tensor(3.)"),
+        (lambda: tg.tensor([1, 2]), "tensor([1, 2])"),
+        (lambda: tg.tensor([True, False]), "tensor([ True, False])"),
+        (lambda: tg.tensor([1.5], dtype="f4"), "tensor([1.5], dtype=float32)"),
+        (lambda: tg.tensor([[1.0, 2.0], [3.0, 4.0]]), "tensor([[1., 2.],\n        [3., 4.]])"),
+        (lambda: tg.zeros(0, 3), "tensor([], size=(0, 3))"),
+        (lambda: tg.tensor([]), "tensor([])"),
+        (lambda: tg.zeros(2, requires_grad=True).view(2, 1)[0], "tensor([0.], grad_fn=<SelectBackward0>)"),
+        (lambda: tg.zeros(2000), "tensor([0., 0., 0., ..., 0., 0., 0.])"),
+        (lambda: tg.tensor(1.0 + 2.0j), "tensor(1.+2.j, dtype=complex128)"),
+    ],
+)
+def test_printing(make, text):
+    assert repr(make()) == text and str(make()) == text

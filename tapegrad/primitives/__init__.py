@@ -2,11 +2,13 @@
 
 from . import (
     activations,
+    affine,
     alias,
     arithmetic,
     combining,
     comparison,
     complex,
+    convolution,
     core,
     counting,
     creation,
@@ -22,6 +24,7 @@ from . import (
     matmul,
     norms,
     picking,
+    pooling,
     products,
     reduction,
     repeating,
@@ -36,11 +39,13 @@ from . import (
 
 __all__ = [
     "activations",
+    "affine",
     "alias",
     "arithmetic",
     "combining",
     "comparison",
     "complex",
+    "convolution",
     "core",
     "counting",
     "creation",
@@ -56,6 +61,7 @@ __all__ = [
     "matmul",
     "norms",
     "picking",
+    "pooling",
     "products",
     "reduction",
     "repeating",

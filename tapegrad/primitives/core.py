@@ -67,6 +67,8 @@ class Primitive:
         Its kernel is a single instruction that can add into its destination.
     immediate : bool
         Runs at once whatever its size, since its errors depend on the data.
+    into : callable, optional
+        Like `compute`, with a C-contiguous array to fill as first argument: for results that should not be copied.
     samples : list
         Tuples of operands, or ``(operands, attrs)``, for tests and benchmarks.
     """
@@ -75,6 +77,7 @@ class Primitive:
     accumulates = False
     immediate = False
     kind = op.KERNEL
+    into: Callable | None = None
     derivative = None
     partials = None
     pullback = None
