@@ -62,14 +62,29 @@ class _Windows:
                 yield slice(None), slice(None), rows, slice(j * dw, j * dw + (ow - 1) * sw + 1, sw)
 
 
-class _Pooling(Primitive):
+class _IntoArrays(Primitive):
+    def compute(self, *arrays, **attrs):
+        specs = [spec_of(a.shape, a.dtype) for a in arrays]
+        out = np.empty(self.infer(specs, attrs)[0].shape, arrays[0].dtype)
+        self.into(out, *arrays, **attrs)
+        return out
+
+
+class _Pooling(_IntoArrays):
     def infer(self, specs, attrs):
         return spec_of((*specs[0].shape[:2], *attrs["lengths"]), specs[0].dtype), op.KERNEL
 
 
-class _Spreading(Primitive):
+class _Spreading(_IntoArrays):
     def infer(self, specs, attrs):
         return spec_of(attrs["shape"], specs[0].dtype), op.KERNEL
+
+
+def _room(out, windows):
+    """Zeros to add windows into: the result itself, if nothing is needed around it."""
+    total = out if windows.bare else np.empty((*out.shape[:2], *windows.padded), out.dtype)
+    total[...] = 0
+    return total
 
 
 @primitive(base=_Pooling)
@@ -79,14 +94,13 @@ class max_pool2d:
     grad_name = "MaxPool2DWithIndices"
     samples = tuple(((_X,), attrs) for attrs in _FORMS)
 
-    def compute(x, **attrs):
+    def into(out, x, **attrs):
         windows = _Windows(x.shape, **attrs)
         x = windows.around(x, -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min)
-        parts = [x[w] for w in windows]
-        y = np.array(parts[0])
-        for part in parts[1:]:
-            np.maximum(y, part, out=y)
-        return y
+        first, *others = [x[w] for w in windows]
+        np.copyto(out, first)
+        for part in others:
+            np.maximum(out, part, out=out)
 
     def pullback(y_bar, y, x, **attrs):
         return ops.max_pool2d_spread(y_bar, x, y, shape=x._spec.shape, **attrs)
@@ -121,9 +135,9 @@ class max_pool2d_spread:
     )  # fmt: skip
     fixed = (1, 2)
 
-    def compute(v, x, y, shape, **attrs):
+    def into(out, v, x, y, shape, **attrs):
         windows = _Windows(shape, **attrs)
-        total = np.zeros((*shape[:2], *windows.padded), v.dtype)
+        total = _room(out, windows)
         apart = all(
             s >= d * (k - 1) + 1 for s, d, k in zip(windows.stride, windows.dilation, windows.kernel, strict=True)
         )
@@ -132,7 +146,8 @@ class max_pool2d_spread:
                 np.multiply(v, hit, out=total[w])
             else:
                 total[w] += v * hit
-        return total if windows.bare else total[windows.inside]
+        if not windows.bare:
+            np.copyto(out, total[windows.inside])
 
     def pullback(y_bar, y, v, x, z, shape, **attrs):
         return ops.max_pool2d_take(y_bar, x, z, **attrs), None, None
@@ -145,13 +160,12 @@ class max_pool2d_take:
     samples = tuple(((np.cos(_X), *_places_of(_X, attrs)), attrs) for attrs in _FORMS)
     fixed = (1, 2)
 
-    def compute(v, x, y, **attrs):
+    def into(out, v, x, y, **attrs):
         windows = _Windows(v.shape, **attrs)
         v = windows.around(v, 0)
-        total = np.zeros(y.shape, v.dtype)
+        out[...] = 0
         for w, hit in _first_maxima(x, y, windows):
-            total += v[w] * hit
-        return total
+            out += v[w] * hit
 
     def pullback(y_bar, y, v, x, z, **attrs):
         return ops.max_pool2d_spread(y_bar, x, z, shape=v._spec.shape, **attrs), None, None
@@ -163,14 +177,13 @@ class window_sum:
 
     samples = tuple(((_X,), attrs) for attrs in _FORMS)
 
-    def compute(x, **attrs):
+    def into(out, x, **attrs):
         windows = _Windows(x.shape, **attrs)
         x = windows.around(x, 0)
-        parts = [x[w] for w in windows]
-        y = np.array(parts[0])
-        for part in parts[1:]:
-            y += part
-        return y
+        first, *others = [x[w] for w in windows]
+        np.copyto(out, first)
+        for part in others:
+            out += part
 
     def pullback(y_bar, y, x, **attrs):
         return ops.window_spread(y_bar, shape=x._spec.shape, **attrs)
@@ -182,12 +195,13 @@ class window_spread:
 
     samples = tuple(((window_sum.compute(_X, **attrs),), {**attrs, "shape": _X.shape}) for attrs in _FORMS)
 
-    def compute(v, shape, **attrs):
+    def into(out, v, shape, **attrs):
         windows = _Windows(shape, **attrs)
-        total = np.zeros((*shape[:2], *windows.padded), v.dtype)
+        total = _room(out, windows)
         for w in windows:
             total[w] += v
-        return total if windows.bare else total[windows.inside]
+        if not windows.bare:
+            np.copyto(out, total[windows.inside])
 
     def pullback(y_bar, y, v, shape, **attrs):
         return window_sum(y_bar, **attrs)
