@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .errors import CastingError, ShapeError
 from .operators import STEP, fast_index
 from .primitives.core import Elementwise, lift, ops, primitive
 from .primitives.indexing import advanced_key, basic_view, index_put
@@ -20,7 +21,7 @@ from .tape.site import inside, user_site
 from .tape.state import grad_mode, local
 from .vm import opcodes as op
 
-__all__ = ["adopt_written", "assign", "write"]
+__all__ = ["adopt_written", "assign", "in_place", "rewrite", "write"]
 
 
 @primitive()
@@ -54,7 +55,7 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
     operands : tuple
         Tensors, arrays or numbers; `target` itself may be among them.
     index : int, optional
-        Place in the fast tables under which to remember the row; see `_binary`.
+        Place in the fast tables under which to remember the row; see `in_place`.
 
     Returns
     -------
@@ -77,14 +78,15 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
     spec = target._spec
     if out.shape != spec.shape or out.dtype != spec.dtype:
         if not np.can_cast(out.dtype, spec.dtype, "same_kind"):
-            raise TypeError(
-                f"{made.name} in place: a result of dtype {out.dtype.name} cannot be written into a {spec.dtype.name} "
-                f"tensor with casting rule 'same_kind'; convert the operand, or make the target {out.dtype.name}"
+            raise CastingError(
+                f"{made.name} in place: result type {out.dtype.name} can't be cast to the desired output type "
+                f"{spec.dtype.name} with casting rule 'same_kind'; convert the operand, or make the target "
+                f"{out.dtype.name}"
             )
-        if np.broadcast_shapes(out.shape, spec.shape) != spec.shape:
-            raise ValueError(
-                f"{made.name} in place: the result has shape {out.shape}, which does not broadcast to the target's "
-                f"shape {spec.shape}"
+        if not _broadcasts(out.shape, spec.shape):
+            raise ShapeError(
+                f"{made.name} in place: output with shape {list(spec.shape)} doesn't match the broadcast shape "
+                f"{list(out.shape)}, the result's"
             )
         value = made(*operands, **dict(attrs))
         operands = (expand_to(lift(value, spec.dtype), spec.shape),)
@@ -125,6 +127,20 @@ def _remember(index, spec, given, operands, signature, grad_enabled):
             table[spec][float] = table[spec][int] = entry
 
 
+def rewrite(target: Tensor, function, *args, **kwargs) -> Tensor:
+    """Write ``function(target, *args, **kwargs)`` into the target's memory: for functions that are several rows.
+
+    What such a function keeps for its reverse is a copy of the target where gradients are recorded, so that the
+    write does not change it.
+    """
+    state = local.state
+    _check_target(target, state)
+    old = target
+    if state.grad_enabled and any(isinstance(t, Tensor) and t.requires_grad for t in (target, *args)):
+        old = ops.copy(target)
+    return write(target, ops.copy, (function(old, *args, **kwargs),))
+
+
 def _check_target(target, state, part=False):
     """Refuse what may not be written, or of which not a part may be."""
     base = target._base
@@ -138,6 +154,12 @@ def _check_target(target, state, part=False):
             raise RuntimeError(
                 "a view of a leaf Variable that requires grad is being used in an in-place operation. Write under "
                 "`with tapegrad.no_grad():`, or to a view of a copy (`x = x.clone()`)."
+            )
+        if target._one_of_many and base is not None and base.requires_grad:
+            raise RuntimeError(
+                f"Output of {target._one_of_many} is a view and is being modified inplace. This view is the output of "
+                f"a function that returns multiple views. Such functions do not allow the output views to be modified "
+                f"inplace: write to a part taken by itself (`x[2:4]`, `x.narrow(...)`), or to a copy."
             )
     if target._made_by is not None and state.grad_enabled:
         raise RuntimeError(
@@ -164,6 +186,12 @@ def _check_target(target, state, part=False):
     data = target._data if target._data is not None else (base._data if base is not None else None)
     if data is not None and not data.flags.writeable:
         raise ValueError("assignment destination is read-only: the tensor shares memory with a read-only array")
+
+
+def _broadcasts(shape, target):
+    """Whether an array of a shape can be broadcast to another shape."""
+    lead = len(target) - len(shape)
+    return lead >= 0 and all(n in (1, m) for n, m in zip(shape, target[lead:], strict=True))
 
 
 def _check_recorded(target, operands, state):
@@ -302,31 +330,33 @@ _OPERATORS = {
     "ifloordiv": "floor_divide", "imod": "remainder", "imatmul": "matmul",
     "iand": "bitwise_and", "ior": "bitwise_or", "ixor": "bitwise_xor",
 }  # fmt: skip
-_METHODS = {
-    "add_": "add", "sub_": "subtract", "mul_": "multiply", "div_": "divide", "pow_": "power",
-    "neg_": "negative", "exp_": "exp", "log_": "log", "sqrt_": "sqrt", "sin_": "sin", "cos_": "cos", "tanh_": "tanh",
-    "abs_": "absolute", "square_": "square", "reciprocal_": "reciprocal",
-}  # fmt: skip
 
 
-def _binary(name, made):
-    """An operation in place: two rows at most where nothing needs thought, as in `operators.binary`.
+def in_place(record, name, operands=2):
+    """A method that writes a function of the tensor, or of it and one more operand, where the tensor stands.
 
-    That is so for a target whose buffer is `quiet`: no view, leaf or array outside shares it, and no other tape.
+    It takes two rows at most where nothing needs thought, as in `operators.binary`: for a target whose buffer is
+    `quiet`, which no view, leaf or array outside shares, and no other tape.
     """
-    record = getattr(ops, made)
-    k = fast_index()
+    method = (_unary if operands == 1 else _binary)(record, fast_index())
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"`{record.name}` in place; returns the tensor."
+    return method
 
+
+def _binary(record, k):
     def method(self, other):
         kind = other.__class__
         try:
             tape, rare = self._tape, self._rare
-            rows, buffer, code = tape.rows, rare._buffer, _getframe(1).f_code
+            rows, buffer, frame = tape.rows, rare._buffer, _getframe(1)
+            if inside[frame.f_code.co_filename]:
+                frame = frame.f_back  # type: ignore[assignment]
             if (
                 buffer.quiet is tape
                 and tape.thread == get_ident()
                 and len(rows) < tape.limit
-                and not inside[code.co_filename]
+                and not inside[frame.f_code.co_filename]
             ):
                 if kind is Tensor:
                     j = other._slot
@@ -343,7 +373,7 @@ def _binary(name, made):
                 row = len(rows)
                 rows.append(head + i * STEP + source)
                 rows.append(j * STEP)
-                tape.note_write(row, i, (code, _getframe(1).f_lasti), buffer)
+                tape.note_write(row, i, (frame.f_code, frame.f_lasti), buffer)
                 rare._seen = buffer.version
                 if out is not None:
                     self._slot, self._spec = row, out
@@ -352,23 +382,19 @@ def _binary(name, made):
             pass
         return write(self, record, (self, other), index=k)
 
-    return _named(method, name, made)
+    return method
 
 
-def _unary(name, made):
-    """An operation of one operand in place; see `_binary`."""
-    record = getattr(ops, made)
-    k = fast_index()
-
+def _unary(record, k):
     def method(self):
         try:
             tape, rare = self._tape, self._rare
-            rows, buffer, code = tape.rows, rare._buffer, _getframe(1).f_code
+            rows, buffer, frame = tape.rows, rare._buffer, _getframe(1)
             if (
                 buffer.quiet is tape
                 and tape.thread == get_ident()
                 and len(rows) < tape.limit
-                and not inside[code.co_filename]
+                and not inside[frame.f_code.co_filename]
             ):
                 head, out, copied = tape.fast[k][self._spec]
                 source = i = self._slot
@@ -377,7 +403,7 @@ def _unary(name, made):
                     rows.append(copied + i * STEP)
                 row = len(rows)
                 rows.append(head + i * STEP + source)
-                tape.note_write(row, i, (code, _getframe(1).f_lasti), buffer)
+                tape.note_write(row, i, (frame.f_code, frame.f_lasti), buffer)
                 rare._seen = buffer.version
                 if out is not None:
                     self._slot, self._spec = row, out
@@ -386,31 +412,8 @@ def _unary(name, made):
             pass
         return write(self, record, (self,), index=k)
 
-    return _named(method, name, made)
-
-
-def _named(method, name, made):
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"`{made}` in place; returns the tensor."
     return method
 
 
 for _name, _made in _OPERATORS.items():
-    attach(**{f"__{_name}__": _binary(f"__{_name}__", _made)})
-for _name, _made in _METHODS.items():
-    attach(**{_name: (_unary if getattr(ops, _made).function.nin == 1 else _binary)(_name, _made)})
-
-
-def _filler(name, text):
-    def fill(self, value=0):
-        return write(self, ops.copy, (lift(value, self._spec.dtype),))
-
-    fill.__name__, fill.__doc__ = name, text
-    return fill
-
-
-attach(
-    fill_=_filler("fill_", "Set every element to a value."),
-    zero_=_filler("zero_", "Set every element to zero."),
-    copy_=_filler("copy_", "Take over the elements of another tensor or array, broadcast."),
-)
+    attach(**{f"__{_name}__": in_place(getattr(ops, _made), f"__{_name}__")})

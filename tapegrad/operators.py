@@ -14,6 +14,7 @@ from .primitives.core import RECORDS, Elementwise
 from .tape.handle import NOTHING, Tensor, attach
 from .tape.record import record
 from .tape.signature import FAST, signature_of
+from .tape.size import Size
 from .tape.state import local
 from .vm.opcodes import SLOT_BITS
 
@@ -66,6 +67,8 @@ def binary(primitive, name, swapped=False):
                         y = Tensor()
                         y._slot, y._spec, y._tape, y._rare = slot, spec, tape, NOTHING
                         return y
+            elif kind is Size:
+                return operator(self, int(other))
             elif not isinstance(other, _OPERANDS):
                 return NotImplemented
         except (KeyError, AttributeError):  # a signature or number not met before; a tensor on no tape

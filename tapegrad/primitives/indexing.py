@@ -42,7 +42,7 @@ def _form(key):
             made.append(k)
         elif kind is slice:
             made.append((_bound(k.start), _bound(k.stop), _bound(k.step)))
-        elif isinstance(k, np.integer):
+        elif isinstance(k, np.integer) or (isinstance(k, int) and kind is not bool):
             made.append(int(k))
         elif (isinstance(k, np.ndarray) or (isinstance(k, Tensor) and not is_traced(k))) and _is_index(k):
             made.append(operator.index(k))

@@ -48,6 +48,8 @@ class Rare:
         The user's `Function` that returned this view.
     _retains : bool
         Keeps its gradient though it is no leaf.
+    _one_of_many : str or None
+        A view made together with others, by the function of that name.
     _foreign : bool
         The memory is the caller's: nothing may be written there.
     _user, _scalar : bool
@@ -68,6 +70,7 @@ class Rare:
     _hooks: Any = None
     _made_by: str | None = None
     _retains = False
+    _one_of_many: str | None = None
     _foreign = False
     _user = False
     _scalar = False
