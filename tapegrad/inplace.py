@@ -69,8 +69,11 @@ def write(target: Tensor, made, operands, attrs=(), label=None) -> Tensor:
     _check_target(target, state)
     operands = made.lift(operands) if hasattr(made, "lift") else tuple(lift(o) for o in operands)
     _check_recorded(target, operands, state)
+    for t in operands:
+        if t._base is not None:
+            t._refresh_view()
     if target._base is not None:
-        target._refresh_view()
+        target._refresh_view(target._buffer.retained)  # what views between it and the base retain is of other uses
     out, _ = made.infer(tuple(t._spec for t in operands), dict(attrs))
     spec = target._spec
     if out.shape != spec.shape or out.dtype != spec.dtype:
@@ -177,16 +180,23 @@ def _take_over(target, result, state, tape, site):
         signature = signature_of(copy_slices, (base._spec, result._spec), attrs, state.grad_enabled)
         rebased = append(state, tape, signature, [base_slot, result._slot], (base, result), 0)
         _rebind(base, rebased)
-        base._seen = buffer.version
-    if state.grad_enabled and (requires or target._spec.requires_grad):
-        _rebind(target, result)  # under no_grad the history stays what it was, as in PyTorch
-    target._seen = buffer.version
+        base._seen = buffer.version  # and the target, when it is next used, is a view of the base as it is now
+    else:
+        if state.grad_enabled and (requires or target._spec.requires_grad):
+            _rebind(target, result)  # under no_grad the history stays what it was, as in PyTorch
+        target._seen = buffer.version
     if buffer.viewed and not state.careful and requires:
         state.careful = True
         state.refresh()
+    if target._retains:
+        target._refresh_view()
 
 
 def _rebind(tensor, result):
+    if tensor._retains:  # what it retains is the gradient of the value that it has now
+        tape, slot = tensor._home or (tensor._tape, tensor._slot)
+        tape.retaining.pop(slot, None)
+        result._tape.retain(result._slot, tensor)
     tensor._home = None
     tensor._slot, tensor._tape, tensor._spec = result._slot, result._tape, result._spec
 
@@ -235,9 +245,9 @@ def _is_stale_view(self):
     return self._base is not None and self._buffer.version != self._seen
 
 
-def _refresh_view(self):
-    """Record the view again, from its base as it is now."""
-    if not _is_stale_view(self):
+def _refresh_view(self, anyway=False):
+    """Record the view again, from its base as it is now, if that was written since (or `anyway`)."""
+    if not (_is_stale_view(self) or anyway):
         return
     base, version = self._base, self._buffer.version
     if not (base._spec.requires_grad or self._spec.requires_grad):
