@@ -231,7 +231,7 @@ def _check_scalar(value: Any, fun: Callable) -> None:
 
 def _gradients(value: Any, leaves: list[Tensor], nested: bool) -> list[Any]:
     """Cotangents of the leaves for a unit cotangent of the value; zeros where it does not depend on them."""
-    if not isinstance(value, Tensor) or not value._spec.requires_grad:
+    if not isinstance(value, Tensor) or not value.requires_grad:
         return [_zeros_like(t) for t in leaves]
     recorded = nested or any(not t._leaf for t in leaves)
     if recorded:
@@ -306,7 +306,7 @@ def vjp(fun: Callable, *primals: Any) -> tuple[Any, Callable]:
             raise ValueError(f"vjp: the cotangent has structure {structure}, the function's result {outdef}")
         pairs = []
         for y, y_bar in zip(outputs, flat, strict=True):
-            if not isinstance(y, Tensor) or not y._spec.requires_grad:
+            if not isinstance(y, Tensor) or not y.requires_grad:
                 continue
             if np.shape(y_bar) != y._spec.shape:
                 raise ValueError(f"vjp: a cotangent has shape {np.shape(y_bar)}, the result {y._spec.shape}")
@@ -363,11 +363,11 @@ def jvp(fun: Callable, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple
                 raise ValueError(f"jvp: a tangent has shape {np.shape(d)}, its primal {t._spec.shape}")
         result = fun(*args)
         outputs, outdef = optree.tree_flatten(result)
-        traced = [y for y in outputs if isinstance(y, Tensor) and y._spec.requires_grad]
+        traced = [y for y in outputs if isinstance(y, Tensor) and y.requires_grad]
         dots = iter(pushforward(traced, leaves, [lift(d, t._spec.dtype) for t, d in zip(leaves, flat, strict=True)]))
         found = []
         for y in outputs:
-            moving = isinstance(y, Tensor) and y._spec.requires_grad
+            moving = isinstance(y, Tensor) and y.requires_grad
             dot = next(dots) if moving else None
             found.append(lift(np.zeros(np.shape(y))) if dot is None else dot)
     keep = trace.nested or any(t._user for t in leaves)
