@@ -11,7 +11,7 @@ from _thread import get_ident
 import numpy as np
 
 from .primitives.core import RECORDS, Elementwise
-from .tape.handle import Tensor, attach
+from .tape.handle import NOTHING, Tensor, attach
 from .tape.record import record
 from .tape.signature import FAST, signature_of
 from .tape.state import local
@@ -19,6 +19,7 @@ from .vm.opcodes import SLOT_BITS
 
 __all__ = ["binary", "recorder_of", "unary"]
 
+STEP = 1 << SLOT_BITS  # sums and products of ints are quicker than shifts
 _OPERANDS = (Tensor, np.ndarray, np.generic, int, float, complex, bool)
 _recorders: dict = {}
 
@@ -49,9 +50,9 @@ def binary(primitive, name, swapped=False):
                     rows = tape.rows
                     slot = len(rows)
                     if slot < tape.limit:
-                        rows.append(code | i << SLOT_BITS | j)
+                        rows.append(code + i * STEP + j)
                         y = Tensor()
-                        y._slot, y._spec, y._tape = slot, spec, tape
+                        y._slot, y._spec, y._tape, y._rare = slot, spec, tape, NOTHING
                         return y
             elif kind is float or kind is int:
                 i = self._slot
@@ -61,9 +62,9 @@ def binary(primitive, name, swapped=False):
                     rows = tape.rows
                     slot = len(rows)
                     if slot < tape.limit:
-                        rows.append(code | (j << SLOT_BITS | i if swapped else i << SLOT_BITS | j))
+                        rows.append(code + (j * STEP + i if swapped else i * STEP + j))
                         y = Tensor()
-                        y._slot, y._spec, y._tape = slot, spec, tape
+                        y._slot, y._spec, y._tape, y._rare = slot, spec, tape, NOTHING
                         return y
             elif not isinstance(other, _OPERANDS):
                 return NotImplemented
@@ -114,9 +115,9 @@ def unary(primitive, name):
                 rows = tape.rows
                 slot = len(rows)
                 if slot < tape.limit:
-                    rows.append(code | i << SLOT_BITS)
+                    rows.append(code + i * STEP)
                     y = Tensor()
-                    y._slot, y._spec, y._tape = slot, spec, tape
+                    y._slot, y._spec, y._tape, y._rare = slot, spec, tape, NOTHING
                     return y
         except (KeyError, AttributeError):
             pass

@@ -340,6 +340,9 @@ class _CallSweep:
             if tensor is not None and k in self.bars:
                 yield tensor, np.array(value_of(self.bars[k]))
 
+    def release(self) -> None:
+        """There is no working memory to hand back."""
+
     def free(self) -> None:
         """Let go of what the call saved."""
         if self.visited and self.call.ctx._saved:

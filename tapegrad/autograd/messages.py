@@ -27,8 +27,8 @@ def stale(tape, row, operand):
     return RuntimeError(
         f"one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"[{np.dtype(spec.dtype).name} {list(spec.shape)}]{which}, is at version {now}; expected version {before} "
-        f"instead (needed by {name}Backward0{recorded}).{where} Write to a copy (`x = x.clone()`), or use an operation that "
-        f"makes a new array, where the old value is still needed."
+        f"instead (needed by {name}Backward0{recorded}).{where} Write to a copy (`x = x.clone()`), or use an operation "
+        f"that makes a new array, where the old value is still needed."
     )
 
 

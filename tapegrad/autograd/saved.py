@@ -221,8 +221,7 @@ def _alias(t: Tensor) -> Tensor:
     """The same value and history under another handle, which later writes do not move on."""
     made = new_tensor(t._tape, t._slot, t._spec)
     for name in ("_data", "_home", "_buffer", "_borrowed"):
-        if name in t.__dict__:
-            setattr(made, name, getattr(t, name))
+        setattr(made, name, getattr(t, name))
     return made
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 import numpy as np
 
 from ..tape.handle import Tensor
-from ..tape.memory import address_of
 from ..tape.record import rotate
 from ..tape.state import grad_mode, local
 from ..values import value_of
@@ -31,12 +30,12 @@ def leave(tape) -> bool:
     return True
 
 
-def step_through(run, state, starts, wanted):
+def step_through(run, state):
     """Run a tape's rows from the last to the first, stopping where somebody looks in."""
-    tape, bar, kept = run.tape, run.bar, run.kept
+    tape, bar, kept, wanted = run.tape, run.arrays.bar, run.arrays.kept, run.arrays.wanted
     count = int(state[op.POSITION]) + 1
-    rows = starts[:count]
-    first = address_of(starts)
+    first = state[op.AT_STARTS]
+    rows = np.array(run.arrays.starts[:count])
 
     def drive(low, high):
         if low < high:

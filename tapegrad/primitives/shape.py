@@ -9,6 +9,7 @@ import numpy as np
 from ..tape.record import record_view
 from ..tape.spec import contiguous_strides, spec_of
 from ..vm import opcodes as op
+from ..vm.kernels import extra_loop
 from .core import implements, lift, ops, primitive, unbroadcast
 
 _X = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]])
@@ -213,6 +214,15 @@ class astype:
 
     def infer(specs, attrs):
         return spec_of(specs[0].shape, attrs["dtype"]), op.KERNEL
+
+    def kernel(emitter, out, operands, attrs):
+        (_, x), (_, y) = *operands, out
+        try:
+            loop = extra_loop("cast", f"{x.dtype.char}->{y.dtype.char}"), 0
+        except KeyError:
+            emitter.call(astype, attrs, out, operands)
+        else:
+            emitter.loop(loop, out, operands)
 
     def compute(x, dtype):
         return x.astype(dtype)

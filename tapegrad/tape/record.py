@@ -6,7 +6,7 @@ import numpy as np
 
 from ..vm import opcodes as op
 from .buffer import buffer_of
-from .handle import Tensor
+from .handle import NOTHING, Tensor
 from .memory import address_of, array_at
 from .signature import DEFER_BYTES, signature_of
 from .spec import spec_of, spec_of_array
@@ -110,7 +110,7 @@ def _import_tensor(tensor, state, tape) -> int:
 def new_tensor(tape, slot, spec):
     """A handle for a slot."""
     tensor = object.__new__(Tensor)
-    tensor._tape, tensor._slot, tensor._spec = tape, slot, spec
+    tensor._tape, tensor._slot, tensor._spec, tensor._rare = tape, slot, spec, NOTHING
     return tensor
 
 
@@ -122,7 +122,7 @@ def record(primitive, tensors, attrs=()):
     """
     state = local.state
     for t in tensors:
-        if t._base is not None:
+        if t._rare._base is not None:
             t._refresh_view()  # its base may have been written, and may have begun to require grad, since
     signature = signature_of(primitive, tuple([t._spec for t in tensors]), attrs, state.grad_enabled)
     tape = current_tape(state)
@@ -133,9 +133,9 @@ def record(primitive, tensors, attrs=()):
 
 
 INFERENCE_SAVED = (
-    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation "
-    "tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it in autograd, or "
-    "use `tapegrad.no_grad()` instead of `tapegrad.inference_mode()`."
+    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
+    "computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it in "
+    "autograd, or use `tapegrad.no_grad()` instead of `tapegrad.inference_mode()`."
 )
 
 
@@ -155,7 +155,7 @@ def own_borrowed(signature, tensors):
         for k, t in enumerate(tensors):
             if is_inference(t) and signature.needs >> (k + 1) & 1:
                 raise RuntimeError(INFERENCE_SAVED)
-            if t._borrowed and signature.needs >> (k + 1) & 1:
+            if t._rare._borrowed and signature.needs >> (k + 1) & 1:
                 t._data, t._borrowed = t._data.copy(), False
 
 
@@ -216,7 +216,7 @@ def _run_now(tape, signature, slots, slot, tensor, tensors):
 def keep(tape, slot, data):
     """Keep the memory of a slot's buffer as long as the tape."""
     tape.flush()
-    tape.kept.setdefault(int(tape.root[slot]), _owner(data))
+    tape.kept.setdefault(int(tape.arrays.root[slot]), _owner(data))
 
 
 def _owner(array):
@@ -239,10 +239,10 @@ def record_view(primitive, tensor, attrs, offset):
     if base._data is not None and not state.deferred:
         if view._spec.extent > DEFER_BYTES:
             tape.flush()
-            view._data = array_at(int(tape.addr[view._slot]), view._spec, base._data)
+            view._data = array_at(int(tape.arrays.addr[view._slot]), view._spec, base._data)
         elif tensor._slot == slot and not (base._leaf or base._spec.nbytes <= DEFER_BYTES):
             keep(tape, slot, base._data)  # rows that read the view may run after the base is gone
-            view._data = array_at(int(tape.addr[view._slot]), view._spec, base._data)
+            view._data = array_at(int(tape.arrays.addr[view._slot]), view._spec, base._data)
     buffer = view._buffer = buffer_of(base)
     view._seen, buffer.viewed = buffer.version, True
     view._offset = tensor._offset + offset
