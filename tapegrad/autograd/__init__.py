@@ -1,6 +1,6 @@
 """PyTorch's names for automatic differentiation, and the reverse sweep behind them."""
 
-from . import function, graph
+from . import function, functional, graph
 from .anomaly import detect_anomaly, set_detect_anomaly
 from .api import backward, grad
 from .function import Function
@@ -15,6 +15,7 @@ __all__ = [
     "detect_anomaly",
     "enable_grad",
     "function",
+    "functional",
     "grad",
     "gradcheck",
     "gradgradcheck",

@@ -207,7 +207,7 @@ def _random_seed(y: Tensor, rng: np.random.Generator, strided: bool) -> Tensor:
         array = array + 1j * rng.standard_normal(shape)
     made = tensor(array.astype(y._spec.dtype), requires_grad=True)
     if strided and shape:
-        made = np.repeat(made.detach(), 2, axis=-1)[..., ::2].requires_grad_()
+        made = tensor(np.repeat(value_of(made), 2, axis=-1))[..., ::2].detach().requires_grad_()
     return made
 
 
