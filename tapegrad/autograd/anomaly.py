@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..inplace import user_line
+from ..tape.site import describe, user_site
 from ..tape.state import local
 from ..values import value_of
 from .hooks import Notes, watchers
@@ -17,7 +17,7 @@ __all__ = ["detect_anomaly", "is_anomaly_check_nan_enabled", "is_anomaly_enabled
 
 def _note_site(tape: Any, signature: Any, slot: int, tensors: Any, result: Any) -> None:
     if signature.out.requires_grad:
-        tape.notes.setdefault(slot, Notes()).site = user_line()
+        tape.notes.setdefault(slot, Notes()).site = user_site()
 
 
 class _CheckNaN:
@@ -36,7 +36,7 @@ class _CheckNaN:
             if bar is None or bar._spec.dtype.kind not in "fc" or not np.isnan(value_of(bar)).any():
                 continue
             name, site = name_and_site(tape, row)
-            where = f" It was recorded at {site[0]}:{site[1]}." if site else ""
+            where = f" It was recorded at {describe(site)}." if site else ""
             raise RuntimeError(f"Function '{name}' returned nan values in its {k}th output.{where}")
 
 

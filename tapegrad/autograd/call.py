@@ -340,8 +340,8 @@ class _CallSweep:
             if tensor is not None and k in self.bars:
                 yield tensor, np.array(value_of(self.bars[k]))
 
-    def release(self) -> None:
-        """There is no working memory to hand back."""
+    def release(self):
+        """Nothing to hand back: what a tape's sweep has of working memory."""
 
     def free(self) -> None:
         """Let go of what the call saved."""

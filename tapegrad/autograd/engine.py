@@ -164,7 +164,7 @@ class _TapeSweep:
         self.arrays = recycled(SweepArrays, self.n)
         self.ends = False  # whether the sweep may end at rows that it reaches but does not visit
         self.blocks: list[np.ndarray] = []
-        self.held: list[np.ndarray] = []
+        self.replaced: list[np.ndarray] = []
         self.grads: dict = {}
 
     def run(self, targets, relevant):
@@ -281,20 +281,19 @@ class _TapeSweep:
             self.grads[slot][1][...] = array
             return
         own = _copy_like(array, spec)
-        self.held.append(own)
+        self.replaced.append(own)
         self.arrays.addr[self.n + slot], self.arrays.bar[slot] = address_of(own), op.FULL
 
     def contribute(self, slot, array):
         """Add to a slot's cotangent what Python computed."""
         spec = self.tape.signature(slot).out.bar
-        bar = self.arrays.bar
-        if bar[slot] == op.NONE:
+        if self.arrays.bar[slot] == op.NONE:
             self.replace(slot, array)
             return
-        target = array_at(self.arrays.addr[self.n + slot], spec)
-        if bar[slot] == op.GIVEN:
+        target = array_at(int(self.arrays.addr[self.n + slot]), spec)
+        if self.arrays.bar[slot] == op.GIVEN:
             target[...] = array
-            bar[slot] = op.FULL
+            self.arrays.bar[slot] = op.FULL
         else:
             np.add(target, array, out=target)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..inplace import user_line
 from ..tape.handle import Tensor
+from ..tape.site import user_site
 from ..tape.state import grad_mode, local
 from .anomaly import is_anomaly_enabled
 from .call import Call, users_code
@@ -219,7 +219,7 @@ class Function:
             return outputs if isinstance(output, tuple) else outputs[0]
         call = Call(cls, ctx, args, homes)
         if is_anomaly_enabled():
-            ctx._notes.site = user_line()
+            ctx._notes.site = user_site()
         made = call.adopt(outputs)
         return made if isinstance(output, tuple) else made[0]
 

@@ -294,7 +294,7 @@ def _check_strategy(strategy: str) -> None:
     if strategy not in ("forward-mode", "reverse-mode"):
         raise AssertionError(
             f'Expected strategy to be either "forward-mode" or "reverse-mode", not {strategy!r}. Hint: If your '
-            f'function has more outputs than inputs, "forward-mode" tends to be faster. Otherwise, prefer "reverse-mode".'
+            f'function has more outputs than inputs, "forward-mode" tends to be faster, otherwise "reverse-mode".'
         )
 
 
@@ -372,7 +372,7 @@ def _by_rows(
 def _stacked(parts: list[Tensor], shape: tuple[int, ...], dtype: np.dtype) -> Tensor:
     if not parts:
         return import_array(np.zeros(shape, dtype))
-    together: Any = np.stack(parts)  # type: ignore[call-overload]
+    together: Any = np.stack(parts)
     return together.reshape(shape)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..tape.site import describe
+
 __all__ = ["freed", "stale"]
 
 
@@ -22,8 +24,8 @@ def stale(tape, row, operand):
     which = f", which is output 0 of {producer.primitive.grad_name}Backward0" if computed else ""
     site = foreign.site if foreign is not None else tape.write_sites.get(write)
     notes = tape.notes.get(row)
-    recorded = f", recorded at {notes.site[0]}:{notes.site[1]}" if notes is not None and notes.site else ""
-    where = f" It was written at {site[0]}:{site[1]}." if site else ""
+    recorded = f", recorded at {describe(notes.site)}" if notes is not None and notes.site else ""
+    where = f" It was written at {describe(site)}." if site else ""
     return RuntimeError(
         f"one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"[{np.dtype(spec.dtype).name} {list(spec.shape)}]{which}, is at version {now}; expected version {before} "

@@ -13,6 +13,7 @@ from ..primitives.core import ops
 from ..tape.buffer import buffer_of
 from ..tape.handle import Tensor
 from ..tape.record import INFERENCE_SAVED, is_inference, new_tensor
+from ..tape.site import describe
 from ..tape.spec import spec_of_array
 from ..tape.state import grad_mode, local
 from ..values import value_of
@@ -206,7 +207,7 @@ class SavedTensor:
             return made
         if self.buffer.version != self.version:
             site = self.buffer.site
-            where = f" It was written at {site[0]}:{site[1]}." if site else ""
+            where = f" It was written at {describe(site)}." if site else ""
             raise RuntimeError(
                 f"one of the variables needed for gradient computation has been modified by an inplace operation: "
                 f"[{self.spec.dtype.name} {list(self.spec.shape)}], is at version {self.buffer.version}; expected "

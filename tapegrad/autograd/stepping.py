@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ..tape.handle import Tensor
+from ..tape.memory import address_of
 from ..tape.record import rotate
 from ..tape.state import grad_mode, local
 from ..values import value_of
@@ -33,9 +34,9 @@ def leave(tape) -> bool:
 def step_through(run, state):
     """Run a tape's rows from the last to the first, stopping where somebody looks in."""
     tape, bar, kept, wanted = run.tape, run.arrays.bar, run.arrays.kept, run.arrays.wanted
-    count = int(state[op.POSITION]) + 1
-    first = state[op.AT_STARTS]
-    rows = np.array(run.arrays.starts[:count])
+    count = state[op.POSITION] + 1
+    rows = run.arrays.starts[:count]
+    first = address_of(rows)
 
     def drive(low, high):
         if low < high:

@@ -1,11 +1,14 @@
 """The primitives: one file a family, one record a primitive. Importing this package registers them all."""
 
 from . import (
+    activations,
+    affine,
     alias,
     arithmetic,
     combining,
     comparison,
     complex,
+    convolution,
     core,
     counting,
     creation,
@@ -21,6 +24,7 @@ from . import (
     matmul,
     norms,
     picking,
+    pooling,
     products,
     reduction,
     repeating,
@@ -34,11 +38,14 @@ from . import (
 )
 
 __all__ = [
+    "activations",
+    "affine",
     "alias",
     "arithmetic",
     "combining",
     "comparison",
     "complex",
+    "convolution",
     "core",
     "counting",
     "creation",
@@ -54,6 +61,7 @@ __all__ = [
     "matmul",
     "norms",
     "picking",
+    "pooling",
     "products",
     "reduction",
     "repeating",

@@ -35,19 +35,21 @@ class Rare:
     _inference : bool
         Made in inference mode.
     _unrecorded : bool or str
-        A view made under no_grad (or in inference mode), of which the tape knows nothing.
+        A view made under no_grad, of which the tape knows nothing; "inference" if made in that mode.
     _seen : int
         Version of the buffer at which this view's slot was recorded.
-    _home : (Tape or Call, int) or None
-        Row that computed the value, where the slot is an import; or the user's function that did.
+    _home : (Tape, int) or None
+        Row (or a call of a user's `Function`, and which result) that computed the value, where the slot is an import.
     _borrowed : bool
         Memory of an array that the caller may change.
     _hooks : Notes or None
-        A leaf's hooks.
+        Hooks of a leaf.
     _made_by : str or None
         The user's `Function` that returned this view.
     _retains : bool
         Keeps its gradient though it is no leaf.
+    _one_of_many : str or None
+        A view made together with others, by the function of that name.
     _foreign : bool
         The memory is the caller's: nothing may be written there.
     _user, _scalar : bool
@@ -68,6 +70,7 @@ class Rare:
     _hooks: Any = None
     _made_by: str | None = None
     _retains = False
+    _one_of_many: str | None = None
     _foreign = False
     _user = False
     _scalar = False

@@ -35,7 +35,8 @@ class Spec:
     injective : bool
         No two elements share memory.
     bar_strides : tuple of int
-        Layout of the cotangent: the value's own where that is injective, else contiguous.
+        Layout of the cotangent: the value's own where that is injective, else (or where there are no elements)
+        contiguous.
     low, extent : int
         The memory spanned: from `low` (<= 0) bytes before the first element, `extent` bytes long.
     """
@@ -66,8 +67,8 @@ class Spec:
         self.size = size
         own = contiguous_strides(shape, dtype.itemsize)
         self.contiguous = strides == own
-        self.injective = self.contiguous or _injective(shape, strides, dtype.itemsize)
-        self.bar_strides = strides if self.injective else own
+        self.injective = self.contiguous or size == 0 or _injective(shape, strides, dtype.itemsize)
+        self.bar_strides = strides if self.injective and size else own
         self._bar = self._tracked = None
         self.low, self.extent = _span(shape, self.bar_strides, dtype.itemsize)
 

@@ -111,7 +111,9 @@ class Tape:
     foreign_writes : dict
         Buffer that was written through another tape, by the slot that it has here.
     write_sites : dict
-        File and line of each writing row.
+        Where in the user's code each writing row comes from, see `tape.site`.
+    roots : dict
+        The slot that owns the memory, by the slots of views and writes.
     notes : dict
         What users attached to rows: hooks and the like, see `tapegrad.autograd.hooks`.
     """
@@ -139,6 +141,7 @@ class Tape:
         "notes",
         "preset",
         "retaining",
+        "roots",
         "rows",
         "sealed",
         "foreign_writes",
@@ -163,6 +166,7 @@ class Tape:
         self.constants: dict = {}
         self.kept: dict = {}
         self.preset: dict = {}
+        self.roots: dict[int, int] = {}
         self.write_sites: dict = {}
         self.writes: dict = {}
         self.write_counts: dict = {}
@@ -195,12 +199,14 @@ class Tape:
 
     # --- recording ------------------------------------------------------------------------------------
 
-    def note_write(self, row, site):
+    def note_write(self, row, target, site, buffer):
         """Remember an in-place write: which buffer, how often, and where in the user's code."""
-        root = self.root_of(row)
+        roots, counts = self.roots, self.write_counts
+        root = roots[row] = roots[target] if target in roots else target
         self.writes[root] = row
-        self.write_counts[root] = self.write_counts.get(root, 0) + 1
-        self.write_sites[row] = site
+        counts[root] = counts[root] + 1 if root in counts else 1
+        self.write_sites[row] = buffer.site = site
+        buffer.version += 1
 
     def retain(self, slot, tensor):
         """Have sweeps hand out a slot's cotangent to a tensor, as long as that lives."""
@@ -334,9 +340,7 @@ class Tape:
 
     def root_of(self, slot) -> int:
         """The slot that a slot's memory belongs to: views and writes share their operand's."""
-        while self.signature(slot).kind in (op.WINDOW, op.VIEW, op.WRITE):
-            slot = (self.rows[slot] >> op.SLOT_BITS) & op.SLOT_MASK
-        return slot
+        return self.roots.get(slot, slot)
 
     def signature(self, slot):
         """Signature of the row that gave a slot."""
