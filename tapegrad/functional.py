@@ -181,9 +181,10 @@ def _trace(x: Any, what: str) -> Tensor:
     if local.state.tape.tracing:
         return ops.track(lift(array))
     traced = import_array(array)
-    traced._spec = traced._spec.replace(requires_grad=True)
-    traced._leaf, traced._borrowed, traced._foreign = True, False, True
-    traced._scalar = not isinstance(x, np.ndarray)
+    traced._spec = traced._spec.differentiable
+    traced._leaf = True
+    rare = traced._rare
+    rare._borrowed, rare._foreign, rare._scalar = False, True, not isinstance(x, np.ndarray)
     return traced
 
 

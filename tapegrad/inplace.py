@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import sys
-from types import FrameType
+from _thread import get_ident
+from sys import _getframe
 from typing import Any
 
 import numpy as np
 
 from .errors import CastingError, ShapeError
+from .operators import STEP, fast_index
 from .primitives.core import Elementwise, lift, ops, primitive
 from .primitives.indexing import advanced_key, basic_view, index_put
 from .primitives.shape import expand_to, placed, view_of, window_of
 from .tape.buffer import buffer_of
 from .tape.handle import Tensor, attach
 from .tape.record import append, current_tape, own_borrowed, slot_of
-from .tape.signature import signature_of
+from .tape.signature import FAST, signature_of
+from .tape.site import inside, user_site
 from .tape.state import grad_mode, local
 from .vm import opcodes as op
 
-__all__ = ["assign", "rewrite", "write"]
-
-_PACKAGE = __name__.rpartition(".")[0]
+__all__ = ["assign", "binary_writer", "rewrite", "unary_writer", "write"]
 
 
 @primitive()
@@ -44,7 +44,7 @@ class copy_slices:
         return outside, ops.copy(inside)
 
 
-def write(target: Tensor, made, operands, attrs=(), label=None) -> Tensor:
+def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
     """Write ``made(*operands)`` into a tensor's memory.
 
     Parameters
@@ -54,6 +54,8 @@ def write(target: Tensor, made, operands, attrs=(), label=None) -> Tensor:
     made : Primitive
     operands : tuple
         Tensors, arrays or numbers; `target` itself may be among them.
+    index : int, optional
+        Place in the fast tables under which to remember the row; see `_binary`.
 
     Returns
     -------
@@ -89,7 +91,7 @@ def write(target: Tensor, made, operands, attrs=(), label=None) -> Tensor:
         value = made(*operands, **dict(attrs))
         operands = (expand_to(lift(value, spec.dtype), spec.shape),)
         made, attrs = ops.copy, ()
-    operands = _separate(target, made, operands, state, attrs)
+    given, operands = operands, _separate(target, made, operands, state, attrs)
     tape = current_tape(state)
     buffer_of(target)
     own_borrowed(
@@ -100,11 +102,13 @@ def write(target: Tensor, made, operands, attrs=(), label=None) -> Tensor:
     tape = state.tape
     spec = target._spec
     signature = signature_of(made.writer, (spec, *[t._spec for t in operands]), tuple(attrs), state.grad_enabled)
-    site = _user_line()
+    site = user_site()
     result = append(state, tape, signature, slots, (target, *operands))
     row = result._slot
-    tape.note_write(row, site)
-    _take_over(target, result, state, tape, site)
+    tape.note_write(row, slots[0], site, buffer_of(target))
+    _take_over(target, result, state, tape)
+    if index is not None and not attrs and target._base is None and signature.deferrable:
+        _remember(index, spec, given, operands, signature, state.grad_enabled)
     return target
 
 
@@ -120,6 +124,21 @@ def rewrite(target: Tensor, function, *args, **kwargs) -> Tensor:
     if state.grad_enabled and any(isinstance(t, Tensor) and t.requires_grad for t in (target, *args)):
         old = ops.copy(target)
     return write(target, ops.copy, (function(old, *args, **kwargs),))
+
+
+def _remember(index, spec, given, operands, signature, grad_enabled):
+    """Enter a write into the fast table: its code, its result where that is the new history, a copy's code."""
+    copied = operands[0] is not given[0]
+    copy = signature_of(ops.copy, (spec,), (), grad_enabled).code if copied else 0
+    table = FAST[grad_enabled][index]
+    entry = signature.code, signature.out if signature.out.requires_grad else None, copy
+    if len(operands) == 1:
+        table[spec] = entry
+    elif operands[1] is given[1]:
+        other = operands[1]
+        table.setdefault(spec, {})[other._spec] = entry
+        if other._spec.dtype.char == "d" and other._spec.shape == () and not other._spec.requires_grad:
+            table[spec][float] = table[spec][int] = entry
 
 
 def _check_target(target, state, part=False):
@@ -193,11 +212,13 @@ def _separate(target, made, operands, state, attrs):
     return tuple(separate)
 
 
-def _take_over(target, result, state, tape, site):
+def _take_over(target, result, state, tape):
     """The target becomes the result; its base and their other views learn of the write."""
     base = target._base
     buffer = buffer_of(target)
-    buffer.written(tape, site)
+    buffer.tell(tape)
+    if base is None and not (target._leaf or target._foreign) and buffer.is_alone(tape):
+        buffer.quiet = tape
     requires = result._spec.requires_grad
     if base is not None and (requires or base._spec.requires_grad) and state.grad_enabled:
         base_slot = slot_of(base, state, tape)
@@ -217,14 +238,6 @@ def _take_over(target, result, state, tape, site):
 def _rebind(tensor, result):
     tensor._home = None
     tensor._slot, tensor._tape, tensor._spec = result._slot, result._tape, result._spec
-
-
-def _user_line():
-    """File and line of the first frame outside the package."""
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
-        frame = frame.f_back
-    return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ("<unknown>", 0)
 
 
 def assign(self, key, value):
@@ -288,14 +301,109 @@ _OPERATORS = {
 }  # fmt: skip
 
 
-def _method(name, made):
-    def method(self, *others):
-        return write(self, getattr(ops, made), (self, *others))
+def binary_writer(name, made):
+    """An operation in place: two rows at most where nothing needs thought, as in `operators.binary`.
 
+    That is so for a target whose buffer is `quiet`: no view, leaf or array outside shares it, and no other tape.
+    """
+    record = getattr(ops, made)
+    k = fast_index()
+
+    def method(self, other, *, alpha=None, rounding_mode=None):
+        if alpha is not None:
+            other = _scaled(name, other, alpha)
+        if rounding_mode is not None:
+            return _rounded(name, self, other, rounding_mode)
+        kind = other.__class__
+        try:
+            tape, rare = self._tape, self._rare
+            rows, buffer, code = tape.rows, rare._buffer, _getframe(1).f_code
+            if (
+                buffer.quiet is tape
+                and tape.thread == get_ident()
+                and len(rows) < tape.limit
+                and not inside[code.co_filename]
+            ):
+                if kind is Tensor:
+                    j = other._slot
+                    if other._tape is not tape or other is self:
+                        return write(self, record, (self, other), index=k)
+                    head, out, copied = tape.fast[k][self._spec][other._spec]
+                else:
+                    head, out, copied = tape.fast[k][self._spec][kind]
+                    j = tape.numbers[other]
+                source = i = self._slot
+                if copied:
+                    source = len(rows)
+                    rows.append(copied + i * STEP)
+                row = len(rows)
+                rows.append(head + i * STEP + source)
+                rows.append(j * STEP)
+                tape.note_write(row, i, (code, _getframe(1).f_lasti), buffer)
+                rare._seen = buffer.version
+                if out is not None:
+                    self._slot, self._spec = row, out
+                return self
+        except (KeyError, AttributeError):  # a write not met before, a tensor elsewhere or without a buffer
+            pass
+        return write(self, record, (self, other), index=k)
+
+    return _named(method, name, made)
+
+
+def _scaled(name, other, alpha):
+    """An operand times `alpha`, which sums and differences take."""
+    if name not in ("add_", "sub_", "subtract_"):
+        raise TypeError(f"{name}() got an unexpected keyword argument 'alpha'")
+    return other * alpha
+
+
+def _rounded(name, target, other, rounding_mode):
+    """A quotient, rounded, written into its first operand."""
+    if not name.startswith("div"):
+        raise TypeError(f"{name}() got an unexpected keyword argument 'rounding_mode'")
+    return rewrite(target, Tensor.div, other, rounding_mode=rounding_mode)
+
+
+def unary_writer(name, made):
+    """An operation of one operand in place; see `binary_writer`."""
+    record = getattr(ops, made)
+    k = fast_index()
+
+    def method(self):
+        try:
+            tape, rare = self._tape, self._rare
+            rows, buffer, code = tape.rows, rare._buffer, _getframe(1).f_code
+            if (
+                buffer.quiet is tape
+                and tape.thread == get_ident()
+                and len(rows) < tape.limit
+                and not inside[code.co_filename]
+            ):
+                head, out, copied = tape.fast[k][self._spec]
+                source = i = self._slot
+                if copied:
+                    source = len(rows)
+                    rows.append(copied + i * STEP)
+                row = len(rows)
+                rows.append(head + i * STEP + source)
+                tape.note_write(row, i, (code, _getframe(1).f_lasti), buffer)
+                rare._seen = buffer.version
+                if out is not None:
+                    self._slot, self._spec = row, out
+                return self
+        except (KeyError, AttributeError):
+            pass
+        return write(self, record, (self,), index=k)
+
+    return _named(method, name, made)
+
+
+def _named(method, name, made):
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"`{made}` in place; returns the tensor."
     return method
 
 
 for _name, _made in _OPERATORS.items():
-    attach(**{f"__{_name}__": _method(f"__{_name}__", _made)})
+    attach(**{f"__{_name}__": binary_writer(f"__{_name}__", _made)})

@@ -18,14 +18,14 @@ from .tape.size import Size
 from .tape.state import local
 from .vm.opcodes import SLOT_BITS
 
-__all__ = ["binary", "recorder_of", "unary"]
+__all__ = ["STEP", "binary", "fast_index", "recorder_of", "unary"]
 
 STEP = 1 << SLOT_BITS  # sums and products of ints are quicker than shifts
 _OPERANDS = (Tensor, np.ndarray, np.generic, int, float, complex, bool)
 _recorders: dict = {}
 
 
-def _fast_index():
+def fast_index():
     """A place of its own in the fast tables."""
     for tables in FAST.values():
         tables.append({})
@@ -38,7 +38,7 @@ def binary(primitive, name, swapped=False):
     ``tape.fast[k]`` maps the operands' specs (``float`` or ``int`` for a Python number) to a row's code and the
     result's spec.
     """
-    k = _fast_index()
+    k = fast_index()
 
     def operator(self, other):
         kind = other.__class__
@@ -107,7 +107,7 @@ def _remember(k, primitive, tensors, other=None, swapped=False):
 
 def unary(primitive, name):
     """A function of one tensor; see `binary`."""
-    k = _fast_index()
+    k = fast_index()
 
     def operator(self):
         tape = self._tape

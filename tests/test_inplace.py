@@ -943,3 +943,14 @@ def test_leaves_and_views_of_leaves_are_told_apart():
         with pytest.raises(RuntimeError, match=r"^a view of a leaf Variable that requires grad"):
             write()
     assert a.tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("shape", [(2, 0), (0, 3), (2, 3, 0)])
+def test_writes_to_a_broadcast_array_without_elements(shape):
+    a = tg.zeros((1, 0) if shape[-1] == 0 else (0, 1), requires_grad=True)
+    b = np.broadcast_to(a * 2.0, shape)
+    b += 1.0
+    b[...] = a * 3.0
+    b.sum().backward()
+    assert a.grad.shape == a.shape and a.grad.numpy().strides == np.zeros(a.shape).strides
+    assert b._version == 2

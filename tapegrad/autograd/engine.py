@@ -14,7 +14,7 @@ from ..tape.state import local
 from ..tape.tape import TapeError
 from ..tape.workspace import workspace
 from ..vm import opcodes as op
-from ..vm.entry import begin_reverse, reverse_sweep, spread
+from ..vm.entry import begin_reverse, reads_left, reverse_sweep, spread
 from ..vm.pools import pools
 from . import messages
 from .recorded import home_of
@@ -264,8 +264,8 @@ class _TapeSweep:
         tape = self.tape
         with tape.lock:
             tape.freed = self._visited()
-            if tape.kept:
-                tape.drop_kept()
+            if tape.kept and not self._reads_left():
+                tape.kept.clear()
             for *_, home, _, _ in tape.imports:  # a leaf would keep the tape alive, and the tape the leaf
                 if home is not None and not isinstance(home, tuple) and home._tape is tape:
                     home._tape = None
@@ -282,6 +282,14 @@ class _TapeSweep:
         if before is not None:
             visited[: len(before)] |= np.frombuffer(before, np.uint8) != 0
         return visited.tobytes()
+
+    def _reads_left(self):
+        """Whether a row of the tape has yet to read what it saved."""
+        tape, space = self.tape, workspace()
+        freed = np.frombuffer(tape.freed, np.uint8)
+        state = space.prepare(tape.done, tape.cap, 0, tape.arrays.at)
+        state[op.AT_FREED] = address_of(freed)
+        return reads_left(space.at)
 
     def release(self):
         """Hand back the working memory; what was found is in memory of its own."""

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..inplace import rewrite, write
-from ..primitives.core import RECORDS, lift, ops
+from ..inplace import binary_writer, rewrite, unary_writer, write
+from ..primitives.core import lift, ops
 from ..tape.handle import Tensor, attach
-from .elementwise import BINARY, SPECIAL, UNARY, clamp, div, masked_fill, special
+from .elementwise import BINARY, SPECIAL, UNARY, clamp, masked_fill, special
 from .naming import named
 
 __all__: list[str] = []
-
-
-def _record_writer(name, record):
-    def method(self, *others):
-        return write(self, RECORDS[record], (self, *others))
-
-    named(name, method, f"`{record}` in place; returns the tensor.")
 
 
 def _special_writer(name, record):
@@ -27,9 +20,12 @@ def _special_writer(name, record):
     named(name, method, f"`scipy.special.{record}` in place; returns the tensor.")
 
 
-for _name, _record in (UNARY | BINARY).items():
+_PLAIN = {"add": "add", "sub": "subtract", "subtract": "subtract", "div": "divide", "pow": "power"}
+for _name, _record in UNARY.items():
     if _name not in ("isnan", "isinf", "isfinite", "signbit", "fabs", "conj", "rint"):
-        _record_writer(_name + "_", _record)
+        named(_name + "_", unary_writer(_name + "_", _record))
+for _name, _record in (BINARY | _PLAIN).items():
+    named(_name + "_", binary_writer(_name + "_", _record))
 for _name, _record in SPECIAL.items():
     _special_writer(_name + "_", _record)
 
@@ -49,30 +45,6 @@ for _name in (
 ).split():
     _method_writer(_name)
 _method_writer("clip", clamp)
-
-
-def _scaled(name, record):
-    def method(self, other, *, alpha=1):
-        return write(self, record, (self, other if alpha == 1 else other * alpha))
-
-    named(name, method, f"`{record.name}` in place, `alpha` times the other operand; returns the tensor.")
-
-
-_scaled("add_", ops.add)
-_scaled("sub_", ops.subtract)
-_scaled("subtract_", ops.subtract)
-
-
-def _div_(self, other, *, rounding_mode=None):
-    """`div` in place; returns the tensor."""
-    if rounding_mode is None:
-        return write(self, ops.divide, (self, other))
-    return rewrite(self, div, other, rounding_mode=rounding_mode)
-
-
-def _pow_(self, exponent):
-    """`pow` in place; returns the tensor."""
-    return write(self, ops.power, (self, exponent))
 
 
 def _fill_(self, value):
@@ -169,9 +141,6 @@ for _name, _draw in {
     named(_name, _random(_draw), f"Fill with random numbers, from `rng` or the default generator ({_name[:-1]}).")
 
 attach(
-    div_=_div_,
-    divide_=_div_,
-    pow_=_pow_,
     fill_=_fill_,
     zero_=_zero_,
     copy_=_copy_,

@@ -315,8 +315,10 @@ def _kind(operand):
 def lift(operand, dtype=None):
     """An operand as a tensor, of the given dtype if there is one."""
     if not isinstance(operand, Tensor):
-        if isinstance(operand, (bool, int, float, complex)):
+        if isinstance(operand, (bool, int, float, complex)):  # float64 and complex128 scalars are floats, too
             return constant(operand, dtype or np.asarray(operand).dtype)
+        if isinstance(operand, (np.float32, np.integer)):
+            return constant(operand.item(), dtype or operand.dtype)
         operand = import_array(np.asarray(operand))
     if dtype is not None and operand._spec.dtype != dtype:
         return ops.astype(operand, dtype=dtype)
@@ -356,7 +358,9 @@ def unbroadcast(bar, x):
     if axes:
         bar = ops.sum(bar, axis=axes, keepdims=False)
     if bar._spec.shape != shape:
-        bar = ops.reshape(bar, shape=shape)
+        from .shape import reshape_to
+
+        bar = reshape_to(bar, shape)
     return bar
 
 

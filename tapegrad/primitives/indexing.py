@@ -20,6 +20,7 @@ ARRAY = "array"
 TRUE, FALSE = "true", "false"
 """Stand for bools, which would be equal to 1 and 0."""
 
+_layouts: dict = {}
 _probes: dict = {}
 
 
@@ -99,7 +100,12 @@ def basic_view(x, key):
         NumPy's own.
     """
     form = _form(key)
-    return None if form is None else layout_of(x._spec, _viewer(form))
+    if form is None:
+        return None
+    found = _layouts.get((x._spec, form))
+    if found is None:
+        found = _layouts[x._spec, form] = layout_of(x._spec, _viewer(form))
+    return found
 
 
 def getitem(x, key):

@@ -9,6 +9,7 @@ import numpy as np
 from ..tape.record import record_view
 from ..tape.spec import contiguous_strides, spec_of
 from ..vm import opcodes as op
+from ..vm.kernels import extra_loop
 from .core import implements, lift, ops, primitive, unbroadcast
 
 _X = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]])
@@ -52,6 +53,18 @@ class place:
 
     def infer(specs, attrs):
         return spec_of(attrs["shape"], specs[0].dtype, attrs["base_strides"]), op.KERNEL
+
+    def kernel(emitter, out, operands, attrs):
+        from ..tape.lower import copy_loops
+
+        ((code, v),) = operands
+        copy_loop, _ = copy_loops(v.dtype)
+        window = spec_of(v.shape, v.dtype, attrs["strides"])
+        if copy_loop is None or not window.injective:
+            emitter.call(place, attrs, out, operands)
+            return
+        emitter.zero(out)
+        emitter.loop(copy_loop, (emitter.shifted(out[0], attrs["offset"]), window), [(code, v)])
 
     def compute(v, shape, strides, offset, base_strides):
         from ..tape.memory import address_of, array_at
@@ -217,6 +230,15 @@ class astype:
 
     def infer(specs, attrs):
         return spec_of(specs[0].shape, attrs["dtype"]), op.KERNEL
+
+    def kernel(emitter, out, operands, attrs):
+        (_, x), (_, y) = *operands, out
+        try:
+            loop = extra_loop("cast", f"{x.dtype.char}->{y.dtype.char}"), 0
+        except KeyError:
+            emitter.call(astype, attrs, out, operands)
+        else:
+            emitter.loop(loop, out, operands)
 
     def compute(x, dtype):
         return x.astype(dtype)

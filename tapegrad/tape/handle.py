@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from .buffer import Buffer
     from .spec import Spec
     from .tape import Tape
 
@@ -47,16 +50,21 @@ class Rare:
         Came into a transformation as a tensor, or as a number: its gradient is one, too.
     """
 
-    DEFAULTS: ClassVar = {
-        "_data": None, "_grad": None, "_leaf": False, "_base": None, "_buffer": None, "_offset": 0,
-        "_unrecorded": False, "_seen": 0, "_home": None, "_borrowed": False, "_retains": False, "_foreign": False,
-        "_one_of_many": None, "_user": False, "_scalar": False,
-    }  # fmt: skip
-    __slots__ = tuple(DEFAULTS)
-
-    def __init__(self) -> None:
-        for name, value in self.DEFAULTS.items():
-            setattr(self, name, value)
+    _data: np.ndarray | None = None
+    _grad: Tensor | None = None
+    _leaf = False
+    _base: Tensor | None = None
+    _buffer: Buffer | None = None
+    _offset = 0
+    _unrecorded = False
+    _seen = 0
+    _home: tuple[Tape, int] | None = None
+    _borrowed = False
+    _retains = False
+    _one_of_many: str | None = None
+    _foreign = False
+    _user = False
+    _scalar = False
 
 
 NOTHING = Rare()
@@ -114,6 +122,7 @@ class Tensor:
         __setitem__: Any
         __len__: Any
         __iter__: Any
+        div: Any
         __bool__: Any
         __int__: Any
         __float__: Any
@@ -147,4 +156,4 @@ def _rare_field(name: str) -> property:
     return property(operator.attrgetter(f"_rare.{name}"), put)
 
 
-attach(**{name: _rare_field(name) for name in Rare.DEFAULTS})
+attach(**{name: _rare_field(name) for name in Rare.__annotations__ | vars(Rare) if name[1] != "_"})

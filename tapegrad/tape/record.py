@@ -15,13 +15,15 @@ from .tape import MAX_ROWS, Tape, TapeError
 
 __all__ = ["constant", "escape", "import_array", "new_tensor", "record", "record_view", "rotate", "slot_of"]
 
+_SHARING = (op.WINDOW, op.VIEW, op.WRITE)
 COPY_BYTES = DEFER_BYTES
 """Constants up to this size are copied when they are recorded; rows that read larger ones run at once."""
 
 
 def escape(tensor):
     """A NumPy array outside shares the tensor's memory from now on: rows of tapes that see it run at once."""
-    buffer_of(tensor).escaped = True
+    buffer = buffer_of(tensor)
+    buffer.escaped, buffer.quiet = True, None
     state = local.state
     if tensor._tape is state.tape:
         mark_escaped(state, tensor._tape)
@@ -132,6 +134,8 @@ def append(state, tape, signature, slots, tensors, offset=None):
         tape.rows.append(words[0])
     else:
         tape.rows.extend(words)
+    if signature.kind in _SHARING:
+        tape.roots[slot] = tape.roots.get(slots[0], slots[0])
     tensor = new_tensor(tape, slot, signature.out)
     if state.deferred or (signature.deferrable and not tape.escaped and is_deferral_enabled()):
         return tensor
@@ -141,6 +145,7 @@ def append(state, tape, signature, slots, tensors, offset=None):
         del tape.rows[slot:]
         tape.done = min(tape.done, slot)
         tape.kept.pop(slot, None)
+        tape.roots.pop(slot, None)
         raise
     return tensor
 
@@ -203,7 +208,7 @@ def record_view(primitive, tensor, attrs, offset):
             keep(tape, slot, base._data)  # rows that read the view may run after the base is gone
             view._data = array_at(int(tape.arrays.addr[view._slot]), view._spec, base._data)
     buffer = view._buffer = buffer_of(base)
-    view._seen, buffer.viewed = buffer.version, True
+    view._seen, buffer.viewed, buffer.quiet = buffer.version, True, None
     view._offset = tensor._offset + offset
     if tensor._unrecorded or not state.grad_enabled:
         view._unrecorded = True

@@ -106,7 +106,9 @@ class Tape:
     foreign_writes : dict
         Buffer that was written through another tape, by the slot that it has here.
     write_sites : dict
-        File and line of each writing row.
+        Where in the user's code each writing row comes from, see `tape.site`.
+    roots : dict
+        The slot that owns the memory, by the slots of views and writes.
     """
 
     __slots__ = (
@@ -130,6 +132,7 @@ class Tape:
         "memory_end",
         "preset",
         "retaining",
+        "roots",
         "rows",
         "sealed",
         "foreign_writes",
@@ -154,6 +157,7 @@ class Tape:
         self.constants: dict = {}
         self.kept: dict = {}
         self.preset: dict = {}
+        self.roots: dict[int, int] = {}
         self.write_sites: dict = {}
         self.writes: dict = {}
         self.write_counts: dict = {}
@@ -184,12 +188,14 @@ class Tape:
 
     # --- recording ------------------------------------------------------------------------------------
 
-    def note_write(self, row, site):
+    def note_write(self, row, target, site, buffer):
         """Remember an in-place write: which buffer, how often, and where in the user's code."""
-        root = self.root_of(row)
+        roots, counts = self.roots, self.write_counts
+        root = roots[row] = roots[target] if target in roots else target
         self.writes[root] = row
-        self.write_counts[root] = self.write_counts.get(root, 0) + 1
-        self.write_sites[row] = site
+        counts[root] = counts[root] + 1 if root in counts else 1
+        self.write_sites[row] = buffer.site = site
+        buffer.version += 1
 
     def retain(self, slot, tensor):
         """Have sweeps hand out a slot's cotangent to a tensor, as long as that lives."""
@@ -226,7 +232,8 @@ class Tape:
         if last > self.cap:
             self._grow(last)
         arrays = self.arrays
-        arrays.words[first:last] = self.rows[first:last] if first else self.rows
+        rows = self.rows[first:last] if first else self.rows
+        arrays.words[first:last] = rows if last - first < 100 else np.fromiter(rows, np.int64, last - first)
         arrays.addr[first:last] = 0
         if self.preset:
             for slot, array in self.preset.items():
@@ -313,20 +320,6 @@ class Tape:
                 return chunk
         return None
 
-    def drop_kept(self):
-        """Let go of memory that no row will read again: all of it, once no differentiable row is left to visit."""
-        for slot in self._starts():
-            row = by_index[int(self.arrays.words[slot]) >> op.SIGNATURE_SHIFT]
-            if row.out.requires_grad and row.kind != op.IMPORT and not self.freed[slot] and row.needs:
-                return
-        self.kept.clear()
-
-    def _starts(self):
-        slot = 0
-        while slot < self.done:
-            yield slot
-            slot += by_index[int(self.arrays.words[slot]) >> op.SIGNATURE_SHIFT].width
-
     def written_elsewhere(self):
         """(slot, buffer) of memory that was written through another tape since this one used it."""
         yield from self.foreign_writes.items()
@@ -336,9 +329,7 @@ class Tape:
 
     def root_of(self, slot) -> int:
         """The slot that a slot's memory belongs to: views and writes share their operand's."""
-        while self.signature(slot).kind in (op.WINDOW, op.VIEW, op.WRITE):
-            slot = (self.rows[slot] >> op.SLOT_BITS) & op.SLOT_MASK
-        return slot
+        return self.roots.get(slot, slot)
 
     def signature(self, slot):
         """Signature of the row that gave a slot."""

@@ -11,10 +11,10 @@ from typing import Any
 
 from .native import addresses
 
-__all__ = ["begin_reverse", "execute", "forward_sweep", "link", "reverse_sweep", "spread"]
+__all__ = ["begin_reverse", "execute", "forward_sweep", "link", "reads_left", "reverse_sweep", "spread"]
 
-NAMES = "execute.run sweeps.begin_reverse sweeps.forward_sweep sweeps.link sweeps.reverse_sweep sweeps.spread"
-FUNCTIONS = tuple(NAMES.split())
+SWEEPS = "begin_reverse", "forward_sweep", "link", "reads_left", "reverse_sweep", "spread"
+FUNCTIONS = ("execute.run", *[f"sweeps.{name}" for name in SWEEPS])
 
 
 def _entry(name: str, result: Any = None) -> Callable[[int], Any]:
@@ -38,5 +38,6 @@ begin_reverse = _entry("sweeps.begin_reverse")
 execute = _entry("execute.run")
 forward_sweep = _entry("sweeps.forward_sweep")
 link = _entry("sweeps.link")
+reads_left = _entry("sweeps.reads_left", ctypes.c_int64)
 reverse_sweep = _entry("sweeps.reverse_sweep")
 spread = _entry("sweeps.spread")

@@ -100,7 +100,7 @@ from .opcodes import (
     ZERO,
 )
 
-__all__ = ["begin_reverse", "forward_sweep", "link", "reverse_sweep", "spread"]
+__all__ = ["begin_reverse", "forward_sweep", "link", "reads_left", "reverse_sweep", "spread"]
 
 MARGIN = 512  # code words kept free for one row's instructions beyond its template
 
@@ -157,6 +157,21 @@ def spread(at):
             if wanted[operand(words, r, k)] and table[s * FIELDS + REQUIRES_GRAD]:
                 wanted[r] = 1
         r += table[s * FIELDS + WIDTH]
+
+
+@jit
+def reads_left(at):
+    """Whether a differentiable row up to ``state[LAST]`` that is not freed will read saved values."""
+    state = i64(at)
+    words, table, freed, last = i64(state[AT_WORDS]), i64(state[AT_TABLE]), u8(state[AT_FREED]), state[LAST]
+    r = 0
+    while r < last:
+        s = words[r] >> SIGNATURE_SHIFT
+        if table[s * FIELDS + REQUIRES_GRAD] and table[s * FIELDS + KIND] != IMPORT and not freed[r]:
+            if table[s * FIELDS + REVERSE] < 0 or table[s * FIELDS + NEEDS]:  # before it is lowered, who knows
+                return 1
+        r += table[s * FIELDS + WIDTH]
+    return 0
 
 
 @jit
