@@ -28,6 +28,7 @@ from .creation import (
     zeros_like,
 )
 from .functional import grad, jvp, stop_gradient, value_and_grad, vjp
+from .inspect.drawing import make_dot
 from .inspect.listing import format_tape
 from .methods.facts import is_tensor
 from .tape.handle import Tensor
@@ -58,6 +59,7 @@ __all__ = [
     "jvp",
     "linspace",
     "logspace",
+    "make_dot",
     "manual_seed",
     "nn",
     "no_grad",
