@@ -1,6 +1,8 @@
 """tapegrad: gradients of NumPy code, from a flat tape run by a JIT-compiled interpreter."""
 
 from . import autograd, dispatch, inplace, methods, nn, operators  # noqa: F401 -- four of them attach to Tensor
+from .autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
+from .autograd.inference import inference_mode, is_inference_mode_enabled
 from .autograd.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .compiler.program import compile
 from .creation import (
@@ -53,8 +55,12 @@ __all__ = [
     "full",
     "full_like",
     "grad",
+    "inference_mode",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
     "is_deferral_enabled",
     "is_grad_enabled",
+    "is_inference_mode_enabled",
     "is_tensor",
     "jvp",
     "linspace",

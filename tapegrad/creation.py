@@ -57,6 +57,8 @@ def _make(array: ArrayLike, requires_grad: bool, escaped: bool = False) -> Tenso
     made = new_tensor(None, 0, spec_of_array(array, requires_grad))
     made._data = array
     made._leaf = requires_grad
+    if local.state.inference:
+        made._inference = True
     if escaped:
         made._buffer = Buffer()
         made._buffer.escaped = True

@@ -15,13 +15,13 @@ from .primitives.indexing import advanced_key, basic_view, index_put
 from .primitives.shape import expand_to, placed, view_of, window_of
 from .tape.buffer import buffer_of
 from .tape.handle import Tensor, attach
-from .tape.record import append, current_tape, own_borrowed, slot_of
+from .tape.record import append, current_tape, is_inference, own_borrowed, slot_of
 from .tape.signature import FAST, signature_of
 from .tape.site import inside, user_site
 from .tape.state import grad_mode, local
 from .vm import opcodes as op
 
-__all__ = ["assign", "binary_writer", "rewrite", "unary_writer", "write"]
+__all__ = ["adopt_written", "assign", "in_place", "rewrite", "write"]
 
 
 @primitive()
@@ -55,7 +55,7 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
     operands : tuple
         Tensors, arrays or numbers; `target` itself may be among them.
     index : int, optional
-        Place in the fast tables under which to remember the row; see `_binary`.
+        Place in the fast tables under which to remember the row; see `in_place`.
 
     Returns
     -------
@@ -112,20 +112,6 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
     return target
 
 
-def rewrite(target: Tensor, function, *args, **kwargs) -> Tensor:
-    """Write ``function(target, *args, **kwargs)`` into the target's memory: for functions that are several rows.
-
-    What such a function keeps for its reverse is a copy of the target where gradients are recorded, so that the
-    write does not change it.
-    """
-    state = local.state
-    _check_target(target, state)
-    old = target
-    if state.grad_enabled and any(isinstance(t, Tensor) and t.requires_grad for t in (target, *args)):
-        old = ops.copy(target)
-    return write(target, ops.copy, (function(old, *args, **kwargs),))
-
-
 def _remember(index, spec, given, operands, signature, grad_enabled):
     """Enter a write into the fast table: its code, its result where that is the new history, a copy's code."""
     copied = operands[0] is not given[0]
@@ -139,6 +125,20 @@ def _remember(index, spec, given, operands, signature, grad_enabled):
         table.setdefault(spec, {})[other._spec] = entry
         if other._spec.dtype.char == "d" and other._spec.shape == () and not other._spec.requires_grad:
             table[spec][float] = table[spec][int] = entry
+
+
+def rewrite(target: Tensor, function, *args, **kwargs) -> Tensor:
+    """Write ``function(target, *args, **kwargs)`` into the target's memory: for functions that are several rows.
+
+    What such a function keeps for its reverse is a copy of the target where gradients are recorded, so that the
+    write does not change it.
+    """
+    state = local.state
+    _check_target(target, state)
+    old = target
+    if state.grad_enabled and any(isinstance(t, Tensor) and t.requires_grad for t in (target, *args)):
+        old = ops.copy(target)
+    return write(target, ops.copy, (function(old, *args, **kwargs),))
 
 
 def _check_target(target, state, part=False):
@@ -161,6 +161,18 @@ def _check_target(target, state, part=False):
                 f"a function that returns multiple views. Such functions do not allow the output views to be modified "
                 f"inplace: write to a part taken by itself (`x[2:4]`, `x.narrow(...)`), or to a copy."
             )
+    if target._made_by is not None and state.grad_enabled:
+        raise RuntimeError(
+            f"Output 0 of {target._made_by} is a view and is being modified inplace. This view was created inside a "
+            f"custom Function (or because an input was returned as-is) and the autograd logic to handle view+inplace "
+            f"would override the custom backward associated with the custom Function, leading to incorrect gradients. "
+            f"This behavior is forbidden: clone() the output of the custom Function."
+        )
+    if is_inference(target) and not state.inference:
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a "
+            "normal tensor before doing inplace update."
+        )
     if (target if base is None else base)._foreign:
         raise RuntimeError(
             "an argument of the function under transformation cannot be written in place: its memory is the caller's. "
@@ -187,10 +199,12 @@ def _check_recorded(target, operands, state):
     base = target._base
     if target._unrecorded and state.grad_enabled:
         if base._spec.requires_grad or any(t._spec.requires_grad for t in operands):
+            mode = "inference mode" if target._unrecorded == "inference" else "no_grad mode"
+            now = "in normal mode" if target._unrecorded == "inference" else "with grad mode enabled"
             raise RuntimeError(
-                "A view was created in no_grad mode and is being modified inplace with grad mode enabled: whether the "
-                "write should be differentiated cannot be told. Make both the view and the write under "
-                "`tapegrad.no_grad()`, or neither."
+                f"A view was created in {mode} and is being modified inplace {now}: whether the write should be "
+                f"differentiated cannot be told. Make both the view and the write under `tapegrad.no_grad()` (or "
+                f"`inference_mode()`), or neither."
             )
 
 
@@ -221,16 +235,33 @@ def _take_over(target, result, state, tape):
         buffer.quiet = tape
     requires = result._spec.requires_grad
     if base is not None and (requires or base._spec.requires_grad) and state.grad_enabled:
-        base_slot = slot_of(base, state, tape)
-        attrs = (("offset", target._offset), ("strides", target._spec.strides))
-        signature = signature_of(copy_slices, (base._spec, result._spec), attrs, state.grad_enabled)
-        rebased = append(state, tape, signature, [base_slot, result._slot], (base, result), 0)
-        _rebind(base, rebased)
-        base._seen = buffer.version
+        _rebase(base, target, result, state, tape)
     if state.grad_enabled and (requires or target._spec.requires_grad):
         _rebind(target, result)  # under no_grad the history stays what it was, as in PyTorch
     target._seen = buffer.version
     if buffer.viewed and not state.careful and requires:
+        state.careful = True
+        state.refresh()
+
+
+def _rebase(base, target, result, state, tape):
+    """The base's history goes through what was written into its view."""
+    base_slot = slot_of(base, state, tape)
+    attrs = (("offset", target._offset), ("strides", target._spec.strides))
+    signature = signature_of(copy_slices, (base._spec, result._spec), attrs, state.grad_enabled)
+    rebased = append(state, tape, signature, [base_slot, result._slot], (base, result), 0)
+    _rebind(base, rebased)
+    base._seen = base._buffer.version
+
+
+def adopt_written(target):
+    """A view that was written without a row, and has its new history already, brings that into its base."""
+    state = local.state
+    tape = current_tape(state)
+    slot_of(target, state, tape)
+    _rebase(target._base, target, target, state, tape)
+    target._seen = target._buffer.version
+    if not state.careful:
         state.careful = True
         state.refresh()
 
@@ -301,28 +332,33 @@ _OPERATORS = {
 }  # fmt: skip
 
 
-def binary_writer(name, made):
-    """An operation in place: two rows at most where nothing needs thought, as in `operators.binary`.
+def in_place(record, name, operands=2):
+    """A method that writes a function of the tensor, or of it and one more operand, where the tensor stands.
 
-    That is so for a target whose buffer is `quiet`: no view, leaf or array outside shares it, and no other tape.
+    It takes two rows at most where nothing needs thought, as in `operators.binary`: for a target whose buffer is
+    `quiet`, which no view, leaf or array outside shares, and no other tape.
     """
-    record = getattr(ops, made)
-    k = fast_index()
+    method = (_unary if operands == 1 else _binary)(record, fast_index())
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"`{record.name}` in place; returns the tensor."
+    return method
 
+
+def _binary(record, k):
     def method(self, other, *, alpha=None, rounding_mode=None):
-        if alpha is not None:
-            other = _scaled(name, other, alpha)
-        if rounding_mode is not None:
-            return _rounded(name, self, other, rounding_mode)
+        if alpha is not None or rounding_mode is not None:
+            return _with_options(record, self, other, alpha, rounding_mode)
         kind = other.__class__
         try:
             tape, rare = self._tape, self._rare
-            rows, buffer, code = tape.rows, rare._buffer, _getframe(1).f_code
+            rows, buffer, frame = tape.rows, rare._buffer, _getframe(1)
+            if inside[frame.f_code.co_filename]:
+                frame = frame.f_back  # type: ignore[assignment]
             if (
                 buffer.quiet is tape
                 and tape.thread == get_ident()
                 and len(rows) < tape.limit
-                and not inside[code.co_filename]
+                and not inside[frame.f_code.co_filename]
             ):
                 if kind is Tensor:
                     j = other._slot
@@ -339,7 +375,7 @@ def binary_writer(name, made):
                 row = len(rows)
                 rows.append(head + i * STEP + source)
                 rows.append(j * STEP)
-                tape.note_write(row, i, (code, _getframe(1).f_lasti), buffer)
+                tape.note_write(row, i, (frame.f_code, frame.f_lasti), buffer)
                 rare._seen = buffer.version
                 if out is not None:
                     self._slot, self._spec = row, out
@@ -348,37 +384,29 @@ def binary_writer(name, made):
             pass
         return write(self, record, (self, other), index=k)
 
-    return _named(method, name, made)
+    return method
 
 
-def _scaled(name, other, alpha):
-    """An operand times `alpha`, which sums and differences take."""
-    if name not in ("add_", "sub_", "subtract_"):
-        raise TypeError(f"{name}() got an unexpected keyword argument 'alpha'")
-    return other * alpha
+def _with_options(record, target, other, alpha, rounding_mode):
+    """Sums and differences take an `alpha`, quotients a `rounding_mode`."""
+    if alpha is not None and rounding_mode is None and record in (ops.add, ops.subtract):
+        return write(target, record, (target, other * alpha))
+    if rounding_mode is not None and alpha is None and record is ops.divide:
+        return rewrite(target, Tensor.div, other, rounding_mode=rounding_mode)
+    word = "alpha" if alpha is not None and record is not ops.add else "rounding_mode"
+    raise TypeError(f"{record.name} in place got an unexpected keyword argument {word!r}")
 
 
-def _rounded(name, target, other, rounding_mode):
-    """A quotient, rounded, written into its first operand."""
-    if not name.startswith("div"):
-        raise TypeError(f"{name}() got an unexpected keyword argument 'rounding_mode'")
-    return rewrite(target, Tensor.div, other, rounding_mode=rounding_mode)
-
-
-def unary_writer(name, made):
-    """An operation of one operand in place; see `binary_writer`."""
-    record = getattr(ops, made)
-    k = fast_index()
-
+def _unary(record, k):
     def method(self):
         try:
             tape, rare = self._tape, self._rare
-            rows, buffer, code = tape.rows, rare._buffer, _getframe(1).f_code
+            rows, buffer, frame = tape.rows, rare._buffer, _getframe(1)
             if (
                 buffer.quiet is tape
                 and tape.thread == get_ident()
                 and len(rows) < tape.limit
-                and not inside[code.co_filename]
+                and not inside[frame.f_code.co_filename]
             ):
                 head, out, copied = tape.fast[k][self._spec]
                 source = i = self._slot
@@ -387,7 +415,7 @@ def unary_writer(name, made):
                     rows.append(copied + i * STEP)
                 row = len(rows)
                 rows.append(head + i * STEP + source)
-                tape.note_write(row, i, (code, _getframe(1).f_lasti), buffer)
+                tape.note_write(row, i, (frame.f_code, frame.f_lasti), buffer)
                 rare._seen = buffer.version
                 if out is not None:
                     self._slot, self._spec = row, out
@@ -396,14 +424,8 @@ def unary_writer(name, made):
             pass
         return write(self, record, (self,), index=k)
 
-    return _named(method, name, made)
-
-
-def _named(method, name, made):
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"`{made}` in place; returns the tensor."
     return method
 
 
 for _name, _made in _OPERATORS.items():
-    attach(**{f"__{_name}__": binary_writer(f"__{_name}__", _made)})
+    attach(**{f"__{_name}__": in_place(getattr(ops, _made), f"__{_name}__")})

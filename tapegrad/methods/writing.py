@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..inplace import binary_writer, rewrite, unary_writer, write
-from ..primitives.core import lift, ops
+from ..inplace import in_place, rewrite, write
+from ..primitives.core import RECORDS, lift, ops
 from ..tape.handle import Tensor, attach
 from .elementwise import BINARY, SPECIAL, UNARY, clamp, masked_fill, special
 from .naming import named
@@ -20,12 +20,11 @@ def _special_writer(name, record):
     named(name, method, f"`scipy.special.{record}` in place; returns the tensor.")
 
 
-_PLAIN = {"add": "add", "sub": "subtract", "subtract": "subtract", "div": "divide", "pow": "power"}
-for _name, _record in UNARY.items():
-    if _name not in ("isnan", "isinf", "isfinite", "signbit", "fabs", "conj", "rint"):
-        named(_name + "_", unary_writer(_name + "_", _record))
-for _name, _record in (BINARY | _PLAIN).items():
-    named(_name + "_", binary_writer(_name + "_", _record))
+_PLAIN = {"add": "add", "sub": "subtract", "subtract": "subtract", "div": "divide", "divide": "divide", "pow": "power"}
+for _operands, _table in enumerate((UNARY, BINARY | _PLAIN), start=1):
+    for _name, _record in _table.items():
+        if _name not in ("isnan", "isinf", "isfinite", "signbit", "fabs", "conj", "rint"):
+            attach(**{_name + "_": in_place(RECORDS[_record], _name + "_", _operands)})
 for _name, _record in SPECIAL.items():
     _special_writer(_name + "_", _record)
 

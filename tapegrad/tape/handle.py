@@ -32,14 +32,20 @@ class Rare:
         Version stamp shared with views.
     _offset : int
         Bytes from the base's first element.
-    _unrecorded : bool
-        A view made under no_grad, of which the tape knows nothing.
+    _inference : bool
+        Made in inference mode.
+    _unrecorded : bool or str
+        A view made under no_grad, of which the tape knows nothing; "inference" if made in that mode.
     _seen : int
         Version of the buffer at which this view's slot was recorded.
     _home : (Tape, int) or None
-        Row that computed the value, where the slot is an import.
+        Row (or a call of a user's `Function`, and which result) that computed the value, where the slot is an import.
     _borrowed : bool
         Memory of an array that the caller may change.
+    _hooks : Notes or None
+        Hooks of a leaf.
+    _made_by : str or None
+        The user's `Function` that returned this view.
     _retains : bool
         Keeps its gradient though it is no leaf.
     _one_of_many : str or None
@@ -56,10 +62,13 @@ class Rare:
     _base: Tensor | None = None
     _buffer: Buffer | None = None
     _offset = 0
-    _unrecorded = False
+    _inference = False
+    _unrecorded: bool | str = False
     _seen = 0
-    _home: tuple[Tape, int] | None = None
+    _home: tuple[Any, int] | None = None
     _borrowed = False
+    _hooks: Any = None
+    _made_by: str | None = None
     _retains = False
     _one_of_many: str | None = None
     _foreign = False

@@ -13,7 +13,17 @@ from .spec import spec_of, spec_of_array
 from .state import is_deferral_enabled, local
 from .tape import MAX_ROWS, Tape, TapeError
 
-__all__ = ["constant", "escape", "import_array", "new_tensor", "record", "record_view", "rotate", "slot_of"]
+__all__ = [
+    "constant",
+    "escape",
+    "import_array",
+    "is_inference",
+    "new_tensor",
+    "record",
+    "record_view",
+    "rotate",
+    "slot_of",
+]
 
 _SHARING = (op.WINDOW, op.VIEW, op.WRITE)
 COPY_BYTES = DEFER_BYTES
@@ -76,13 +86,19 @@ def _import_tensor(tensor, state, tape) -> int:
         if tensor._leaf:
             home = tensor
         else:
-            home_tape.seal()
+            if home_tape is not None:
+                home_tape.seal()
             home = tensor._home or (home_tape, home_slot)
     buffer_of(tensor)
     slot = tape.bring(spec, data, address, home, tensor._buffer)
     tensor._buffer.stands(tape, slot)
     if tensor._buffer.escaped:
         mark_escaped(state, tape)
+    if home_tape is not None and home_tape.inference and is_inference(tensor):
+        tensor._inference = True
+    if tensor._inference and not tape.inference:
+        tensor._data = data
+        return slot  # it stays where it is, so that each use is looked at
     # Another thread may look at the tensor while it is rebound: the slot is read before the tape there.
     if not tensor._leaf and spec.requires_grad:
         tensor._home = home
@@ -118,12 +134,32 @@ def record(primitive, tensors, attrs=()):
     return append(state, tape, signature, slots, tensors)
 
 
+INFERENCE_SAVED = (
+    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
+    "computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it in "
+    "autograd, or use `tapegrad.no_grad()` instead of `tapegrad.inference_mode()`."
+)
+
+
+def is_inference(tensor) -> bool:
+    """Whether a tensor was made in inference mode; on such a tape everything was that came from nowhere else."""
+    if tensor._base is not None:
+        tensor = tensor._base
+    tape = tensor._tape
+    if tensor._inference or tape is None or not tape.inference:
+        return tensor._inference
+    return tape.signature(tape.root_of(tensor._slot)).kind != op.IMPORT
+
+
 def own_borrowed(signature, tensors):
     """Copy the caller's arrays that the reverse will read."""
     if signature.out.requires_grad:
         for k, t in enumerate(tensors):
-            if t._rare._borrowed and signature.needs >> (k + 1) & 1:
-                t._data, t._borrowed = t._data.copy(), False
+            if signature.needs >> (k + 1) & 1:
+                if is_inference(t):
+                    raise RuntimeError(INFERENCE_SAVED)
+                if t._rare._borrowed:
+                    t._data, t._borrowed = t._data.copy(), False
 
 
 def append(state, tape, signature, slots, tensors, offset=None):
@@ -137,15 +173,21 @@ def append(state, tape, signature, slots, tensors, offset=None):
     if signature.kind in _SHARING:
         tape.roots[slot] = tape.roots.get(slots[0], slots[0])
     tensor = new_tensor(tape, slot, signature.out)
-    if state.deferred or (signature.deferrable and not tape.escaped and is_deferral_enabled()):
+    waits = state.deferred or (signature.deferrable and not tape.escaped and is_deferral_enabled())
+    if waits and not state.observers:
         return tensor
     try:
-        _run_now(tape, signature, slots, slot, tensor, tensors)
+        if not waits:
+            _run_now(tape, signature, slots, slot, tensor, tensors)
+        if not tape.tracing:
+            for observe in state.observers:
+                observe(tape, signature, slot, tensors, tensor)
     except BaseException:
         del tape.rows[slot:]
         tape.done = min(tape.done, slot)
         tape.kept.pop(slot, None)
         tape.roots.pop(slot, None)
+        tape.notes.pop(slot, None)
         raise
     return tensor
 
@@ -211,7 +253,7 @@ def record_view(primitive, tensor, attrs, offset):
     view._seen, buffer.viewed, buffer.quiet = buffer.version, True, None
     view._offset = tensor._offset + offset
     if tensor._unrecorded or not state.grad_enabled:
-        view._unrecorded = True
+        view._unrecorded = "inference" if state.inference else True
     return view
 
 

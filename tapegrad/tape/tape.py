@@ -27,7 +27,7 @@ from .signature import CAREFUL, by_index, import_signature
 from .spec import spec_of
 from .workspace import workspace
 
-__all__ = ["MAX_ROWS", "Tape", "TapeError"]
+__all__ = ["MAX_ROWS", "Tape", "TapeError", "next_rank"]
 
 MAX_ROWS = op.SLOT_MASK - 4096
 """Rows that fit on one tape."""
@@ -39,6 +39,11 @@ FIRST_CHUNK = 1 << 15
 FIRST_ROWS = 256
 
 _clock = itertools.count()
+
+
+def next_rank() -> int:
+    """A place in the order of tapes after all that have been sealed."""
+    return next(_clock)
 
 
 class TapeError(RuntimeError):
@@ -109,6 +114,8 @@ class Tape:
         Where in the user's code each writing row comes from, see `tape.site`.
     roots : dict
         The slot that owns the memory, by the slots of views and writes.
+    notes : dict
+        What users attached to rows: hooks and the like, see `tapegrad.autograd.hooks`.
     """
 
     __slots__ = (
@@ -125,11 +132,13 @@ class Tape:
         "freed",
         "import_addr",
         "imports",
+        "inference",
         "kept",
         "limit",
         "lock",
         "memory",
         "memory_end",
+        "notes",
         "preset",
         "retaining",
         "roots",
@@ -163,12 +172,14 @@ class Tape:
         self.write_counts: dict = {}
         self.foreign_writes: dict = {}
         self.retaining: dict = {}
+        self.notes: dict = {}
         self.chunks: list[np.ndarray] = []
         self.memory = self.memory_end = self.chunk_bytes = 0
         self.freed: Any = None
         self.sealed = None
         self.escaped = False
         self.tracing = tracing
+        self.inference = False
         self.limit = MAX_ROWS if tracing else SEGMENT_ROWS
         self.lock = threading.RLock()
 
