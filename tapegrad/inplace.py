@@ -10,7 +10,7 @@ import numpy as np
 
 from .errors import CastingError, ShapeError
 from .operators import STEP, fast_index
-from .primitives.core import Elementwise, lift, ops, primitive
+from .primitives.core import lift, ops, primitive
 from .primitives.indexing import advanced_key, basic_view, index_put
 from .primitives.shape import expand_to, placed, view_of, window_of
 from .tape.buffer import buffer_of
@@ -219,7 +219,7 @@ def _separate(target, made, operands, state, attrs):
     for k, t in enumerate(operands):
         same = t is target
         shares = same or (buffer is not None and t._buffer is buffer)
-        elementwise = isinstance(made, Elementwise) or made is ops.copy
+        elementwise = made.elementwise
         if shares and (not (same and elementwise) or (k == 0 and needs >> 1 & 1)):
             t = ops.copy(t)
         separate.append(t)

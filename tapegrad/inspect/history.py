@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..autograd.messages import version_at
-from ..autograd.recorded import home_of
+from ..autograd.node import name_and_site
+from ..autograd.recorded import home_of, source_of
 from ..tape.handle import Tensor
+from ..tape.tape import Tape
 from ..vm import opcodes as op
 
 __all__ = ["History", "Row", "Saved", "history_of"]
@@ -109,7 +111,17 @@ def _key(t: Tensor) -> Any:
         return t
     if t._base is not None:
         t._refresh_view()
-    return home_of(t)
+    return _home(home_of(t))
+
+
+def _home(home: Any) -> Any:
+    """The key for where a value comes from: a leaf, a row, or the call of a `Function`, whatever its result."""
+    if not isinstance(home, tuple):
+        return home
+    tape, slot = home
+    if isinstance(tape, Tape):
+        tape, slot = source_of(tape, slot) or home
+    return (tape, slot) if isinstance(tape, Tape) else (tape, 0)
 
 
 def _leaf_row(t: Tensor, names: dict[int, str]) -> Row:
@@ -118,16 +130,22 @@ def _leaf_row(t: Tensor, names: dict[int, str]) -> Row:
 
 def _tape_row(key: Any, details: bool) -> Row:
     tape, slot = key
+    name, _ = name_and_site(tape, slot)
+    if not isinstance(tape, Tape):
+        sources = [_home(home) for *_, home in tape.imports if home is not None]
+        return Row(name, tape.types[0].shape if tape.types and tape.types[0] else None, list(dict.fromkeys(sources)))
     signature = tape.signature(slot)
     writes = signature.kind == op.WRITE
-    row = Row(_name(signature), signature.out.shape, writes=writes)
+    row = Row(name, signature.out.shape, writes=writes)
     operands, specs = tape.operands(slot), signature.specs
+    sources: dict = {}  # a set would do, but for the order; leaves are compared by identity, through their hash
     first = 1 if writes and signature.primitive.inner.name != "copy" else 0  # the target's old value is operand 1 too
     for k in range(first, len(operands)):
         if specs[k].requires_grad:
             source = _source(tape, operands[k])
-            if source is not None and source not in row.sources:
-                row.sources.append(source)
+            if source is not None:
+                sources[source] = True
+    row.sources = list(sources)
     row.freed = bool(tape.freed is not None and slot < len(tape.freed) and tape.freed[slot])
     if details:
         row.version = version_at(tape, tape.root_of(slot), slot) if tape.writes else 0
@@ -136,19 +154,12 @@ def _tape_row(key: Any, details: bool) -> Row:
     return row
 
 
-def _name(signature):
-    made = signature.primitive
-    if made.grad_name == "View":
-        return signature.attrs["label"] + "Backward0"
-    return made.grad_name + ("" if made.grad_name == "CopySlices" else "Backward0")
-
-
 def _source(tape, slot):
     """The key of the row or leaf that computed a slot; None if nothing that takes a gradient did."""
-    signature = tape.signature(slot)
-    if signature.kind != op.IMPORT:
-        return tape, slot
-    return tape.imported(slot)[2]
+    key = _home((tape, slot))
+    if key[0] is not tape or tape.signature(slot).kind != op.IMPORT:
+        return key
+    return _home(tape.imported(slot)[2])
 
 
 _LABELS = ("result", "self", "other", "third", "fourth")
