@@ -31,6 +31,7 @@ from .creation import (
     zeros_like,
 )
 from .functional import grad, jvp, stop_gradient, value_and_grad, vjp
+from .inspect.drawing import make_dot
 from .inspect.listing import format_tape
 from .jacobians import hessian, jacfwd, jacobian, jacrev, linearize
 from .methods.facts import is_tensor
@@ -72,6 +73,7 @@ __all__ = [
     "linearize",
     "linspace",
     "logspace",
+    "make_dot",
     "manual_seed",
     "nn",
     "no_grad",

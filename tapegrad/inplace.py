@@ -10,7 +10,7 @@ import numpy as np
 
 from .errors import CastingError, ShapeError
 from .operators import STEP, fast_index
-from .primitives.core import Elementwise, lift, ops, primitive
+from .primitives.core import lift, ops, primitive
 from .primitives.indexing import advanced_key, basic_view, index_put
 from .primitives.shape import expand_to, placed, view_of, window_of
 from .tape.buffer import buffer_of
@@ -222,7 +222,7 @@ def _separate(target, made, operands, state, attrs):
     for k, t in enumerate(operands):
         same = t is target
         shares = same or (buffer is not None and t._buffer is buffer)
-        elementwise = isinstance(made, Elementwise) or made is ops.copy
+        elementwise = made.elementwise
         if shares and (not (same and elementwise) or (k == 0 and needs >> 1 & 1)):
             t = ops.copy(t)
         separate.append(t)
@@ -355,7 +355,9 @@ def in_place(record, name, operands=2):
 
 
 def _binary(record, k):
-    def method(self, other):
+    def method(self, other, *, alpha=None, rounding_mode=None):
+        if alpha is not None or rounding_mode is not None:
+            return _with_options(record, self, other, alpha, rounding_mode)
         kind = other.__class__
         try:
             tape, rare = self._tape, self._rare
@@ -393,6 +395,16 @@ def _binary(record, k):
         return write(self, record, (self, other), index=k)
 
     return method
+
+
+def _with_options(record, target, other, alpha, rounding_mode):
+    """Sums and differences take an `alpha`, quotients a `rounding_mode`."""
+    if alpha is not None and rounding_mode is None and record in (ops.add, ops.subtract):
+        return write(target, record, (target, other * alpha))
+    if rounding_mode is not None and alpha is None and record is ops.divide:
+        return rewrite(target, Tensor.div, other, rounding_mode=rounding_mode)
+    word = "alpha" if alpha is not None and record is not ops.add else "rounding_mode"
+    raise TypeError(f"{record.name} in place got an unexpected keyword argument {word!r}")
 
 
 def _unary(record, k):
