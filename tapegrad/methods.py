@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .dispatch import call
 from .primitives.core import BY_FUNCTION, lift, ops
 from .primitives.indexing import getitem
 from .tape.handle import Tensor, attach
@@ -13,7 +14,7 @@ __all__: list[str] = []
 
 def _forward(name, function):
     def method(self, *args, **kwargs):
-        return BY_FUNCTION[function](self, *args, **kwargs)
+        return call(function, (self, *args), kwargs)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"`numpy.{function.__name__}` of the tensor."
