@@ -91,7 +91,8 @@ def _with_options(ufunc, handler, inputs, out, kwargs):
                 f"or y = y + x, or make y a tensor with tapegrad.tensor(y)."
             )
         values = [value_of(x) if isinstance(x, Tensor) else x for x in inputs]
-        return ufunc(*values, out=target, where=where, casting=casting, dtype=dtype)
+        mask = {} if where is True else {"where": where}
+        return ufunc(*values, out=target, casting=casting, dtype=dtype, **mask, **kwargs)
     if kwargs:
         raise TypeError(f"{ufunc.__name__}: tapegrad does not support {', '.join(kwargs)} on tensors")
     if dtype is not None:

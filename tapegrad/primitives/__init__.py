@@ -25,6 +25,7 @@ from . import (
     linalg,
     matmul,
     norms,
+    order,
     packed,
     picking,
     plain,
@@ -95,5 +96,6 @@ __all__ = [
     "ranges",
     "folding",
     "eigen",
+    "order",
     "trigonometric",
 ]

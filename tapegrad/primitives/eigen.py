@@ -43,7 +43,7 @@ class eigvals:
         return spec_of(x.shape[:-1], np.result_type(x.dtype, np.complex64)), op.KERNEL
 
     def compute(a):
-        return np.linalg.eigvals(a)
+        return np.linalg.eigvals(a).astype(np.result_type(a.dtype, np.complex64))
 
     def pullback(y_bar, y, a):
         # With left eigenvectors in the rows of V^-1: dw = diag(V^-1 dA V).
@@ -59,7 +59,7 @@ class eig_packed:
 
     immediate = True
     grad_name = "LinalgEig"
-    samples = (((_A,), {}), ((np.stack([_A, _A.T @ _A]),), {}))
+    samples = (((_A + 4.0 * np.triu(_A),), {}), ((np.stack([_A.T @ _A, _A @ _A.T + 1.0]),), {}))
 
     def infer(specs, attrs):
         x = specs[0]
@@ -68,7 +68,8 @@ class eig_packed:
 
     def compute(a):
         w, v = np.linalg.eig(a)
-        return np.concatenate([w, v.reshape(*a.shape[:-2], -1)], -1)
+        packed = np.concatenate([w, v.reshape(*a.shape[:-2], -1)], -1)
+        return packed.astype(np.result_type(a.dtype, np.complex64))
 
     def pullback(y_bar, y, a):
         # Boeddeker et al. 2017 [1]_, eq. 4.77: A_bar = V^-H (diag(w_bar) + F o X) V^H, F_ij = 1 / conj(w_j - w_i),

@@ -87,11 +87,7 @@ def numpy_correlate(a, v, mode="valid"):
     if v._spec.size > a._spec.size:
         return _reverse(conjugated(numpy_correlate(v, a, mode)))
     y = convolve(a, _reverse(conjugated(v)))
-    n, m = a._spec.size, v._spec.size
-    if mode == "same":
-        start = m // 2
-        return getitem(y, slice(start, start + n))
-    return _cut(y, n, m, mode)
+    return _cut(y, a._spec.size, v._spec.size, mode)
 
 
 # --- numerical gradients ---------------------------------------------------------------------------------------------
