@@ -20,6 +20,7 @@ from .creation import (
 )
 from .functional import grad, jvp, stop_gradient, value_and_grad, vjp
 from .inspect.listing import format_tape
+from .support import support
 from .tape.handle import Tensor
 from .tape.state import is_deferral_enabled, set_deferral
 from .values import TracedValueError
@@ -51,6 +52,7 @@ __all__ = [
     "set_deferral",
     "set_grad_enabled",
     "stop_gradient",
+    "support",
     "tensor",
     "value_and_grad",
     "vjp",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 
 import numpy as np
 
 from .inplace import write
 from .operators import recorder_of
-from .primitives.core import BY_FUNCTION, lift, ops
+from .primitives.core import BY_FUNCTION, Primitive, lift, ops
 from .primitives.folding import methods_of_ufuncs
 from .tape.handle import Tensor, attach
 from .tape.record import import_array
@@ -21,7 +22,9 @@ def _array_ufunc(self, ufunc, method, *inputs, **options):
     if not options and method == "__call__" and inputs[0].__class__ is Tensor:
         recorder = _recorders.get(ufunc) or _find_recorder(ufunc)
         if recorder is not None:
-            return recorder(*inputs)
+            result = recorder(*inputs)
+            if result is not NotImplemented:  # as it is for lists
+                return result
     return _general(ufunc, method, inputs, **options)
 
 
@@ -82,7 +85,7 @@ def _with_options(ufunc, handler, inputs, out, kwargs):
     where = kwargs.pop("where", True)
     casting = kwargs.pop("casting", "same_kind")
     kwargs.pop("order", None), kwargs.pop("subok", None)
-    target = out[0] if isinstance(out, tuple) else out
+    target = next((t for t in out if t is not None), None) if isinstance(out, tuple) else out
     if target is not None and not isinstance(target, Tensor):
         if _requires_grad(inputs):
             raise TracedValueError(
@@ -92,7 +95,7 @@ def _with_options(ufunc, handler, inputs, out, kwargs):
             )
         values = [value_of(x) if isinstance(x, Tensor) else x for x in inputs]
         mask = {} if where is True else {"where": where}
-        return ufunc(*values, out=target, casting=casting, dtype=dtype, **mask, **kwargs)
+        return ufunc(*values, out=out, casting=casting, dtype=dtype, **mask, **kwargs)
     if kwargs:
         raise TypeError(f"{ufunc.__name__}: tapegrad does not support {', '.join(kwargs)} on tensors")
     if dtype is not None:
@@ -105,6 +108,11 @@ def _with_options(ufunc, handler, inputs, out, kwargs):
         if where is not True:
             raise ValueError(f"{ufunc.__name__}: where= needs out=, which holds the elements left out")
         return handler(*inputs)
+    if (isinstance(out, tuple) and len(out) > 1) or not isinstance(handler, Primitive):
+        results, targets = handler(*inputs), out if isinstance(out, tuple) else (out,)
+        results = results if isinstance(results, tuple) else (results,)
+        made = [r if t is None else into(t, r, ufunc.__name__) for r, t in zip(results, targets, strict=True)]
+        return made[0] if len(made) == 1 else tuple(made)
     if where is True:
         return write(target, handler, inputs)
     return write(target, ops.copy, (ops.where(where, handler(*inputs), target),))
@@ -163,9 +171,27 @@ def call(function, args, kwargs):
         )
     out = kwargs.get("out")
     if out is None:
-        return handler(*args, **kwargs)
+        place = _OUT_PLACES.get(function)
+        if place is None:
+            place = _OUT_PLACES[function] = _place_of_out(function)
+        if len(args) <= place or args[place] is None:
+            return handler(*args, **kwargs)
+        out, args = args[place], (*args[:place], None, *args[place + 1 :])
     rest = {k: v for k, v in kwargs.items() if k != "out"}
     return into(out, handler(*args, **rest), function.__name__)
+
+
+_OUT_PLACES: dict = {}
+
+
+def _place_of_out(function):
+    """Where a function takes `out` among its positional arguments; beyond all of them if it does not."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return 1 << 30
+    names = [n for n, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return names.index("out") if "out" in names else 1 << 30
 
 
 def _method(ufunc, handler, method, inputs, out, kwargs):

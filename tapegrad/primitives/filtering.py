@@ -61,6 +61,7 @@ def _vectors(a, v, name):
 
 def _cut(y, n, m, mode):
     """The part of a full convolution that a mode stands for; n >= m."""
+    mode = {0: "valid", 1: "same", 2: "full"}.get(mode, mode)
     if mode == "full":
         return y
     if mode == "same":
@@ -232,7 +233,7 @@ def numpy_unwrap(p, discont=None, axis=-1, *, period=2.0 * np.pi):
     ndim = p._spec.ndim
     axis = np.lib.array_utils.normalize_axis_index(axis, ndim)
     step = numpy_diff(p, axis=axis)
-    discont = period / 2 if discont is None else discont
+    discont = period / 2 if discont is None else lift(discont)
     whole = p._spec.dtype.kind in "iu" and isinstance(period, (int, np.integer))
     high, edge = divmod(period, 2) if whole else (period / 2, True)
     edge = edge == 0 if whole else edge

@@ -105,14 +105,14 @@ def _multiplicity(n, axis, spectrum):
 
 def _complex(a):
     x = lift(a)
-    return cast(x, np.result_type(x._spec.dtype, np.complex64))
+    return cast(x, np.dtype(complex) if x._spec.dtype.kind in "biu" else np.result_type(x._spec.dtype, np.complex64))
 
 
 def _real(a, name):
     x = lift(a)
     if x._spec.dtype.kind == "c":
         raise TypeError(f"{name} takes real arrays, not {x._spec.dtype.name}; use fft")
-    return cast(x, np.result_type(x._spec.dtype, np.float32))
+    return cast(x, np.dtype(float) if x._spec.dtype.kind in "biu" else np.result_type(x._spec.dtype, np.float32))
 
 
 def fitted(x, n, axis):

@@ -7,7 +7,7 @@ import numpy as np
 from .combining import numpy_concatenate, numpy_stack
 from .core import BY_FUNCTION, implements, lift, ops
 from .filtering import numpy_convolve
-from .indexing import getitem
+from .indexing import getitem, is_traced
 from .picking import _plain
 from .reduction import numpy_sum
 from .shape import cast, insert_axis, reshape_to
@@ -30,7 +30,7 @@ def numpy_polyval(p, x):
 
 def _aligned(a1, a2):
     a, b = _coefficients(a1), _coefficients(a2)
-    gap = a._spec.size - b._spec.size
+    gap = a._spec.shape[0] - b._spec.shape[0]
     if gap > 0:
         b = numpy_concatenate([np.zeros(gap, b._spec.dtype), b])
     elif gap < 0:
@@ -54,8 +54,15 @@ def numpy_polysub(a1, a2):
 
 @implements(np.polymul)
 def numpy_polymul(a1, a2):
-    """`numpy.polymul`."""
-    return numpy_convolve(_coefficients(a1), _coefficients(a2))
+    """`numpy.polymul`; leading zeros are dropped where the values are known."""
+    return _trimmed(numpy_convolve(_trimmed(_coefficients(a1)), _trimmed(_coefficients(a2))))
+
+
+def _trimmed(p):
+    if is_traced(p) or p._spec.ndim != 1:
+        return p
+    places = np.flatnonzero(_plain(p))
+    return getitem(p, slice(int(places[0]) if places.size else p._spec.size - 1, None))
 
 
 @implements(np.polyder)
@@ -75,9 +82,9 @@ def numpy_polyint(p, m=1, k=None):
     """`numpy.polyint`."""
     if m < 0:
         raise ValueError("Order of integral must be positive (see polyder)")
-    p = _coefficients(p)
+    p, m = _coefficients(p), int(m)
     constants = lift(np.zeros(1)) if k is None else reshape_to(lift(k), (lift(k)._spec.size,))
-    if constants._spec.size not in (1, m):
+    if constants._spec.size < m and constants._spec.size != 1:
         raise ValueError("k must be a scalar or a rank-1 array of length 1 or >m.")
     for step in range(m):
         n = p._spec.size
@@ -89,7 +96,7 @@ def numpy_polyint(p, m=1, k=None):
 @implements(np.polydiv)
 def numpy_polydiv(u, v):
     """`numpy.polydiv`; how long the remainder is depends on the values."""
-    u, v = (reshape_to(_coefficients(a), (-1,) if lift(a)._spec.ndim != 1 else lift(a)._spec.shape) for a in (u, v))
+    u, v = _coefficients(u), _coefficients(v)
     dtype = np.result_type(u._spec.dtype, v._spec.dtype, np.float64)
     u, v = cast(u, dtype), cast(v, dtype)
     m, n = u._spec.size - 1, v._spec.size - 1
@@ -123,6 +130,7 @@ def numpy_poly(seq_of_zeros):
         raise ValueError("input must be 1d or non-empty square 2d array.")
     elif len(shape) == 0:
         zeros = reshape_to(zeros, (1,))
+    zeros = cast(zeros, np.dtype(np.mintypecode(zeros._spec.dtype.char)))
     one = lift(np.ones(1, zeros._spec.dtype))
     p = one
     for k in range(zeros._spec.size):

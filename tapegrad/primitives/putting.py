@@ -11,7 +11,7 @@ from .indexing import getitem
 from .layout import view_of_function
 from .picking import _along_key, _plain
 from .scan import along
-from .shape import expand_to, reshape_to
+from .shape import cast, expand_to, reshape_to
 
 
 def _assign(target, key, value):
@@ -43,6 +43,7 @@ def numpy_put(a, ind, v, mode="raise"):
     shape = _shape_of(a)
     size = int(np.prod(shape))
     places = np.asarray(_plain(ind)).ravel()
+    mode = {0: "clip", 1: "wrap", 2: "raise"}.get(mode, mode)
     if mode == "wrap":
         places = places % size
     elif mode == "clip":
@@ -207,7 +208,7 @@ def numpy_intersect1d(ar1, ar2, assume_unique=False, return_indices=False):
     """`numpy.intersect1d`: the elements are those of the first array."""
     a, b = _ravel(ar1), _ravel(ar2)
     _, first, second = np.intersect1d(_plain(a), _plain(b), assume_unique, True)
-    y = getitem(a, first)
+    y = cast(getitem(a, first), np.result_type(a._spec.dtype, b._spec.dtype))
     return (y, first, second) if return_indices else y
 
 
