@@ -180,11 +180,11 @@ def _take_over(target, result, state, tape, site):
         signature = signature_of(copy_slices, (base._spec, result._spec), attrs, state.grad_enabled)
         rebased = append(state, tape, signature, [base_slot, result._slot], (base, result), 0)
         _rebind(base, rebased)
-        base._seen = buffer.version  # and the target, when it is next used, is a view of the base as it is now
-    else:
-        if state.grad_enabled and (requires or target._spec.requires_grad):
-            _rebind(target, result)  # under no_grad the history stays what it was, as in PyTorch
-        target._seen = buffer.version
+        buffer.history += 1  # the target, too, is a view of the base as it is now when it is next used
+    elif state.grad_enabled and (requires or target._spec.requires_grad):
+        _rebind(target, result)
+        buffer.history += 1
+        target._seen = buffer.history
     if buffer.viewed and not state.careful and requires:
         state.careful = True
         state.refresh()
@@ -242,23 +242,23 @@ def _region(x, shape, strides, offset):
 
 
 def _is_stale_view(self):
-    return self._base is not None and self._buffer.version != self._seen
+    return self._base is not None and self._buffer.history != self._seen
 
 
 def _refresh_view(self, anyway=False):
     """Record the view again, from its base as it is now, if that was written since (or `anyway`)."""
     if not (_is_stale_view(self) or anyway):
         return
-    base, version = self._base, self._buffer.version
+    base, history = self._base, self._buffer.history
     if not (base._spec.requires_grad or self._spec.requires_grad):
-        self._seen = version
+        self._seen = history
         return
     viewed = self._buffer.viewed
     with grad_mode(True):  # whatever the mode in which it is looked at, it has its base's history
         fresh = view_of(base, self._spec.shape, self._spec.strides, self._offset, "AsStrided")
     self._buffer.viewed = viewed
     _rebind(self, fresh)
-    self._seen = version
+    self._seen = history
 
 
 attach(_is_stale_view=_is_stale_view, _refresh_view=_refresh_view, __setitem__=assign)

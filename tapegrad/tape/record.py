@@ -203,7 +203,7 @@ def record_view(primitive, tensor, attrs, offset):
             keep(tape, slot, base._data)  # rows that read the view may run after the base is gone
             view._data = array_at(int(tape.arrays.addr[view._slot]), view._spec, base._data)
     buffer = view._buffer = buffer_of(base)
-    view._seen, buffer.viewed = buffer.version, True
+    view._seen, buffer.viewed = buffer.history, True
     view._offset = tensor._offset + offset
     if tensor._unrecorded or not state.grad_enabled:
         view._unrecorded = True
