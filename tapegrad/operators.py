@@ -14,17 +14,18 @@ from .primitives.core import RECORDS, Elementwise
 from .tape.handle import NOTHING, Tensor, attach
 from .tape.record import record
 from .tape.signature import FAST, signature_of
+from .tape.size import Size
 from .tape.state import local
 from .vm.opcodes import SLOT_BITS
 
-__all__ = ["binary", "recorder_of", "unary"]
+__all__ = ["STEP", "binary", "fast_index", "recorder_of", "unary"]
 
 STEP = 1 << SLOT_BITS  # sums and products of ints are quicker than shifts
 _OPERANDS = (Tensor, np.ndarray, np.generic, int, float, complex, bool)
 _recorders: dict = {}
 
 
-def _fast_index():
+def fast_index():
     """A place of its own in the fast tables."""
     for tables in FAST.values():
         tables.append({})
@@ -37,7 +38,7 @@ def binary(primitive, name, swapped=False):
     ``tape.fast[k]`` maps the operands' specs (``float`` or ``int`` for a Python number) to a row's code and the
     result's spec.
     """
-    k = _fast_index()
+    k = fast_index()
 
     def operator(self, other):
         kind = other.__class__
@@ -66,6 +67,8 @@ def binary(primitive, name, swapped=False):
                         y = Tensor()
                         y._slot, y._spec, y._tape, y._rare = slot, spec, tape, NOTHING
                         return y
+            elif kind is Size:
+                return operator(self, int(other))
             elif not isinstance(other, _OPERANDS):
                 return NotImplemented
         except (KeyError, AttributeError):  # a signature or number not met before; a tensor on no tape
@@ -104,7 +107,7 @@ def _remember(k, primitive, tensors, other=None, swapped=False):
 
 def unary(primitive, name):
     """A function of one tensor; see `binary`."""
-    k = _fast_index()
+    k = fast_index()
 
     def operator(self):
         tape = self._tape

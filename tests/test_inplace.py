@@ -691,9 +691,9 @@ def test_dtype_of_the_target_is_kept():
     i = tg.tensor([1, 2])
     i += 1
     assert i.dtype == np.int64 and i.tolist() == [2, 3]
-    with pytest.raises(TypeError, match="cannot be written into a int64 tensor"):
+    with pytest.raises(TypeError, match="can't be cast to the desired output type int64"):
         i += 0.5
-    with pytest.raises(TypeError, match="cannot be written into a int64 tensor"):
+    with pytest.raises(TypeError, match="can't be cast to the desired output type int64"):
         i /= 2
     assert i.tolist() == [2, 3]
     with pytest.raises(TypeError, match="complex"):
@@ -702,7 +702,7 @@ def test_dtype_of_the_target_is_kept():
 
 def test_shape_of_the_target_is_kept():
     t = tg.tensor([1.0, 2.0])
-    with pytest.raises(ValueError, match="does not broadcast to the target's"):
+    with pytest.raises(ValueError, match="doesn't match the broadcast shape"):
         t += np.ones((3, 2))
     with pytest.raises(ValueError, match="broadcast"):
         t[:] = np.ones(3)

@@ -12,11 +12,12 @@ from ..creation import check_differentiable, tensor
 from ..primitives.core import lift, ops
 from ..tape.buffer import Buffer
 from ..tape.handle import Tensor, attach
-from ..tape.record import new_tensor
+from ..tape.record import is_inference, new_tensor
 from ..tape.spec import spec_of_array
 from ..tape.state import grad_mode, local
 from ..values import value_of
 from .engine import sweep
+from .hooks import run_accumulated_hooks
 from .node import node_of
 from .recorded import recorded_sweep
 
@@ -103,6 +104,8 @@ def backward(
     for leaf, array in leaves.values():
         if inputs is None or any(leaf is t for t in inputs):
             accumulate(leaf, array)
+            if leaf._hooks is not None:
+                run_accumulated_hooks(leaf, leaf._grad)
     _fill_retained(others)
 
 
@@ -133,6 +136,9 @@ def _recorded_backward(pairs: list[tuple[Tensor, Any]], inputs: Iterable[Tensor]
     bars = recorded_sweep([t for t, _ in pairs], seeds, inputs, True, retained)
     leaves = {id(t): (t, bar) for t, bar in zip(inputs, bars, strict=True) if t._leaf and bar is not None}
     _accumulate_recorded([*leaves.values(), *retained], True)
+    for t, bar in leaves.values():
+        if t._hooks is not None:
+            run_accumulated_hooks(t, bar)
 
 
 def _accumulate_recorded(pairs: list[tuple[Tensor, Tensor]], create_graph: bool) -> None:
@@ -223,6 +229,8 @@ def _retain_grad(self: Tensor) -> None:
     if self._leaf or self._retains:
         return
     self._retains = True
+    if self._buffer is not None:
+        self._buffer.quiet = None  # a write must take what is retained with it
     if self._base is not None:
         self._buffer.retained = True
     from .recorded import home_of
@@ -268,6 +276,11 @@ def _set_requires_grad(self: Tensor, value: bool) -> None:
         )
     if value:
         check_differentiable(self._spec.dtype)
+        if is_inference(self) and not local.state.inference:
+            raise RuntimeError(
+                "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed. Make a clone to "
+                "get a normal tensor."
+            )
         if self._data is None:
             self._data = value_of(self)
         elif self._tape is not None:
@@ -291,6 +304,8 @@ def _detach(self: Tensor) -> Tensor:
     if self._buffer is None:
         self._buffer = Buffer()
     alias._buffer = self._buffer
+    if is_inference(self):
+        alias._inference = True
     return alias
 
 
@@ -316,6 +331,8 @@ def _is_leaf(self: Tensor) -> bool:
 
 
 def _version(self: Tensor) -> int:
+    if is_inference(self):
+        raise RuntimeError("Inference tensors do not track version counter.")
     return self._buffer.version if self._buffer is not None else 0
 
 

@@ -11,13 +11,15 @@ from ..tape.memory import address_of, array_at
 from ..tape.record import rotate
 from ..tape.signature import by_index
 from ..tape.state import local
-from ..tape.tape import TapeError
+from ..tape.tape import Tape, TapeError
 from ..tape.workspace import workspace
 from ..vm import opcodes as op
 from ..vm.entry import begin_reverse, reads_left, reverse_sweep, spread
 from ..vm.pools import pools
 from . import messages
+from .hooks import run_leaf_hooks, watchers
 from .recorded import home_of
+from .stepping import leave, step_through
 
 __all__ = ["sweep"]
 
@@ -70,7 +72,7 @@ def sweep(seeds, inputs=None, retain_graph=False):
 
     def reach_leaf(leaf, array):
         if id(leaf) in leaves:
-            array = np.asarray(leaves[id(leaf)][1] + array)
+            array = np.asarray(leaves.pop(id(leaf))[1] + array)
         leaves[id(leaf)] = leaf, array
 
     for tensor, seed in seeds:
@@ -84,7 +86,7 @@ def sweep(seeds, inputs=None, retain_graph=False):
     relevant = None if everything else _relevant(pending, inputs, targets)
     while heap:
         _, _, tape = heapq.heappop(heap)
-        run = _TapeSweep(tape, pending[tape])
+        run = _TapeSweep(tape, pending[tape]) if isinstance(tape, Tape) else tape.sweep(pending[tape])
         run.run(targets, relevant)
         visited.append(run)
         for home, array in run.reached():
@@ -98,6 +100,9 @@ def sweep(seeds, inputs=None, retain_graph=False):
         if not retain_graph:
             run.free()
         run.release()
+    for key, (leaf, array) in leaves.items():
+        if leaf._hooks is not None:
+            leaves[key] = leaf, run_leaf_hooks(leaf, array)
     return leaves, others
 
 
@@ -114,10 +119,19 @@ def _only_leads_to(tapes, inputs):
 def _relevant(pending, inputs, targets):
     """Per tape, which slots lead to an input: the sweep goes nowhere else."""
     leaf_ids = {id(t) for t in inputs if t._leaf}
-    found: dict = {}
+    found: dict = {"leaves": leaf_ids}
+
+    def leads(home):
+        if isinstance(home, tuple):
+            return visit(home[0])[home[1]]
+        return home is not None and id(home) in leaf_ids
 
     def visit(tape):
         if tape in found:
+            return found[tape]
+        if not isinstance(tape, Tape):  # a call of a user's function
+            through = any([leads(home) for *_, home in tape.imports])
+            found[tape] = {k: through or (tape, k) in targets for k in range(len(tape.types))}
             return found[tape]
         tape.flush()
         wanted = np.zeros(tape.cap, np.bool_)
@@ -125,10 +139,7 @@ def _relevant(pending, inputs, targets):
         for slot, _, home, *_ in tape.imports:
             if slot >= tape.cap or home is None:
                 continue
-            if isinstance(home, tuple):
-                wanted[slot] = visit(home[0])[home[1]]
-            else:
-                wanted[slot] = id(home) in leaf_ids
+            wanted[slot] = leads(home)
         for (other, slot), _ in targets.items():
             if other is tape:
                 wanted[slot] = True
@@ -153,6 +164,7 @@ class _TapeSweep:
         self.arrays = recycled(SweepArrays, self.n)
         self.ends = False  # whether the sweep may end at rows that it reaches but does not visit
         self.blocks: list[np.ndarray] = []
+        self.replaced: list[np.ndarray] = []
         self.grads: dict = {}
 
     def run(self, targets, relevant):
@@ -174,6 +186,8 @@ class _TapeSweep:
                 arrays.freed[: len(tape.freed)] = np.frombuffer(tape.freed, np.uint8)
             for slot, seed in self.seeds.items():
                 array = np.ascontiguousarray(seed)
+                if array is seed and slot < top:
+                    array = seed.copy()  # rows after it may add to it
                 spec = tape.signature(slot).out
                 if spec.bar_strides != array.strides and not spec.bar.contiguous:
                     array = _copy_like(array, spec.bar)
@@ -193,20 +207,29 @@ class _TapeSweep:
                 if other is tape:  # where nothing beyond it is wanted, the row itself is not visited
                     self.ends = True
                     kept[slot] = op.KEPT if any(wanted[k] for k in tape.operands(slot)) else op.KEPT_UNVISITED
-            for slot in tape.retaining:
+            for slot in (*tape.retaining, *tape.notes):
                 if slot < n:
                     kept[slot] = kept[slot] or op.KEPT
             for slot, _ in tape.written_elsewhere():
                 tape.arrays.last_write[slot] = n
             self._block(0, state)
-            while True:
-                reverse_sweep(space.at)
-                status = state[op.STATUS]
-                if status == op.FINISHED:
-                    break
-                self._serve(status, state, space)
+            self.space = space
+            if (tape.notes or watchers) and leave(tape):
+                step_through(self, state)
+            else:
+                self.drive(state)
         finally:
             space.busy = False
+
+    def drive(self, state):
+        """Run the rows at which the state stands."""
+        space = self.space
+        while True:
+            reverse_sweep(space.at)
+            status = state[op.STATUS]
+            if status == op.FINISHED:
+                break
+            self._serve(status, state, space)
 
     def _block(self, need, state):
         """More memory for cotangents."""
@@ -235,7 +258,7 @@ class _TapeSweep:
 
     def reached(self):
         """(home, gradient) of each import that a cotangent reached."""
-        for slot, (home, array) in self.grads.items():
+        for slot, (home, array) in reversed(self.grads.items()):  # what was used last is complete first
             if self.arrays.bar[slot] == op.FULL:
                 yield home, array
 
@@ -244,11 +267,35 @@ class _TapeSweep:
         for slot, reference in self.tape.retaining.items():
             tensor = reference()
             if tensor is not None and slot < self.n and self.arrays.bar[slot] not in (op.NONE, op.GIVEN):
-                yield tensor, self._cotangent(slot)
+                yield tensor, self.cotangent(slot)
 
-    def _cotangent(self, slot):
+    def cotangent(self, slot):
+        """A copy of a slot's cotangent."""
         spec = self.tape.signature(slot).out
         return array_at(self.arrays.addr[self.n + slot], spec.bar).copy()
+
+    def replace(self, slot, array):
+        """Give a slot another cotangent."""
+        spec = self.tape.signature(slot).out.bar
+        if self.arrays.bar[slot] == op.FULL and slot in self.grads:
+            self.grads[slot][1][...] = array
+            return
+        own = _copy_like(array, spec)
+        self.replaced.append(own)
+        self.arrays.addr[self.n + slot], self.arrays.bar[slot] = address_of(own), op.FULL
+
+    def contribute(self, slot, array):
+        """Add to a slot's cotangent what Python computed."""
+        spec = self.tape.signature(slot).out.bar
+        if self.arrays.bar[slot] == op.NONE:
+            self.replace(slot, array)
+            return
+        target = array_at(int(self.arrays.addr[self.n + slot]), spec)
+        if self.arrays.bar[slot] == op.GIVEN:
+            target[...] = array
+            self.arrays.bar[slot] = op.FULL
+        else:
+            np.add(target, array, out=target)
 
     def collected(self, targets):
         """Gradients of the tensors on this tape that were asked for."""
@@ -256,7 +303,7 @@ class _TapeSweep:
         for (tape, slot), tensors in targets.items():
             if tape is self.tape and self.arrays.bar[slot] not in (op.NONE, op.GIVEN):
                 for tensor in tensors:
-                    found[id(tensor)] = self._cotangent(slot)
+                    found[id(tensor)] = self.cotangent(slot)
         return found
 
     def free(self):

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ShapeError
 from ..tape.handle import Tensor
 from ..tape.record import constant, import_array, record
 from ..tape.spec import spec_of
@@ -35,6 +36,7 @@ __all__ = [
     "ops",
     "primitive",
     "unbroadcast",
+    "zero_like",
 ]
 
 ZERO = object()
@@ -65,6 +67,8 @@ class Primitive:
         Its kernel is a single instruction that can add into its destination.
     immediate : bool
         Runs at once whatever its size, since its errors depend on the data.
+    into : callable, optional
+        Like `compute`, with a C-contiguous array to fill as first argument: for results that should not be copied.
     samples : list
         Tuples of operands, or ``(operands, attrs)``, for tests and benchmarks.
     """
@@ -73,6 +77,7 @@ class Primitive:
     accumulates = False
     immediate = False
     kind = op.KERNEL
+    into: Callable | None = None
     derivative = None
     partials = None
     pullback = None
@@ -200,8 +205,8 @@ class Elementwise(Primitive):
         Partial derivatives that the rule gives at points without derivative.
     fixed : tuple of int
         Operands that tests do not differentiate with respect to: there is no rule, or only steps.
-    complex_orders : int
-        How many times it can be differentiated at complex numbers.
+    real_orders, complex_orders : int
+        How many times it can be differentiated at real and at complex numbers.
     """
 
     elementwise = True
@@ -211,7 +216,7 @@ class Elementwise(Primitive):
     probes = None
     kinks: dict = {}
     fixed: tuple = ()
-    complex_orders = 99
+    real_orders = complex_orders = 99
 
     def __init__(self, name, function, body):
         self._resolved = {}
@@ -285,14 +290,16 @@ class Elementwise(Primitive):
         ]
 
 
-def _zeros(xs, wanted):
-    """Cotangents that are zero; each is one number, expanded."""
+def zero_like(x):
+    """A cotangent of `x` that is zero: one number, expanded."""
     from .shape import expand_to
 
-    return [
-        expand_to(lift(np.zeros((), x._spec.dtype)), x._spec.shape) if want else None
-        for x, want in zip(xs, wanted, strict=True)
-    ]
+    return expand_to(lift(np.zeros((), x._spec.dtype)), x._spec.shape)
+
+
+def _zeros(xs, wanted):
+    """Cotangents that are zero."""
+    return [zero_like(x) if want else None for x, want in zip(xs, wanted, strict=True)]
 
 
 def _kind(operand):
@@ -300,6 +307,8 @@ def _kind(operand):
     kind = type(operand)
     if kind is float or kind is int or kind is complex:
         return kind
+    if isinstance(operand, int) and kind is not bool:
+        return int
     return np.asarray(operand).dtype
 
 
@@ -364,10 +373,24 @@ def broadcast_shapes(primitive, shapes):
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:
-        raise ValueError(
+        raise ShapeError(
             f"{primitive.name}: operands could not be broadcast together with shapes "
-            f"{', '.join(str(s) for s in shapes)}"
+            f"{', '.join(str(s) for s in shapes)}{_mismatch(shapes)}"
         ) from None
+
+
+def _mismatch(shapes):
+    """Which lengths of two shapes differ, in PyTorch's words."""
+    if len(shapes) != 2:
+        return ""
+    a, b = shapes
+    for d in range(1, min(len(a), len(b)) + 1):
+        if a[-d] != b[-d] and 1 not in (a[-d], b[-d]):
+            return (
+                f": The size of tensor a ({a[-d]}) must match the size of tensor b ({b[-d]}) at non-singleton "
+                f"dimension {max(len(a), len(b)) - d}"
+            )
+    return ""
 
 
 def implements(*functions):

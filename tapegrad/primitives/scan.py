@@ -31,7 +31,6 @@ def _accumulate(emitter, ufunc, out, operands, axis, record):
     """``y[0] = x[0]; y[i] = y[i - 1] op x[i]``, by the ufunc's loop over shifted operands."""
     from ..tape.lower import copy_loops
     from ..vm.bridge import loop_address
-    from .reduction import shifted
 
     (code, y), ((source, x),) = out, operands
     c = y.dtype.char
@@ -46,8 +45,8 @@ def _accumulate(emitter, ufunc, out, operands, axis, record):
         return
     rest = (*y.shape[:axis], n - 1, *y.shape[axis + 1 :])
     before, after = spec_of(rest, y.dtype, y.strides), spec_of(rest, x.dtype, x.strides)
-    target = shifted(emitter, code, y.strides[axis])
-    addend = shifted(emitter, source, x.strides[axis])
+    target = emitter.shifted(code, y.strides[axis])
+    addend = emitter.shifted(source, x.strides[axis])
     emitter.loop(loop_address(ufunc, f"{c}{c}->{c}"), (target, before), [(code, before), (addend, after)])
 
 
@@ -325,6 +324,6 @@ def numpy_trapezoid(y, x=None, dx=1.0, axis=-1):
             d = reshape_to(d, tuple(shape))
         else:
             d = numpy_diff(d, axis=axis)
-    axis = np.lib.array_utils.normalize_axis_index(axis, ndim)
-    later, earlier = along(ndim, axis, slice(1, None)), along(ndim, axis, slice(None, -1))
+    place = np.lib.array_utils.normalize_axis_index(axis, ndim)
+    later, earlier = along(ndim, place, slice(1, None)), along(ndim, place, slice(None, -1))
     return numpy_sum(d * (getitem(y, later) + getitem(y, earlier)) / 2.0, axis)

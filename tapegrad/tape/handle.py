@@ -32,16 +32,24 @@ class Rare:
         Version stamp shared with views.
     _offset : int
         Bytes from the base's first element.
-    _unrecorded : bool
-        A view made under no_grad, of which the tape knows nothing.
+    _inference : bool
+        Made in inference mode.
+    _unrecorded : bool or str
+        A view made under no_grad, of which the tape knows nothing; "inference" if made in that mode.
     _seen : int
         Version of the buffer at which this view's slot was recorded.
     _home : (Tape, int) or None
-        Row that computed the value, where the slot is an import.
+        Row (or a call of a user's `Function`, and which result) that computed the value, where the slot is an import.
     _borrowed : bool
         Memory of an array that the caller may change.
+    _hooks : Notes or None
+        Hooks of a leaf.
+    _made_by : str or None
+        The user's `Function` that returned this view.
     _retains : bool
         Keeps its gradient though it is no leaf.
+    _one_of_many : str or None
+        A view made together with others, by the function of that name.
     _foreign : bool
         The memory is the caller's: nothing may be written there.
     _user, _scalar : bool
@@ -54,11 +62,15 @@ class Rare:
     _base: Tensor | None = None
     _buffer: Buffer | None = None
     _offset = 0
-    _unrecorded = False
+    _inference = False
+    _unrecorded: bool | str = False
     _seen = 0
-    _home: tuple[Tape, int] | None = None
+    _home: tuple[Any, int] | None = None
     _borrowed = False
+    _hooks: Any = None
+    _made_by: str | None = None
     _retains = False
+    _one_of_many: str | None = None
     _foreign = False
     _user = False
     _scalar = False
@@ -119,6 +131,7 @@ class Tensor:
         __setitem__: Any
         __len__: Any
         __iter__: Any
+        div: Any
         __bool__: Any
         __int__: Any
         __float__: Any

@@ -13,15 +13,27 @@ from .spec import spec_of, spec_of_array
 from .state import is_deferral_enabled, local
 from .tape import MAX_ROWS, Tape, TapeError
 
-__all__ = ["constant", "escape", "import_array", "new_tensor", "record", "record_view", "rotate", "slot_of"]
+__all__ = [
+    "constant",
+    "escape",
+    "import_array",
+    "is_inference",
+    "new_tensor",
+    "record",
+    "record_view",
+    "rotate",
+    "slot_of",
+]
 
+_SHARING = (op.WINDOW, op.VIEW, op.WRITE)
 COPY_BYTES = DEFER_BYTES
 """Constants up to this size are copied when they are recorded; rows that read larger ones run at once."""
 
 
 def escape(tensor):
     """A NumPy array outside shares the tensor's memory from now on: rows of tapes that see it run at once."""
-    buffer_of(tensor).escaped = True
+    buffer = buffer_of(tensor)
+    buffer.escaped, buffer.quiet = True, None
     state = local.state
     if tensor._tape is state.tape:
         mark_escaped(state, tensor._tape)
@@ -74,13 +86,19 @@ def _import_tensor(tensor, state, tape) -> int:
         if tensor._leaf:
             home = tensor
         else:
-            home_tape.seal()
+            if home_tape is not None:
+                home_tape.seal()
             home = tensor._home or (home_tape, home_slot)
     buffer_of(tensor)
     slot = tape.bring(spec, data, address, home, tensor._buffer)
     tensor._buffer.stands(tape, slot)
     if tensor._buffer.escaped:
         mark_escaped(state, tape)
+    if home_tape is not None and home_tape.inference and is_inference(tensor):
+        tensor._inference = True
+    if tensor._inference and not tape.inference:
+        tensor._data = data
+        return slot  # it stays where it is, so that each use is looked at
     # Another thread may look at the tensor while it is rebound: the slot is read before the tape there.
     if not tensor._leaf and spec.requires_grad:
         tensor._home = home
@@ -116,11 +134,31 @@ def record(primitive, tensors, attrs=()):
     return append(state, tape, signature, slots, tensors)
 
 
+INFERENCE_SAVED = (
+    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
+    "computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it in "
+    "autograd, or use `tapegrad.no_grad()` instead of `tapegrad.inference_mode()`."
+)
+
+
+def is_inference(tensor) -> bool:
+    """Whether a tensor was made in inference mode; on such a tape everything was that came from nowhere else."""
+    if tensor._base is not None:
+        tensor = tensor._base
+    tape = tensor._tape
+    if tensor._inference or tape is None or not tape.inference:
+        return tensor._inference
+    return tape.signature(tape.root_of(tensor._slot)).kind != op.IMPORT
+
+
 def own_borrowed(signature, tensors):
     """Copy the caller's arrays that the reverse will read."""
     if signature.out.requires_grad:
         for k, t in enumerate(tensors):
-            if t._rare._borrowed and signature.needs >> (k + 1) & 1:
+            borrowed, inferred = t._rare._borrowed, is_inference(t)
+            if (borrowed or inferred) and signature.needs >> (k + 1) & 1:
+                if inferred:
+                    raise RuntimeError(INFERENCE_SAVED)
                 t._data, t._borrowed = t._data.copy(), False
 
 
@@ -132,15 +170,24 @@ def append(state, tape, signature, slots, tensors, offset=None):
         tape.rows.append(words[0])
     else:
         tape.rows.extend(words)
+    if signature.kind in _SHARING:
+        tape.roots[slot] = tape.roots.get(slots[0], slots[0])
     tensor = new_tensor(tape, slot, signature.out)
-    if state.deferred or (signature.deferrable and not tape.escaped and is_deferral_enabled()):
+    waits = state.deferred or (signature.deferrable and not tape.escaped and is_deferral_enabled())
+    if waits and not state.observers:
         return tensor
     try:
-        _run_now(tape, signature, slots, slot, tensor, tensors)
+        if not waits:
+            _run_now(tape, signature, slots, slot, tensor, tensors)
+        if not tape.tracing:
+            for observe in state.observers:
+                observe(tape, signature, slot, tensors, tensor)
     except BaseException:
         del tape.rows[slot:]
         tape.done = min(tape.done, slot)
         tape.kept.pop(slot, None)
+        tape.roots.pop(slot, None)
+        tape.notes.pop(slot, None)
         raise
     return tensor
 
@@ -203,10 +250,10 @@ def record_view(primitive, tensor, attrs, offset):
             keep(tape, slot, base._data)  # rows that read the view may run after the base is gone
             view._data = array_at(int(tape.arrays.addr[view._slot]), view._spec, base._data)
     buffer = view._buffer = buffer_of(base)
-    view._seen, buffer.viewed = buffer.history, True
+    view._seen, buffer.viewed, buffer.quiet = buffer.history, True, None
     view._offset = tensor._offset + offset
     if tensor._unrecorded or not state.grad_enabled:
-        view._unrecorded = True
+        view._unrecorded = "inference" if state.inference else True
     return view
 
 
@@ -217,6 +264,11 @@ def import_array(array: np.ndarray, copy: bool = False):
     operation runs at once, and copies what its reverse will read.
     """
     array = np.asarray(array)
+    if array.dtype.kind in "OSUV":
+        raise TypeError(
+            f"an operation on tensors takes numbers, and got an operand of dtype {array.dtype}: convert it to an array "
+            f"of numbers first"
+        )
     if not array.dtype.isnative or not array.flags.aligned:
         array = array.astype(array.dtype.newbyteorder("="))
     frozen = not array.flags.writeable and array.base is None

@@ -27,7 +27,7 @@ from .signature import CAREFUL, by_index, import_signature
 from .spec import spec_of
 from .workspace import workspace
 
-__all__ = ["MAX_ROWS", "Tape", "TapeError"]
+__all__ = ["MAX_ROWS", "Tape", "TapeError", "next_rank"]
 
 MAX_ROWS = op.SLOT_MASK - 4096
 """Rows that fit on one tape."""
@@ -39,6 +39,11 @@ FIRST_CHUNK = 1 << 15
 FIRST_ROWS = 256
 
 _clock = itertools.count()
+
+
+def next_rank() -> int:
+    """A place in the order of tapes after all that have been sealed."""
+    return next(_clock)
 
 
 class TapeError(RuntimeError):
@@ -106,7 +111,11 @@ class Tape:
     foreign_writes : dict
         Buffer that was written through another tape, by the slot that it has here.
     write_sites : dict
-        File and line of each writing row.
+        Where in the user's code each writing row comes from, see `tape.site`.
+    roots : dict
+        The slot that owns the memory, by the slots of views and writes.
+    notes : dict
+        What users attached to rows: hooks and the like, see `tapegrad.autograd.hooks`.
     """
 
     __slots__ = (
@@ -123,13 +132,16 @@ class Tape:
         "freed",
         "import_addr",
         "imports",
+        "inference",
         "kept",
         "limit",
         "lock",
         "memory",
         "memory_end",
+        "notes",
         "preset",
         "retaining",
+        "roots",
         "rows",
         "sealed",
         "foreign_writes",
@@ -154,17 +166,20 @@ class Tape:
         self.constants: dict = {}
         self.kept: dict = {}
         self.preset: dict = {}
+        self.roots: dict[int, int] = {}
         self.write_sites: dict = {}
         self.writes: dict = {}
         self.write_counts: dict = {}
         self.foreign_writes: dict = {}
         self.retaining: dict = {}
+        self.notes: dict = {}
         self.chunks: list[np.ndarray] = []
         self.memory = self.memory_end = self.chunk_bytes = 0
         self.freed: Any = None
         self.sealed = None
         self.escaped = False
         self.tracing = tracing
+        self.inference = False
         self.limit = MAX_ROWS if tracing else SEGMENT_ROWS
         self.lock = threading.RLock()
 
@@ -184,12 +199,14 @@ class Tape:
 
     # --- recording ------------------------------------------------------------------------------------
 
-    def note_write(self, row, site):
+    def note_write(self, row, target, site, buffer):
         """Remember an in-place write: which buffer, how often, and where in the user's code."""
-        root = self.root_of(row)
+        roots, counts = self.roots, self.write_counts
+        root = roots[row] = roots[target] if target in roots else target
         self.writes[root] = row
-        self.write_counts[root] = self.write_counts.get(root, 0) + 1
-        self.write_sites[row] = site
+        counts[root] = counts[root] + 1 if root in counts else 1
+        self.write_sites[row] = buffer.site = site
+        buffer.version += 1
 
     def retain(self, slot, tensor):
         """Have sweeps hand out a slot's cotangent to a tensor, as long as that lives."""
@@ -323,9 +340,7 @@ class Tape:
 
     def root_of(self, slot) -> int:
         """The slot that a slot's memory belongs to: views and writes share their operand's."""
-        while self.signature(slot).kind in (op.WINDOW, op.VIEW, op.WRITE):
-            slot = (self.rows[slot] >> op.SLOT_BITS) & op.SLOT_MASK
-        return slot
+        return self.roots.get(slot, slot)
 
     def signature(self, slot):
         """Signature of the row that gave a slot."""
