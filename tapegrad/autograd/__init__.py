@@ -1,6 +1,6 @@
 """PyTorch's names for automatic differentiation, and the reverse sweep behind them."""
 
-from . import function, functional, graph
+from . import function, functional, graph, profiler
 from .anomaly import detect_anomaly, set_detect_anomaly
 from .api import backward, grad
 from .function import Function
@@ -23,6 +23,7 @@ __all__ = [
     "inference_mode",
     "is_grad_enabled",
     "no_grad",
+    "profiler",
     "set_detect_anomaly",
     "set_grad_enabled",
 ]

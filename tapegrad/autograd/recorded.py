@@ -12,7 +12,7 @@ from ..tape.state import grad_mode
 from ..tape.tape import Tape
 from ..vm import opcodes as op
 from . import messages
-from .hooks import run_node_hooks, run_tensor_hooks, watchers
+from .hooks import finish_sweep, run_node_hooks, run_tensor_hooks, watchers
 from .saved import revive
 
 __all__ = ["home_of", "pushforward", "recorded_sweep"]
@@ -130,6 +130,7 @@ def recorded_sweep(outputs, seeds, inputs, create_graph):
                 bar = run_tensor_hooks(notes.tensor, bar)
             if key in targets:
                 done[key] = bar
+            _retain(key, bar)
             sources = graph.sources(key)
             if not any(graph.leads.get(s, False) for s in sources):
                 continue
@@ -142,7 +143,16 @@ def recorded_sweep(outputs, seeds, inputs, create_graph):
                 bar = run_tensor_hooks(leaf._hooks.tensor, bar)
                 (bar,) = run_node_hooks(leaf._hooks.before, (bar,))
             done[key] = bar
+    finish_sweep()
     return [done.get(id(t) if t._leaf else home_of(t)) for t in inputs]
+
+
+def _retain(key, bar):
+    """Add a cotangent to the gradient of the tensor that retains it, if there is one."""
+    reference = key[0].retaining.get(key[1])
+    tensor = reference() if reference is not None else None
+    if tensor is not None:
+        tensor._grad = bar if tensor._grad is None else tensor._grad + bar
 
 
 def source_of(tape, slot):
@@ -162,6 +172,7 @@ def _through_call(graph, call, bars, targets, done, reach, create_graph):
         given[k] = bar if notes is None else run_tensor_hooks(notes.tensor, bar)
         if (call, k) in targets:
             done[call, k] = given[k]
+        _retain((call, k), given[k])
     sources = graph.sources((call, 0))
     wanted = [s is not None and graph.leads.get(s, False) for s in sources]
     if any(wanted):
@@ -220,6 +231,27 @@ def row_cotangents(tape, slot, bar, wanted, handle=None):
     if row.primitive is view:
         attrs = {**attrs, "offset": tape.rows[slot + 1]}
     return row.primitive.transpose_at(bar, y, xs, wanted, attrs)
+
+
+def saved_value(tape, slot, k):
+    """A value that a row saved: operand k, or its result (-1).
+
+    Raises
+    ------
+    RuntimeError
+        If it was freed, or overwritten.
+    """
+    notes = tape.notes.get(slot)
+    packed = notes.packed if notes is not None else {}
+    _check(tape, slot, tape.signature(slot), packed)
+    if k in packed:
+        return _unpack(tape, slot, k, *packed[k])
+    source = slot if k < 0 else tape.operands(slot)[k]
+    home = tape.imported(source)[2] if tape.signature(source).kind == op.IMPORT else None
+    if home is not None and not isinstance(home, tuple):
+        return home
+    tape.flush()
+    return _handle(tape, source)
 
 
 def _handle(tape, slot):
