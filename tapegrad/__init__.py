@@ -31,9 +31,11 @@ from .creation import (
     zeros_like,
 )
 from .functional import grad, jvp, stop_gradient, value_and_grad, vjp
+from .inspect.drawing import make_dot
 from .inspect.listing import format_tape
 from .jacobians import hessian, jacfwd, jacobian, jacrev, linearize
 from .methods.facts import is_tensor
+from .support import support
 from .tape.handle import Tensor
 from .tape.state import is_deferral_enabled, set_deferral
 from .values import TracedValueError
@@ -72,6 +74,7 @@ __all__ = [
     "linearize",
     "linspace",
     "logspace",
+    "make_dot",
     "manual_seed",
     "nn",
     "no_grad",
@@ -86,6 +89,7 @@ __all__ = [
     "set_deferral",
     "set_grad_enabled",
     "stop_gradient",
+    "support",
     "tensor",
     "value_and_grad",
     "vjp",

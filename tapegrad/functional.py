@@ -234,7 +234,7 @@ def _check_scalar(value: Any, fun: Callable) -> None:
 
 def _gradients(value: Any, leaves: list[Tensor], nested: bool) -> list[Any]:
     """Cotangents of the leaves for a unit cotangent of the value; zeros where it does not depend on them."""
-    if not isinstance(value, Tensor) or not value._spec.requires_grad:
+    if not isinstance(value, Tensor) or not value.requires_grad:
         return [_zeros_like(t) for t in leaves]
     recorded = nested or any(not t._leaf for t in leaves)
     if recorded:
@@ -325,7 +325,7 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> Any:
             raise ValueError(f"vjp: the cotangent has structure {structure}, the function's result {outdef}")
         pairs = []
         for y, y_bar in zip(outputs, flat, strict=True):
-            if not isinstance(y, Tensor) or not y._spec.requires_grad:
+            if not isinstance(y, Tensor) or not y.requires_grad:
                 continue
             if np.shape(y_bar) != y._spec.shape:
                 raise ValueError(f"vjp: a cotangent has shape {np.shape(y_bar)}, the result {y._spec.shape}")
@@ -392,11 +392,11 @@ def jvp(fun: Callable, primals: Sequence[Any], tangents: Sequence[Any], has_aux:
         result = fun(*args)
         result, aux = _split_pair(result, fun, "jvp") if has_aux else (result, None)
         outputs, outdef = optree.tree_flatten(result)
-        traced = [y for y in outputs if isinstance(y, Tensor) and y._spec.requires_grad]
+        traced = [y for y in outputs if isinstance(y, Tensor) and y.requires_grad]
         dots = iter(pushforward(traced, leaves, [lift(d, t._spec.dtype) for t, d in zip(leaves, flat, strict=True)]))
         found = []
         for y in outputs:
-            moving = isinstance(y, Tensor) and y._spec.requires_grad
+            moving = isinstance(y, Tensor) and y.requires_grad
             dot = next(dots) if moving else None
             found.append(lift(np.zeros(np.shape(y))) if dot is None else dot)
     keep = trace.nested or any(t._user for t in leaves)

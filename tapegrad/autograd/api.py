@@ -40,7 +40,7 @@ def _listed(tensors: Any) -> list[Tensor]:
 def _seeds(tensors: Any, gradients: Any, name: str, batched: bool = False) -> list[tuple[Tensor, Any]]:
     """A cotangent for each output, checked."""
     outputs = _listed(tensors)
-    if gradients is None or isinstance(gradients, (Tensor, np.ndarray, float, int)):
+    if gradients is None or isinstance(gradients, (Tensor, np.ndarray, np.generic, float, int, complex)):
         gradients = (gradients,) * len(outputs) if gradients is None else (gradients,)
     gradients = tuple(gradients)
     if len(outputs) != len(gradients):
@@ -57,6 +57,11 @@ def _seeds(tensors: Any, gradients: Any, name: str, batched: bool = False) -> li
                 raise RuntimeError(
                     f"grad can be implicitly created only for scalar outputs; this one has shape {shape}. "
                     f"Pass gradient= of that shape, or sum it first"
+                )
+            if t._spec.dtype.kind == "c":
+                raise RuntimeError(
+                    f"grad can be implicitly created only for real scalar outputs; this one is {t._spec.dtype.name}. "
+                    f"Pass gradient= as a complex number, or take the real part first"
                 )
             g = np.ones(shape, t._spec.dtype)
         elif batched and (np.ndim(g) == 0 or np.shape(g)[1:] != shape):
@@ -99,7 +104,7 @@ def backward(
     create_graph : bool
         Record the sweep itself, so that gradients can be differentiated.
     inputs : Tensor or sequence of Tensor, optional
-        Accumulate into these alone.
+        Accumulate into these alone; those that are no leaves retain their gradient from then on, as in PyTorch.
 
     Raises
     ------
@@ -111,6 +116,8 @@ def backward(
     wanted = None if inputs is None else _listed(inputs)
     if wanted is not None and not wanted:
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    for t in wanted or ():
+        _retain_grad(t)
     retain_graph = create_graph if retain_graph is None else retain_graph
     if create_graph:
         _recorded_backward(pairs, wanted)
@@ -122,11 +129,7 @@ def backward(
             accumulate(leaf, array)
             if leaf._hooks is not None:
                 run_accumulated_hooks(leaf, leaf._grad)
-    for t in wanted or ():
-        if id(t) in others:
-            accumulate(t, others[id(t)])
-    for t, array in others.get("retained", ()):
-        accumulate(t, array)
+    _fill_retained(others)
 
 
 def accumulate(tensor: Tensor, array: np.ndarray) -> None:
@@ -141,15 +144,29 @@ def accumulate(tensor: Tensor, array: np.ndarray) -> None:
             grad.__iadd__(tensor_over(array))
 
 
+def _fill_retained(others: dict) -> None:
+    """Hand out the gradients of tensors that retain theirs."""
+    for t, array in others.get("retained", ()):
+        accumulate(t, array)
+
+
 def _recorded_backward(pairs: list[tuple[Tensor, Any]], inputs: list[Tensor] | None) -> None:
     inputs = reachable_leaves([t for t, _ in pairs]) if inputs is None else inputs
     seeds = [lift(g, t._spec.dtype) for t, g in pairs]
-    bars = recorded_sweep([t for t, _ in pairs], seeds, inputs, True)
-    for t, bar in zip(inputs, bars, strict=True):
-        if bar is not None:
-            t._grad = bar if t._grad is None else t._grad + bar
-            if t._leaf and t._hooks is not None:
-                run_accumulated_hooks(t, bar)
+    retained: list = []
+    bars = recorded_sweep([t for t, _ in pairs], seeds, inputs, True, retained)
+    leaves = {id(t): (t, bar) for t, bar in zip(inputs, bars, strict=True) if t._leaf and bar is not None}
+    _accumulate_recorded([*leaves.values(), *retained], True)
+    for t, bar in leaves.values():
+        if t._hooks is not None:
+            run_accumulated_hooks(t, bar)
+
+
+def _accumulate_recorded(pairs: list[tuple[Tensor, Tensor]], create_graph: bool) -> None:
+    """Add gradients that are tensors; each ``grad`` becomes a tensor of its own."""
+    with grad_mode(create_graph):
+        for t, bar in pairs:
+            t._grad = ops.copy(bar) if t._grad is None else t._grad + bar
 
 
 def grad(
@@ -225,11 +242,13 @@ def _gradients(
 ) -> list[Tensor | None]:
     if create_graph or local.state.tape.tracing:
         recorded = [lift(g, t._spec.dtype) for t, g in pairs]
-        return recorded_sweep([t for t, _ in pairs], recorded, wanted, create_graph)
+        retained: list = []
+        bars = recorded_sweep([t for t, _ in pairs], recorded, wanted, create_graph, retained)
+        _accumulate_recorded(retained, create_graph)
+        return bars
     seeds = [(t, value_of(g) if isinstance(g, Tensor) else np.asarray(g, t._spec.dtype)) for t, g in pairs]
     leaves, others = sweep(seeds, wanted, retain_graph)
-    for t, array in others.get("retained", ()):
-        accumulate(t, array)
+    _fill_retained(others)
     found: list[Tensor | None] = []
     for t in wanted:
         array = leaves[id(t)][1] if id(t) in leaves else others.get(id(t))
@@ -269,11 +288,15 @@ def _backward(
 
 def _retain_grad(self: Tensor) -> None:
     """Keep this tensor's gradient in ``grad`` when a sweep passes it, though it is no leaf."""
-    if not self._spec.requires_grad:
+    if not self.requires_grad:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
     if self._leaf or self._retains:
         return
     self._retains = True
+    if self._buffer is not None:
+        self._buffer.quiet = None  # a write must take what is retained with it
+    if self._base is not None:
+        self._buffer.retained = True
     from .recorded import home_of
 
     tape, slot = home_of(self)
@@ -368,7 +391,7 @@ def _set_data(self: Tensor, value: ArrayLike | Tensor) -> None:
 
 
 def _is_leaf(self: Tensor) -> bool:
-    return self._leaf or not self._spec.requires_grad
+    return self._leaf or not _get_requires_grad(self)
 
 
 def _version(self: Tensor) -> int:

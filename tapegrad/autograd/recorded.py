@@ -29,6 +29,7 @@ class _Graph:
     def __init__(self, inputs):
         self.handles: dict = {}
         self.leads: dict = {}
+        self.oldest = None if any(t._leaf for t in inputs) else min([_order(home_of(t)) for t in inputs], default=None)
         for t in inputs:
             key = id(t) if t._leaf else home_of(t)
             self.leads[key] = True
@@ -58,26 +59,28 @@ class _Graph:
         return [(tape, k) for k in tape.operands(slot)]
 
     def mark(self, roots):
-        """Find which rows lead to an input (without recursion)."""
-        leads, stack = self.leads, [(r, False) for r in roots]
+        """Find which rows lead to an input (without recursion); an input may lead to another one."""
+        leads, oldest, met = self.leads, self.oldest, set()
+        stack = [(r, False) for r in roots]
         while stack:
             key, back = stack.pop()
-            if not back and (key in leads or not isinstance(key, tuple)):
-                leads.setdefault(key, False)
-                continue
-            tape, slot = key
-            if isinstance(tape, Tape) and not tape.signature(slot).out.requires_grad:
-                leads[key] = False
-                continue
-            sources = self.sources(key)
             if back:
-                leads[key] = any(leads.get(s, False) for s in sources)
+                leads[key] = leads.get(key, False) or any(leads.get(s, False) for s in self.sources(key))
                 continue
-            stack.append((key, True))
-            stack += [(s, False) for s in sources if s not in leads]
+            if key in met:
+                continue
+            met.add(key)
+            leads.setdefault(key, False)
+            if not isinstance(key, tuple):
+                continue
+            if isinstance(key[0], Tape) and not key[0].signature(key[1]).out.requires_grad:
+                continue
+            if oldest is None or _order(key) > oldest:  # nothing older leads to an input
+                stack.append((key, True))
+                stack += [(s, False) for s in self.sources(key) if s not in met]
 
 
-def recorded_sweep(outputs, seeds, inputs, create_graph):
+def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None):
     """Cotangents of `inputs`, recorded on the tape.
 
     Parameters
@@ -87,6 +90,8 @@ def recorded_sweep(outputs, seeds, inputs, create_graph):
     inputs : list of Tensor
     create_graph : bool
         Whether the cotangents can be differentiated in turn.
+    retained : list, optional
+        Extended by pairs of a tensor that retains its gradient and that gradient.
 
     Returns
     -------
@@ -122,7 +127,7 @@ def recorded_sweep(outputs, seeds, inputs, create_graph):
             if key not in bars:
                 continue  # another result of the same call came first
             if not isinstance(key[0], Tape):
-                _through_call(graph, key[0], bars, targets, done, reach, create_graph)
+                _through_call(graph, key[0], bars, targets, done, reach, create_graph, retained)
                 continue
             bar = bars.pop(key)
             notes = key[0].notes.get(key[1]) if key[0].notes else None
@@ -130,7 +135,7 @@ def recorded_sweep(outputs, seeds, inputs, create_graph):
                 bar = run_tensor_hooks(notes.tensor, bar)
             if key in targets:
                 done[key] = bar
-            _retain(key, bar)
+            _retain(key, bar, retained)
             sources = graph.sources(key)
             if not any(graph.leads.get(s, False) for s in sources):
                 continue
@@ -147,12 +152,12 @@ def recorded_sweep(outputs, seeds, inputs, create_graph):
     return [done.get(id(t) if t._leaf else home_of(t)) for t in inputs]
 
 
-def _retain(key, bar):
-    """Add a cotangent to the gradient of the tensor that retains it, if there is one."""
+def _retain(key, bar, retained):
+    """Note a cotangent for the tensor that retains it, if there is one and that is wanted."""
     reference = key[0].retaining.get(key[1])
     tensor = reference() if reference is not None else None
-    if tensor is not None:
-        tensor._grad = bar if tensor._grad is None else tensor._grad + bar
+    if tensor is not None and retained is not None:
+        retained.append((tensor, bar))
 
 
 def source_of(tape, slot):
@@ -161,7 +166,7 @@ def source_of(tape, slot):
     return None if notes is None else notes.source
 
 
-def _through_call(graph, call, bars, targets, done, reach, create_graph):
+def _through_call(graph, call, bars, targets, done, reach, create_graph, retained):
     """Cotangents through a call of a `Function`, all of whose results' cotangents are known."""
     given = {}
     for k in range(len(call.types)):
@@ -172,7 +177,7 @@ def _through_call(graph, call, bars, targets, done, reach, create_graph):
         given[k] = bar if notes is None else run_tensor_hooks(notes.tensor, bar)
         if (call, k) in targets:
             done[call, k] = given[k]
-        _retain((call, k), given[k])
+        _retain((call, k), given[k], retained)
     sources = graph.sources((call, 0))
     wanted = [s is not None and graph.leads.get(s, False) for s in sources]
     if any(wanted):
