@@ -11,7 +11,7 @@ from .inference import inference_mode
 from .modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 
 if TYPE_CHECKING:
-    from . import functional
+    from . import functional, profiler
     from .checking import GradcheckError, gradcheck, gradgradcheck
 
 __all__ = [
@@ -29,11 +29,18 @@ __all__ = [
     "inference_mode",
     "is_grad_enabled",
     "no_grad",
+    "profiler",
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
 
-_LATE = {"functional": None, "GradcheckError": "checking", "gradcheck": "checking", "gradgradcheck": "checking"}
+_LATE = {
+    "functional": None,
+    "profiler": None,
+    "GradcheckError": "checking",
+    "gradcheck": "checking",
+    "gradgradcheck": "checking",
+}
 """What few programs use: imported when it is first asked for."""
 
 

@@ -209,7 +209,7 @@ def _run_now(tape, signature, slots, slot, tensor, tensors):
     if signature.kind == op.KERNEL and signature.out.nbytes > DEFER_BYTES:
         tensor._data = np.empty(signature.out.shape, signature.out.dtype)
         tape.preset[slot] = tensor._data
-    if signature.out.requires_grad:
+    if signature.out.requires_grad and not local.state.packing:  # else the user keeps what the reverse reads
         needs = signature.needs
         if needs & 1 and tensor._data is not None:
             tape.kept[slot] = tensor._data
