@@ -1,9 +1,10 @@
 """tapegrad: gradients of NumPy code, from a flat tape run by a JIT-compiled interpreter."""
 
-from . import autograd, dispatch, inplace, methods, nn, operators  # noqa: F401 -- four of them attach to Tensor
+from . import autograd, dispatch, func, inplace, methods, nn, operators  # noqa: F401 -- four of them attach to Tensor
 from .autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from .autograd.inference import inference_mode, is_inference_mode_enabled
 from .autograd.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .batching import vmap
 from .compiler.program import compile
 from .creation import (
     arange,
@@ -32,6 +33,7 @@ from .creation import (
 from .functional import grad, jvp, stop_gradient, value_and_grad, vjp
 from .inspect.drawing import make_dot
 from .inspect.listing import format_tape
+from .jacobians import hessian, jacfwd, jacobian, jacrev, linearize
 from .methods.facts import is_tensor
 from .tape.handle import Tensor
 from .tape.state import is_deferral_enabled, set_deferral
@@ -54,7 +56,9 @@ __all__ = [
     "from_numpy",
     "full",
     "full_like",
+    "func",
     "grad",
+    "hessian",
     "inference_mode",
     "is_anomaly_check_nan_enabled",
     "is_anomaly_enabled",
@@ -62,7 +66,11 @@ __all__ = [
     "is_grad_enabled",
     "is_inference_mode_enabled",
     "is_tensor",
+    "jacfwd",
+    "jacobian",
+    "jacrev",
     "jvp",
+    "linearize",
     "linspace",
     "logspace",
     "make_dot",
@@ -83,6 +91,7 @@ __all__ = [
     "tensor",
     "value_and_grad",
     "vjp",
+    "vmap",
     "zeros",
     "zeros_like",
 ]

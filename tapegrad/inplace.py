@@ -72,8 +72,11 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
     _check_target(target, state)
     operands = made.lift(operands) if hasattr(made, "lift") else tuple(lift(o) for o in operands)
     _check_recorded(target, operands, state)
+    for t in operands:
+        if t._base is not None:
+            t._refresh_view()
     if target._base is not None:
-        target._refresh_view()
+        target._refresh_view(target._buffer.retained)  # what views between it and the base retain is of other uses
     out, _ = made.infer(tuple(t._spec for t in operands), dict(attrs))
     spec = target._spec
     if out.shape != spec.shape or out.dtype != spec.dtype:
@@ -231,17 +234,20 @@ def _take_over(target, result, state, tape):
     base = target._base
     buffer = buffer_of(target)
     buffer.tell(tape)
-    if base is None and not (target._leaf or target._foreign) and buffer.is_alone(tape):
+    if base is None and not (target._leaf or target._foreign or target._retains) and buffer.is_alone(tape):
         buffer.quiet = tape
     requires = result._spec.requires_grad
     if base is not None and (requires or base._spec.requires_grad) and state.grad_enabled:
-        _rebase(base, target, result, state, tape)
-    if state.grad_enabled and (requires or target._spec.requires_grad):
-        _rebind(target, result)  # under no_grad the history stays what it was, as in PyTorch
-    target._seen = buffer.version
+        _rebase(base, target, result, state, tape)  # and the target, when it is next used, is a view of it as it is now
+    else:
+        if state.grad_enabled and (requires or target._spec.requires_grad):
+            _rebind(target, result)  # under no_grad the history stays what it was, as in PyTorch
+        target._seen = buffer.version
     if buffer.viewed and not state.careful and requires:
         state.careful = True
         state.refresh()
+    if target._retains:
+        target._refresh_view()
 
 
 def _rebase(base, target, result, state, tape):
@@ -267,6 +273,10 @@ def adopt_written(target):
 
 
 def _rebind(tensor, result):
+    if tensor._retains:  # what it retains is the gradient of the value that it has now
+        tape, slot = tensor._home or (tensor._tape, tensor._slot)
+        tape.retaining.pop(slot, None)
+        result._tape.retain(result._slot, tensor)
     tensor._home = None
     tensor._slot, tensor._tape, tensor._spec = result._slot, result._tape, result._spec
 
@@ -307,9 +317,9 @@ def _is_stale_view(self):
     return self._base is not None and self._buffer.version != self._seen
 
 
-def _refresh_view(self):
-    """Record the view again, from its base as it is now."""
-    if not _is_stale_view(self):
+def _refresh_view(self, anyway=False):
+    """Record the view again, from its base as it is now, if that was written since (or `anyway`)."""
+    if not (_is_stale_view(self) or anyway):
         return
     base, version = self._base, self._buffer.version
     if not (base._spec.requires_grad or self._spec.requires_grad):

@@ -24,17 +24,19 @@ class Buffer:
         Some tensor is, or was, a view of this memory.
     escaped : bool
         A NumPy array outside shares this memory.
+    retained : bool
+        Some view of this memory retains, or retained, its gradient.
     places : list
         ``(weak reference to a tape, slot)`` of the rows that computed what stands here: rows beside them may have
         saved it, and must learn of writes through other tapes.
     """
 
-    __slots__ = ("escaped", "places", "quiet", "site", "version", "viewed")
+    __slots__ = ("escaped", "places", "quiet", "retained", "site", "version", "viewed")
 
     def __init__(self):
         self.version = 0
         self.site = self.quiet = None
-        self.viewed = self.escaped = False
+        self.viewed = self.escaped = self.retained = False
         self.places = []
 
     def stands(self, tape, slot):

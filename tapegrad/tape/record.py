@@ -155,11 +155,11 @@ def own_borrowed(signature, tensors):
     """Copy the caller's arrays that the reverse will read."""
     if signature.out.requires_grad:
         for k, t in enumerate(tensors):
-            if signature.needs >> (k + 1) & 1:
-                if is_inference(t):
+            borrowed, inferred = t._rare._borrowed, is_inference(t)
+            if (borrowed or inferred) and signature.needs >> (k + 1) & 1:
+                if inferred:
                     raise RuntimeError(INFERENCE_SAVED)
-                if t._rare._borrowed:
-                    t._data, t._borrowed = t._data.copy(), False
+                t._data, t._borrowed = t._data.copy(), False
 
 
 def append(state, tape, signature, slots, tensors, offset=None):
