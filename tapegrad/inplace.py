@@ -39,7 +39,7 @@ class copy_slices:
 
     def pullback(y_bar, y, base, value, strides, offset):
         layout = base._spec.bar
-        inside = window_of(y_bar, layout, value._spec.shape, strides, offset)
+        inside = window_of(y_bar, layout, value._spec.shape, strides, offset, value._spec.dtype)
         outside = y_bar - placed(inside, layout, strides, offset)
         return outside, ops.copy(inside)
 
@@ -327,7 +327,7 @@ def _refresh_view(self, anyway=False):
         return
     viewed = self._buffer.viewed
     with grad_mode(True):  # whatever the mode in which it is looked at, it has its base's history
-        fresh = view_of(base, self._spec.shape, self._spec.strides, self._offset, "AsStrided")
+        fresh = view_of(base, self._spec.shape, self._spec.strides, self._offset, "AsStrided", self._spec.dtype)
     self._buffer.viewed = viewed
     _rebind(self, fresh)
     self._seen = version
