@@ -35,6 +35,7 @@ from .inspect.drawing import make_dot
 from .inspect.listing import format_tape
 from .jacobians import hessian, jacfwd, jacobian, jacrev, linearize
 from .methods.facts import is_tensor
+from .support import support
 from .tape.handle import Tensor
 from .tape.state import is_deferral_enabled, set_deferral
 from .values import TracedValueError
@@ -88,6 +89,7 @@ __all__ = [
     "set_deferral",
     "set_grad_enabled",
     "stop_gradient",
+    "support",
     "tensor",
     "value_and_grad",
     "vjp",

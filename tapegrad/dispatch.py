@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Callable
 
 import numpy as np
 
+from .inplace import write
 from .operators import recorder_of
-from .primitives.core import BY_FUNCTION
+from .primitives.core import BY_FUNCTION, Primitive, lift, ops
+from .primitives.folding import methods_of_ufuncs
 from .tape.handle import Tensor, attach
+from .tape.record import import_array
 from .values import TracedValueError, value_of
 
-__all__: list[str] = []
+__all__ = ["as_tensor", "call", "into"]
 
 
 def _array_ufunc(self, ufunc, method, *inputs, **options):
     if not options and method == "__call__" and inputs[0].__class__ is Tensor:
         recorder = _recorders.get(ufunc) or _find_recorder(ufunc)
         if recorder is not None:
-            return recorder(*inputs)
+            result = recorder(*inputs)
+            if result is not NotImplemented:  # as it is for lists
+                return result
     return _general(ufunc, method, inputs, **options)
 
 
@@ -43,7 +48,7 @@ def _general(ufunc, method, inputs, out=None, **kwargs):
         if out is None and not kwargs and handler is not None:
             return handler(*inputs)
         if handler is None:
-            return _without_rule(ufunc, inputs, kwargs)
+            return _without_rule(ufunc, inputs, out, kwargs)
         return _with_options(ufunc, handler, inputs, out, kwargs)
     return _method(ufunc, handler, method, inputs, out, kwargs)
 
@@ -61,13 +66,17 @@ def _requires_grad(inputs):
     return any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
 
 
-def _without_rule(ufunc, inputs, kwargs):
+def _without_rule(ufunc, inputs, out, kwargs):
+    """A ufunc that tapegrad does not know, such as one of `numpy.frompyfunc` or `numba.vectorize`: values only."""
     if _requires_grad(inputs):
         raise NotImplementedError(
             f"{ufunc.__name__} has no derivative rule in tapegrad yet, and was given a value that requires grad; use "
-            f"tapegrad.stop_gradient(x) if its gradient is not wanted"
+            f"tapegrad.stop_gradient(x) if its gradient is not wanted, or give it a rule with tapegrad.primitive"
         )
-    return ufunc(*[value_of(x) if isinstance(x, Tensor) else x for x in inputs], **kwargs)
+    result = ufunc(*[value_of(x) if isinstance(x, Tensor) else x for x in inputs], **kwargs)
+    if out is not None:
+        return into(out[0] if isinstance(out, tuple) else out, result, ufunc.__name__)
+    return tuple(map(as_tensor, result)) if isinstance(result, tuple) else as_tensor(result)
 
 
 def _with_options(ufunc, handler, inputs, out, kwargs):
@@ -76,7 +85,7 @@ def _with_options(ufunc, handler, inputs, out, kwargs):
     where = kwargs.pop("where", True)
     casting = kwargs.pop("casting", "same_kind")
     kwargs.pop("order", None), kwargs.pop("subok", None)
-    target = out[0] if isinstance(out, tuple) else out
+    target = next((t for t in out if t is not None), None) if isinstance(out, tuple) else out
     if target is not None and not isinstance(target, Tensor):
         if _requires_grad(inputs):
             raise TracedValueError(
@@ -85,7 +94,8 @@ def _with_options(ufunc, handler, inputs, out, kwargs):
                 f"or y = y + x, or make y a tensor with tapegrad.tensor(y)."
             )
         values = [value_of(x) if isinstance(x, Tensor) else x for x in inputs]
-        return ufunc(*values, out=target, where=where, casting=casting, dtype=dtype)
+        mask = {} if where is True else {"where": where}
+        return ufunc(*values, out=out, casting=casting, dtype=dtype, **mask, **kwargs)
     if kwargs:
         raise TypeError(f"{ufunc.__name__}: tapegrad does not support {', '.join(kwargs)} on tensors")
     if dtype is not None:
@@ -93,17 +103,16 @@ def _with_options(ufunc, handler, inputs, out, kwargs):
             raise TypeError(
                 f"{ufunc.__name__}: cannot cast the operands to {np.dtype(dtype).name} with casting={casting!r}"
             )
-        from .primitives.core import lift
-
         inputs = tuple(lift(x, np.dtype(dtype)) for x in inputs)
-    from .primitives.core import ops
-
     if target is None:
         if where is not True:
             raise ValueError(f"{ufunc.__name__}: where= needs out=, which holds the elements left out")
         return handler(*inputs)
-    from .inplace import write
-
+    if (isinstance(out, tuple) and len(out) > 1) or not isinstance(handler, Primitive):
+        results, targets = handler(*inputs), out if isinstance(out, tuple) else (out,)
+        results = results if isinstance(results, tuple) else (results,)
+        made = [r if t is None else into(t, r, ufunc.__name__) for r, t in zip(results, targets, strict=True)]
+        return made[0] if len(made) == 1 else tuple(made)
     if where is True:
         return write(target, handler, inputs)
     return write(target, ops.copy, (ops.where(where, handler(*inputs), target),))
@@ -113,36 +122,89 @@ def _dtype(x):
     return x._spec.dtype if isinstance(x, Tensor) else np.asarray(x).dtype
 
 
-_REDUCTIONS: dict[str, Callable] = {"add": np.sum, "multiply": np.prod, "maximum": np.max, "minimum": np.min}
-_SCANS: dict[str, Callable] = {"add": np.cumsum, "multiply": np.cumprod}
+def as_tensor(array):
+    """An array as a tensor; what tensors cannot hold stays as it is."""
+    array = np.asarray(array)
+    return import_array(array) if array.dtype.kind in "biufc" else array
 
 
-def _method(ufunc, handler, method, inputs, out, kwargs):
-    """`reduce`, `accumulate`, `outer` and the rest."""
-    if method == "reduce" and ufunc.__name__ in _REDUCTIONS:
-        kwargs.setdefault("axis", 0)
-        return _REDUCTIONS[ufunc.__name__](*inputs, **{k: v for k, v in kwargs.items() if v is not np._NoValue})
-    if method == "accumulate" and ufunc.__name__ in _SCANS:
-        return _SCANS[ufunc.__name__](*inputs, axis=kwargs.get("axis", 0))
-    if method == "outer" and handler is not None and not kwargs:
-        a, b = inputs
-        return handler(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
-    if _requires_grad(inputs):
-        raise NotImplementedError(
-            f"numpy.{ufunc.__name__}.{method} has no derivative rule in tapegrad yet; write it with array functions"
-        )
-    values = [value_of(x) if isinstance(x, Tensor) else x for x in inputs]
-    return getattr(ufunc, method)(*values, **kwargs)
+def into(target, value, name):
+    """Write a result into what `out=` names.
+
+    Parameters
+    ----------
+    target : Tensor or numpy.ndarray
+    value : Tensor or array
+    name : str
+        Of the function, for messages.
+
+    Returns
+    -------
+    Tensor or numpy.ndarray
+        `target`.
+
+    Raises
+    ------
+    TracedValueError
+        If the value requires grad and `target` is a plain array.
+    """
+    if isinstance(target, Tensor):
+        return write(target, ops.copy, (lift(value),))
+    if isinstance(value, Tensor):
+        if value._spec.requires_grad:
+            raise TracedValueError(
+                f"{name} with out= a plain array would lose the gradient of its operands: use the value that it "
+                f"returns, or make the array a tensor with tapegrad.tensor(array)"
+            )
+        value = value_of(value)
+    np.copyto(target, value, casting="same_kind")
+    return target
 
 
-def _array_function(self, function, types, args, kwargs):
+def call(function, args, kwargs):
+    """A NumPy function on tensors: its handler, with `out=` taken care of."""
     handler = BY_FUNCTION.get(function)
     if handler is None:
         raise NotImplementedError(
             f"{function.__module__}.{function.__name__} has no rule for tensors in tapegrad yet; compose it from other "
             f"functions, or use it on x.detach().numpy() if its gradient is not wanted"
         )
-    return handler(*args, **kwargs)
+    out = kwargs.get("out")
+    if out is None:
+        place = _OUT_PLACES.get(function)
+        if place is None:
+            place = _OUT_PLACES[function] = _place_of_out(function)
+        if len(args) <= place or args[place] is None:
+            return handler(*args, **kwargs)
+        out, args = args[place], (*args[:place], None, *args[place + 1 :])
+    rest = {k: v for k, v in kwargs.items() if k != "out"}
+    return into(out, handler(*args, **rest), function.__name__)
+
+
+_OUT_PLACES: dict = {}
+
+
+def _place_of_out(function):
+    """Where a function takes `out` among its positional arguments; beyond all of them if it does not."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return 1 << 30
+    names = [n for n, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return names.index("out") if "out" in names else 1 << 30
+
+
+def _method(ufunc, handler, method, inputs, out, kwargs):
+    """`reduce`, `accumulate` and the rest."""
+    kwargs = {k: v for k, v in kwargs.items() if v is not np._NoValue}
+    result = methods_of_ufuncs(ufunc, handler, method, inputs, kwargs)
+    if out is None or (isinstance(out, tuple) and out[0] is None):
+        return result
+    return into(out[0] if isinstance(out, tuple) else out, result, f"{ufunc.__name__}.{method}")
+
+
+def _array_function(self, function, types, args, kwargs):
+    return call(function, args, kwargs)
 
 
 attach(__array_ufunc__=_array_ufunc, __array_function__=_array_function, __array_priority__=1000)

@@ -132,8 +132,8 @@ def _tape_row(key: Any, details: bool) -> Row:
     tape, slot = key
     name, _ = name_and_site(tape, slot)
     if not isinstance(tape, Tape):
-        homes = dict.fromkeys(_home(home) for *_, home in tape.imports if home is not None)
-        return Row(name, tape.types[0].shape if tape.types and tape.types[0] else None, list(homes))
+        homes = [_home(home) for *_, home in tape.imports if home is not None]
+        return Row(name, tape.types[0].shape if tape.types and tape.types[0] else None, list(dict.fromkeys(homes)))
     signature = tape.signature(slot)
     writes = signature.kind == op.WRITE
     row = Row(name, signature.out.shape, writes=writes)

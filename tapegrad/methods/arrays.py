@@ -6,6 +6,7 @@ import operator
 
 import numpy as np
 
+from ..dispatch import call
 from ..primitives.core import BY_FUNCTION
 from ..primitives.indexing import getitem
 from ..primitives.shape import view_by
@@ -16,9 +17,8 @@ __all__: list[str] = []
 
 def _forward(name, function):
     def method(self, *args, **kwargs):
-        return handler(self, *args, **kwargs)
+        return call(function, (self, *args), kwargs)
 
-    handler = BY_FUNCTION[function]
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"`numpy.{function.__name__}` of the tensor."
     return method

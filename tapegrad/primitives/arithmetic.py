@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..vm import opcodes as op
-from .core import ZERO, implements, ops, primitive
+from .core import ZERO, implements, lift, ops, primitive
 from .domain import Above, Integers, Normal
 
 
@@ -301,6 +301,8 @@ def numpy_divmod(a, b):
 @implements(np.modf)
 def numpy_modf(x):
     """`numpy.modf`: fractional and integral part, both with the operand's sign."""
+    x = lift(x)
+    x = lift(x, np.modf.resolve_dtypes((x._spec.dtype, None, None))[0])
     fraction = ops.copysign(ops.where(ops.isinf(x), 0.0, fmod(x, 1.0)), x)
     return fraction, ops.trunc(x)
 

@@ -268,8 +268,6 @@ def numpy_round(a, decimals=0, out=None):
 @implements(np.fix)
 def numpy_fix(x, out=None):
     """`numpy.fix`."""
-    if out is not None:
-        raise NotImplementedError("fix: out is not supported; assign the result instead")
     return trunc(x)
 
 

@@ -205,8 +205,8 @@ class Elementwise(Primitive):
         Partial derivatives that the rule gives at points without derivative.
     fixed : tuple of int
         Operands that tests do not differentiate with respect to: there is no rule, or only steps.
-    complex_orders : int
-        How many times it can be differentiated at complex numbers.
+    real_orders, complex_orders : int
+        How many times it can be differentiated at real and at complex numbers.
     """
 
     elementwise = True
@@ -216,7 +216,7 @@ class Elementwise(Primitive):
     probes = None
     kinks: dict = {}
     fixed: tuple = ()
-    complex_orders = 99
+    real_orders = complex_orders = 99
 
     def __init__(self, name, function, body):
         self._resolved = {}

@@ -138,12 +138,31 @@ def _interleaved(operands):
 
 
 @implements(np.einsum)
-def numpy_einsum(*operands, out=None, optimize=False, **kwargs):
-    """`numpy.einsum`."""
-    refuse("einsum", out=out, **kwargs)
+def numpy_einsum(*operands, out=None, optimize=False, dtype=None, order="K", casting="safe"):
+    """`numpy.einsum`; three operands and more are contracted in pairs, in NumPy's order or a given one."""
+    refuse("einsum", out=out)
     if isinstance(operands[0], str):
         subscripts, operands = operands[0], operands[1:]
     else:
         subscripts, operands = _interleaved(operands)
-    tensors = [lift(a) for a in operands]
-    return _apply(_explicit(subscripts, tensors), tensors)
+    tensors = [lift(a) if dtype is None else lift(a, np.dtype(dtype)) for a in operands]
+    subscripts = _explicit(subscripts, tensors)
+    if optimize is False or len(tensors) < 3:
+        return _apply(subscripts, tensors)
+    return _by_path(subscripts, tensors, optimize)
+
+
+def _by_path(subscripts, tensors, optimize):
+    """Contract in the order of `numpy.einsum_path`."""
+    models = [np.broadcast_to(np.empty(()), t._spec.shape) for t in tensors]
+    path = np.einsum_path(subscripts, *models, optimize=optimize)[0][1:]
+    inputs, _, result = subscripts.partition("->")
+    terms, tensors = inputs.split(","), list(tensors)
+    for places in path:
+        chosen = sorted(places, reverse=True)
+        names, parts = [terms.pop(k) for k in chosen], [tensors.pop(k) for k in chosen]
+        needed = set(result).union(*terms)
+        made = "".join(label for label in dict.fromkeys("".join(names)) if label in needed) if terms else result
+        terms.append(made)
+        tensors.append(_apply(",".join(names) + "->" + made, parts))
+    return tensors[0]

@@ -19,10 +19,11 @@ import numpy as np
 
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
-from .core import implements, ops, primitive
+from .core import BY_FUNCTION, implements, lift, ops, primitive
 from .indexing import getitem
 from .linalg import floating_matrix, square
 from .matmul import adjoint, matmul
+from .picking import _plain
 from .shape import insert_axis, reshape_to
 
 
@@ -196,10 +197,12 @@ def linalg_eigvalsh(a, UPLO="L"):
 
 @implements(np.linalg.svd)
 def linalg_svd(a, full_matrices=True, compute_uv=True, hermitian=False):
-    """`numpy.linalg.svd`; of matrices that are not square only the reduced factors."""
+    """`numpy.linalg.svd`; of matrices that are not square only the reduced factors are differentiable."""
     x = floating_matrix(a, "svd")
     m, n = x._spec.shape[-2:]
     k = min(m, n)
+    if compute_uv and full_matrices and m != n and not x._spec.requires_grad:
+        return _Svd(*[lift(part) for part in np.linalg.svd(_plain(x))])
     if compute_uv and full_matrices and m != n:
         raise NotImplementedError(
             f"svd: the vectors beyond the first {k} are not functions of the matrix, so full_matrices=True is not "
@@ -217,25 +220,29 @@ def linalg_svdvals(x, /):
 
 @implements(np.linalg.qr)
 def linalg_qr(a, mode="reduced"):
-    """`numpy.linalg.qr`, of matrices with at least as many rows as columns."""
+    """`numpy.linalg.qr`; of matrices with fewer rows than columns, the first square block must be regular."""
     x = floating_matrix(a, "qr")
     m, n = x._spec.shape[-2:]
-    if mode not in ("reduced", "r") and not (mode == "complete" and m == n):
-        raise NotImplementedError(f"qr: mode {mode!r} is not supported for tensors; use 'reduced' or 'r'")
-    if m < n:
+    if mode not in ("reduced", "r") and not (mode == "complete" and m <= n):
         raise NotImplementedError(
-            f"qr: matrices with fewer rows than columns, such as those of shape {x._spec.shape}, are not supported"
+            f"qr: mode {mode!r} is not differentiable for shape {x._spec.shape}, as its columns beyond the first {n} "
+            f"are not functions of the matrix; use 'reduced' or 'r'"
         )
-    q, r = _unpack(qr_packed(x), (m, n), (n, n))
+    if m < n:
+        q, left = _unpack(qr_packed(getitem(x, (Ellipsis, slice(0, m)))), (m, m), (m, m))
+        right = matmul(adjoint(q), getitem(x, (Ellipsis, slice(m, None))))
+        r = BY_FUNCTION[np.concatenate]([left, right], -1)
+    else:
+        q, r = _unpack(qr_packed(x), (m, n), (n, n))
     return r if mode == "r" else _Qr(q, r)
 
 
 @implements(np.linalg.cond)
 def linalg_cond(x, p=None):
-    """`numpy.linalg.cond`, by singular values."""
-    if p not in (None, 2):
-        raise NotImplementedError(
-            "cond: only the 2-norm is supported for tensors; multiply norm(x, p) by norm(inv(x), p)"
-        )
-    s = linalg_svd(x, compute_uv=False)
-    return getitem(s, (Ellipsis, 0)) / getitem(s, (Ellipsis, -1))
+    """`numpy.linalg.cond`."""
+    if p in (None, 2, -2):
+        s = linalg_svd(x, compute_uv=False)
+        first, last = (getitem(s, (Ellipsis, k)) for k in (0, -1))
+        return last / first if p == -2 else first / last
+    x, norm = square(x, "cond"), BY_FUNCTION[np.linalg.norm]
+    return norm(x, p, (-2, -1)) * norm(BY_FUNCTION[np.linalg.inv](x), p, (-2, -1))

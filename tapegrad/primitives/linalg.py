@@ -265,21 +265,6 @@ def linalg_cholesky(a, /, *, upper=False):
     return adjoint(cholesky(adjoint(x))) if upper else cholesky(x)
 
 
-@implements(np.linalg.pinv)
-def linalg_pinv(a, rcond=None, hermitian=False, *, rtol=None):
-    """`numpy.linalg.pinv` of matrices of full rank, for which it is differentiable."""
-    x = floating_matrix(a, "pinv")
-    if rcond is not None or (rtol is not None and rtol is not np._NoValue) or hermitian:
-        raise NotImplementedError(
-            "pinv: rcond, rtol and hermitian are not supported for tensors; only matrices of full rank are "
-            "differentiable"
-        )
-    rows, columns = x._spec.shape[-2:]
-    if rows >= columns:
-        return solve(matmul(adjoint(x), x), adjoint(x))
-    return matmul(adjoint(x), inv(matmul(x, adjoint(x))))
-
-
 @implements(np.linalg.tensorsolve)
 def linalg_tensorsolve(a, b, axes=None):
     """`numpy.linalg.tensorsolve`."""
@@ -292,3 +277,16 @@ def linalg_tensorsolve(a, b, axes=None):
     if int(np.prod(shape)) != n:
         raise np.linalg.LinAlgError("Input arrays must satisfy the requirement prod(a.shape[b.ndim:]) == b.size")
     return reshape_to(linalg_solve(reshape_to(a, (n, n)), reshape_to(b, (n,))), shape)
+
+
+@implements(np.linalg.tensorinv)
+def linalg_tensorinv(a, ind=2):
+    """`numpy.linalg.tensorinv`."""
+    a = lift(a)
+    if ind <= 0:
+        raise ValueError("Invalid ind argument.")
+    shape = a._spec.shape
+    rows = int(np.prod(shape[ind:]))
+    return reshape_to(
+        inv(square(reshape_to(a, (a._spec.size // max(rows, 1), rows)), "tensorinv")), (*shape[ind:], *shape[:ind])
+    )

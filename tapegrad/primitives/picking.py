@@ -41,8 +41,10 @@ def numpy_take(a, indices, axis=None, out=None, mode="raise"):
     n = x._spec.shape[axis]
     if not isinstance(indices, (int, Tensor)):
         indices = np.asarray(indices)
-        if indices.dtype.kind == "b" or (indices.size == 0 and indices.dtype.kind == "f"):
+        if indices.dtype.kind not in "iu":
             indices = indices.astype(np.intp)
+    elif isinstance(indices, Tensor) and indices._spec.dtype.kind == "b":
+        indices = lift(indices, np.dtype(np.intp))
     if mode == "clip":
         indices = np.minimum(np.maximum(indices, 0), n - 1)
     elif mode == "wrap":
@@ -103,7 +105,8 @@ def numpy_extract(condition, arr):
 def numpy_choose(a, choices, out=None, mode="raise"):
     """`numpy.choose`."""
     refuse("choose", out=out)
-    index = a if isinstance(a, Tensor) else np.asarray(a)
+    index = lift(a, np.dtype(np.intp)) if lift(a)._spec.dtype.kind == "b" else a
+    index = index if isinstance(index, Tensor) else np.asarray(index)
     tensors = [lift(c) for c in choices]
     shape = np.broadcast_shapes(np.shape(index), *[t._spec.shape for t in tensors])
     stacked = numpy_stack([expand_to(t, shape) for t in tensors])

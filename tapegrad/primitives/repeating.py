@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..tape.handle import Tensor
 from ..tape.spec import contiguous_strides
 from .combining import numpy_concatenate
-from .core import implements, lift, ops
+from .core import BY_FUNCTION, implements, lift, ops
 from .indexing import getitem
 from .scan import along
 from .shape import cast, expand_to, insert_axis, reshape_to
@@ -87,9 +88,57 @@ def _widths(pad_width, ndim):
 _BY_INDEX = ("edge", "reflect", "symmetric", "wrap")
 
 
+def _pairs_of(value, ndim):
+    """A value before and one after each axis, of numbers or tensors."""
+    if isinstance(value, Tensor) and value._spec.ndim:
+        value = expand_to(value, (ndim, 2))
+        return [(getitem(value, (d, 0)), getitem(value, (d, 1))) for d in range(ndim)]
+    if isinstance(value, Tensor):
+        return [(value, value)] * ndim
+    return [tuple(pair) for pair in np.broadcast_to(np.asarray(value, object), (ndim, 2)).tolist()]
+
+
+def _pad_by_lanes(x, pairs, mode, kwargs):
+    """Padding computed from the array's own elements, one axis after another."""
+    ndim = x._spec.ndim
+    if callable(mode):
+        raise NotImplementedError(
+            "pad: a function as mode writes into a plain array; pad with numpy.concatenate and what it computes"
+        )
+    name = "end_values" if mode == "linear_ramp" else "stat_length"
+    given = _pairs_of(kwargs.pop(name, 0 if mode == "linear_ramp" else None), ndim)
+    if kwargs:
+        raise ValueError(f"unsupported keyword arguments for mode '{mode}': {set(kwargs)}")
+    for d, widths in enumerate(pairs):
+        n, parts = x._spec.shape[d], [x]
+        for at, width in enumerate(widths):
+            if not width:
+                continue
+            value = given[d][at]
+            if mode == "linear_ramp":
+                end = getitem(x, along(ndim, d, slice(0, 1) if at == 0 else slice(n - 1, None)))
+                steps = np.arange(width, 0, -1) if at == 0 else np.arange(1, width + 1)
+                steps = (steps / width).reshape([-1 if e == d else 1 for e in range(ndim)])
+                made = end + (value - end) * steps.astype(x._spec.dtype, copy=False)
+            else:
+                length = n if value is None else min(int(value), n)
+                piece = getitem(x, along(ndim, d, slice(0, length) if at == 0 else slice(n - length, None)))
+                y = BY_FUNCTION[_STATISTICS[mode]](piece, axis=d, keepdims=True)
+                if x._spec.dtype.kind in "iu":
+                    y = ops.rint(y)
+                shape = (*x._spec.shape[:d], width, *x._spec.shape[d + 1 :])
+                made = expand_to(y, shape)
+            parts.insert(0 if at == 0 else len(parts), cast(made, x._spec.dtype))
+        x = numpy_concatenate(parts, d)
+    return x
+
+
+_STATISTICS = {"maximum": np.max, "mean": np.mean, "median": np.median, "minimum": np.min}
+
+
 @implements(np.pad)
 def numpy_pad(array, pad_width, mode="constant", **kwargs):
-    """`numpy.pad`, for the modes 'constant', 'edge', 'reflect', 'symmetric', 'wrap' and 'empty'."""
+    """`numpy.pad`, in all its modes but functions."""
     x = lift(array)
     ndim = x._spec.ndim
     pairs = _widths(pad_width, ndim)
@@ -99,10 +148,10 @@ def numpy_pad(array, pad_width, mode="constant", **kwargs):
                 places = np.pad(np.arange(x._spec.shape[d]), pair, mode, **kwargs)
                 x = getitem(x, along(ndim, d, places))
         return x
+    if callable(mode) or mode in ("linear_ramp", "maximum", "mean", "median", "minimum"):
+        return _pad_by_lanes(x, pairs, mode, kwargs)
     if mode not in ("constant", "empty"):
-        raise NotImplementedError(
-            f"pad: mode {mode!r} is not supported for tensors; use one of 'constant', {', '.join(map(repr, _BY_INDEX))}"
-        )
+        raise ValueError(f"mode {mode!r} is not supported")
     values = kwargs.pop("constant_values", 0)
     if kwargs:
         raise ValueError(f"unsupported keyword arguments for mode '{mode}': {set(kwargs)}")

@@ -324,6 +324,6 @@ def numpy_trapezoid(y, x=None, dx=1.0, axis=-1):
             d = reshape_to(d, tuple(shape))
         else:
             d = numpy_diff(d, axis=axis)
-    axis = np.lib.array_utils.normalize_axis_index(axis, ndim)
-    later, earlier = along(ndim, axis, slice(1, None)), along(ndim, axis, slice(None, -1))
+    place = np.lib.array_utils.normalize_axis_index(axis, ndim)
+    later, earlier = along(ndim, place, slice(1, None)), along(ndim, place, slice(None, -1))
     return numpy_sum(d * (getitem(y, later) + getitem(y, earlier)) / 2.0, axis)

@@ -93,6 +93,7 @@ def numpy_where(condition, x=None, y=None, /):
 @implements(np.select)
 def numpy_select(condlist, choicelist, default=0):
     """`numpy.select`."""
+    condlist, choicelist = list(condlist), list(choicelist)
     if len(condlist) != len(choicelist):
         raise ValueError("list of cases must be same length as list of conditions")
     if not condlist:
@@ -108,7 +109,9 @@ def numpy_select(condlist, choicelist, default=0):
 def numpy_nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
     """`numpy.nan_to_num`; replaced elements pass no cotangent."""
     if not copy:
-        raise NotImplementedError("nan_to_num: copy=False is not supported; assign the result instead")
+        from ..inplace import write
+
+        return write(x, ops.copy, (numpy_nan_to_num(x, True, nan, posinf, neginf),))
     x = lift(x)
     if x._spec.dtype.kind == "c":
         parts = [numpy_nan_to_num(p, True, nan, posinf, neginf) for p in (ops.real(x), ops.imag(x))]

@@ -248,6 +248,8 @@ class astype:
     grad_name = "ToCopy"
 
     def infer(specs, attrs):
+        if attrs["dtype"].kind in "OSUV":
+            raise TypeError(f"tensors hold numbers, and cannot become {attrs['dtype']}: use x.detach().numpy().astype")
         return spec_of(specs[0].shape, attrs["dtype"]), op.KERNEL
 
     def kernel(emitter, out, operands, attrs):

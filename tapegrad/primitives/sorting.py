@@ -148,25 +148,52 @@ def numpy_median(a, axis=None, out=None, overwrite_input=False, keepdims=False):
     return reshape_to(y, kept) if keepdims else y
 
 
-def _virtual_index(q, n, method):
-    """Ranks below and above each quantile, and the way between them."""
-    at = q * (n - 1)
-    if method == "lower":
-        at = np.floor(at)
+_HYNDMAN_FAN = {  # alpha and beta of the methods that interpolate: n q + alpha + q (1 - alpha - beta) - 1
+    "interpolated_inverted_cdf": (0.0, 1.0),
+    "hazen": (0.5, 0.5),
+    "weibull": (0.0, 0.0),
+    "linear": (1.0, 1.0),
+    "median_unbiased": (1.0 / 3.0, 1.0 / 3.0),
+    "normal_unbiased": (3.0 / 8.0, 3.0 / 8.0),
+}
+_METHODS = (
+    *_HYNDMAN_FAN, "inverted_cdf", "averaged_inverted_cdf", "closest_observation", "lower", "higher", "midpoint",
+    "nearest",
+)  # fmt: skip
+
+
+def virtual_index(q, n, method):
+    """Ranks below and above each quantile of n elements (numbers or arrays), and the way between them."""
+    if method not in _METHODS:
+        raise ValueError(f"{method!r} is not a valid method. Use one of: {', '.join(_METHODS)}")
+    if method in _HYNDMAN_FAN:
+        alpha, beta = _HYNDMAN_FAN[method]
+        at = q * (n - 1) if method == "linear" else n * q + (alpha + q * (1.0 - alpha - beta)) - 1.0
+    elif method in ("inverted_cdf", "averaged_inverted_cdf"):
+        at = n * q - 1.0
+    elif method == "closest_observation":
+        at = n * q - 1.5
+    else:
+        at = q * (n - 1)
+    low = np.floor(at)
+    way = at - low
+    if method == "inverted_cdf":
+        way = np.where(way > 0, 1.0, 0.0)
+    elif method == "averaged_inverted_cdf":
+        way = np.where(way > 0, 1.0, 0.5)
+    elif method == "closest_observation":
+        way = np.where((way == 0) & (low % 2 == 1), 0.0, 1.0)
+    elif method == "lower":
+        way = np.zeros_like(way)
     elif method == "higher":
-        at = np.ceil(at)
+        way = np.where(way > 0, 1.0, 0.0)
     elif method == "nearest":
-        at = np.round(at)  # halves go to even ranks
+        way = np.round(at) - low  # halves go to even ranks
     elif method == "midpoint":
-        at = 0.5 * (np.floor(at) + np.ceil(at))
-    elif method != "linear":
-        raise NotImplementedError(
-            f"quantile: the method {method!r} is not supported for tensors; use 'linear', 'lower', 'higher', "
-            f"'nearest' or 'midpoint'"
-        )
-    below = np.clip(np.floor(at), 0, max(n - 1, 0)).astype(np.intp)
-    above = np.minimum(below + 1, n - 1)
-    return below, above, at - below
+        way = np.where(way > 0, 0.5, 0.0)
+    below = np.clip(low, 0, np.maximum(n - 1, 0)).astype(np.intp)
+    above = np.clip(low + 1, 0, np.maximum(n - 1, 0)).astype(np.intp)
+    return below, above, way
 
 
 _PERCENT = "Percentiles must be in the range [0, 100]"
@@ -181,17 +208,20 @@ def _quantile(a, q, axis, out, method, keepdims, name):
     n = s._spec.shape[-1]
     if n == 0:
         raise IndexError(f"{name}: there is no element along the axis")
-    below, above, t = _virtual_index(q.ravel(), n, method)
-    y = getitem(s, (Ellipsis, below))
-    if method in ("linear", "midpoint"):
-        t = t.astype(s._spec.dtype) if weak else t
-        upper = getitem(s, (Ellipsis, above))
-        step = upper - y
-        # Measured from the nearer end, as NumPy does.
-        y = ops.where(t >= 0.5, upper - step * (1 - t), y + step * t)
+    below, above, t = virtual_index(q.ravel(), n, method)
+    y = between(getitem(s, (Ellipsis, below)), getitem(s, (Ellipsis, above)), t, s._spec.dtype if weak else None)
     y = _nan_where_nan(y, _expand_last(s))
     y = view_of_function(np.moveaxis, "Permute", y, -1, 0)
     return reshape_to(y, (*q.shape, *(kept if keepdims else y._spec.shape[1:])))
+
+
+def between(low, high, t, dtype=None):
+    """The element `t` of the way from one to another; measured from the nearer end, as NumPy does."""
+    if np.isin(t, (0.0, 1.0)).all():
+        return ops.where(t == 1.0, high, low)
+    t = t if dtype is None else t.astype(dtype)
+    step = high - low
+    return ops.where(t >= 0.5, high - step * (1 - t), low + step * t)
 
 
 def _expand_last(s):

@@ -14,17 +14,22 @@ import threading
 
 import numpy as np
 
-from .core import implements, lift, ops, primitive
+from .core import BY_FUNCTION, RECORDS, implements, lift, ops, primitive
 from .domain import Above, Between, Normal
+from .packed import packed
 
-__all__ = ["load"]
+__all__ = ["NO_ORDER", "NO_PARAMETER", "load", "over", "scipy_ufunc"]
 
 SQRT_PI, SQRT_2PI = math.sqrt(math.pi), math.sqrt(2.0 * math.pi)
 NO_ORDER = "the derivative with respect to the order has no closed form; make the order a constant"
 NO_PARAMETER = "the derivative with respect to this parameter has no closed form; make the parameter a constant"
 
+NO_RULE = "there is no rule for it in tapegrad, nor in general a closed form; make its operands constants"
+
 _waiting: list[type] = []
 _lock = threading.RLock()
+_SAME = {"cbrt": "cbrt", "exp2": "exp2", "expm1": "expm1", "log1p": "log1p", "round": "rint"}
+"""SciPy's functions that are NumPy's."""
 
 
 def scipy_ufunc(cls):
@@ -36,6 +41,8 @@ def scipy_ufunc(cls):
 def load():
     """Register the records of all functions that the installed SciPy has.
 
+    A function without a record of its own gets one that computes values and refuses derivatives.
+
     Raises
     ------
     ImportError
@@ -46,13 +53,33 @@ def load():
     from scipy import special
 
     with _lock:
+        for name, own in _SAME.items():
+            if hasattr(special, name):
+                BY_FUNCTION[getattr(special, name)] = RECORDS[own]
         while _waiting:
             cls = _waiting[0]
             name = cls.__dict__.get("scipy_name", cls.__name__)
-            function = getattr(special, name, None) or getattr(special._ufuncs, name, None)
+            function = getattr(special._ufuncs, name, None) or getattr(special, name, None)
             if isinstance(function, np.ufunc):
-                primitive(function)(cls)
+                _register(cls, function)
+            if len(_waiting) == 1:
+                _register_rest(special)
             del _waiting[0]
+
+
+def _register(cls, function):
+    (primitive if function.nout == 1 else packed)(function)(cls)
+
+
+def _register_rest(special):
+    """Records without a rule for the functions that have none."""
+    for name in dir(special):
+        function = getattr(special, name)
+        if isinstance(function, np.ufunc) and function not in BY_FUNCTION and not function.signature:
+            point = (0.5,) * function.nin
+            members = {"__doc__": f"`scipy.special.{name}`, without derivative.", "derivative": NO_RULE}
+            members |= {"probes": (point,)} if function.nout == 1 else {"samples": (tuple(map(np.array, point)),)}
+            _register(type(name, (), members), function)
 
 
 # --- error functions and the normal distribution -------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..tape.handle import Tensor
 from .core import BY_FUNCTION, implements, lift, ops, primitive
 from .reduction import (
     count_of,
@@ -160,11 +161,29 @@ class std:
 
 
 def _spread_of(record, a, axis, dtype, out, ddof, keepdims, where, mean, correction):
-    refuse(record.name, out=out, where=where, mean=mean)
+    refuse(record.name, out=out)
     x, result = _floating(lift(a), dtype)
     ddof = correction if given(correction) else ddof
+    if given(where) or given(mean):
+        y = _variance_of(x, axis, ddof, _keep(keepdims), where, mean)
+        return cast(ops.sqrt(y) if record is std else y, _real_dtype(result))
     y = record(x, axis=normal_axes(axis, x._spec.ndim), ddof=ddof, keepdims=_keep(keepdims))
     return cast(y, _real_dtype(result))
+
+
+def _variance_of(x, axis, ddof, keepdims, where, mean):
+    """Variance of chosen elements, or about a mean that was given."""
+    chosen = expand_to(lift(where), x._spec.shape) if given(where) else None
+    count = count_of(x._spec.shape, normal_axes(axis, x._spec.ndim))
+    if chosen is not None:
+        count = numpy_sum(chosen, axis, keepdims=True)
+    centre = mean if given(mean) else numpy_sum(x, axis, keepdims=True, where=where) / count
+    squares = _squares(x - centre)
+    freedom = count - ddof
+    if chosen is not None:
+        freedom = ops.maximum(freedom, 0.0)
+    y = numpy_sum(squares, axis, keepdims=True, where=where) / freedom
+    return y if keepdims else numpy_sum(y, axis)
 
 
 @implements(np.var)
@@ -234,9 +253,8 @@ def numpy_nanmean(a, axis=None, dtype=None, out=None, keepdims=False, *, where=N
     x, nan = _without_nan(a, 0)
     if nan is None:
         return numpy_mean(x, axis, dtype, out, keepdims, where=where)
-    refuse("nanmean", where=where)
-    count = numpy_sum(~nan, axis, keepdims=keepdims)
-    return numpy_sum(x, axis, dtype, out, keepdims) / cast(count, x._spec.dtype)
+    count = numpy_sum(~nan, axis, keepdims=keepdims, where=where)
+    return numpy_sum(x, axis, dtype, out, keepdims, where=where) / cast(count, x._spec.dtype)
 
 
 def _nan_extremum(function, a, axis, out, keepdims, initial, where, fill):
@@ -262,13 +280,17 @@ def numpy_nanmin(a, axis=None, out=None, keepdims=False, initial=None, where=Non
 @implements(np.nanvar)
 def numpy_nanvar(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=None, mean=None, correction=None):
     """`numpy.nanvar`."""
-    refuse("nanvar", out=out, where=where, mean=mean)
+    refuse("nanvar", out=out)
     x, nan = _without_nan(a, 0)
     if nan is None:
-        return numpy_var(x, axis, dtype, ddof=ddof, keepdims=keepdims, correction=correction)
+        return numpy_var(x, axis, dtype, ddof=ddof, keepdims=keepdims, where=where, mean=mean, correction=correction)
     ddof = correction if given(correction) else ddof
+    if given(where):
+        nan = nan | ~lift(np.asarray(where) if not isinstance(where, Tensor) else where)
+        x = ops.where(nan, np.zeros((), x._spec.dtype), x)
     count = cast(numpy_sum(~nan, axis, keepdims=True), x._spec.dtype)
-    d = ops.where(nan, np.zeros((), x._spec.dtype), x - numpy_sum(x, axis, keepdims=True) / count)
+    centre = mean if given(mean) else numpy_sum(x, axis, keepdims=True) / count
+    d = ops.where(nan, np.zeros((), x._spec.dtype), x - centre)
     freedom = numpy_sum(~nan, axis, keepdims=keepdims) - ddof
     freedom = cast(ops.where(freedom > 0, freedom, np.nan), _real_dtype(x._spec.dtype))
     return numpy_sum(_squares(d), axis, dtype, keepdims=keepdims) / freedom
@@ -282,18 +304,38 @@ def numpy_nanstd(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, 
 
 @implements(np.cov)
 def numpy_cov(m, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=None, *, dtype=None):
-    """`numpy.cov`, without weights."""
-    refuse("cov", fweights=fweights, aweights=aweights)
+    """`numpy.cov`; frequencies are constants, other weights take part."""
     atleast_2d, concatenate = BY_FUNCTION[np.atleast_2d], BY_FUNCTION[np.concatenate]
     parts = []
     for a in (m,) if y is None else (m, y):
         x = atleast_2d(cast(lift(a), np.result_type(lift(a)._spec.dtype, np.float64) if dtype is None else dtype))
         parts.append(reverse_axes(x) if not rowvar and x._spec.shape[0] != 1 else x)
     x = parts[0] if len(parts) == 1 else concatenate(parts, axis=0)
-    d = _deviations(x, (1,))
     ddof = (0 if bias else 1) if ddof is None else ddof
+    if fweights is None and aweights is None:
+        d, w, freedom = _deviations(x, (1,)), None, _freedom(x._spec.shape, (1,), ddof)
+    else:
+        d, w, freedom = _weighted_deviations(x, fweights, aweights, ddof)
     other = reverse_axes(ops.conjugate(d) if d._spec.dtype.kind == "c" else d)
-    return BY_FUNCTION[np.squeeze](ops.matmul(d, other) / _freedom(x._spec.shape, (1,), ddof))
+    return BY_FUNCTION[np.squeeze](ops.matmul(d if w is None else d * w, other) / freedom)
+
+
+def _weighted_deviations(x, fweights, aweights, ddof):
+    """Deviations from the weighted means, the weights, and the degrees of freedom as `numpy.cov` counts them."""
+    for w, name in ((fweights, "fweights"), (aweights, "aweights")):
+        if w is not None and lift(w)._spec.shape != (x._spec.shape[1],):
+            raise RuntimeError(f"cov: {name} must be a vector with as many elements as there are observations")
+    w = 1.0
+    for part in (fweights, aweights):
+        w = w if part is None else w * cast(lift(part), np.dtype(float))
+    total = numpy_sum(w)
+    if ddof == 0:
+        freedom = total
+    elif aweights is None:
+        freedom = total - ddof
+    else:
+        freedom = total - ddof * numpy_sum(w * cast(lift(aweights), np.dtype(float))) / total
+    return x - numpy_sum(x * w, 1, keepdims=True) / total, w, freedom
 
 
 @implements(np.corrcoef)

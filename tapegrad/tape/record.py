@@ -264,6 +264,11 @@ def import_array(array: np.ndarray, copy: bool = False):
     operation runs at once, and copies what its reverse will read.
     """
     array = np.asarray(array)
+    if array.dtype.kind in "OSUV":
+        raise TypeError(
+            f"an operation on tensors takes numbers, and got an operand of dtype {array.dtype}: convert it to an array "
+            f"of numbers first"
+        )
     if not array.dtype.isnative or not array.flags.aligned:
         array = array.astype(array.dtype.newbyteorder("="))
     frozen = not array.flags.writeable and array.base is None

@@ -1,0 +1,250 @@
+"""Methods of ufuncs on tensors: `reduce`, `accumulate`, `reduceat`, `outer` and `at`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..tape.handle import Tensor
+from ..tape.spec import spec_of
+from ..vm import opcodes as op
+from .combining import numpy_stack
+from .core import BY_FUNCTION, ZERO, Elementwise, NoRuleError, lift, ops, primitive
+from .indexing import advanced_key, getitem
+from .picking import _plain, gather_along
+from .reduction import given, normal_axes
+from .scan import along
+from .shape import cast, reshape_to
+
+__all__ = ["methods_of_ufuncs"]
+
+_REDUCTIONS = {
+    np.add: np.sum,
+    np.multiply: np.prod,
+    np.maximum: np.max,
+    np.minimum: np.min,
+    np.logical_and: np.all,
+    np.logical_or: np.any,
+}
+_SCANS = {np.add: np.cumsum, np.multiply: np.cumprod}
+_INVERSES = {np.subtract: np.add, np.divide: np.multiply}
+
+
+@primitive()
+class extremum_so_far:
+    """Index of the first extremum up to each element along an axis; NaN counts as the extremum."""
+
+    derivative = ZERO
+    samples = (
+        ((np.array([[1.0, 3.0, -2.0, 3.0], [0.5, 0.0, 4.0, np.nan]]),), {"axis": 1, "largest": True}),
+        ((np.array([[1.0, 3.0, -2.0, 3.0], [0.5, 0.0, 4.0, -1.0]]),), {"axis": 0, "largest": False}),
+    )
+
+    def infer(specs, attrs):
+        return spec_of(specs[0].shape, np.dtype(np.intp)), op.KERNEL
+
+    def compute(x, axis, largest):
+        best = (np.maximum if largest else np.minimum).accumulate(x, axis)
+        first = along(x.ndim, axis, slice(0, 1))
+        rest, before = along(x.ndim, axis, slice(1, None)), along(x.ndim, axis, slice(0, -1))
+        with np.errstate(invalid="ignore"):
+            new = (best[rest] != best[before]) & ~((best[rest] != best[rest]) & (best[before] != best[before]))
+        place = np.arange(x.shape[axis]).reshape([-1 if d == axis else 1 for d in range(x.ndim)])
+        starts = np.concatenate([np.zeros(x[first].shape, np.intp), np.where(new, place[rest], 0)], axis)
+        return np.maximum.accumulate(starts, axis)
+
+
+def _requires_grad(xs):
+    return any(isinstance(x, Tensor) and x._spec.requires_grad for x in xs)
+
+
+def _by_values(ufunc, method, inputs, kwargs):
+    """NumPy's own result, as a tensor."""
+    kwargs = {k: _plain(v) if isinstance(v, Tensor) else v for k, v in kwargs.items()}
+    return lift(np.asarray(getattr(ufunc, method)(*[_plain(x) for x in inputs], **kwargs)))
+
+
+def methods_of_ufuncs(ufunc, handler, method, inputs, kwargs):
+    """The result of a ufunc's method, without `out=`.
+
+    Parameters
+    ----------
+    ufunc : numpy.ufunc
+    handler : callable or None
+        What the ufunc does to tensors.
+    method : str
+    inputs : tuple
+    kwargs : dict
+
+    Returns
+    -------
+    Tensor, or None for ``at``
+
+    Raises
+    ------
+    NotImplementedError
+        If there is a gradient, and no rule.
+    """
+    known = isinstance(handler, Elementwise)
+    constant = known and handler.derivative is ZERO
+    if known and method in _METHODS and not (constant and method in ("reduce", "accumulate", "reduceat")):
+        return _METHODS[method](ufunc, handler, *inputs, **kwargs)
+    if ufunc in _REDUCTIONS and method == "reduce":
+        return _reduce(ufunc, handler, *inputs, **kwargs)
+    if _requires_grad(inputs) and not constant:
+        raise NoRuleError(
+            f"numpy.{ufunc.__name__}.{method} has no derivative rule in tapegrad yet; write it with array functions"
+        )
+    if method == "at":
+        return _at(ufunc, handler, *inputs)
+    return _by_values(ufunc, method, inputs, kwargs)
+
+
+def _lead(x, axis, dtype):
+    x = lift(x) if dtype is None else lift(x, np.dtype(dtype))
+    if x._spec.ndim == 0:
+        raise TypeError("cannot accumulate on a scalar")
+    return x, np.lib.array_utils.normalize_axis_index(axis, x._spec.ndim)
+
+
+def _reduce(ufunc, handler, array, axis=0, dtype=None, keepdims=False, initial=None, where=True):
+    """`ufunc.reduce`."""
+    options = {}
+    if given(initial):
+        options["initial"] = initial
+    if where is not True:
+        options["where"] = where
+    if ufunc in _REDUCTIONS:
+        if dtype is not None:
+            array = lift(array, np.dtype(dtype))
+            options |= {"dtype": dtype} if ufunc in (np.add, np.multiply) else {}
+        return BY_FUNCTION[_REDUCTIONS[ufunc]](array, axis=axis, keepdims=keepdims, **options)
+    if where is not True:
+        raise NoRuleError(f"numpy.{ufunc.__name__}.reduce: where= is not supported; replace the elements with np.where")
+    x = lift(array) if dtype is None else lift(array, np.dtype(dtype))
+    axes = normal_axes(axis, x._spec.ndim)
+    shape = x._spec.shape
+    for d in sorted(axes, reverse=True):
+        x = _fold(ufunc, handler, x, d, initial if d == axes[-1] else None)
+    return reshape_to(x, tuple(1 if d in axes else n for d, n in enumerate(shape))) if keepdims else x
+
+
+def _fold(ufunc, handler, x, axis, initial):
+    """``x[0] op x[1] op x[2] ...``: in halves where the order does not matter, else one after another."""
+    ndim, n = x._spec.ndim, x._spec.shape[axis]
+    if n == 0:
+        ufunc.reduce(np.empty(x._spec.shape), axis)  # NumPy's own error, if there is no identity
+        start = ufunc.identity if initial is None else initial
+        shape = (*x._spec.shape[:axis], *x._spec.shape[axis + 1 :])
+        return lift(np.full(shape, start, x._spec.dtype))
+    if ufunc in _INVERSES and n > 1:  # a - b - c = a - (b + c)
+        rest = _fold(_INVERSES[ufunc], BY_FUNCTION[_INVERSES[ufunc]], _cut(x, axis, 1, n), axis, None)
+        first = getitem(x, along(ndim, axis, 0))
+        if initial is not None:
+            first = handler(initial, first)
+        return handler(first, rest)
+    if ufunc.identity is not None or ufunc in _ASSOCIATIVE:
+        while n > 1:
+            half = n // 2
+            y = handler(_cut(x, axis, 0, half), _cut(x, axis, half, 2 * half))
+            if n % 2:
+                y = BY_FUNCTION[np.concatenate]([y, _cut(x, axis, n - 1, n)], axis)
+            x, n = y, y._spec.shape[axis]
+        y = getitem(x, along(ndim, axis, 0))
+        return y if initial is None else handler(initial, y)
+    y = getitem(x, along(ndim, axis, 0))
+    if initial is not None:
+        y = handler(initial, y)
+    for k in range(1, n):
+        y = handler(y, getitem(x, along(ndim, axis, k)))
+    return y
+
+
+_ASSOCIATIVE = (np.logaddexp, np.logaddexp2, np.hypot, np.fmax, np.fmin, np.maximum, np.minimum)
+
+
+def _cut(x, axis, start, stop):
+    return getitem(x, along(x._spec.ndim, axis, slice(start, stop)))
+
+
+def _accumulate(ufunc, handler, array, axis=0, dtype=None):
+    """`ufunc.accumulate`."""
+    x, axis = _lead(array, axis, dtype)
+    if ufunc in _SCANS:
+        y = BY_FUNCTION[_SCANS[ufunc]](x, axis=axis)
+        return y if dtype is None and x._spec.dtype.kind != "b" else cast(y, x._spec.dtype if dtype is None else dtype)
+    if ufunc in (np.maximum, np.minimum):
+        return gather_along(x, extremum_so_far(x, axis=axis, largest=ufunc is np.maximum), axis)
+    n = x._spec.shape[axis]
+    if n == 0:
+        return x
+    parts = [getitem(x, along(x._spec.ndim, axis, 0))]
+    for k in range(1, n):
+        parts.append(handler(parts[-1], getitem(x, along(x._spec.ndim, axis, k))))
+    return numpy_stack(parts, axis)
+
+
+def _reduceat(ufunc, handler, array, indices, axis=0, dtype=None):
+    """`ufunc.reduceat`."""
+    x, axis = _lead(array, axis, dtype)
+    n = x._spec.shape[axis]
+    places = np.asarray(_plain(indices)).tolist()
+    if any(not 0 <= k < n for k in places):
+        bad = next(k for k in places if not 0 <= k < n)
+        raise IndexError(f"index {bad} out-of-bounds in {ufunc.__name__}.reduceat [0, {n})")
+    parts = []
+    for k, start in enumerate(places):
+        stop = places[k + 1] if k + 1 < len(places) else n
+        part = _cut(x, axis, start, max(stop, start + 1))
+        parts.append(_reduce(ufunc, handler, part, axis))
+    return numpy_stack(parts, axis)
+
+
+def _outer(ufunc, handler, a, b, **kwargs):
+    """`ufunc.outer`."""
+    dtype = kwargs.pop("dtype", None)
+    if kwargs:
+        raise TypeError(f"{ufunc.__name__}.outer: tapegrad does not support {', '.join(kwargs)} on tensors")
+    a, b = (lift(x) if dtype is None else lift(x, np.dtype(dtype)) for x in (a, b))
+    return handler(reshape_to(a, a._spec.shape + (1,) * b._spec.ndim), b)
+
+
+def _at(ufunc, handler, a, indices, b=None):
+    """`ufunc.at`: in place; sums take part in differentiation, others only where no gradient flows."""
+    from ..inplace import write
+    from ..values import TracedValueError
+
+    if not isinstance(a, Tensor):
+        if _requires_grad((b,)):
+            raise TracedValueError(
+                f"numpy.{ufunc.__name__}.at with a plain array would lose the gradient of its operand: make the array "
+                f"a tensor with tapegrad.tensor(array)"
+            )
+        ufunc.at(a, _plain_key(indices), *(() if b is None else (_plain(b),)))
+        return None
+    if ufunc in (np.add, np.subtract):
+        form, places, unique = advanced_key(a, indices)
+        shape = getitem(lift(np.empty(a._spec.shape, np.bool_)), indices)._spec.shape
+        value = BY_FUNCTION[np.broadcast_to](lift(b, a._spec.dtype), shape)
+        if places:
+            added = ops.scatter_add(value, *places, shape=a._spec.shape, key=form, unique=unique)
+            write(a, handler, (a, added))
+        else:
+            a[indices] = handler(getitem(a, indices), value)
+        return None
+    if _requires_grad((a, b)):
+        raise NoRuleError(
+            f"numpy.{ufunc.__name__}.at has no derivative rule in tapegrad: only numpy.add.at and numpy.subtract.at do"
+        )
+    values = np.array(_plain(a))
+    ufunc.at(values, _plain_key(indices), *(() if b is None else (_plain(b),)))
+    write(a, ops.copy, (lift(values),))
+    return None
+
+
+def _plain_key(key):
+    if isinstance(key, tuple):
+        return tuple(map(_plain_key, key))
+    return _plain(key) if isinstance(key, Tensor) else key
+
+
+_METHODS = {"reduce": _reduce, "accumulate": _accumulate, "reduceat": _reduceat, "outer": _outer, "at": _at}

@@ -1,0 +1,64 @@
+"""Order statistics of arrays with missing elements: NaN is left out, lane by lane."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .core import implements, lift, ops
+from .layout import view_of_function
+from .picking import _plain, numpy_take_along_axis
+from .reduction import refuse
+from .shape import reshape_to
+from .sorting import _sorted_for, between, numpy_median, numpy_percentile, numpy_quantile, virtual_index
+
+
+def _nan_quantile(a, q, axis, method, keepdims, name):
+    """Quantiles of the elements that are not NaN: how many there are is looked up in the values."""
+    q = np.asarray(_plain(q), float)
+    if ((q < 0) | (q > 1)).any():
+        raise ValueError("Quantiles must be in the range [0, 1]")
+    s, kept = _sorted_for(a, axis, name, None)
+    counts = np.count_nonzero(~np.isnan(_plain(s)), -1, keepdims=True)
+    below, above, way = virtual_index(q.ravel(), counts, method)
+    y = between(numpy_take_along_axis(s, below, -1), numpy_take_along_axis(s, above, -1), way, s._spec.dtype)
+    y = ops.where(counts == 0, np.asarray(np.nan, s._spec.dtype), y)
+    y = view_of_function(np.moveaxis, "Permute", y, -1, 0)
+    return reshape_to(y, (*q.shape, *(kept if keepdims else y._spec.shape[1:])))
+
+
+def _has_nan(a):
+    return lift(a)._spec.dtype.kind == "f"
+
+
+@implements(np.nanquantile)
+def numpy_nanquantile(
+    a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=np._NoValue, *, weights=None
+):
+    """`numpy.nanquantile`; `q` is taken as a constant."""
+    refuse("nanquantile", out=out, weights=weights)
+    keep = keepdims is not np._NoValue and bool(keepdims)
+    if not _has_nan(a) or lift(a)._spec.size == 0:
+        return numpy_quantile(a, q, axis, method=method, keepdims=keep)
+    return _nan_quantile(a, q, axis, method, keep, "nanquantile")
+
+
+@implements(np.nanpercentile)
+def numpy_nanpercentile(
+    a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=np._NoValue, *, weights=None
+):
+    """`numpy.nanpercentile`; `q` is taken as a constant."""
+    refuse("nanpercentile", out=out, weights=weights)
+    keep = keepdims is not np._NoValue and bool(keepdims)
+    if not _has_nan(a) or lift(a)._spec.size == 0:
+        return numpy_percentile(a, q, axis, method=method, keepdims=keep)
+    return _nan_quantile(a, np.asarray(_plain(q)) / 100.0, axis, method, keep, "nanpercentile")
+
+
+@implements(np.nanmedian)
+def numpy_nanmedian(a, axis=None, out=None, overwrite_input=False, keepdims=np._NoValue):
+    """`numpy.nanmedian`."""
+    refuse("nanmedian", out=out)
+    keep = keepdims is not np._NoValue and bool(keepdims)
+    if not _has_nan(a) or lift(a)._spec.size == 0:
+        return numpy_median(a, axis, keepdims=keep)
+    return _nan_quantile(a, 0.5, axis, "linear", keep, "nanmedian")

@@ -1,0 +1,50 @@
+"""NumPy's functions whose results are no floating arrays: they look at values, and have no gradient to lose."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..tape.handle import Tensor
+from .core import BY_FUNCTION
+
+__all__ = ["NO_GRADIENT"]
+
+NO_GRADIENT = {
+    "text": (
+        np.array2string, np.array_repr, np.array_str, np.save, np.savetxt, np.savez, np.savez_compressed,
+        np.datetime_as_string,
+    ),
+    "integers": (
+        np.busday_count, np.busday_offset, np.diag_indices_from, np.histogram2d, np.histogramdd, np.ix_, np.lexsort,
+        np.packbits, np.ravel_multi_index, np.tril_indices_from, np.triu_indices_from, np.unpackbits,
+        np.unravel_index, np.linalg.matrix_rank, np.einsum_path,
+    ),
+    "truth": (np.is_busday, np.isin, np.may_share_memory, np.shares_memory),
+    "a dtype": (np.min_scalar_type,),
+}  # fmt: skip
+"""By what they return."""
+
+
+def _value(x):
+    """A tensor's value, also inside lists, tuples and dictionaries."""
+    if isinstance(x, Tensor):
+        from ..values import value_of
+
+        return value_of(x)
+    if isinstance(x, dict):
+        return {k: _value(v) for k, v in x.items()}
+    return type(x)(map(_value, x)) if type(x) in (list, tuple) else x
+
+
+def _register(function):
+    def handler(*args, **kwargs):
+        return function(*_value(args), **_value(kwargs))
+
+    handler.__name__, handler.__doc__ = f"numpy_{function.__name__}", f"`numpy.{function.__name__}`, of plain values."
+    handler.plain = True
+    BY_FUNCTION[function] = handler
+
+
+for _functions in NO_GRADIENT.values():
+    for _function in _functions:
+        _register(_function)

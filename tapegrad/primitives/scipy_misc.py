@@ -1,0 +1,301 @@
+"""SciPy's remaining functions: trigonometry in degrees, power transformations, integrals and complex error functions.
+
+Equations are those of the NIST Digital Library of Mathematical Functions, https://dlmf.nist.gov.
+"""
+
+from __future__ import annotations
+
+import cmath
+import math
+
+from .core import ZERO, ops
+from .domain import Above, Between, Integers, Normal
+from .special import NO_ORDER, scipy_ufunc
+
+DEGREE = math.pi / 180.0
+SQRT_PI = math.sqrt(math.pi)
+EIGHTH_TURN = cmath.exp(0.25j * math.pi)
+
+
+# --- elementary functions --------------------------------------------------------------------------------------------
+
+
+@scipy_ufunc
+class sindg:
+    """Sine of an angle in degrees."""
+
+    def partials(y, x):
+        return DEGREE * ops.cosdg(x)
+
+    domain = Normal(90.0)
+    probes = (0.0, 30.0, -200.0)
+
+
+@scipy_ufunc
+class cosdg:
+    """Cosine of an angle in degrees."""
+
+    def partials(y, x):
+        return -DEGREE * ops.sindg(x)
+
+    domain = Normal(90.0)
+    probes = (10.0, 60.0, -200.0)
+
+
+@scipy_ufunc
+class tandg:
+    """Tangent of an angle in degrees."""
+
+    def partials(y, x):
+        return DEGREE * (1.0 + y * y)
+
+    domain = Between(-80.0, 80.0)
+    probes = (10.0, 60.0, -200.0)
+
+
+@scipy_ufunc
+class cotdg:
+    """Cotangent of an angle in degrees."""
+
+    def partials(y, x):
+        return -DEGREE * (1.0 + y * y)
+
+    domain = Between(10.0, 170.0)
+    probes = (10.0, 60.0, -200.0)
+
+
+@scipy_ufunc
+class radian:
+    """Radians of an angle in degrees, minutes and seconds."""
+
+    def partials(y, d, m, s):
+        return DEGREE, DEGREE / 60.0, DEGREE / 3600.0
+
+    probes = ((10.0, 20.0, 30.0), (-1.0, 2.0, 0.5))
+
+
+@scipy_ufunc
+class cosm1:
+    """Cosine minus one, without cancellation."""
+
+    def partials(y, x):
+        return -ops.sin(x)
+
+    probes = (0.0, 1e-9, 2.0)
+
+
+@scipy_ufunc
+class exp10:
+    """Ten to the power of x."""
+
+    def partials(y, x):
+        return math.log(10.0) * y
+
+    probes = (0.0, -2.0, 1.5)
+
+
+@scipy_ufunc
+class powm1:
+    """Power minus one, without cancellation."""
+
+    def partials(y, x, p):
+        return p * x ** (p - 1.0), (1.0 + y) * ops.log(x)
+
+    domain = (Above(0.2), Normal())
+    probes = ((2.0, 0.5), (1.0, 1e-9), (0.5, -2.0))
+
+
+@scipy_ufunc
+class gammasgn:
+    """Sign of the gamma function."""
+
+    derivative = ZERO
+    probes = (0.5, -0.5, -1.5)
+
+
+# --- power transformations -------------------------------------------------------------------------------------------
+
+
+def _log_series(u):
+    """``(u / (1 + u) - log1p(u)) / u**2``, which tends to -1/2: by its series near 0."""
+    near = ops.absolute(u) < 0.05
+    small, far = ops.where(near, u, 0.0), ops.where(near, 1.0, u)
+    series = 0.0
+    for k in range(14, -1, -1):
+        series = series * small + (-1.0) ** (k + 1) * (k + 1) / (k + 2)
+    return ops.where(near, series, (far / (1.0 + far) - ops.log1p(far)) / (far * far))
+
+
+@scipy_ufunc
+class boxcox1p:
+    """Box-Cox transformation of 1 + x."""
+
+    def partials(y, x, p):
+        # As boxcox: the slope of exprel at p log(1 + x), times the logarithm squared.
+        log_x = ops.log1p(x)
+        scaled = p * log_x
+        near = ops.absolute(scaled) < 0.5
+        small, large = ops.where(near, scaled, 0.0), ops.where(near, 1.0, scaled)
+        series = 0.0
+        for k in range(16, 0, -1):
+            series = series * small + k / math.factorial(k + 1)
+        slope = ops.where(near, series, (ops.exp(large) - ops.expm1(large) / large) / large)
+        return (1.0 + x) ** (p - 1.0), log_x * log_x * slope
+
+    domain = (Above(-0.8), Normal())
+    probes = ((2.0, 0.5), (3.0, 0.0), (-0.5, -2.0))
+
+
+@scipy_ufunc
+class inv_boxcox:
+    """Inverse of the Box-Cox transformation, (1 + p y)**(1/p)."""
+
+    def partials(x, y, p):
+        return x ** (1.0 - p), x * y * y * _log_series(p * y)
+
+    domain = (Between(-0.8, 0.8), Between(-1.0, 1.0))
+    probes = ((0.5, 0.5), (1.0, 0.0), (-0.5, -1.0))
+
+
+@scipy_ufunc
+class inv_boxcox1p:
+    """Inverse of the Box-Cox transformation of 1 + x."""
+
+    def partials(x, y, p):
+        full = x + 1.0
+        return full ** (1.0 - p), full * y * y * _log_series(p * y)
+
+    domain = (Between(-0.8, 0.8), Between(-1.0, 1.0))
+    probes = ((0.5, 0.5), (1.0, 0.0), (-0.5, -1.0))
+
+
+# --- Lambert and omega -----------------------------------------------------------------------------------------------
+
+
+@scipy_ufunc
+class lambertw:
+    """Branch k of Lambert's function, w exp(w) = z (DLMF 4.13.4)."""
+
+    scipy_name = "_lambertw"
+
+    def partials(w, z, k, tol):
+        return ops.exp(-w) / (1.0 + w), "the branch of lambertw is a constant", "the tolerance is a constant"
+
+    fixed = (2,)
+    domain = (Above(0.2), Integers(0, 2), Between(1e-9, 1e-8))
+    probes = ((1.0, 0, 1e-8), (0.0, 0, 1e-8), (2.0, 1, 1e-8))
+
+
+@scipy_ufunc
+class wrightomega:
+    """Wright's omega function, the Lambert function of exp(z)."""
+
+    def partials(w, z):
+        return w / (1.0 + w)
+
+    probes = (0.0, 2.0, -3.0)
+
+
+# --- integrals -------------------------------------------------------------------------------------------------------
+
+
+@scipy_ufunc
+class expn:
+    """Generalised exponential integral of integer order (DLMF 8.19.13)."""
+
+    def partials(y, n, x):
+        first = n == 0
+        lower = ops.expn(ops.where(first, 0, n - 1), x)
+        return NO_ORDER, ops.where(first, -y * (1.0 + 1.0 / x), -lower)
+
+    fixed = (0,)
+    domain = (Integers(0, 4), Above(0.2))
+    probes = ((0, 1.0), (1, 0.5), (3, 2.0))
+
+
+def _ratio(function, x):
+    """``function(x) / x`` for a function with slope 1 at 0."""
+    zero = x == 0.0
+    return ops.where(zero, 1.0, function(x) / ops.where(zero, 1.0, x))
+
+
+@scipy_ufunc
+class sici:
+    """Sine and cosine integrals (DLMF 6.2.9 and 6.2.11)."""
+
+    samples = (([0.5, 2.0],), ([1.0 + 0.5j, 0.3 - 1.0j],))
+
+    def partials(ys, x):
+        return (_ratio(ops.sin, x),), (ops.cos(x) / x,)
+
+
+@scipy_ufunc
+class shichi:
+    """Hyperbolic sine and cosine integrals (DLMF 6.2.15 and 6.2.16)."""
+
+    samples = (([0.5, 2.0],), ([1.0 + 0.5j, 0.3 - 1.0j],))
+
+    def partials(ys, x):
+        return (_ratio(ops.sinh, x),), (ops.cosh(x) / x,)
+
+
+@scipy_ufunc
+class fresnel:
+    """Fresnel integrals S and C (DLMF 7.2.7 and 7.2.8)."""
+
+    samples = (([0.0, 0.5, -2.0],), ([1.0 + 0.5j, 0.3 - 0.4j],))
+
+    def partials(ys, x):
+        turn = 0.5 * math.pi * x * x
+        return (ops.sin(turn),), (ops.cos(turn),)
+
+
+@scipy_ufunc
+class modfresnelp:
+    """Modified Fresnel integrals F+ and K+."""
+
+    samples = (([0.5, 1.0],),)  # SciPy's values left of 0 are not those of the integrals
+
+    def partials(ys, x):
+        turn = ops.exp(x * x * 1j)
+        return (-turn,), (ys[1] * x * -2j - EIGHTH_TURN.conjugate() / SQRT_PI,)
+
+
+@scipy_ufunc
+class modfresnelm:
+    """Modified Fresnel integrals F- and K-."""
+
+    samples = (([0.5, 1.0],),)  # SciPy's values left of 0 are not those of the integrals
+
+    def partials(ys, x):
+        turn = ops.exp(x * x * -1j)
+        return (-turn,), (ys[1] * x * 2j - EIGHTH_TURN / SQRT_PI,)
+
+
+# --- complex error functions -----------------------------------------------------------------------------------------
+
+
+@scipy_ufunc
+class wofz:
+    """Faddeeva function (DLMF 7.10.2)."""
+
+    def partials(w, z):
+        return z * w * -2.0 + 2j / SQRT_PI
+
+    probes = (0.0, 1.0, -2.0)
+
+
+@scipy_ufunc
+class voigt_profile:
+    """Voigt profile: a normal distribution folded with a Cauchy distribution (DLMF 7.19.1)."""
+
+    def partials(y, x, sigma, gamma):
+        # y = Re w(z) / (sigma sqrt(2 pi)) at z = (x + i gamma) / (sigma sqrt(2))
+        z = (x + gamma * 1j) / (sigma * math.sqrt(2.0))
+        slope = z * ops.wofz(z) * -2.0 + 2j / SQRT_PI
+        scale = 1.0 / (2.0 * SQRT_PI * sigma * sigma)
+        by_sigma = -y / sigma - ops.real(slope * z) * math.sqrt(2.0) * scale
+        return ops.real(slope) * scale, by_sigma, -ops.imag(slope) * scale
+
+    domain = (Normal(), Above(0.3), Above(0.2))
+    probes = ((0.5, 1.0, 0.3), (-1.0, 0.5, 1.0))

@@ -1,0 +1,263 @@
+"""Orthogonal polynomials, Legendre functions and hypergeometric functions of SciPy.
+
+Degrees and parameters are constants: there is no closed form for derivatives with respect to them.
+Equations are those of the NIST Digital Library of Mathematical Functions, https://dlmf.nist.gov.
+"""
+
+from __future__ import annotations
+
+from .core import ops
+from .domain import Above, Between, Integers, Normal
+from .special import NO_ORDER, NO_PARAMETER, scipy_ufunc
+
+DEGREE = Integers(0, 6)
+INSIDE = Between(-1.0, 1.0)
+
+
+def lower(name, n, *operands):
+    """A polynomial of degree n - 1, which is 0 for n = 0."""
+    nothing = n == 0
+    return ops.where(nothing, 0.0, getattr(ops, name)(ops.where(nothing, 0, n - 1), *operands))
+
+
+@scipy_ufunc
+class eval_legendre:
+    """Legendre polynomial (DLMF 18.9.19)."""
+
+    def partials(y, n, x):
+        return NO_ORDER, lower("eval_gegenbauer", n, 1.5, x)
+
+    fixed = (0,)
+    domain = (DEGREE, INSIDE)
+    probes = ((0, 0.5), (3, 1.0), (4, -0.2))
+
+
+@scipy_ufunc
+class eval_sh_legendre:
+    """Shifted Legendre polynomial (DLMF 18.9.19)."""
+
+    def partials(y, n, x):
+        return NO_ORDER, 2.0 * lower("eval_gegenbauer", n, 1.5, 2.0 * x - 1.0)
+
+    fixed = (0,)
+    domain = (DEGREE, Between(0.0, 1.0))
+    probes = ((0, 0.5), (3, 1.0), (4, 0.2))
+
+
+@scipy_ufunc
+class eval_chebyt:
+    """Chebyshev polynomial of the first kind (DLMF 18.9.21)."""
+
+    def partials(y, n, x):
+        return NO_ORDER, n * lower("eval_chebyu", n, x)
+
+    fixed = (0,)
+    domain = (DEGREE, INSIDE)
+    probes = ((0, 0.5), (3, 1.0), (4, -0.2))
+
+
+@scipy_ufunc
+class eval_chebyu:
+    """Chebyshev polynomial of the second kind (DLMF 18.7.4 and 18.9.19)."""
+
+    def partials(y, n, x):
+        return NO_ORDER, 2.0 * lower("eval_gegenbauer", n, 2.0, x)
+
+    fixed = (0,)
+    domain = (DEGREE, INSIDE)
+    probes = ((0, 0.5), (3, 1.0), (4, -0.2))
+
+
+@scipy_ufunc
+class eval_chebyc:
+    """Chebyshev polynomial of the first kind on [-2, 2] (DLMF 18.9.21)."""
+
+    def partials(y, n, x):
+        return NO_ORDER, n * lower("eval_chebyu", n, 0.5 * x)
+
+    fixed = (0,)
+    domain = (DEGREE, Between(-2.0, 2.0))
+    probes = ((0, 0.5), (3, 2.0), (4, -0.2))
+
+
+@scipy_ufunc
+class eval_chebys:
+    """Chebyshev polynomial of the second kind on [-2, 2] (DLMF 18.9.19)."""
+
+    def partials(y, n, x):
+        return NO_ORDER, lower("eval_gegenbauer", n, 2.0, 0.5 * x)
+
+    fixed = (0,)
+    domain = (DEGREE, Between(-2.0, 2.0))
+    probes = ((0, 0.5), (3, 2.0), (4, -0.2))
+
+
+@scipy_ufunc
+class eval_sh_chebyt:
+    """Shifted Chebyshev polynomial of the first kind (DLMF 18.9.21)."""
+
+    def partials(y, n, x):
+        return NO_ORDER, 2.0 * n * lower("eval_chebyu", n, 2.0 * x - 1.0)
+
+    fixed = (0,)
+    domain = (DEGREE, Between(0.0, 1.0))
+    probes = ((0, 0.5), (3, 1.0), (4, 0.2))
+
+
+@scipy_ufunc
+class eval_sh_chebyu:
+    """Shifted Chebyshev polynomial of the second kind (DLMF 18.9.19)."""
+
+    def partials(y, n, x):
+        return NO_ORDER, 4.0 * lower("eval_gegenbauer", n, 2.0, 2.0 * x - 1.0)
+
+    fixed = (0,)
+    domain = (DEGREE, Between(0.0, 1.0))
+    probes = ((0, 0.5), (3, 1.0), (4, 0.2))
+
+
+@scipy_ufunc
+class eval_gegenbauer:
+    """Gegenbauer polynomial (DLMF 18.9.19)."""
+
+    def partials(y, n, a, x):
+        return NO_ORDER, NO_PARAMETER, 2.0 * a * lower("eval_gegenbauer", n, a + 1.0, x)
+
+    fixed = (0, 1)
+    domain = (DEGREE, Between(0.5, 2.0), INSIDE)
+    probes = ((0, 1.0, 0.5), (3, 0.5, 1.0), (4, 1.5, -0.2))
+
+
+@scipy_ufunc
+class eval_jacobi:
+    """Jacobi polynomial (DLMF 18.9.15)."""
+
+    def partials(y, n, a, b, x):
+        slope = 0.5 * (n + a + b + 1.0) * lower("eval_jacobi", n, a + 1.0, b + 1.0, x)
+        return NO_ORDER, NO_PARAMETER, NO_PARAMETER, slope
+
+    fixed = (0, 1, 2)
+    domain = (DEGREE, Between(0.5, 2.0), Between(0.5, 2.0), INSIDE)
+    probes = ((0, 1.0, 0.5, 0.3), (3, 0.5, 1.0, 0.9), (4, 1.5, 1.0, -0.2))
+
+
+@scipy_ufunc
+class eval_sh_jacobi:
+    """Shifted Jacobi polynomial (DLMF 18.1.2 and 18.9.15)."""
+
+    def partials(y, n, p, q, x):
+        slope = lower("eval_jacobi", n, p - q + 1.0, q, 2.0 * x - 1.0)
+        return NO_ORDER, NO_PARAMETER, NO_PARAMETER, (n + p) * slope / ops.binom(2.0 * n + p - 1.0, n * 1.0)
+
+    fixed = (0, 1, 2)
+    domain = (DEGREE, Between(2.0, 3.0), Between(0.5, 2.0), Between(0.0, 1.0))
+    probes = ((0, 2.0, 0.5, 0.3), (3, 2.5, 1.0, 0.9), (4, 3.0, 1.0, 0.2))
+
+
+@scipy_ufunc
+class eval_laguerre:
+    """Laguerre polynomial (DLMF 18.9.23)."""
+
+    def partials(y, n, x):
+        return NO_ORDER, -lower("eval_genlaguerre", n, 1.0, x)
+
+    fixed = (0,)
+    domain = (DEGREE, Above(0.0))
+    probes = ((0, 0.5), (3, 1.0), (4, 2.0))
+
+
+@scipy_ufunc
+class eval_genlaguerre:
+    """Generalised Laguerre polynomial (DLMF 18.9.23)."""
+
+    def partials(y, n, a, x):
+        return NO_ORDER, NO_PARAMETER, -lower("eval_genlaguerre", n, a + 1.0, x)
+
+    fixed = (0, 1)
+    domain = (DEGREE, Between(0.5, 2.0), Above(0.0))
+    probes = ((0, 1.0, 0.5), (3, 0.5, 1.0), (4, 1.5, 2.0))
+
+
+@scipy_ufunc
+class eval_hermite:
+    """Hermite polynomial (DLMF 18.9.25)."""
+
+    def partials(y, n, x):
+        return NO_ORDER, 2.0 * n * lower("eval_hermite", n, x)
+
+    domain = (DEGREE, Normal())
+    probes = ((0, 0.5), (3, 1.0), (4, -2.0))
+
+
+@scipy_ufunc
+class eval_hermitenorm:
+    """Hermite polynomial with leading coefficient 1 (DLMF 18.9.27)."""
+
+    def partials(y, n, x):
+        return NO_ORDER, n * lower("eval_hermitenorm", n, x)
+
+    domain = (DEGREE, Normal())
+    probes = ((0, 0.5), (3, 1.0), (4, -2.0))
+
+
+@scipy_ufunc
+class lpmv:
+    """Associated Legendre function of integer order and real degree (DLMF 14.10.5)."""
+
+    def partials(y, m, v, x):
+        return NO_ORDER, NO_ORDER, (v * x * y - (v + m) * ops.lpmv(m, v - 1.0, x)) / (x * x - 1.0)
+
+    fixed = (0, 1)
+    domain = (Integers(0, 3), Between(2.2, 3.8), Between(-0.9, 0.9))
+    probes = ((1, 2.5, 0.3), (0, 3.0, -0.5))
+
+
+# --- hypergeometric functions --------------------------------------------------------------------------------------
+
+
+@scipy_ufunc
+class hyp0f1:
+    """Confluent hypergeometric limit function 0F1 (DLMF 16.3.1)."""
+
+    def partials(y, b, z):
+        return NO_PARAMETER, ops.hyp0f1(b + 1.0, z) / b
+
+    fixed = (0,)
+    domain = (Above(0.5), Normal())
+    probes = ((1.0, 0.5), (2.5, -1.0))
+
+
+@scipy_ufunc
+class hyp1f1:
+    """Kummer's confluent hypergeometric function (DLMF 13.3.15)."""
+
+    def partials(y, a, b, z):
+        return NO_PARAMETER, NO_PARAMETER, a / b * ops.hyp1f1(a + 1.0, b + 1.0, z)
+
+    fixed = (0, 1)
+    domain = (Between(0.5, 2.0), Between(1.0, 3.0), Normal())
+    probes = ((1.0, 2.0, 0.5), (0.5, 2.5, -1.0))
+
+
+@scipy_ufunc
+class hyp2f1:
+    """Gauss's hypergeometric function (DLMF 15.5.1)."""
+
+    def partials(y, a, b, c, z):
+        return NO_PARAMETER, NO_PARAMETER, NO_PARAMETER, a * b / c * ops.hyp2f1(a + 1.0, b + 1.0, c + 1.0, z)
+
+    fixed = (0, 1, 2)
+    domain = (Between(0.5, 2.0), Between(0.5, 2.0), Between(2.5, 3.0), Between(-0.5, 0.5))
+    probes = ((1.0, 2.0, 2.5, 0.3), (0.5, 1.5, 1.0, -0.4))
+
+
+@scipy_ufunc
+class hyperu:
+    """Tricomi's confluent hypergeometric function (DLMF 13.3.22)."""
+
+    def partials(y, a, b, x):
+        return NO_PARAMETER, NO_PARAMETER, -a * ops.hyperu(a + 1.0, b + 1.0, x)
+
+    fixed = (0, 1)
+    domain = (Between(0.5, 2.0), Between(1.1, 1.9), Between(0.5, 3.0))
+    probes = ((1.0, 1.5, 0.5), (0.5, 1.2, 2.0))
