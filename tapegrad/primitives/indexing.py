@@ -43,6 +43,8 @@ def key_form(key):
     kind = type(key)
     if kind is int or key is None or key is Ellipsis:
         return (key,)
+    if kind is slice:
+        return ((_bound(key.start), _bound(key.stop), _bound(key.step)),)
     if kind is not tuple:
         key = (key,)
     made = []
