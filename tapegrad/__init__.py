@@ -1,25 +1,37 @@
 """tapegrad: gradients of NumPy code, from a flat tape run by a JIT-compiled interpreter."""
 
-from . import autograd, dispatch, inplace, methods, operators  # noqa: F401 -- all but the first attach to Tensor
+from . import autograd, dispatch, inplace, methods, nn, operators  # noqa: F401 -- four of them attach to Tensor
+from .autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
+from .autograd.inference import inference_mode, is_inference_mode_enabled
 from .autograd.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .compiler.program import compile
 from .creation import (
     arange,
+    as_tensor,
     empty,
+    empty_like,
     eye,
     from_numpy,
     full,
+    full_like,
     linspace,
+    logspace,
+    manual_seed,
     ones,
     ones_like,
     rand,
+    rand_like,
+    randint,
     randn,
+    randn_like,
+    randperm,
     tensor,
     zeros,
     zeros_like,
 )
 from .functional import grad, jvp, stop_gradient, value_and_grad, vjp
 from .inspect.listing import format_tape
+from .methods.facts import is_tensor
 from .support import support
 from .tape.handle import Tensor
 from .tape.state import is_deferral_enabled, set_deferral
@@ -31,24 +43,39 @@ __all__ = [
     "Tensor",
     "TracedValueError",
     "arange",
+    "as_tensor",
     "autograd",
     "compile",
     "empty",
+    "empty_like",
     "enable_grad",
     "eye",
     "format_tape",
     "from_numpy",
     "full",
+    "full_like",
     "grad",
+    "inference_mode",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
     "is_deferral_enabled",
     "is_grad_enabled",
+    "is_inference_mode_enabled",
+    "is_tensor",
     "jvp",
     "linspace",
+    "logspace",
+    "manual_seed",
+    "nn",
     "no_grad",
     "ones",
     "ones_like",
     "rand",
+    "rand_like",
+    "randint",
     "randn",
+    "randn_like",
+    "randperm",
     "set_deferral",
     "set_grad_enabled",
     "stop_gradient",

@@ -11,22 +11,32 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from .tape.buffer import Buffer
 from .tape.handle import Tensor
-from .tape.record import new_tensor
+from .tape.record import new_tensor, renewed
 from .tape.spec import spec_of_array
 from .tape.state import local
 from .values import TracedValueError, value_of
 
 __all__ = [
     "arange",
+    "as_tensor",
     "empty",
+    "empty_like",
     "eye",
     "from_numpy",
     "full",
+    "full_like",
+    "generator_of",
     "linspace",
+    "logspace",
+    "manual_seed",
     "ones",
     "ones_like",
     "rand",
+    "rand_like",
+    "randint",
     "randn",
+    "randn_like",
+    "randperm",
     "tensor",
     "zeros",
     "zeros_like",
@@ -47,10 +57,12 @@ def _make(array: ArrayLike, requires_grad: bool, escaped: bool = False) -> Tenso
     made = new_tensor(None, 0, spec_of_array(array, requires_grad))
     made._data = array
     made._leaf = requires_grad
+    if local.state.inference:
+        made._inference = True
     if escaped:
         made._buffer = Buffer()
         made._buffer.escaped = True
-    return made
+    return made if requires_grad or escaped else renewed(made)
 
 
 def check_differentiable(dtype: np.dtype) -> None:
@@ -201,14 +213,41 @@ def eye(n: int, m: int | None = None, dtype: DTypeLike = float, requires_grad: b
     return _make(np.eye(n, m, dtype=dtype), requires_grad)
 
 
+_default = np.random.default_rng()
+
+
+def manual_seed(seed: int) -> np.random.Generator:
+    """Seed the default generator of random numbers.
+
+    Parameters
+    ----------
+    seed : int
+
+    Returns
+    -------
+    numpy.random.Generator
+        The default generator.
+    """
+    global _default
+    _default = np.random.default_rng(seed)
+    return _default
+
+
+def generator_of(rng: np.random.Generator | int | None) -> np.random.Generator:
+    """A generator of random numbers: as given, from a seed, or the default one."""
+    if rng is None:
+        return _default
+    return np.random.default_rng(rng)
+
+
 def rand(
     *shape: int | Sequence[int],
     dtype: DTypeLike = float,
     requires_grad: bool = False,
     rng: np.random.Generator | int | None = None,
 ) -> Tensor:
-    """Uniform random numbers in [0, 1), from `rng` (a `numpy.random.Generator` or a seed)."""
-    values = np.random.default_rng(rng).random(_shape(shape)).astype(dtype)
+    """Uniform random numbers in [0, 1), from `rng` (a `numpy.random.Generator`, a seed, or None: see `manual_seed`)."""
+    values = generator_of(rng).random(_shape(shape)).astype(dtype)
     return _make(values, requires_grad)
 
 
@@ -218,8 +257,8 @@ def randn(
     requires_grad: bool = False,
     rng: np.random.Generator | int | None = None,
 ) -> Tensor:
-    """Standard normal random numbers, from `rng` (a `numpy.random.Generator` or a seed)."""
-    values = np.asarray(np.random.default_rng(rng).standard_normal(_shape(shape))).astype(dtype)
+    """Standard normal random numbers, from `rng` (a `numpy.random.Generator`, a seed, or None: see `manual_seed`)."""
+    values = np.asarray(generator_of(rng).standard_normal(_shape(shape))).astype(dtype)
     return _make(values, requires_grad)
 
 
@@ -233,4 +272,74 @@ def _like(make: Callable) -> Callable[..., Tensor]:
     return like
 
 
-zeros_like, ones_like = _like(np.zeros), _like(np.ones)
+zeros_like, ones_like, empty_like = _like(np.zeros), _like(np.ones), _like(np.empty)
+
+
+def full_like(
+    x: ArrayLike | Tensor, fill_value: ArrayLike, dtype: DTypeLike | None = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of one value in the shape and dtype of another tensor."""
+    spec = x._spec if isinstance(x, Tensor) else spec_of_array(np.asarray(x))
+    return full(spec.shape, fill_value, dtype or spec.dtype, requires_grad)
+
+
+def rand_like(
+    x: ArrayLike | Tensor,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+    rng: np.random.Generator | int | None = None,
+) -> Tensor:
+    """`rand` in the shape and dtype of another tensor."""
+    spec = x._spec if isinstance(x, Tensor) else spec_of_array(np.asarray(x))
+    return rand(spec.shape, dtype=dtype or spec.dtype, requires_grad=requires_grad, rng=rng)
+
+
+def randn_like(
+    x: ArrayLike | Tensor,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+    rng: np.random.Generator | int | None = None,
+) -> Tensor:
+    """`randn` in the shape and dtype of another tensor."""
+    spec = x._spec if isinstance(x, Tensor) else spec_of_array(np.asarray(x))
+    return randn(spec.shape, dtype=dtype or spec.dtype, requires_grad=requires_grad, rng=rng)
+
+
+def randint(
+    low: int,
+    high: int | Sequence[int] | None = None,
+    size: int | Sequence[int] | None = None,
+    dtype: DTypeLike = int,
+    rng: np.random.Generator | int | None = None,
+) -> Tensor:
+    """Random integers from `low` (or 0) up to, not including, `high`: ``randint(high, size)`` or with both bounds."""
+    if not isinstance(high, (int, np.integer)):
+        low, high, size = 0, low, high if size is None else size
+    return _make(generator_of(rng).integers(low, high, () if size is None else size).astype(dtype), False)
+
+
+def randperm(n: int, dtype: DTypeLike = int, rng: np.random.Generator | int | None = None) -> Tensor:
+    """The numbers 0 to n - 1 in random order."""
+    return _make(generator_of(rng).permutation(n).astype(dtype), False)
+
+
+def logspace(
+    start: float,
+    stop: float,
+    num: int = 50,
+    base: float = 10.0,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`num` values from ``base ** start`` to ``base ** stop``, evenly spaced in the exponent."""
+    return _make(np.logspace(start, stop, num, base=base, dtype=dtype), requires_grad)
+
+
+def as_tensor(data: ArrayLike | Tensor, dtype: DTypeLike | None = None) -> Tensor:
+    """The data as a tensor without a copy where possible: a tensor as it is, an array's own memory, else a copy."""
+    if isinstance(data, Tensor):
+        return data if dtype is None else data.astype(dtype)
+    if isinstance(data, np.ndarray) and (dtype is None or data.dtype == dtype):
+        if data.dtype.isnative and data.flags.aligned and data.dtype.kind in "biufc":
+            return from_numpy(data)
+    return tensor(data, dtype)

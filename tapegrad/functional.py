@@ -181,9 +181,10 @@ def _trace(x: Any, what: str) -> Tensor:
     if local.state.tape.tracing:
         return ops.track(lift(array))
     traced = import_array(array)
-    traced._spec = traced._spec.replace(requires_grad=True)
-    traced._leaf, traced._borrowed, traced._foreign = True, False, True
-    traced._scalar = not isinstance(x, np.ndarray)
+    traced._spec = traced._spec.differentiable
+    traced._leaf = True
+    rare = traced._rare
+    rare._borrowed, rare._foreign, rare._scalar = False, True, not isinstance(x, np.ndarray)
     return traced
 
 
@@ -256,6 +257,8 @@ def _plain(g: Any, t: Tensor) -> Any:
 
 def _release(tree: Any) -> Any:
     """Replace traced values in a result by plain ones."""
+    if tree is None:
+        return None
 
     def plain(x: Any) -> Any:
         if not isinstance(x, Tensor):
@@ -263,7 +266,7 @@ def _release(tree: Any) -> Any:
         array = value_of(x)
         return array[()] if array.ndim == 0 else array.copy()
 
-    return optree.tree_map(plain, tree)
+    return plain(tree) if isinstance(tree, Tensor) else optree.tree_map(plain, tree)
 
 
 def vjp(fun: Callable, *primals: Any) -> tuple[Any, Callable]:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import sys
-from types import FrameType
+from _thread import get_ident
+from sys import _getframe
 from typing import Any
 
 import numpy as np
 
+from .errors import CastingError, ShapeError
+from .operators import STEP, fast_index
 from .primitives.core import Elementwise, lift, ops, primitive
 from .primitives.indexing import advanced_key, basic_view, index_put
 from .primitives.shape import expand_to, placed, view_of, window_of
 from .tape.buffer import buffer_of
 from .tape.handle import Tensor, attach
-from .tape.record import append, current_tape, own_borrowed, slot_of
-from .tape.signature import signature_of
+from .tape.record import append, current_tape, is_inference, own_borrowed, slot_of
+from .tape.signature import FAST, signature_of
+from .tape.site import inside, user_site
 from .tape.state import grad_mode, local
 from .vm import opcodes as op
 
-__all__ = ["assign", "write"]
-
-_PACKAGE = __name__.rpartition(".")[0]
+__all__ = ["adopt_written", "assign", "in_place", "rewrite", "write"]
 
 
 @primitive()
@@ -43,7 +44,7 @@ class copy_slices:
         return outside, ops.copy(inside)
 
 
-def write(target: Tensor, made, operands, attrs=(), label=None) -> Tensor:
+def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
     """Write ``made(*operands)`` into a tensor's memory.
 
     Parameters
@@ -53,6 +54,8 @@ def write(target: Tensor, made, operands, attrs=(), label=None) -> Tensor:
     made : Primitive
     operands : tuple
         Tensors, arrays or numbers; `target` itself may be among them.
+    index : int, optional
+        Place in the fast tables under which to remember the row; see `in_place`.
 
     Returns
     -------
@@ -75,19 +78,20 @@ def write(target: Tensor, made, operands, attrs=(), label=None) -> Tensor:
     spec = target._spec
     if out.shape != spec.shape or out.dtype != spec.dtype:
         if not np.can_cast(out.dtype, spec.dtype, "same_kind"):
-            raise TypeError(
-                f"{made.name} in place: a result of dtype {out.dtype.name} cannot be written into a {spec.dtype.name} "
-                f"tensor with casting rule 'same_kind'; convert the operand, or make the target {out.dtype.name}"
+            raise CastingError(
+                f"{made.name} in place: result type {out.dtype.name} can't be cast to the desired output type "
+                f"{spec.dtype.name} with casting rule 'same_kind'; convert the operand, or make the target "
+                f"{out.dtype.name}"
             )
-        if np.broadcast_shapes(out.shape, spec.shape) != spec.shape:
-            raise ValueError(
-                f"{made.name} in place: the result has shape {out.shape}, which does not broadcast to the target's "
-                f"shape {spec.shape}"
+        if not _broadcasts(out.shape, spec.shape):
+            raise ShapeError(
+                f"{made.name} in place: output with shape {list(spec.shape)} doesn't match the broadcast shape "
+                f"{list(out.shape)}, the result's"
             )
         value = made(*operands, **dict(attrs))
         operands = (expand_to(lift(value, spec.dtype), spec.shape),)
         made, attrs = ops.copy, ()
-    operands = _separate(target, made, operands, state, attrs)
+    given, operands = operands, _separate(target, made, operands, state, attrs)
     tape = current_tape(state)
     buffer_of(target)
     own_borrowed(
@@ -98,12 +102,43 @@ def write(target: Tensor, made, operands, attrs=(), label=None) -> Tensor:
     tape = state.tape
     spec = target._spec
     signature = signature_of(made.writer, (spec, *[t._spec for t in operands]), tuple(attrs), state.grad_enabled)
-    site = _user_line()
+    site = user_site()
     result = append(state, tape, signature, slots, (target, *operands))
     row = result._slot
-    tape.note_write(row, site)
-    _take_over(target, result, state, tape, site)
+    tape.note_write(row, slots[0], site, buffer_of(target))
+    _take_over(target, result, state, tape)
+    if index is not None and not attrs and target._base is None and signature.deferrable:
+        _remember(index, spec, given, operands, signature, state.grad_enabled)
     return target
+
+
+def _remember(index, spec, given, operands, signature, grad_enabled):
+    """Enter a write into the fast table: its code, its result where that is the new history, a copy's code."""
+    copied = operands[0] is not given[0]
+    copy = signature_of(ops.copy, (spec,), (), grad_enabled).code if copied else 0
+    table = FAST[grad_enabled][index]
+    entry = signature.code, signature.out if signature.out.requires_grad else None, copy
+    if len(operands) == 1:
+        table[spec] = entry
+    elif operands[1] is given[1]:
+        other = operands[1]
+        table.setdefault(spec, {})[other._spec] = entry
+        if other._spec.dtype.char == "d" and other._spec.shape == () and not other._spec.requires_grad:
+            table[spec][float] = table[spec][int] = entry
+
+
+def rewrite(target: Tensor, function, *args, **kwargs) -> Tensor:
+    """Write ``function(target, *args, **kwargs)`` into the target's memory: for functions that are several rows.
+
+    What such a function keeps for its reverse is a copy of the target where gradients are recorded, so that the
+    write does not change it.
+    """
+    state = local.state
+    _check_target(target, state)
+    old = target
+    if state.grad_enabled and any(isinstance(t, Tensor) and t.requires_grad for t in (target, *args)):
+        old = ops.copy(target)
+    return write(target, ops.copy, (function(old, *args, **kwargs),))
 
 
 def _check_target(target, state, part=False):
@@ -120,6 +155,24 @@ def _check_target(target, state, part=False):
                 "a view of a leaf Variable that requires grad is being used in an in-place operation. Write under "
                 "`with tapegrad.no_grad():`, or to a view of a copy (`x = x.clone()`)."
             )
+        if target._one_of_many and base is not None and base.requires_grad:
+            raise RuntimeError(
+                f"Output of {target._one_of_many} is a view and is being modified inplace. This view is the output of "
+                f"a function that returns multiple views. Such functions do not allow the output views to be modified "
+                f"inplace: write to a part taken by itself (`x[2:4]`, `x.narrow(...)`), or to a copy."
+            )
+    if target._made_by is not None and state.grad_enabled:
+        raise RuntimeError(
+            f"Output 0 of {target._made_by} is a view and is being modified inplace. This view was created inside a "
+            f"custom Function (or because an input was returned as-is) and the autograd logic to handle view+inplace "
+            f"would override the custom backward associated with the custom Function, leading to incorrect gradients. "
+            f"This behavior is forbidden: clone() the output of the custom Function."
+        )
+    if is_inference(target) and not state.inference:
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a "
+            "normal tensor before doing inplace update."
+        )
     if (target if base is None else base)._foreign:
         raise RuntimeError(
             "an argument of the function under transformation cannot be written in place: its memory is the caller's. "
@@ -135,15 +188,23 @@ def _check_target(target, state, part=False):
         raise ValueError("assignment destination is read-only: the tensor shares memory with a read-only array")
 
 
+def _broadcasts(shape, target):
+    """Whether an array of a shape can be broadcast to another shape."""
+    lead = len(target) - len(shape)
+    return lead >= 0 and all(n in (1, m) for n, m in zip(shape, target[lead:], strict=True))
+
+
 def _check_recorded(target, operands, state):
     """A view made under no_grad may not bring gradients into its base, nor cut off the base's."""
     base = target._base
     if target._unrecorded and state.grad_enabled:
         if base._spec.requires_grad or any(t._spec.requires_grad for t in operands):
+            mode = "inference mode" if target._unrecorded == "inference" else "no_grad mode"
+            now = "in normal mode" if target._unrecorded == "inference" else "with grad mode enabled"
             raise RuntimeError(
-                "A view was created in no_grad mode and is being modified inplace with grad mode enabled: whether the "
-                "write should be differentiated cannot be told. Make both the view and the write under "
-                "`tapegrad.no_grad()`, or neither."
+                f"A view was created in {mode} and is being modified inplace {now}: whether the write should be "
+                f"differentiated cannot be told. Make both the view and the write under `tapegrad.no_grad()` (or "
+                f"`inference_mode()`), or neither."
             )
 
 
@@ -165,19 +226,16 @@ def _separate(target, made, operands, state, attrs):
     return tuple(separate)
 
 
-def _take_over(target, result, state, tape, site):
+def _take_over(target, result, state, tape):
     """The target becomes the result; its base and their other views learn of the write."""
     base = target._base
     buffer = buffer_of(target)
-    buffer.written(tape, site)
+    buffer.tell(tape)
+    if base is None and not (target._leaf or target._foreign) and buffer.is_alone(tape):
+        buffer.quiet = tape
     requires = result._spec.requires_grad
     if base is not None and (requires or base._spec.requires_grad) and state.grad_enabled:
-        base_slot = slot_of(base, state, tape)
-        attrs = (("offset", target._offset), ("strides", target._spec.strides))
-        signature = signature_of(copy_slices, (base._spec, result._spec), attrs, state.grad_enabled)
-        rebased = append(state, tape, signature, [base_slot, result._slot], (base, result), 0)
-        _rebind(base, rebased)
-        base._seen = buffer.version
+        _rebase(base, target, result, state, tape)
     if state.grad_enabled and (requires or target._spec.requires_grad):
         _rebind(target, result)  # under no_grad the history stays what it was, as in PyTorch
     target._seen = buffer.version
@@ -186,17 +244,31 @@ def _take_over(target, result, state, tape, site):
         state.refresh()
 
 
+def _rebase(base, target, result, state, tape):
+    """The base's history goes through what was written into its view."""
+    base_slot = slot_of(base, state, tape)
+    attrs = (("offset", target._offset), ("strides", target._spec.strides))
+    signature = signature_of(copy_slices, (base._spec, result._spec), attrs, state.grad_enabled)
+    rebased = append(state, tape, signature, [base_slot, result._slot], (base, result), 0)
+    _rebind(base, rebased)
+    base._seen = base._buffer.version
+
+
+def adopt_written(target):
+    """A view that was written without a row, and has its new history already, brings that into its base."""
+    state = local.state
+    tape = current_tape(state)
+    slot_of(target, state, tape)
+    _rebase(target._base, target, target, state, tape)
+    target._seen = target._buffer.version
+    if not state.careful:
+        state.careful = True
+        state.refresh()
+
+
 def _rebind(tensor, result):
     tensor._home = None
     tensor._slot, tensor._tape, tensor._spec = result._slot, result._tape, result._spec
-
-
-def _user_line():
-    """File and line of the first frame outside the package."""
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
-        frame = frame.f_back
-    return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ("<unknown>", 0)
 
 
 def assign(self, key, value):
@@ -258,38 +330,90 @@ _OPERATORS = {
     "ifloordiv": "floor_divide", "imod": "remainder", "imatmul": "matmul",
     "iand": "bitwise_and", "ior": "bitwise_or", "ixor": "bitwise_xor",
 }  # fmt: skip
-_METHODS = {
-    "add_": "add", "sub_": "subtract", "mul_": "multiply", "div_": "divide", "pow_": "power",
-    "neg_": "negative", "exp_": "exp", "log_": "log", "sqrt_": "sqrt", "sin_": "sin", "cos_": "cos", "tanh_": "tanh",
-    "abs_": "absolute", "square_": "square", "reciprocal_": "reciprocal",
-}  # fmt: skip
 
 
-def _method(name, made):
-    def method(self, *others):
-        return write(self, getattr(ops, made), (self, *others))
+def in_place(record, name, operands=2):
+    """A method that writes a function of the tensor, or of it and one more operand, where the tensor stands.
 
+    It takes two rows at most where nothing needs thought, as in `operators.binary`: for a target whose buffer is
+    `quiet`, which no view, leaf or array outside shares, and no other tape.
+    """
+    method = (_unary if operands == 1 else _binary)(record, fast_index())
     method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"`{made}` in place; returns the tensor."
+    method.__doc__ = f"`{record.name}` in place; returns the tensor."
+    return method
+
+
+def _binary(record, k):
+    def method(self, other):
+        kind = other.__class__
+        try:
+            tape, rare = self._tape, self._rare
+            rows, buffer, frame = tape.rows, rare._buffer, _getframe(1)
+            if inside[frame.f_code.co_filename]:
+                frame = frame.f_back  # type: ignore[assignment]
+            if (
+                buffer.quiet is tape
+                and tape.thread == get_ident()
+                and len(rows) < tape.limit
+                and not inside[frame.f_code.co_filename]
+            ):
+                if kind is Tensor:
+                    j = other._slot
+                    if other._tape is not tape or other is self:
+                        return write(self, record, (self, other), index=k)
+                    head, out, copied = tape.fast[k][self._spec][other._spec]
+                else:
+                    head, out, copied = tape.fast[k][self._spec][kind]
+                    j = tape.numbers[other]
+                source = i = self._slot
+                if copied:
+                    source = len(rows)
+                    rows.append(copied + i * STEP)
+                row = len(rows)
+                rows.append(head + i * STEP + source)
+                rows.append(j * STEP)
+                tape.note_write(row, i, (frame.f_code, frame.f_lasti), buffer)
+                rare._seen = buffer.version
+                if out is not None:
+                    self._slot, self._spec = row, out
+                return self
+        except (KeyError, AttributeError):  # a write not met before, a tensor elsewhere or without a buffer
+            pass
+        return write(self, record, (self, other), index=k)
+
+    return method
+
+
+def _unary(record, k):
+    def method(self):
+        try:
+            tape, rare = self._tape, self._rare
+            rows, buffer, frame = tape.rows, rare._buffer, _getframe(1)
+            if (
+                buffer.quiet is tape
+                and tape.thread == get_ident()
+                and len(rows) < tape.limit
+                and not inside[frame.f_code.co_filename]
+            ):
+                head, out, copied = tape.fast[k][self._spec]
+                source = i = self._slot
+                if copied:
+                    source = len(rows)
+                    rows.append(copied + i * STEP)
+                row = len(rows)
+                rows.append(head + i * STEP + source)
+                tape.note_write(row, i, (frame.f_code, frame.f_lasti), buffer)
+                rare._seen = buffer.version
+                if out is not None:
+                    self._slot, self._spec = row, out
+                return self
+        except (KeyError, AttributeError):
+            pass
+        return write(self, record, (self,), index=k)
+
     return method
 
 
 for _name, _made in _OPERATORS.items():
-    attach(**{f"__{_name}__": _method(f"__{_name}__", _made)})
-for _name, _made in _METHODS.items():
-    attach(**{_name: _method(_name, _made)})
-
-
-def _filler(name, text):
-    def fill(self, value=0):
-        return write(self, ops.copy, (lift(value, self._spec.dtype),))
-
-    fill.__name__, fill.__doc__ = name, text
-    return fill
-
-
-attach(
-    fill_=_filler("fill_", "Set every element to a value."),
-    zero_=_filler("zero_", "Set every element to zero."),
-    copy_=_filler("copy_", "Take over the elements of another tensor or array, broadcast."),
-)
+    attach(**{f"__{_name}__": in_place(getattr(ops, _made), f"__{_name}__")})

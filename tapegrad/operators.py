@@ -11,19 +11,21 @@ from _thread import get_ident
 import numpy as np
 
 from .primitives.core import RECORDS, Elementwise
-from .tape.handle import Tensor, attach
+from .tape.handle import NOTHING, Tensor, attach
 from .tape.record import record
 from .tape.signature import FAST, signature_of
+from .tape.size import Size
 from .tape.state import local
 from .vm.opcodes import SLOT_BITS
 
-__all__ = ["binary", "recorder_of", "unary"]
+__all__ = ["STEP", "binary", "fast_index", "recorder_of", "unary"]
 
+STEP = 1 << SLOT_BITS  # sums and products of ints are quicker than shifts
 _OPERANDS = (Tensor, np.ndarray, np.generic, int, float, complex, bool)
 _recorders: dict = {}
 
 
-def _fast_index():
+def fast_index():
     """A place of its own in the fast tables."""
     for tables in FAST.values():
         tables.append({})
@@ -36,7 +38,7 @@ def binary(primitive, name, swapped=False):
     ``tape.fast[k]`` maps the operands' specs (``float`` or ``int`` for a Python number) to a row's code and the
     result's spec.
     """
-    k = _fast_index()
+    k = fast_index()
 
     def operator(self, other):
         kind = other.__class__
@@ -49,9 +51,9 @@ def binary(primitive, name, swapped=False):
                     rows = tape.rows
                     slot = len(rows)
                     if slot < tape.limit:
-                        rows.append(code | i << SLOT_BITS | j)
+                        rows.append(code + i * STEP + j)
                         y = Tensor()
-                        y._slot, y._spec, y._tape = slot, spec, tape
+                        y._slot, y._spec, y._tape, y._rare = slot, spec, tape, NOTHING
                         return y
             elif kind is float or kind is int:
                 i = self._slot
@@ -61,10 +63,12 @@ def binary(primitive, name, swapped=False):
                     rows = tape.rows
                     slot = len(rows)
                     if slot < tape.limit:
-                        rows.append(code | (j << SLOT_BITS | i if swapped else i << SLOT_BITS | j))
+                        rows.append(code + (j * STEP + i if swapped else i * STEP + j))
                         y = Tensor()
-                        y._slot, y._spec, y._tape = slot, spec, tape
+                        y._slot, y._spec, y._tape, y._rare = slot, spec, tape, NOTHING
                         return y
+            elif kind is Size:
+                return operator(self, int(other))
             elif not isinstance(other, _OPERANDS):
                 return NotImplemented
         except (KeyError, AttributeError):  # a signature or number not met before; a tensor on no tape
@@ -103,7 +107,7 @@ def _remember(k, primitive, tensors, other=None, swapped=False):
 
 def unary(primitive, name):
     """A function of one tensor; see `binary`."""
-    k = _fast_index()
+    k = fast_index()
 
     def operator(self):
         tape = self._tape
@@ -114,9 +118,9 @@ def unary(primitive, name):
                 rows = tape.rows
                 slot = len(rows)
                 if slot < tape.limit:
-                    rows.append(code | i << SLOT_BITS)
+                    rows.append(code + i * STEP)
                     y = Tensor()
-                    y._slot, y._spec, y._tape = slot, spec, tape
+                    y._slot, y._spec, y._tape, y._rare = slot, spec, tape, NOTHING
                     return y
         except (KeyError, AttributeError):
             pass

@@ -149,6 +149,8 @@ def _repr(self):
         return f"tensor(..., shape={spec.shape}, dtype={spec.dtype.name}, traced)"
     text = np.array2string(values, separator=", ", prefix="tensor(", floatmode="maxprec", threshold=1000)
     parts = [text]
+    if spec.size == 0 and spec.shape != (0,):
+        parts = ["[]", f"size={spec.shape}"]
     if spec.dtype.name not in ("float64", "int64", "bool"):
         parts.append(f"dtype={spec.dtype.name}")
     if self._leaf:

@@ -155,6 +155,7 @@ class _Draft:
         self.variables: list[_Variable] = []
         self.statements: list[Statement] = []
         self.frozen: set[int] = set()  # storages that must not be written any more
+        self.multiplied: set[int] = set()  # storages of which products were taken
         self.count = 0
 
     def number(self, low, high):
@@ -468,6 +469,7 @@ def _reduce(d):
         text = f"np.{name}({v.name}, axis={k}, keepdims={keep})"
         other = f"torch.{name}({v.name}, dim={k}, keepdim={keep})"
     if name == "prod":  # PyTorch's rule reads its result, tapegrad's does not: nobody shall write to it
+        d.multiplied.add(v.storage)
         text, other = f"{text} * 1.0", f"{other} * 1.0"
     d.add(text, other, shape, dense=False)
 
@@ -553,6 +555,8 @@ def _inplace(d):
     if v is None:
         return
     kind = d.pick("aug aug key key augkey augkey method fill copy indices where data".split())
+    if kind == "data" and v.storage in d.multiplied:  # an unseen write leaves PyTorch with the old product: as above
+        kind = "fill"
     if v.expanded:  # PyTorch lets fills through, and refuses the rest
         kind = d.pick(["aug", "method"])
     if kind == "aug":
@@ -573,9 +577,12 @@ def _inplace(d):
         if a == v.name:
             a2 = f"{v.name}.clone()"
         sign = d.pick("+-*")
-        d.write(
-            f"{v.name}[{key}] {sign}= {a}", f"{v.name}[{positive}] {sign}= {_flipped(a2, shape_a, shape, flips, d)}"
-        )
+        other = _flipped(a2, shape_a, shape, flips, d)
+        if shape == v.shape:  # PyTorch takes v[:] = for v itself; why grad_fn is asked for: see `run_torch`
+            other = f"t = {v.name}[{positive}]; t {sign}= {other}; {v.name}.grad_fn; {v.name}[{positive}] = t"
+        else:
+            other = f"{v.name}[{positive}] {sign}= {other}"
+        d.write(f"{v.name}[{key}] {sign}= {a}", other)
     elif kind == "method":
         name = d.pick(["neg_", "sin_", "cos_", "tanh_", "square_"])
         d.write(f"{v.name}.{name}()")
@@ -593,9 +600,11 @@ def _inplace(d):
     elif v.shape and v.shape[0]:
         indices, shape = _indices(d, v.shape, unique=True)
         (a, a2), _, _ = d.operand(shape, v)
-        if a == v.name:
-            a2 = f"{v.name}.clone()"
         sign = d.pick(["", "+", "*"])
+        if sign:  # what is selected is a copy: PyTorch, too, takes the operand as it is
+            a2 = a
+        elif a == v.name:
+            a2 = f"{v.name}.clone()"
         d.write(f"{v.name}[{indices}] {sign}= {a}", f"{v.name}[{indices}] {sign}= {a2}")
 
 
@@ -697,12 +706,13 @@ def kind_of(error):
     return next((words for words in ERRORS if words in text), type(error).__name__)
 
 
-def _execute(program, library, names, read):
+def _execute(program, library, names, read, settle=lambda: None):
     errors, messages = [], []
     texts = [getattr(s, library) for s in program.statements]
     texts += [f"loss = {program.loss_text()}", "loss.backward()"]
     first = {}  # versions at birth: PyTorch's own matmul writes in place
     for k, text in enumerate(texts):
+        settle()
         try:
             exec(text, names)
             if k < len(program.statements) and program.statements[k].made in names:
@@ -774,9 +784,18 @@ def run_torch(program):
     }
     for leaf in program.leaves:
         names[leaf.name] = torch.tensor(leaf.value(program.dtype)).requires_grad_(leaf.requires_grad)
+
+    def settle():
+        # A view's history is made anew when somebody asks for it. A write does not ask: it takes a view whose base has
+        # begun to require grad, and at which nobody has looked since, for a leaf, and refuses.
+        for x in names.values():
+            if isinstance(x, torch.Tensor) and x._base is not None:
+                with contextlib.suppress(RuntimeError):
+                    _ = x.grad_fn
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of layouts and deprecations
-        return _execute(program, "torch", names, lambda x: np.array(x.numpy(force=True)))  # zeros may be lazy
+        return _execute(program, "torch", names, lambda x: np.array(x.numpy(force=True)), settle)  # zeros may be lazy
 
 
 def as_function(program):

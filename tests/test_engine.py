@@ -883,7 +883,7 @@ def test_corrupted_after_the_forward_sweep(fresh):
     z = y * y
     z.item()
     tape = fresh.tape
-    tape.words[tape.done - 1] = (1 << 18) << op.SIGNATURE_SHIFT
+    tape.arrays.words[tape.done - 1] = (1 << 18) << op.SIGNATURE_SHIFT
     with pytest.raises((TapeError, IndexError), match=r"not valid|out of range|out of bounds"):
         z.backward()
 

@@ -691,9 +691,9 @@ def test_dtype_of_the_target_is_kept():
     i = tg.tensor([1, 2])
     i += 1
     assert i.dtype == np.int64 and i.tolist() == [2, 3]
-    with pytest.raises(TypeError, match="cannot be written into a int64 tensor"):
+    with pytest.raises(TypeError, match="can't be cast to the desired output type int64"):
         i += 0.5
-    with pytest.raises(TypeError, match="cannot be written into a int64 tensor"):
+    with pytest.raises(TypeError, match="can't be cast to the desired output type int64"):
         i /= 2
     assert i.tolist() == [2, 3]
     with pytest.raises(TypeError, match="complex"):
@@ -702,7 +702,7 @@ def test_dtype_of_the_target_is_kept():
 
 def test_shape_of_the_target_is_kept():
     t = tg.tensor([1.0, 2.0])
-    with pytest.raises(ValueError, match="does not broadcast to the target's"):
+    with pytest.raises(ValueError, match="doesn't match the broadcast shape"):
         t += np.ones((3, 2))
     with pytest.raises(ValueError, match="broadcast"):
         t[:] = np.ones(3)
@@ -943,3 +943,14 @@ def test_leaves_and_views_of_leaves_are_told_apart():
         with pytest.raises(RuntimeError, match=r"^a view of a leaf Variable that requires grad"):
             write()
     assert a.tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("shape", [(2, 0), (0, 3), (2, 3, 0)])
+def test_writes_to_a_broadcast_array_without_elements(shape):
+    a = tg.zeros((1, 0) if shape[-1] == 0 else (0, 1), requires_grad=True)
+    b = np.broadcast_to(a * 2.0, shape)
+    b += 1.0
+    b[...] = a * 3.0
+    b.sum().backward()
+    assert a.grad.shape == a.shape and a.grad.numpy().strides == np.zeros(a.shape).strides
+    assert b._version == 2

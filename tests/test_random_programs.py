@@ -87,8 +87,8 @@ def comparable_errors(program, ours, theirs):
     lenient = any(SLICE_WRITE.search(s.torch) for s in program.statements)
     errors, failed = [], False
     for its, mine in zip(theirs.errors, ours.errors, strict=True):
-        errors.append(mine if its == SECOND_TIME and (failed or (lenient and mine is None)) else its)
-        failed = failed or its == STALE
+        errors.append(mine if its == SECOND_TIME and (failed or (lenient and mine in (None, STALE))) else its)
+        failed = failed or its in (STALE, SECOND_TIME)
     return errors
 
 

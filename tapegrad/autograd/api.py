@@ -12,11 +12,12 @@ from ..creation import check_differentiable, tensor
 from ..primitives.core import lift, ops
 from ..tape.buffer import Buffer
 from ..tape.handle import Tensor, attach
-from ..tape.record import new_tensor
+from ..tape.record import is_inference, new_tensor
 from ..tape.spec import spec_of_array
 from ..tape.state import local
 from ..values import value_of
 from .engine import sweep
+from .hooks import run_accumulated_hooks
 from .node import node_of
 from .recorded import recorded_sweep
 
@@ -96,6 +97,8 @@ def backward(
     for leaf, array in leaves.values():
         if inputs is None or any(leaf is t for t in inputs):
             accumulate(leaf, array)
+            if leaf._hooks is not None:
+                run_accumulated_hooks(leaf, leaf._grad)
     for t in inputs or ():
         if id(t) in others:
             accumulate(t, others[id(t)])
@@ -124,6 +127,8 @@ def _recorded_backward(pairs: list[tuple[Tensor, Any]], inputs: Iterable[Tensor]
     for t, bar in zip(inputs, bars, strict=True):
         if bar is not None:
             t._grad = bar if t._grad is None else t._grad + bar
+            if t._leaf and t._hooks is not None:
+                run_accumulated_hooks(t, bar)
 
 
 def grad(
@@ -247,6 +252,11 @@ def _set_requires_grad(self: Tensor, value: bool) -> None:
         )
     if value:
         check_differentiable(self._spec.dtype)
+        if is_inference(self) and not local.state.inference:
+            raise RuntimeError(
+                "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed. Make a clone to "
+                "get a normal tensor."
+            )
         if self._data is None:
             self._data = value_of(self)
         elif self._tape is not None:
@@ -270,6 +280,8 @@ def _detach(self: Tensor) -> Tensor:
     if self._buffer is None:
         self._buffer = Buffer()
     alias._buffer = self._buffer
+    if is_inference(self):
+        alias._inference = True
     return alias
 
 
@@ -295,6 +307,8 @@ def _is_leaf(self: Tensor) -> bool:
 
 
 def _version(self: Tensor) -> int:
+    if is_inference(self):
+        raise RuntimeError("Inference tensors do not track version counter.")
     return self._buffer.version if self._buffer is not None else 0
 
 

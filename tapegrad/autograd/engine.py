@@ -6,22 +6,24 @@ import heapq
 
 import numpy as np
 
+from ..tape.blocks import SWEEP_TEMPORARIES, SweepArrays, give_block, recycled, take_block
 from ..tape.memory import address_of, array_at
 from ..tape.record import rotate
 from ..tape.signature import by_index
 from ..tape.state import local
-from ..tape.tape import TapeError
+from ..tape.tape import Tape, TapeError
 from ..tape.workspace import workspace
 from ..vm import opcodes as op
-from ..vm.entry import reverse_sweep, row_starts, spread
+from ..vm.entry import begin_reverse, reads_left, reverse_sweep, spread
 from ..vm.pools import pools
 from . import messages
+from .hooks import run_leaf_hooks, watchers
 from .recorded import home_of
+from .stepping import leave, step_through
 
 __all__ = ["sweep"]
 
 FIRST_BLOCK = 1 << 15
-TEMPORARIES = 8192
 
 
 def sweep(seeds, inputs=None, retain_graph=False):
@@ -70,7 +72,7 @@ def sweep(seeds, inputs=None, retain_graph=False):
 
     def reach_leaf(leaf, array):
         if id(leaf) in leaves:
-            array = np.asarray(leaves[id(leaf)][1] + array)
+            array = np.asarray(leaves.pop(id(leaf))[1] + array)
         leaves[id(leaf)] = leaf, array
 
     for tensor, seed in seeds:
@@ -84,7 +86,7 @@ def sweep(seeds, inputs=None, retain_graph=False):
     relevant = None if everything else _relevant(pending, inputs, targets)
     while heap:
         _, _, tape = heapq.heappop(heap)
-        run = _TapeSweep(tape, pending[tape])
+        run = _TapeSweep(tape, pending[tape]) if isinstance(tape, Tape) else tape.sweep(pending[tape])
         run.run(targets, relevant)
         visited.append(run)
         for home, array in run.reached():
@@ -94,25 +96,42 @@ def sweep(seeds, inputs=None, retain_graph=False):
                 reach_leaf(home, array)
         others.update(run.collected(targets))
         others.setdefault("retained", []).extend(run.retained())
-    if not retain_graph:
-        for run in visited:
+    for run in visited:
+        if not retain_graph:
             run.free()
+        run.release()
+    for key, (leaf, array) in leaves.items():
+        if leaf._hooks is not None:
+            leaves[key] = leaf, run_leaf_hooks(leaf, array)
     return leaves, others
 
 
 def _only_leads_to(tapes, inputs):
     """Whether the tapes import nothing differentiable but these leaves, so that every row is relevant."""
     ids = {id(t) for t in inputs}
-    return all(home is None or id(home) in ids for tape in tapes for _, _, home, *_ in tape.imports)
+    for tape in tapes:
+        for entry in tape.imports:
+            if entry[2] is not None and id(entry[2]) not in ids:
+                return False
+    return True
 
 
 def _relevant(pending, inputs, targets):
     """Per tape, which slots lead to an input: the sweep goes nowhere else."""
     leaf_ids = {id(t) for t in inputs if t._leaf}
-    found: dict = {}
+    found: dict = {"leaves": leaf_ids}
+
+    def leads(home):
+        if isinstance(home, tuple):
+            return visit(home[0])[home[1]]
+        return home is not None and id(home) in leaf_ids
 
     def visit(tape):
         if tape in found:
+            return found[tape]
+        if not isinstance(tape, Tape):  # a call of a user's function
+            through = any([leads(home) for *_, home in tape.imports])
+            found[tape] = {k: through or (tape, k) in targets for k in range(len(tape.types))}
             return found[tape]
         tape.flush()
         wanted = np.zeros(tape.cap, np.bool_)
@@ -120,16 +139,13 @@ def _relevant(pending, inputs, targets):
         for slot, _, home, *_ in tape.imports:
             if slot >= tape.cap or home is None:
                 continue
-            if isinstance(home, tuple):
-                wanted[slot] = visit(home[0])[home[1]]
-            else:
-                wanted[slot] = id(home) in leaf_ids
+            wanted[slot] = leads(home)
         for (other, slot), _ in targets.items():
             if other is tape:
                 wanted[slot] = True
         space = workspace()
-        state = space.prepare(*tape.at)
-        state[op.LAST], state[op.AT_WANTED] = tape.done, address_of(wanted)
+        state = space.prepare(tape.done, tape.cap, 0, tape.arrays.at)
+        state[op.AT_WANTED] = address_of(wanted)
         spread(space.at)
         return wanted
 
@@ -144,136 +160,189 @@ class _TapeSweep:
     def __init__(self, tape, seeds):
         tape.flush()
         self.tape, self.seeds = tape, seeds
-        self.n = n = tape.cap
-        self.bar = np.zeros(n, np.uint8)
-        self.kept = np.zeros(n, np.uint8)
-        self.addr = np.empty(2 * n + TEMPORARIES, np.int64)
-        self.addr[:n] = tape.addr[:n]
+        self.n = tape.cap
+        self.arrays = recycled(SweepArrays, self.n)
+        self.ends = False  # whether the sweep may end at rows that it reaches but does not visit
         self.blocks: list[np.ndarray] = []
+        self.replaced: list[np.ndarray] = []
         self.grads: dict = {}
 
     def run(self, targets, relevant):
-        tape, n, bar, addr = self.tape, self.n, self.bar, self.addr
-        wanted = np.ones(n, np.bool_) if relevant is None else relevant[tape]
+        tape, n, arrays = self.tape, self.n, self.arrays
+        bar, kept, wanted, addr = arrays.bar, arrays.kept, arrays.wanted, arrays.addr
         top = max(self.seeds)
-        for slot, seed in self.seeds.items():
-            array = np.ascontiguousarray(seed)
-            spec = tape.signature(slot).out
-            if spec.bar_strides != array.strides and not spec.bar.contiguous:
-                array = _copy_like(array, spec.bar)
-            self.seeds[slot] = array
-            addr[n + slot], bar[slot] = address_of(array), op.FULL
-        for slot, _, home, *_ in tape.imports:
-            if home is None or slot > top or not wanted[slot]:
-                continue
-            array = _empty(tape.signature(slot).out.bar)
-            self.grads[slot] = home, array
-            if bar[slot]:
-                array[...] = self.seeds[slot]
-            else:
-                bar[slot] = op.GIVEN
-            addr[n + slot] = address_of(array)
-        for other, slot in targets:
-            if other is tape:  # where nothing beyond it is wanted, the row itself is not visited
-                self.kept[slot] = op.KEPT if any(wanted[k] for k in tape.operands(slot)) else op.KEPT_UNVISITED
-        for slot in tape.retaining:
-            if slot < n:
-                self.kept[slot] = self.kept[slot] or op.KEPT
-        freed = tape.freed if tape.freed is not None else np.zeros(n, np.bool_)
-        if len(freed) < n:
-            freed = np.concatenate([freed, np.zeros(n - len(freed), np.bool_)])
-        starts = np.empty(top + 1, np.int32)
         space = workspace()
         space.busy = True
         try:
-            words, _, root, last_write = tape.at
-            state = space.prepare(words, address_of(addr), root, last_write)
-            arrays = starts, bar, self.kept, wanted, freed
-            state[op.AT_STARTS : op.AT_FREED + 1] = [address_of(a) for a in arrays]
-            state[op.LAST], state[op.CAPACITY], state[op.TEMPS_CAPACITY] = top + 1, n, TEMPORARIES
-            state[op.POSITION] = row_starts(space.at) - 1
+            words, values, root, last_write = tape.arrays.at
+            state = space.prepare(top + 1, n, SWEEP_TEMPORARIES, (words, arrays.addr_at, root, last_write))
+            space.flags(*arrays.at, values)
+            begin_reverse(space.at)
             if state[op.STATUS] == op.BAD_ROW:
                 raise TapeError(f"row {state[op.DETAIL]} of this tape is not valid")
+            if relevant is not None:
+                wanted[:] = relevant[tape]
+            if tape.freed is not None:
+                arrays.freed[: len(tape.freed)] = np.frombuffer(tape.freed, np.uint8)
+            for slot, seed in self.seeds.items():
+                array = np.ascontiguousarray(seed)
+                if array is seed and slot < top:
+                    array = seed.copy()  # rows after it may add to it
+                spec = tape.signature(slot).out
+                if spec.bar_strides != array.strides and not spec.bar.contiguous:
+                    array = _copy_like(array, spec.bar)
+                self.seeds[slot] = array
+                addr[n + slot], bar[slot] = address_of(array), op.FULL
+            for slot, _, home, *_ in tape.imports:
+                if home is None or slot > top or not wanted[slot]:
+                    continue
+                array = _empty(tape.signature(slot).out.bar)
+                self.grads[slot] = home, array
+                if bar[slot]:
+                    array[...] = self.seeds[slot]
+                else:
+                    bar[slot] = op.GIVEN
+                addr[n + slot] = address_of(array)
+            for other, slot in targets:
+                if other is tape:  # where nothing beyond it is wanted, the row itself is not visited
+                    self.ends = True
+                    kept[slot] = op.KEPT if any(wanted[k] for k in tape.operands(slot)) else op.KEPT_UNVISITED
+            for slot in (*tape.retaining, *tape.notes):
+                if slot < n:
+                    kept[slot] = kept[slot] or op.KEPT
             for slot, _ in tape.written_elsewhere():
-                tape.last_write[slot] = n
-            space.heads[:, 0] = 0
-            while True:
-                reverse_sweep(space.at)
-                status = state[op.STATUS]
-                if status == op.FINISHED:
-                    break
-                self._serve(status, state, space)
+                tape.arrays.last_write[slot] = n
+            self._block(0, state)
+            self.space = space
+            if (tape.notes or watchers) and leave(tape):
+                step_through(self, state)
+            else:
+                self.drive(state)
         finally:
             space.busy = False
+
+    def drive(self, state):
+        """Run the rows at which the state stands."""
+        space = self.space
+        while True:
+            reverse_sweep(space.at)
+            status = state[op.STATUS]
+            if status == op.FINISHED:
+                break
+            self._serve(status, state, space)
+
+    def _block(self, need, state):
+        """More memory for cotangents."""
+        block = take_block(max(FIRST_BLOCK << min(len(self.blocks), 5), need + need // 8 + 128))
+        self.blocks.append(block)
+        address = address_of(block)
+        state[op.MEMORY], state[op.MEMORY_END] = (address + 63) & ~63, address + block.nbytes
 
     def _serve(self, status, state, space):
         """What the sweep stopped for."""
         if status == op.NEED_MEMORY:
-            need = int(state[op.DETAIL])
-            size = max(FIRST_BLOCK << min(len(self.blocks), 5), need + need // 8 + 128)
-            block = np.empty(size >> 3, np.float64)
-            self.blocks.append(block)
-            address = address_of(block)
-            state[op.MEMORY], state[op.MEMORY_END] = (address + 63) & ~63, address + block.nbytes
+            self._block(state[op.DETAIL], state)
         elif status == op.NEED_TEMPLATE:
             by_index[state[op.DETAIL]].lower_reverse()
             space.point()
         elif status == op.CALLED:
             from ..tape.callout import run_call
 
-            run_call(space.code, state, self.addr, pools.consts)
+            run_call(space.code, state, self.arrays.addr, pools.consts)
         elif status == op.STALE:
-            raise messages.stale(self.tape, int(state[op.DETAIL]), int(state[op.DETAIL2]))
+            raise messages.stale(self.tape, state[op.DETAIL], state[op.DETAIL2])
         elif status == op.FREED:
-            raise messages.freed(self.tape, int(state[op.DETAIL]))
+            raise messages.freed(self.tape, state[op.DETAIL])
         else:
             raise TapeError(f"row {state[op.DETAIL]} of this tape is not valid")
 
     def reached(self):
         """(home, gradient) of each import that a cotangent reached."""
-        for slot, (home, array) in self.grads.items():
-            if self.bar[slot] == op.FULL:
+        for slot, (home, array) in reversed(self.grads.items()):  # what was used last is complete first
+            if self.arrays.bar[slot] == op.FULL:
                 yield home, array
 
     def retained(self):
         """(tensor, gradient) of each tensor on this tape that retains its gradient and was reached."""
         for slot, reference in self.tape.retaining.items():
             tensor = reference()
-            if tensor is not None and slot < self.n and self.bar[slot] not in (op.NONE, op.GIVEN):
-                yield tensor, self._cotangent(slot)
+            if tensor is not None and slot < self.n and self.arrays.bar[slot] not in (op.NONE, op.GIVEN):
+                yield tensor, self.cotangent(slot)
 
-    def _cotangent(self, slot):
+    def cotangent(self, slot):
+        """A copy of a slot's cotangent."""
         spec = self.tape.signature(slot).out
-        return array_at(int(self.addr[self.n + slot]), spec.bar).copy()
+        return array_at(self.arrays.addr[self.n + slot], spec.bar).copy()
+
+    def replace(self, slot, array):
+        """Give a slot another cotangent."""
+        spec = self.tape.signature(slot).out.bar
+        if self.arrays.bar[slot] == op.FULL and slot in self.grads:
+            self.grads[slot][1][...] = array
+            return
+        own = _copy_like(array, spec)
+        self.replaced.append(own)
+        self.arrays.addr[self.n + slot], self.arrays.bar[slot] = address_of(own), op.FULL
+
+    def contribute(self, slot, array):
+        """Add to a slot's cotangent what Python computed."""
+        spec = self.tape.signature(slot).out.bar
+        if self.arrays.bar[slot] == op.NONE:
+            self.replace(slot, array)
+            return
+        target = array_at(int(self.arrays.addr[self.n + slot]), spec)
+        if self.arrays.bar[slot] == op.GIVEN:
+            target[...] = array
+            self.arrays.bar[slot] = op.FULL
+        else:
+            np.add(target, array, out=target)
 
     def collected(self, targets):
         """Gradients of the tensors on this tape that were asked for."""
         found = {}
         for (tape, slot), tensors in targets.items():
-            if tape is self.tape and self.bar[slot] not in (op.NONE, op.GIVEN):
+            if tape is self.tape and self.arrays.bar[slot] not in (op.NONE, op.GIVEN):
                 for tensor in tensors:
-                    found[id(tensor)] = self._cotangent(slot)
+                    found[id(tensor)] = self.cotangent(slot)
         return found
 
     def free(self):
         """Give up what the visited rows saved; rows that saved nothing can be visited again."""
         tape = self.tape
         with tape.lock:
-            visited = (self.bar != op.NONE) & (self.kept != op.KEPT_UNVISITED)
-            if tape.freed is None:
-                tape.freed = visited
-            else:
-                old = tape.freed
-                visited[: len(old)] |= old[: self.n]
-                tape.freed = visited
-            if tape.kept:
-                tape.drop_kept()
+            tape.freed = self._visited()
+            if tape.kept and not self._reads_left():
+                tape.kept.clear()
             for *_, home, _, _ in tape.imports:  # a leaf would keep the tape alive, and the tape the leaf
                 if home is not None and not isinstance(home, tuple) and home._tape is tape:
                     home._tape = None
         state = local.state
         if state.tape is tape:
             rotate(state)
+
+    def _visited(self):
+        """A flag for each row that this sweep or an earlier one has visited."""
+        bar, kept, before = self.arrays.bar, self.arrays.kept, self.tape.freed
+        if before is None and not self.ends:
+            return bytes(bar)
+        visited = (np.array(bar) != op.NONE) & (np.array(kept) != op.KEPT_UNVISITED)
+        if before is not None:
+            visited[: len(before)] |= np.frombuffer(before, np.uint8) != 0
+        return visited.tobytes()
+
+    def _reads_left(self):
+        """Whether a row of the tape has yet to read what it saved."""
+        tape, space = self.tape, workspace()
+        freed = np.frombuffer(tape.freed, np.uint8)
+        state = space.prepare(tape.done, tape.cap, 0, tape.arrays.at)
+        state[op.AT_FREED] = address_of(freed)
+        return reads_left(space.at)
+
+    def release(self):
+        """Hand back the working memory; what was found is in memory of its own."""
+        self.arrays.release()
+        for block in self.blocks:
+            give_block(block)
 
 
 def _copy_like(array, spec):

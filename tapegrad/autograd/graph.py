@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from .node import AccumulateGrad
 from .recorded import home_of
+from .saved import disable_saved_tensors_hooks, save_on_cpu, saved_tensors_hooks
 
-__all__ = ["reachable_leaves"]
+__all__ = ["disable_saved_tensors_hooks", "reachable_leaves", "save_on_cpu", "saved_tensors_hooks"]
 
 
 def reachable_leaves(tensors):

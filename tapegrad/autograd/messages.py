@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..tape.site import describe
+
 __all__ = ["freed", "stale"]
 
 
@@ -21,12 +23,14 @@ def stale(tape, row, operand):
     computed = spec.requires_grad and producer.specs
     which = f", which is output 0 of {producer.primitive.grad_name}Backward0" if computed else ""
     site = foreign.site if foreign is not None else tape.write_sites.get(write)
-    where = f" It was written at {site[0]}:{site[1]}." if site else ""
+    notes = tape.notes.get(row)
+    recorded = f", recorded at {describe(notes.site)}" if notes is not None and notes.site else ""
+    where = f" It was written at {describe(site)}." if site else ""
     return RuntimeError(
         f"one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"[{np.dtype(spec.dtype).name} {list(spec.shape)}]{which}, is at version {now}; expected version {before} "
-        f"instead (needed by {name}Backward0).{where} Write to a copy (`x = x.clone()`), or use an operation that "
-        f"makes a new array, where the old value is still needed."
+        f"instead (needed by {name}Backward0{recorded}).{where} Write to a copy (`x = x.clone()`), or use an operation "
+        f"that makes a new array, where the old value is still needed."
     )
 
 

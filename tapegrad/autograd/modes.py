@@ -14,12 +14,14 @@ __all__ = ["enable_grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
 
 def is_grad_enabled() -> bool:
     """Whether operations on tensors that require grad are recorded for differentiation, in this thread."""
-    return local.state.grad_enabled
+    state = local.state
+    return state.grad_asked if state.inference else state.grad_enabled
 
 
 def _switch(enabled: bool) -> None:
     state = local.state
-    state.grad_enabled = enabled
+    state.grad_asked = enabled
+    state.grad_enabled = enabled and not state.inference
     state.refresh()
 
 

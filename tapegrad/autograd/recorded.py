@@ -9,8 +9,11 @@ from ..primitives.core import ops
 from ..primitives.shape import view
 from ..tape.record import new_tensor
 from ..tape.state import grad_mode
+from ..tape.tape import Tape
 from ..vm import opcodes as op
 from . import messages
+from .hooks import run_node_hooks, run_tensor_hooks, watchers
+from .saved import revive
 
 __all__ = ["home_of", "pushforward", "recorded_sweep"]
 
@@ -42,6 +45,12 @@ class _Graph:
     def sources(self, key):
         """What a row's operands are: rows, or leaves, keyed."""
         tape, slot = key
+        if not isinstance(tape, Tape):
+            homes = [home for *_, home in tape.imports]
+            return [home if home is None or isinstance(home, tuple) else id(home) for home in homes]
+        source = source_of(tape, slot)
+        if source is not None:
+            return [source]
         row = tape.signature(slot)
         if row.kind == op.IMPORT:
             home = tape.imported(slot)[2]
@@ -57,7 +66,7 @@ class _Graph:
                 leads.setdefault(key, False)
                 continue
             tape, slot = key
-            if not tape.signature(slot).out.requires_grad:
+            if isinstance(tape, Tape) and not tape.signature(slot).out.requires_grad:
                 leads[key] = False
                 continue
             sources = self.sources(key)
@@ -87,6 +96,7 @@ def recorded_sweep(outputs, seeds, inputs, create_graph):
     graph = _Graph(inputs)
     bars: dict = {}
     heap: list = []
+    ranks: dict = {}
 
     def reach(key, bar):
         if not graph.leads.get(key, False):
@@ -96,7 +106,9 @@ def recorded_sweep(outputs, seeds, inputs, create_graph):
             return
         bars[key] = bar
         if isinstance(key, tuple):
-            heapq.heappush(heap, (-key[0].rank, -key[1], id(key[0]), key))
+            rank = ranks.setdefault(key[0], key[0].rank)  # a tape may be sealed under way
+            position = _order(key)[1]
+            heapq.heappush(heap, (-rank, -position, id(key[0]), key))
 
     targets = {id(t) if t._leaf else home_of(t) for t in inputs}
     roots = [id(t) if t._leaf else home_of(t) for t in outputs]
@@ -104,10 +116,18 @@ def recorded_sweep(outputs, seeds, inputs, create_graph):
     with grad_mode(create_graph):
         for key, seed in zip(roots, seeds, strict=True):
             reach(key, seed)
-        done = {}
+        done: dict = {}
         while heap:
             *_, key = heapq.heappop(heap)
+            if key not in bars:
+                continue  # another result of the same call came first
+            if not isinstance(key[0], Tape):
+                _through_call(graph, key[0], bars, targets, done, reach, create_graph)
+                continue
             bar = bars.pop(key)
+            notes = key[0].notes.get(key[1]) if key[0].notes else None
+            if notes is not None:
+                bar = run_tensor_hooks(notes.tensor, bar)
             if key in targets:
                 done[key] = bar
             sources = graph.sources(key)
@@ -116,31 +136,109 @@ def recorded_sweep(outputs, seeds, inputs, create_graph):
             for source, x_bar in zip(sources, _row_cotangents(graph, key, bar), strict=True):
                 if x_bar is not None:
                     reach(source, x_bar)
-    done.update(bars)
+        for key, bar in bars.items():
+            leaf = graph.handles[key] if key in graph.handles else None
+            if leaf is not None and leaf._hooks is not None:
+                bar = run_tensor_hooks(leaf._hooks.tensor, bar)
+                (bar,) = run_node_hooks(leaf._hooks.before, (bar,))
+            done[key] = bar
     return [done.get(id(t) if t._leaf else home_of(t)) for t in inputs]
+
+
+def source_of(tape, slot):
+    """The call of a `Function` that a row only stands for, and which of its results; else None."""
+    notes = tape.notes.get(slot) if tape.notes else None
+    return None if notes is None else notes.source
+
+
+def _through_call(graph, call, bars, targets, done, reach, create_graph):
+    """Cotangents through a call of a `Function`, all of whose results' cotangents are known."""
+    given = {}
+    for k in range(len(call.types)):
+        bar = bars.pop((call, k), None)
+        if bar is None:
+            continue
+        notes = call.notes.get(k)
+        given[k] = bar if notes is None else run_tensor_hooks(notes.tensor, bar)
+        if (call, k) in targets:
+            done[call, k] = given[k]
+    sources = graph.sources((call, 0))
+    wanted = [s is not None and graph.leads.get(s, False) for s in sources]
+    if any(wanted):
+        for source, x_bar in zip(sources, call.cotangents(given, wanted, create_graph), strict=True):
+            if x_bar is not None:
+                reach(source, x_bar)
 
 
 def _row_cotangents(graph, key, bar):
     """Cotangents of a row's operands, as far as they lead somewhere."""
     tape, slot = key
     row = tape.signature(slot)
-    if row.kind == op.IMPORT:
+    if row.kind == op.IMPORT or source_of(tape, slot) is not None:
         return [bar]
-    _check(tape, slot, row)
     operands = tape.operands(slot)
     wanted = tuple(
         spec.requires_grad and graph.leads.get((tape, k), False) for spec, k in zip(row.specs, operands, strict=True)
     )
-    xs = [graph.handle(tape, k) for k in operands]
-    y = graph.handle(tape, slot)
+    notes = tape.notes.get(slot)
+    if notes is not None and notes.before:
+        (bar,) = run_node_hooks(notes.before, (bar,))
+    for watcher in watchers:
+        watcher.before(tape, slot)
+    bars = row_cotangents(tape, slot, bar, wanted, graph.handle)
+    if notes is not None and notes.after:
+        bars = run_node_hooks(notes.after, tuple(bars), (bar,))
+    if not tape.tracing:
+        for watcher in watchers:
+            watcher.after(tape, slot, bars)
+    return bars
+
+
+def row_cotangents(tape, slot, bar, wanted, handle=None):
+    """Cotangents of a row's operands by its rule; None for those that are not wanted.
+
+    Parameters
+    ----------
+    tape : Tape
+    slot : int
+    bar : Tensor
+        The result's cotangent.
+    wanted : tuple of bool
+    handle : callable, optional
+        ``handle(tape, slot) -> Tensor``.
+    """
+    row = tape.signature(slot)
+    handle = handle or _handle
+    packed = {}
+    notes = tape.notes.get(slot)
+    if notes is not None and notes.packed:
+        packed = {k: _unpack(tape, slot, k, *how) for k, how in notes.packed.items()}
+    _check(tape, slot, row, packed)
+    xs = [packed[k] if k in packed else handle(tape, q) for k, q in enumerate(tape.operands(slot))]
+    y = packed[-1] if -1 in packed else handle(tape, slot)
     attrs = row.attrs
     if row.primitive is view:
         attrs = {**attrs, "offset": tape.rows[slot + 1]}
     return row.primitive.transpose_at(bar, y, xs, wanted, attrs)
 
 
-def _check(tape, slot, row):
-    """Refuse to use a value that was overwritten or freed."""
+def _handle(tape, slot):
+    return new_tensor(tape, slot, tape.signature(slot).out)
+
+
+def _unpack(tape, slot, k, packed, unpack):
+    """A saved value as its hook gives it back, with the history of the value that it stands for."""
+    source = slot if k < 0 else tape.operands(slot)[k]
+    spec = tape.signature(source).out
+    made = revive(unpack(packed), spec)
+    if spec.requires_grad:
+        tape.seal()
+        made._spec, made._home = made._spec.replace(requires_grad=True), (tape, source)
+    return made
+
+
+def _check(tape, slot, row, packed=()):
+    """Refuse to use a value that was overwritten or freed; one that was packed was kept elsewhere."""
     needs = row.needs
     if not needs:
         return
@@ -149,6 +247,8 @@ def _check(tape, slot, row):
     if not (tape.writes or tape.foreign_writes):
         return
     for k, operand in enumerate([slot, *tape.operands(slot)]):
+        if k - 1 in packed:
+            continue
         root = tape.root_of(operand)
         limit = slot - (row.kind == op.WRITE and k > 0)  # a write leaves its result, and takes its operand away
         if needs >> min(k, 62) & 1 and (tape.writes.get(root, -1) > limit or root in tape.foreign_writes):
@@ -167,13 +267,17 @@ def pushforward(outputs, inputs, tangents):
             continue
         sources = graph.sources(key)
         moving = [dots.get(s) for s in sources]
-        if any(d is not None for d in moving):
+        if all(d is None for d in moving):
+            continue
+        if isinstance(key[0], Tape):
             dots[key] = _row_tangent(graph, key, moving)
+        else:
+            dots.update(((key[0], k), d) for k, d in enumerate(key[0].tangents(moving)) if d is not None)
     return [dots.get(r) for r in roots]
 
 
 def _order(key):
-    return key[0].rank, key[1]
+    return key[0].rank, key[1] if isinstance(key[0], Tape) else key[0].position
 
 
 def _row_tangent(graph, key, moving):
@@ -184,7 +288,7 @@ def _row_tangent(graph, key, moving):
     """
     tape, slot = key
     row = tape.signature(slot)
-    if row.kind == op.IMPORT:
+    if row.kind == op.IMPORT or source_of(tape, slot) is not None:
         return moving[0]
     spec = row.out
     y_bar = ops.track(_zeros(spec))

@@ -220,9 +220,9 @@ class Plan:
         n = len(self.words)
         self.space = space = Workspace()
         root, last_write = np.zeros(n, np.int32), np.full(n, -1, np.int32)
-        state = space.prepare(*[address_of(a) for a in (self.words, self.addr, root, last_write)])
+        arrays = tuple([address_of(a) for a in (self.words, self.addr, root, last_write)])
+        state = space.prepare(n, n, len(self.addr) - n, arrays)
         state[op.AT_CODE], state[op.CODE_CAPACITY] = address_of(self.code), total
-        state[op.LAST], state[op.CAPACITY], state[op.TEMPS_CAPACITY] = n, n, len(self.addr) - n
         link(space.at)
         if state[op.STATUS] != op.FINISHED:
             raise TapeError(f"row {state[op.DETAIL]} could not be linked (status {state[op.STATUS]})")

@@ -1,11 +1,14 @@
 """The primitives: one file a family, one record a primitive. Importing this package registers them all."""
 
 from . import (
+    activations,
+    affine,
     alias,
     arithmetic,
     combining,
     comparison,
     complex,
+    convolution,
     core,
     counting,
     creation,
@@ -30,6 +33,7 @@ from . import (
     picking,
     plain,
     polynomials,
+    pooling,
     products,
     putting,
     ranges,
@@ -51,11 +55,14 @@ from . import (
 )
 
 __all__ = [
+    "activations",
+    "affine",
     "alias",
     "arithmetic",
     "combining",
     "comparison",
     "complex",
+    "convolution",
     "core",
     "counting",
     "creation",
@@ -71,6 +78,7 @@ __all__ = [
     "matmul",
     "norms",
     "picking",
+    "pooling",
     "products",
     "reduction",
     "repeating",

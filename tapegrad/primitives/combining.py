@@ -10,7 +10,7 @@ from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .core import BY_FUNCTION, implements, lift, primitive
 from .indexing import getitem
-from .reduction import refuse, shifted
+from .reduction import refuse
 from .shape import cast, insert_axis, reshape_to
 
 __all__ = ["numpy_concatenate", "numpy_stack"]
@@ -30,7 +30,7 @@ def _copy_parts(emitter, out, operands, windows, attrs, record):
         return
     for (source, x), (offset, shape, strides) in zip(operands, windows, strict=True):
         if x.size:
-            target = code if offset == 0 else shifted(emitter, code, offset)
+            target = code if offset == 0 else emitter.shifted(code, offset)
             emitter.loop(copy, (target, spec_of(shape, y.dtype, strides)), [(source, x)])
 
 

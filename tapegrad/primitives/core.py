@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ShapeError
 from ..tape.handle import Tensor
 from ..tape.record import constant, import_array, record
 from ..tape.spec import spec_of
@@ -35,6 +36,7 @@ __all__ = [
     "ops",
     "primitive",
     "unbroadcast",
+    "zero_like",
 ]
 
 ZERO = object()
@@ -65,6 +67,8 @@ class Primitive:
         Its kernel is a single instruction that can add into its destination.
     immediate : bool
         Runs at once whatever its size, since its errors depend on the data.
+    into : callable, optional
+        Like `compute`, with a C-contiguous array to fill as first argument: for results that should not be copied.
     samples : list
         Tuples of operands, or ``(operands, attrs)``, for tests and benchmarks.
     """
@@ -73,6 +77,7 @@ class Primitive:
     accumulates = False
     immediate = False
     kind = op.KERNEL
+    into: Callable | None = None
     derivative = None
     partials = None
     pullback = None
@@ -285,14 +290,16 @@ class Elementwise(Primitive):
         ]
 
 
-def _zeros(xs, wanted):
-    """Cotangents that are zero; each is one number, expanded."""
+def zero_like(x):
+    """A cotangent of `x` that is zero: one number, expanded."""
     from .shape import expand_to
 
-    return [
-        expand_to(lift(np.zeros((), x._spec.dtype)), x._spec.shape) if want else None
-        for x, want in zip(xs, wanted, strict=True)
-    ]
+    return expand_to(lift(np.zeros((), x._spec.dtype)), x._spec.shape)
+
+
+def _zeros(xs, wanted):
+    """Cotangents that are zero."""
+    return [zero_like(x) if want else None for x, want in zip(xs, wanted, strict=True)]
 
 
 def _kind(operand):
@@ -300,14 +307,18 @@ def _kind(operand):
     kind = type(operand)
     if kind is float or kind is int or kind is complex:
         return kind
+    if isinstance(operand, int) and kind is not bool:
+        return int
     return np.asarray(operand).dtype
 
 
 def lift(operand, dtype=None):
     """An operand as a tensor, of the given dtype if there is one."""
     if not isinstance(operand, Tensor):
-        if isinstance(operand, (bool, int, float, complex)):
+        if isinstance(operand, (bool, int, float, complex)):  # float64 and complex128 scalars are floats, too
             return constant(operand, dtype or np.asarray(operand).dtype)
+        if isinstance(operand, (np.float32, np.integer)):
+            return constant(operand.item(), dtype or operand.dtype)
         operand = import_array(np.asarray(operand))
     if dtype is not None and operand._spec.dtype != dtype:
         return ops.astype(operand, dtype=dtype)
@@ -347,7 +358,9 @@ def unbroadcast(bar, x):
     if axes:
         bar = ops.sum(bar, axis=axes, keepdims=False)
     if bar._spec.shape != shape:
-        bar = ops.reshape(bar, shape=shape)
+        from .shape import reshape_to
+
+        bar = reshape_to(bar, shape)
     return bar
 
 
@@ -360,10 +373,24 @@ def broadcast_shapes(primitive, shapes):
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:
-        raise ValueError(
+        raise ShapeError(
             f"{primitive.name}: operands could not be broadcast together with shapes "
-            f"{', '.join(str(s) for s in shapes)}"
+            f"{', '.join(str(s) for s in shapes)}{_mismatch(shapes)}"
         ) from None
+
+
+def _mismatch(shapes):
+    """Which lengths of two shapes differ, in PyTorch's words."""
+    if len(shapes) != 2:
+        return ""
+    a, b = shapes
+    for d in range(1, min(len(a), len(b)) + 1):
+        if a[-d] != b[-d] and 1 not in (a[-d], b[-d]):
+            return (
+                f": The size of tensor a ({a[-d]}) must match the size of tensor b ({b[-d]}) at non-singleton "
+                f"dimension {max(len(a), len(b)) - d}"
+            )
+    return ""
 
 
 def implements(*functions):

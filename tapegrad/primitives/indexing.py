@@ -20,6 +20,7 @@ ARRAY = "array"
 TRUE, FALSE = "true", "false"
 """Stand for bools, which would be equal to 1 and 0."""
 
+_layouts: dict = {}
 _probes: dict = {}
 
 
@@ -41,7 +42,7 @@ def _form(key):
             made.append(k)
         elif kind is slice:
             made.append((_bound(k.start), _bound(k.stop), _bound(k.step)))
-        elif isinstance(k, np.integer):
+        elif isinstance(k, np.integer) or (isinstance(k, int) and kind is not bool):
             made.append(int(k))
         elif (isinstance(k, np.ndarray) or (isinstance(k, Tensor) and not is_traced(k))) and _is_index(k):
             made.append(operator.index(k))
@@ -99,7 +100,12 @@ def basic_view(x, key):
         NumPy's own.
     """
     form = _form(key)
-    return None if form is None else layout_of(x._spec, _viewer(form))
+    if form is None:
+        return None
+    found = _layouts.get((x._spec, form))
+    if found is None:
+        found = _layouts[x._spec, form] = layout_of(x._spec, _viewer(form))
+    return found
 
 
 def getitem(x, key):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..errors import ShapeError
 from ..tape.record import record
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
@@ -62,19 +63,19 @@ class matmul:
     def infer(specs, attrs):
         a, b = specs
         if a.ndim == 0 or b.ndim == 0:
-            raise ValueError(
+            raise ShapeError(
                 f"matmul: operands need at least one axis, not shapes {a.shape} and {b.shape}; use * for scalars"
             )
         inner = b.shape[-2] if b.ndim > 1 else b.shape[0]
         if a.shape[-1] != inner:
-            raise ValueError(
+            raise ShapeError(
                 f"matmul: the last axis of the first operand ({a.shape[-1]}) and the first matrix axis of the second "
                 f"({inner}) differ; operands have shapes {a.shape} and {b.shape}"
             )
         try:
             batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         except ValueError:
-            raise ValueError(f"matmul: batch axes of shapes {a.shape} and {b.shape} do not broadcast") from None
+            raise ShapeError(f"matmul: batch axes of shapes {a.shape} and {b.shape} do not broadcast") from None
         return spec_of((*batch, *a.shape[-2:-1], *(b.shape[-1:] if b.ndim > 1 else ())), a.dtype), op.KERNEL
 
     def kernel(emitter, out, operands, attrs):

@@ -104,20 +104,12 @@ def _fold(emitter, ufunc, out, operands, attrs, call):
         shape = (*x.shape[:d], x.shape[d] - 1, *x.shape[d + 1 :])
         if shape[d] == 0:
             return
-        at = shifted(emitter, code, x.strides[d])
+        at = emitter.shifted(code, x.strides[d])
         x = spec_of(shape, x.dtype, x.strides)
     elif ufunc is np.multiply:  # a second factor of the first element would be wrong: start from one
         emitter.call(call, attrs, out, operands)
         return
     emitter.loop(loop_address(ufunc, f"{c}{c}->{c}"), (out[0], kept), [(out[0], kept), (at, x)], shape=shape)
-
-
-def shifted(emitter, code, offset):
-    """Code of the same operand, which is no constant, some bytes further on."""
-    made = emitter.first_temp + len(emitter.temps)
-    emitter.temps.append(0)
-    emitter.words += [op.ALIAS | 4 << 8, offset, made, code]
-    return made
 
 
 @primitive(name="sum")

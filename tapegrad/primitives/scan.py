@@ -31,7 +31,6 @@ def _accumulate(emitter, ufunc, out, operands, axis, record):
     """``y[0] = x[0]; y[i] = y[i - 1] op x[i]``, by the ufunc's loop over shifted operands."""
     from ..tape.lower import copy_loops
     from ..vm.bridge import loop_address
-    from .reduction import shifted
 
     (code, y), ((source, x),) = out, operands
     c = y.dtype.char
@@ -46,8 +45,8 @@ def _accumulate(emitter, ufunc, out, operands, axis, record):
         return
     rest = (*y.shape[:axis], n - 1, *y.shape[axis + 1 :])
     before, after = spec_of(rest, y.dtype, y.strides), spec_of(rest, x.dtype, x.strides)
-    target = shifted(emitter, code, y.strides[axis])
-    addend = shifted(emitter, source, x.strides[axis])
+    target = emitter.shifted(code, y.strides[axis])
+    addend = emitter.shifted(source, x.strides[axis])
     emitter.loop(loop_address(ufunc, f"{c}{c}->{c}"), (target, before), [(code, before), (addend, after)])
 
 

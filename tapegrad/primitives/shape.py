@@ -9,6 +9,7 @@ import numpy as np
 from ..tape.record import record_view
 from ..tape.spec import contiguous_strides, spec_of
 from ..vm import opcodes as op
+from ..vm.kernels import extra_loop
 from .core import implements, lift, ops, primitive, unbroadcast
 
 _X = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]])
@@ -47,10 +48,23 @@ class place:
     samples = (
         ((_X[0],), {"shape": (2, 3), "strides": (8,), "offset": 24, "base_strides": (24, 8)}),
         ((np.array([1.0, 2.0]),), {"shape": (2, 2), "strides": (24,), "offset": 0, "base_strides": (16, 8)}),
+        ((_X,), {"shape": (4,), "strides": (8, 8), "offset": 0, "base_strides": (8,)}),
     )
 
     def infer(specs, attrs):
         return spec_of(attrs["shape"], specs[0].dtype, attrs["base_strides"]), op.KERNEL
+
+    def kernel(emitter, out, operands, attrs):
+        from ..tape.lower import copy_loops
+
+        ((code, v),) = operands
+        copy_loop, _ = copy_loops(v.dtype)
+        window = spec_of(v.shape, v.dtype, attrs["strides"])
+        if copy_loop is None or not window.injective:
+            emitter.call(place, attrs, out, operands)
+            return
+        emitter.zero(out)
+        emitter.loop(copy_loop, (emitter.shifted(out[0], attrs["offset"]), window), [(code, v)])
 
     def compute(v, shape, strides, offset, base_strides):
         from ..tape.memory import address_of, array_at
@@ -58,8 +72,9 @@ class place:
         spec = spec_of(shape, v.dtype, base_strides)
         memory = np.zeros(max(spec.extent, 1), np.uint8)
         at = address_of(memory) - spec.low
-        window = array_at(at + offset, spec_of(v.shape, v.dtype, strides), memory)
-        np.add.at(window, ..., v) if 0 in strides else np.copyto(window, v)
+        within = spec_of(v.shape, v.dtype, strides)
+        window = array_at(at + offset, within, memory)
+        np.copyto(window, v) if within.injective else np.add.at(window, ..., v)
         return array_at(at, spec, memory)
 
     def pullback(y_bar, y, v, shape, strides, offset, base_strides):
@@ -76,7 +91,8 @@ def placed(v, base, strides, offset):
     if _is_packed(base):
         return ops.place(v, shape=base.shape, strides=strides, offset=offset, base_strides=base.strides)
     places = _places(base, v._spec.shape, strides, offset)
-    flat = ops.scatter_add(v, lift(places), shape=(base.size,), key=("array",), unique=0 not in strides)
+    unique = spec_of(v._spec.shape, v._spec.dtype, strides).injective
+    flat = ops.scatter_add(v, lift(places), shape=(base.size,), key=("array",), unique=unique)
     return reshape_to(flat, base.shape)
 
 
@@ -85,7 +101,8 @@ def window_of(x, base, shape, strides, offset):
     if x._spec.strides == base.strides:
         return view_of(x, shape, strides, offset, "View")
     places = _places(base, shape, strides, offset)
-    return ops.gather(reshape_to(x, (base.size,)), lift(places), key=("array",), unique=0 not in strides)
+    unique = spec_of(shape, x._spec.dtype, strides).injective
+    return ops.gather(reshape_to(x, (base.size,)), lift(places), key=("array",), unique=unique)
 
 
 def _places(base, shape, strides, offset):
@@ -215,6 +232,15 @@ class astype:
         if attrs["dtype"].kind in "OSUV":
             raise TypeError(f"tensors hold numbers, and cannot become {attrs['dtype']}: use x.detach().numpy().astype")
         return spec_of(specs[0].shape, attrs["dtype"]), op.KERNEL
+
+    def kernel(emitter, out, operands, attrs):
+        (_, x), (_, y) = *operands, out
+        try:
+            loop = extra_loop("cast", f"{x.dtype.char}->{y.dtype.char}"), 0
+        except KeyError:
+            emitter.call(astype, attrs, out, operands)
+        else:
+            emitter.loop(loop, out, operands)
 
     def compute(x, dtype):
         return x.astype(dtype)

@@ -17,22 +17,26 @@ class Buffer:
     version : int
         Number of in-place writes, as PyTorch's ``_version``.
     site : tuple or None
-        File name and line of the last write.
+        Where in the user's code the last write stands, see `tape.site`.
+    quiet : Tape or None
+        The tape on which this memory may be written without further thought.
     viewed : bool
         Some tensor is, or was, a view of this memory.
     escaped : bool
         A NumPy array outside shares this memory.
+    copies_reads : bool
+        What a rule will read of this memory is copied when it is recorded, so that later writes do no harm.
     places : list
         ``(weak reference to a tape, slot)`` of the rows that computed what stands here: rows beside them may have
         saved it, and must learn of writes through other tapes.
     """
 
-    __slots__ = ("escaped", "places", "site", "version", "viewed")
+    __slots__ = ("copies_reads", "escaped", "places", "quiet", "site", "version", "viewed")
 
     def __init__(self):
         self.version = 0
-        self.site = None
-        self.viewed = self.escaped = False
+        self.site = self.quiet = None
+        self.viewed = self.escaped = self.copies_reads = False
         self.places = []
 
     def stands(self, tape, slot):
@@ -40,11 +44,14 @@ class Buffer:
         if len(self.places) > 8:
             self.places = [place for place in self.places if place[0]() is not None]
         self.places.append((weakref.ref(tape), slot))
+        self.quiet = None
 
-    def written(self, tape, site):
-        """Count a write that is recorded on a tape, and tell the other tapes that know this memory."""
-        self.version += 1
-        self.site = site
+    def is_alone(self, tape):
+        """Whether nobody but tensors on that tape can see this memory, each of them as a whole."""
+        return not (self.viewed or self.escaped) and all(place[0]() in (tape, None) for place in self.places)
+
+    def tell(self, tape):
+        """Tell the other tapes that know this memory of a write that is recorded on this one."""
         for reference, slot in self.places:
             other = reference()
             if other is not None and other is not tape:

@@ -29,7 +29,10 @@ def run_call(code, state, addr, consts):
     arrays = [array_at(address, spec) for address, spec in zip(places[1:], specs, strict=True)]
     target = array_at(places[0], out)
     with np.errstate(all="ignore"):
-        result = primitive.compute(*arrays, **attrs)
-    if target.size:
-        np.copyto(target, result, casting="unsafe")
+        if primitive.into is not None and target.flags.c_contiguous:
+            primitive.into(target, *arrays, **attrs)
+        else:
+            result = primitive.compute(*arrays, **attrs)
+            if target.size:
+                np.copyto(target, result, casting="unsafe")
     state[op.PC] = pc + words

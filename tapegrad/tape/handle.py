@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,37 +12,79 @@ if TYPE_CHECKING:
     from .spec import Spec
     from .tape import Tape
 
-__all__ = ["Tensor", "attach"]
+__all__ = ["NOTHING", "Tensor", "attach"]
 
 
-class _Defaults:
-    """What most tensors never set: looked up here until an instance has its own."""
+class Rare:
+    """What most tensors never have. All that do not share `NOTHING`; one that sets a field gets its own.
 
-    __slots__ = ()
+    Attributes
+    ----------
+    _data : numpy.ndarray or None
+        Memory outside a tape's arena.
+    _grad : Tensor or None
+        Accumulated gradient.
+    _leaf : bool
+        Made by the user with requires_grad, not by an operation.
+    _base : Tensor or None
+        What this is a view of.
+    _buffer : Buffer or None
+        Version stamp shared with views.
+    _offset : int
+        Bytes from the base's first element.
+    _inference : bool
+        Made in inference mode.
+    _unrecorded : bool or str
+        A view made under no_grad, of which the tape knows nothing; "inference" if made in that mode.
+    _seen : int
+        Version of the buffer at which this view's slot was recorded.
+    _home : (Tape, int) or None
+        Row (or a call of a user's `Function`, and which result) that computed the value, where the slot is an import.
+    _borrowed : bool
+        Memory of an array that the caller may change.
+    _hooks : Notes or None
+        Hooks of a leaf.
+    _made_by : str or None
+        The user's `Function` that returned this view.
+    _retains : bool
+        Keeps its gradient though it is no leaf.
+    _one_of_many : str or None
+        A view made together with others, by the function of that name.
+    _foreign : bool
+        The memory is the caller's: nothing may be written there.
+    _user, _scalar : bool
+        Came into a transformation as a tensor, or as a number: its gradient is one, too.
+    """
 
-    _data: np.ndarray | None = None  # numpy.ndarray: memory outside a tape's arena
-    _grad: Tensor | None = None  # Tensor: accumulated gradient
-    _leaf = False  # made by the user with requires_grad, not by an operation
-    _base: Tensor | None = None  # Tensor: what this is a view of
-    _buffer: Buffer | None = None  # Buffer: version stamp shared with views
-    _offset = 0  # bytes from the base's first element
-    _unrecorded = False  # a view made under no_grad, of which the tape knows nothing
-    _seen = 0  # version of the buffer at which this view's slot was recorded
-    _home: tuple[Tape, int] | None = None  # (tape, slot): row that computed the value, where the slot is an import
-    _borrowed = False  # memory of an array that the caller may change
-    _hooks = None
-    _post_hooks = None
+    _data: np.ndarray | None = None
+    _grad: Tensor | None = None
+    _leaf = False
+    _base: Tensor | None = None
+    _buffer: Buffer | None = None
+    _offset = 0
+    _inference = False
+    _unrecorded: bool | str = False
+    _seen = 0
+    _home: tuple[Any, int] | None = None
+    _borrowed = False
+    _hooks: Any = None
+    _made_by: str | None = None
     _retains = False
-    _foreign = False  # the memory is the caller's: nothing may be written there
-    _user = False  # came into a transformation as a tensor: its gradient is one, too
-    _scalar = False  # came into a transformation as a number: its gradient is one, too
+    _one_of_many: str | None = None
+    _foreign = False
+    _user = False
+    _scalar = False
 
 
-class Tensor(_Defaults):
+NOTHING = Rare()
+
+
+class Tensor:
     """A handle for a slot of a tape."""
 
-    __slots__ = ("__dict__", "__weakref__", "_slot", "_spec", "_tape")
+    __slots__ = ("__weakref__", "_rare", "_slot", "_spec", "_tape")
 
+    _rare: Rare
     _slot: int
     _spec: Spec
     _tape: Tape | None
@@ -49,6 +92,7 @@ class Tensor(_Defaults):
     if TYPE_CHECKING:  # what `attach` adds is not known to type checkers
 
         def __getattr__(self, name: str) -> Any: ...
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
         __add__: Any
         __radd__: Any
@@ -109,3 +153,15 @@ def attach(**members: Any) -> None:
     """
     for name, member in members.items():
         setattr(Tensor, name, member)
+
+
+def _rare_field(name: str) -> property:
+    def put(tensor: Tensor, value: Any) -> None:
+        if tensor._rare is NOTHING:
+            tensor._rare = Rare()
+        setattr(tensor._rare, name, value)
+
+    return property(operator.attrgetter(f"_rare.{name}"), put)
+
+
+attach(**{name: _rare_field(name) for name in Rare.__annotations__ | vars(Rare) if name[1] != "_"})

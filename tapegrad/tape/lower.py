@@ -139,6 +139,13 @@ class Emitter:
         """Fill the result with zero bytes."""
         self.emit(op.ZERO, pools.add_plan([out[1].low, max(out[1].extent, 0)]), out[0])
 
+    def shifted(self, code, offset):
+        """Code of the same operand, which is no constant, some bytes further on."""
+        made = self.first_temp + len(self.temps)
+        self.temps.append(0)
+        self.words += [op.ALIAS | 4 << 8, offset, made, code]
+        return made
+
     def call(self, primitive, attrs, out, operands):
         """Leave the interpreter: Python computes the result."""
         from .callout import add_call

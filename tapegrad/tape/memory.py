@@ -12,11 +12,12 @@ _probe = np.zeros(1, np.int64)
 
 
 _DATA = object.__basicsize__  # in PyArrayObject, a public struct, `data` comes first after the object's head
+_WORDS = (ctypes.c_size_t * (1 << 59)).from_address(0)  # all memory, as machine words
 
 
 def address_of(array: np.ndarray) -> int:
-    """Where an array's first element stands; twenty times as fast as ``array.ctypes.data``."""
-    return ctypes.c_size_t.from_address(id(array) + _DATA).value
+    """Where an array's first element stands; much faster than ``array.ctypes.data``. Nothing but an array will do."""
+    return _WORDS[id(array) + _DATA >> 3]
 
 
 if address_of(_probe) != _probe.ctypes.data:

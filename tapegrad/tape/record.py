@@ -6,22 +6,35 @@ import numpy as np
 
 from ..vm import opcodes as op
 from .buffer import buffer_of
-from .handle import Tensor
+from .handle import NOTHING, Tensor
 from .memory import address_of, array_at
 from .signature import DEFER_BYTES, signature_of
 from .spec import spec_of, spec_of_array
 from .state import is_deferral_enabled, local
 from .tape import MAX_ROWS, Tape, TapeError
 
-__all__ = ["constant", "escape", "import_array", "new_tensor", "record", "record_view", "rotate", "slot_of"]
+__all__ = [
+    "constant",
+    "escape",
+    "import_array",
+    "is_inference",
+    "new_tensor",
+    "record",
+    "record_view",
+    "renewed",
+    "rotate",
+    "slot_of",
+]
 
+_SHARING = (op.WINDOW, op.VIEW, op.WRITE)
 COPY_BYTES = DEFER_BYTES
 """Constants up to this size are copied when they are recorded; rows that read larger ones run at once."""
 
 
 def escape(tensor):
     """A NumPy array outside shares the tensor's memory from now on: rows of tapes that see it run at once."""
-    buffer_of(tensor).escaped = True
+    buffer = buffer_of(tensor)
+    buffer.escaped, buffer.quiet = True, None
     state = local.state
     if tensor._tape is state.tape:
         mark_escaped(state, tensor._tape)
@@ -74,13 +87,21 @@ def _import_tensor(tensor, state, tape) -> int:
         if tensor._leaf:
             home = tensor
         else:
-            home_tape.seal()
+            if home_tape is not None:
+                home_tape.seal()
             home = tensor._home or (home_tape, home_slot)
     buffer_of(tensor)
     slot = tape.bring(spec, data, address, home, tensor._buffer)
     tensor._buffer.stands(tape, slot)
     if tensor._buffer.escaped:
         mark_escaped(state, tape)
+    if tensor._buffer.copies_reads:
+        mark_careful(state)
+    if home_tape is not None and home_tape.inference and is_inference(tensor):
+        tensor._inference = True
+    if tensor._inference and not tape.inference:
+        tensor._data = data
+        return slot  # it stays where it is, so that each use is looked at
     # Another thread may look at the tensor while it is rebound: the slot is read before the tape there.
     if not tensor._leaf and spec.requires_grad:
         tensor._home = home
@@ -94,7 +115,7 @@ def _import_tensor(tensor, state, tape) -> int:
 def new_tensor(tape, slot, spec):
     """A handle for a slot."""
     tensor = object.__new__(Tensor)
-    tensor._tape, tensor._slot, tensor._spec = tape, slot, spec
+    tensor._tape, tensor._slot, tensor._spec, tensor._rare = tape, slot, spec, NOTHING
     return tensor
 
 
@@ -106,9 +127,13 @@ def record(primitive, tensors, attrs=()):
     """
     state = local.state
     for t in tensors:
-        if t._base is not None:
+        if t._rare._base is not None:
             t._refresh_view()  # its base may have been written, and may have begun to require grad, since
     signature = signature_of(primitive, tuple([t._spec for t in tensors]), attrs, state.grad_enabled)
+    if state.careful and signature.out.requires_grad:
+        kept = copies_of_reads(signature, tensors)
+        if kept is not tensors:
+            return record(primitive, kept, attrs)
     tape = current_tape(state)
     own_borrowed(signature, tensors)
     slots = [slot_of(t, state, tape) for t in tensors]
@@ -116,11 +141,61 @@ def record(primitive, tensors, attrs=()):
     return append(state, tape, signature, slots, tensors)
 
 
+def copies_of_reads(signature, tensors):
+    """The operands, with copies of those that the reverse will read and whose memory asks for it."""
+    places = [
+        k
+        for k, t in enumerate(tensors)
+        if t._buffer is not None and t._buffer.copies_reads and signature.needs >> (k + 1) & 1
+    ]
+    if not places:
+        return tensors
+    from ..primitives.core import RECORDS
+
+    return tuple([RECORDS["copy"](t) if k in places else t for k, t in enumerate(tensors)])
+
+
+def renewed(tensor):
+    """A constant that may be written later: in a compiled function, a copy that every replay makes anew."""
+    if local.state.tape.tracing and tensor._spec.dtype.kind in "fc":
+        from ..primitives.core import RECORDS
+
+        return RECORDS["copy"](tensor)
+    return tensor
+
+
+def mark_careful(state):
+    """Take the long way until the tape ends."""
+    if not state.careful:
+        state.careful = True
+        state.refresh()
+
+
+INFERENCE_SAVED = (
+    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
+    "computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it in "
+    "autograd, or use `tapegrad.no_grad()` instead of `tapegrad.inference_mode()`."
+)
+
+
+def is_inference(tensor) -> bool:
+    """Whether a tensor was made in inference mode; on such a tape everything was that came from nowhere else."""
+    if tensor._base is not None:
+        tensor = tensor._base
+    tape = tensor._tape
+    if tensor._inference or tape is None or not tape.inference:
+        return tensor._inference
+    return tape.signature(tape.root_of(tensor._slot)).kind != op.IMPORT
+
+
 def own_borrowed(signature, tensors):
     """Copy the caller's arrays that the reverse will read."""
     if signature.out.requires_grad:
         for k, t in enumerate(tensors):
-            if t._borrowed and signature.needs >> (k + 1) & 1:
+            borrowed, inferred = t._rare._borrowed, is_inference(t)
+            if (borrowed or inferred) and signature.needs >> (k + 1) & 1:
+                if inferred:
+                    raise RuntimeError(INFERENCE_SAVED)
                 t._data, t._borrowed = t._data.copy(), False
 
 
@@ -132,15 +207,24 @@ def append(state, tape, signature, slots, tensors, offset=None):
         tape.rows.append(words[0])
     else:
         tape.rows.extend(words)
+    if signature.kind in _SHARING:
+        tape.roots[slot] = tape.roots.get(slots[0], slots[0])
     tensor = new_tensor(tape, slot, signature.out)
-    if state.deferred or (signature.deferrable and not tape.escaped and is_deferral_enabled()):
+    waits = state.deferred or (signature.deferrable and not tape.escaped and is_deferral_enabled())
+    if waits and not state.observers:
         return tensor
     try:
-        _run_now(tape, signature, slots, slot, tensor, tensors)
+        if not waits:
+            _run_now(tape, signature, slots, slot, tensor, tensors)
+        if not tape.tracing:
+            for observe in state.observers:
+                observe(tape, signature, slot, tensors, tensor)
     except BaseException:
         del tape.rows[slot:]
         tape.done = min(tape.done, slot)
         tape.kept.pop(slot, None)
+        tape.roots.pop(slot, None)
+        tape.notes.pop(slot, None)
         raise
     return tensor
 
@@ -175,7 +259,7 @@ def _run_now(tape, signature, slots, slot, tensor, tensors):
 def keep(tape, slot, data):
     """Keep the memory of a slot's buffer as long as the tape."""
     tape.flush()
-    tape.kept.setdefault(int(tape.root[slot]), _owner(data))
+    tape.kept.setdefault(int(tape.arrays.root[slot]), _owner(data))
 
 
 def _owner(array):
@@ -198,15 +282,17 @@ def record_view(primitive, tensor, attrs, offset):
     if base._data is not None and not state.deferred:
         if view._spec.extent > DEFER_BYTES:
             tape.flush()
-            view._data = array_at(int(tape.addr[view._slot]), view._spec, base._data)
+            view._data = array_at(int(tape.arrays.addr[view._slot]), view._spec, base._data)
         elif tensor._slot == slot and not (base._leaf or base._spec.nbytes <= DEFER_BYTES):
             keep(tape, slot, base._data)  # rows that read the view may run after the base is gone
-            view._data = array_at(int(tape.addr[view._slot]), view._spec, base._data)
+            view._data = array_at(int(tape.arrays.addr[view._slot]), view._spec, base._data)
     buffer = view._buffer = buffer_of(base)
-    view._seen, buffer.viewed = buffer.version, True
+    view._seen, buffer.viewed, buffer.quiet = buffer.version, True, None
     view._offset = tensor._offset + offset
+    if buffer.copies_reads:
+        mark_careful(state)
     if tensor._unrecorded or not state.grad_enabled:
-        view._unrecorded = True
+        view._unrecorded = "inference" if state.inference else True
     return view
 
 

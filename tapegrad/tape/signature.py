@@ -11,7 +11,7 @@ from .spec import Spec
 __all__ = ["CAREFUL", "DEFER_BYTES", "FAST", "Signature", "import_signature", "signature_of"]
 
 DEFER_BYTES = 128 * 1024
-"""Operations on more bytes of operands and result than this run at once."""
+"""Operations with an operand or a result of more bytes than this run at once."""
 
 FAST: dict[bool, list[dict]] = {True: [], False: []}
 """Per gradient mode and operator: operands' specs -> (code, result spec) of rows that may simply be appended."""
@@ -70,8 +70,7 @@ class Signature:
         self.primitive, self.specs, self.attrs, self.out, self.kind = primitive, specs, attrs, out, kind
         view = kind in (op.WINDOW, op.VIEW)
         self.width = 2 if view else 1 + max(0, (len(specs) - 1) // 2)
-        work = sum([s.size * s.dtype.itemsize for s in specs], out.nbytes)
-        self.small = work <= DEFER_BYTES or view
+        self.small = view or max([s.nbytes for s in (*specs, out)]) <= DEFER_BYTES
         self.deferrable = self.small and not primitive.runs_at_once(specs)
         self.lowered = False
         self.needs_mask = 0

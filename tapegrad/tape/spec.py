@@ -35,12 +35,15 @@ class Spec:
     injective : bool
         No two elements share memory.
     bar_strides : tuple of int
-        Layout of the cotangent: the value's own where that is injective, else contiguous.
+        Layout of the cotangent: the value's own where that is injective, else (or where there are no elements)
+        contiguous.
     low, extent : int
         The memory spanned: from `low` (<= 0) bytes before the first element, `extent` bytes long.
     """
 
     __slots__ = (
+        "_bar",
+        "_tracked",
         "bar_strides",
         "contiguous",
         "dtype",
@@ -64,8 +67,9 @@ class Spec:
         self.size = size
         own = contiguous_strides(shape, dtype.itemsize)
         self.contiguous = strides == own
-        self.injective = self.contiguous or _injective(shape, strides, dtype.itemsize)
-        self.bar_strides = strides if self.injective else own
+        self.injective = self.contiguous or size == 0 or _injective(shape, strides, dtype.itemsize)
+        self.bar_strides = strides if self.injective and size else own
+        self._bar = self._tracked = None
         self.low, self.extent = _span(shape, self.bar_strides, dtype.itemsize)
 
     @property
@@ -83,6 +87,13 @@ class Spec:
         )
 
     @property
+    def differentiable(self):
+        """The same layout, with a gradient."""
+        if self._tracked is None:
+            self._tracked = spec_of(self.shape, self.dtype, self.strides, True)
+        return self._tracked
+
+    @property
     def plain(self):
         """Same layout, no gradient: what kernels depend on."""
         return spec_of(self.shape, self.dtype, self.strides)
@@ -90,7 +101,9 @@ class Spec:
     @property
     def bar(self):
         """The cotangent's type."""
-        return spec_of(self.shape, self.dtype, self.bar_strides)
+        if self._bar is None:
+            self._bar = spec_of(self.shape, self.dtype, self.bar_strides)
+        return self._bar
 
     @property
     def dense(self):
@@ -133,13 +146,19 @@ def spec_of(shape, dtype, strides=None, requires_grad=False) -> Spec:
     return found
 
 
+_contiguous: dict[tuple, Spec] = {}
+
+
 def spec_of_array(array: np.ndarray, requires_grad=False) -> Spec:
     """The spec of a NumPy array; strides of axes of length one are put in canonical form."""
+    shape, dtype = array.shape, array.dtype
+    if array.flags.c_contiguous:
+        found = _contiguous.get((shape, dtype, requires_grad))
+        if found is None:
+            found = _contiguous[shape, dtype, requires_grad] = spec_of(shape, dtype, None, requires_grad)
+        return found
     strides = array.strides
-    if not array.flags.c_contiguous:
-        if 1 in array.shape:
-            own = contiguous_strides(array.shape, array.itemsize)
-            strides = tuple(o if n == 1 else s for o, s, n in zip(own, strides, array.shape, strict=True))
-    else:
-        strides = contiguous_strides(array.shape, array.itemsize)
-    return spec_of(array.shape, array.dtype, strides, requires_grad)
+    if 1 in shape:
+        own = contiguous_strides(shape, array.itemsize)
+        strides = tuple(o if n == 1 else s for o, s, n in zip(own, strides, shape, strict=True))
+    return spec_of(shape, dtype, strides, requires_grad)

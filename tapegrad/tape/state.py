@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 __all__ = ["State", "grad_mode", "is_deferral_enabled", "local", "set_deferral"]
 
@@ -18,29 +18,51 @@ class State:
     tape : Tape
         Where rows go.
     grad_enabled : bool
+    grad_asked : bool
+        What the user switched it to last; in inference mode that changes nothing.
     deferred : bool
         Record everything, run nothing: while a rule is lowered or a function compiled.
     depth : int
         Nesting of functional transformations; inside one, a traced value refuses to become a float.
+    inference : bool
+        In inference mode: what is recorded can take no part in autograd later.
+    observers : list
+        Who looks at each row as it is recorded.
     """
 
-    __slots__ = ("careful", "deferred", "depth", "grad_enabled", "tape")
+    __slots__ = ("careful", "deferred", "depth", "grad_asked", "grad_enabled", "inference", "observers", "tape")
 
     def __init__(self) -> None:
         from .tape import Tape
 
         self.tape = Tape()
-        self.grad_enabled = True
+        self.grad_enabled = self.grad_asked = True
         self.careful = False
         self.deferred = False
         self.depth = 0
+        self.inference = False
+        self.observers: list = []
         self.refresh()
 
     def refresh(self) -> None:
         """Choose the tape's fast tables for the mode: none at all while views may be out of date."""
         from .signature import CAREFUL, FAST
 
-        self.tape.fast = CAREFUL if self.careful or self.tape.escaped or not _deferral else FAST[self.grad_enabled]
+        self.tape.inference = self.inference
+        slow = self.careful or self.observers or self.tape.escaped or not _deferral
+        self.tape.fast = CAREFUL if slow else FAST[self.grad_enabled]
+
+    def observe(self, observer: Callable) -> None:
+        """Call ``observer(tape, signature, slot, operands, result)`` after each row from now on."""
+        self.observers = [*self.observers, observer]
+        self.refresh()
+
+    def unobserve(self, observer: Callable) -> None:
+        """Take an observer away, once."""
+        rest = list(self.observers)
+        rest.remove(observer)
+        self.observers = rest
+        self.refresh()
 
 
 class _Local(threading.local):

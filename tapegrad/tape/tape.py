@@ -20,13 +20,14 @@ import numpy as np
 from ..vm import opcodes as op
 from ..vm.entry import forward_sweep
 from ..vm.pools import pools
+from .blocks import ROW_TEMPORARIES, RowArrays, give_block, recycled, take_block
 from .callout import run_call
 from .memory import address_of, array_at
 from .signature import CAREFUL, by_index, import_signature
 from .spec import spec_of
 from .workspace import workspace
 
-__all__ = ["MAX_ROWS", "Tape", "TapeError"]
+__all__ = ["MAX_ROWS", "Tape", "TapeError", "next_rank"]
 
 MAX_ROWS = op.SLOT_MASK - 4096
 """Rows that fit on one tape."""
@@ -35,11 +36,14 @@ SEGMENT_ROWS = 1 << 13
 SEGMENT_BYTES = 1 << 25
 """So is a tape whose results take more memory than this."""
 FIRST_CHUNK = 1 << 15
-TEMPORARIES = 1024
+FIRST_ROWS = 256
 
 _clock = itertools.count()
-_spare_chunks: list[np.ndarray] = []
-_SPARE = 8
+
+
+def next_rank() -> int:
+    """A place in the order of tapes after all that have been sealed."""
+    return next(_clock)
 
 
 class TapeError(RuntimeError):
@@ -107,14 +111,18 @@ class Tape:
     foreign_writes : dict
         Buffer that was written through another tape, by the slot that it has here.
     write_sites : dict
-        File and line of each writing row.
+        Where in the user's code each writing row comes from, see `tape.site`.
+    roots : dict
+        The slot that owns the memory, by the slots of views and writes.
+    notes : dict
+        What users attached to rows: hooks and the like, see `tapegrad.autograd.hooks`.
     """
 
     __slots__ = (
         "__weakref__",
-        "addr",
-        "at",
+        "arrays",
         "cap",
+        "chunk_bytes",
         "chunks",
         "constants",
         "done",
@@ -124,18 +132,18 @@ class Tape:
         "freed",
         "import_addr",
         "imports",
+        "inference",
         "kept",
-        "last_write",
         "limit",
         "lock",
         "memory",
         "memory_end",
+        "notes",
         "preset",
         "retaining",
-        "root",
+        "roots",
         "rows",
         "sealed",
-        "words",
         "foreign_writes",
         "write_counts",
         "write_sites",
@@ -144,11 +152,7 @@ class Tape:
         "tracing",
     )
 
-    words: np.ndarray  # these four, and their addresses, are made when rows are first run
-    addr: np.ndarray
-    root: np.ndarray
-    last_write: np.ndarray
-    at: tuple[int, int, int, int]
+    arrays: RowArrays  # made when rows are first run
 
     def __init__(self, tracing=False):
         self.rows: list[int] = []
@@ -162,17 +166,20 @@ class Tape:
         self.constants: dict = {}
         self.kept: dict = {}
         self.preset: dict = {}
+        self.roots: dict[int, int] = {}
         self.write_sites: dict = {}
         self.writes: dict = {}
         self.write_counts: dict = {}
         self.foreign_writes: dict = {}
         self.retaining: dict = {}
+        self.notes: dict = {}
         self.chunks: list[np.ndarray] = []
-        self.memory = self.memory_end = 0
+        self.memory = self.memory_end = self.chunk_bytes = 0
         self.freed: Any = None
         self.sealed = None
         self.escaped = False
         self.tracing = tracing
+        self.inference = False
         self.limit = MAX_ROWS if tracing else SEGMENT_ROWS
         self.lock = threading.RLock()
 
@@ -192,12 +199,14 @@ class Tape:
 
     # --- recording ------------------------------------------------------------------------------------
 
-    def note_write(self, row, site):
+    def note_write(self, row, target, site, buffer):
         """Remember an in-place write: which buffer, how often, and where in the user's code."""
-        root = self.root_of(row)
+        roots, counts = self.roots, self.write_counts
+        root = roots[row] = roots[target] if target in roots else target
         self.writes[root] = row
-        self.write_counts[root] = self.write_counts.get(root, 0) + 1
-        self.write_sites[row] = site
+        counts[root] = counts[root] + 1 if root in counts else 1
+        self.write_sites[row] = buffer.site = site
+        buffer.version += 1
 
     def retain(self, slot, tensor):
         """Have sweeps hand out a slot's cotangent to a tensor, as long as that lives."""
@@ -233,18 +242,23 @@ class Tape:
             return
         if last > self.cap:
             self._grow(last)
-        self.words[first:last] = np.fromiter(self.rows[first:last] if first else self.rows, np.int64, last - first)
-        self.addr[first:last] = 0
-        for slot, array in self.preset.items():
-            self.addr[slot] = address_of(array)
-        self.preset.clear()
-        imports = np.array(self.import_addr, np.int64) if self.import_addr else _no_imports
+        arrays = self.arrays
+        rows = self.rows[first:last] if first else self.rows
+        arrays.words[first:last] = rows if last - first < 100 else np.fromiter(rows, np.int64, last - first)
+        arrays.addr[first:last] = 0
+        if self.preset:
+            for slot, array in self.preset.items():
+                arrays.addr[slot] = address_of(array)
+            self.preset.clear()
+        imports = np.array(self.import_addr or (0,), np.int64)
+        if not self.memory:
+            self._chunk(0)
         space = workspace()
         space.busy = True
-        state = space.prepare(*self.at, address_of(imports))
-        state[op.POSITION], state[op.MEMORY], state[op.MEMORY_END] = first, self.memory, self.memory_end
-        state[op.LAST], state[op.CAPACITY], state[op.TEMPS_CAPACITY] = last, self.cap, TEMPORARIES
-        state[op.N_IMPORTS] = len(imports)
+        state = space.prepare(
+            last, self.cap, ROW_TEMPORARIES, arrays.at,
+            address_of(imports), len(imports), first, self.memory, self.memory_end,
+        )  # fmt: skip
         try:
             while True:
                 forward_sweep(space.at)
@@ -252,48 +266,45 @@ class Tape:
                 if status == op.FINISHED:
                     break
                 if status == op.NEED_MEMORY:
-                    self._chunk(int(state[op.DETAIL]), state)
+                    self._chunk(state[op.DETAIL])
+                    state[op.MEMORY], state[op.MEMORY_END] = self.memory, self.memory_end
                 elif status == op.NEED_TEMPLATE:
                     by_index[state[op.DETAIL]].lower_forward()
                     space.point()
                 elif status == op.CALLED:
-                    run_call(space.code, state, self.addr, pools.consts)
+                    run_call(space.code, state, arrays.addr, pools.consts)
                 else:
                     raise TapeError(f"row {state[op.DETAIL]} of this tape is not valid")
             self.done = last
         except BaseException:
-            self.done = int(state[op.CURRENT])  # what has not run will be tried again
+            self.done = state[op.CURRENT]  # what has not run will be tried again
             raise
         finally:
-            self.memory, self.memory_end = int(state[op.MEMORY]), int(state[op.MEMORY_END])
+            self.memory, self.memory_end = state[op.MEMORY], state[op.MEMORY_END]
             space.busy = False
 
     def _grow(self, need):
-        """Room for more rows; temporaries' addresses stand behind the rows' in `addr`."""
-        cap = max(256, 2 * self.cap, need)
-        old, n = self.cap, self.done
-        words, addr = np.zeros(cap, np.int64), np.zeros(cap + TEMPORARIES, np.int64)
-        root, last_write = np.zeros(cap, np.int32), np.full(cap, -1, np.int32)
-        if old:
-            words[:n], addr[:n] = self.words[:n], self.addr[:n]
-            root[:n], last_write[:n] = self.root[:n], self.last_write[:n]
-        self.words, self.addr, self.root, self.last_write, self.cap = words, addr, root, last_write, cap
-        self.at = address_of(words), address_of(addr), address_of(root), address_of(last_write)
+        """Room for more rows."""
+        cap = FIRST_ROWS
+        while cap < need:
+            cap *= 2
+        arrays, n = recycled(RowArrays, cap), self.done
+        if self.cap:
+            old = self.arrays
+            arrays.words[:n], arrays.addr[:n] = old.words[:n], old.addr[:n]
+            arrays.root[:n], arrays.last_write[:n] = old.root[:n], old.last_write[:n]
+            old.release()
+        self.arrays, self.cap = arrays, cap
 
-    def _chunk(self, need, state):
+    def _chunk(self, need):
         """More memory for results."""
-        size = max(FIRST_CHUNK << min(len(self.chunks), 7), need + 64)
-        chunk = None
-        if size == FIRST_CHUNK and _spare_chunks:
-            chunk = _spare_chunks.pop()
-        if chunk is None:
-            chunk = np.empty(size >> 3, np.float64)
+        chunk = take_block(max(FIRST_CHUNK << min(len(self.chunks), 7), need + 64))
         self.chunks.append(chunk)
-        if sum(c.nbytes for c in self.chunks) > SEGMENT_BYTES and not self.tracing:
+        self.chunk_bytes += chunk.nbytes
+        if self.chunk_bytes > SEGMENT_BYTES and not self.tracing:
             self.limit = 0
         address = address_of(chunk)
-        start = (address + 63) & ~63
-        state[op.MEMORY], state[op.MEMORY_END] = start, address + chunk.nbytes
+        self.memory, self.memory_end = (address + 63) & ~63, address + chunk.nbytes
 
     # --- reading --------------------------------------------------------------------------------------
 
@@ -302,37 +313,23 @@ class Tape:
         owner = self.owner(slot)
         if owner is None:
             raise TapeError(f"the memory of row {slot} is gone; please report this")
-        return array_at(int(self.addr[slot]), spec, owner)
+        return array_at(int(self.arrays.addr[slot]), spec, owner)
 
     def owner(self, slot):
         """The array that owns a slot's memory."""
-        root = int(self.root[slot])
+        root = int(self.arrays.root[slot])
         kept = self.kept.get(root)
         if kept is not None:
             return kept
-        signature = by_index[self.words[root] >> op.SIGNATURE_SHIFT]
+        signature = by_index[self.arrays.words[root] >> op.SIGNATURE_SHIFT]
         if signature.kind == op.IMPORT:
             return self.imported(root)[1]
-        address = int(self.addr[root])
+        address = int(self.arrays.addr[root])
         for chunk in self.chunks:
             start = address_of(chunk)
             if start <= address < start + chunk.nbytes:
                 return chunk
         return None
-
-    def drop_kept(self):
-        """Let go of memory that no row will read again: all of it, once no differentiable row is left to visit."""
-        for slot in self._starts():
-            row = by_index[int(self.words[slot]) >> op.SIGNATURE_SHIFT]
-            if row.out.requires_grad and row.kind != op.IMPORT and not self.freed[slot] and row.needs:
-                return
-        self.kept.clear()
-
-    def _starts(self):
-        slot = 0
-        while slot < self.done:
-            yield slot
-            slot += by_index[int(self.words[slot]) >> op.SIGNATURE_SHIFT].width
 
     def written_elsewhere(self):
         """(slot, buffer) of memory that was written through another tape since this one used it."""
@@ -343,9 +340,7 @@ class Tape:
 
     def root_of(self, slot) -> int:
         """The slot that a slot's memory belongs to: views and writes share their operand's."""
-        while self.signature(slot).kind in (op.WINDOW, op.VIEW, op.WRITE):
-            slot = (self.rows[slot] >> op.SLOT_BITS) & op.SLOT_MASK
-        return slot
+        return self.roots.get(slot, slot)
 
     def signature(self, slot):
         """Signature of the row that gave a slot."""
@@ -372,8 +367,7 @@ class Tape:
     def __del__(self):
         while self.chunks:
             chunk = self.chunks.pop()
-            if chunk.nbytes == FIRST_CHUNK and len(_spare_chunks) < _SPARE and sys.getrefcount(chunk) == 2:
-                _spare_chunks.append(chunk)
-
-
-_no_imports = np.zeros(1, np.int64)
+            if sys.getrefcount(chunk) == 2:  # nobody looks at what stands there
+                give_block(chunk)
+        if self.cap:
+            self.arrays.release()

@@ -16,9 +16,9 @@ __all__ = ["Workspace", "workspace"]
 
 FRAME = 256
 CODE_WORDS = 1 << 14
-_CLEAR = (*[0] * op.LAST, 0, 0, 0, CODE_WORDS)
-_PACK = struct.Struct(f"{len(_CLEAR)}q").pack_into
-_PACK_AT = struct.Struct(f"{op.AT_STARTS - op.AT_CODE}q").pack_into
+_SCALARS = struct.Struct(f"{op.AT_TABLE}q").pack_into
+_ARRAYS = struct.Struct(f"{op.AT_STARTS - op.AT_WORDS}q").pack_into
+_FLAGS = struct.Struct(f"{op.STATE_USED - op.AT_STARTS}q").pack_into
 
 
 class Workspace:
@@ -26,7 +26,7 @@ class Workspace:
 
     Attributes
     ----------
-    state : numpy.ndarray of int64
+    state : memoryview
         Fields of the sweep under way, see `tapegrad.vm.opcodes`.
     at : int
         Its address, the one argument of the sweeps.
@@ -37,21 +37,45 @@ class Workspace:
         self.scratch = np.zeros(op.SCRATCH_TILES * op.TILE_BYTES, np.uint8)
         self.code = np.zeros(CODE_WORDS, np.int32)
         self.heads = np.zeros((op.CLASSES, op.HEADS), np.int64)
-        self.state: Any = np.zeros(op.STATE_FIELDS, np.int64)  # also a buffer, which NumPy's types do not say
-        self.at = address_of(self.state)
-        self.fixed = [address_of(a) for a in (self.code, self.frame, self.scratch, self.heads)]
+        state = np.zeros(op.STATE_FIELDS, np.int64)
+        fixed: list[np.ndarray] = [self.code, self.frame, self.scratch, self.heads]
+        state[op.AT_CODE : op.AT_CODE + len(fixed)] = [address_of(array) for array in fixed]
+        self.state, self.at = state.data, address_of(state)
+        self.pools: Any = None
         self.busy = False
 
-    def prepare(self, words, addr, root, last_write, imports=0):
-        """Clear the state and fill in addresses; the caller adds what is particular to its sweep."""
-        _PACK(self.state, 0, *_CLEAR)
-        _PACK_AT(self.state, 8 * op.AT_CODE, *self.fixed, words, addr, root, last_write, imports)
-        self.point()
+    def prepare(self, last, capacity, temporaries, arrays, imports=0, n_imports=0, position=0, memory=0, end=0):
+        """Set up the state for a sweep.
+
+        Parameters
+        ----------
+        last, capacity, temporaries : int
+            Rows to run, rows that the arrays hold, and temporaries that the address table holds.
+        arrays : tuple of int
+            Addresses of words, addr, root and last_write.
+        imports, n_imports : int
+            Address and length of the imports' addresses.
+        position, memory, end : int
+            Where to begin, and the memory that is left from before.
+        """
+        _SCALARS(
+            self.state, 0, position, 0, 0, 0, 0, 0, memory, end, 0, 0,
+            last, capacity, temporaries, CODE_WORDS, pools.n_signatures, n_imports,
+        )  # fmt: skip
+        _ARRAYS(self.state, 8 * op.AT_WORDS, *arrays, imports)
+        if self.pools is not pools.addresses:
+            self.point()
         return self.state
+
+    def flags(self, *addresses):
+        """Fill in the addresses of a reverse sweep's arrays."""
+        _FLAGS(self.state, 8 * op.AT_STARTS, *addresses)
 
     def point(self):
         """Fill in where the pools stand now: lowering may have moved them."""
-        self.state[op.AT_TABLE : op.AT_CODE] = pools.addresses
+        self.pools = pools.addresses
+        for k, address in enumerate(self.pools):
+            self.state[op.AT_TABLE + k] = address
         self.state[op.N_SIGNATURES] = pools.n_signatures
 
 

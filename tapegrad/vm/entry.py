@@ -11,10 +11,10 @@ from typing import Any
 
 from .native import addresses
 
-__all__ = ["execute", "forward_sweep", "link", "reverse_sweep", "row_starts", "spread"]
+__all__ = ["begin_reverse", "execute", "forward_sweep", "link", "reads_left", "reverse_sweep", "spread"]
 
-NAMES = "execute.run sweeps.forward_sweep sweeps.link sweeps.reverse_sweep sweeps.row_starts sweeps.spread"
-FUNCTIONS = tuple(NAMES.split())
+SWEEPS = "begin_reverse", "forward_sweep", "link", "reads_left", "reverse_sweep", "spread"
+FUNCTIONS = ("execute.run", *[f"sweeps.{name}" for name in SWEEPS])
 
 
 def _entry(name: str, result: Any = None) -> Callable[[int], Any]:
@@ -34,9 +34,10 @@ def _entry(name: str, result: Any = None) -> Callable[[int], Any]:
     return call
 
 
+begin_reverse = _entry("sweeps.begin_reverse")
 execute = _entry("execute.run")
 forward_sweep = _entry("sweeps.forward_sweep")
 link = _entry("sweeps.link")
+reads_left = _entry("sweeps.reads_left", ctypes.c_int64)
 reverse_sweep = _entry("sweeps.reverse_sweep")
-row_starts = _entry("sweeps.row_starts", ctypes.c_int64)
 spread = _entry("sweeps.spread")

@@ -98,7 +98,8 @@ N_IMPORTS = 15
 AT_TABLE, AT_TEMPLATES, AT_PLANS, AT_CONSTS = range(16, 20)
 AT_CODE, AT_FRAME, AT_SCRATCH, AT_HEADS = range(20, 24)
 AT_WORDS, AT_ADDR, AT_ROOT, AT_LAST_WRITE, AT_IMPORTS = range(24, 29)
-AT_STARTS, AT_BAR, AT_KEPT, AT_WANTED, AT_FREED = range(29, 34)
+AT_STARTS, AT_BAR, AT_KEPT, AT_WANTED, AT_FREED, AT_VALUES = range(29, 35)
+STATE_USED = 35
 STATE_FIELDS = 40
 
 # --- the memory pool of a reverse sweep ------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ class Pools:
         self.plans = np.zeros(8192, np.int64)
         self.consts = np.zeros(64, np.int64)
         self.n_signatures = self.n_templates = self.n_plans = self.n_consts = 0
-        self.addresses = np.zeros(4, np.int64)
+        self.addresses: tuple[int, ...] = ()
         self._keep: dict[tuple, int] = {}
         self._owners: list[np.ndarray] = []
         self._locate()
@@ -45,7 +45,7 @@ class Pools:
         """
         arrays = [self.table, self.templates, self.plans, self.consts]
         self._owners += arrays
-        self.addresses = np.array([a.ctypes.data for a in arrays])
+        self.addresses = tuple([a.ctypes.data for a in arrays])
 
     def add_signature(self) -> int:
         """A new row of the table, with no templates yet."""

@@ -29,6 +29,7 @@ from .opcodes import (
     AT_STARTS,
     AT_TABLE,
     AT_TEMPLATES,
+    AT_VALUES,
     AT_WANTED,
     AT_WORDS,
     BAD_ROW,
@@ -38,6 +39,7 @@ from .opcodes import (
     BYTES,
     CALLED,
     CAPACITY,
+    CLASSES,
     CODE_CAPACITY,
     CODE_LEN,
     CONTRIBUTES,
@@ -98,7 +100,7 @@ from .opcodes import (
     ZERO,
 )
 
-__all__ = ["forward_sweep", "link", "reverse_sweep", "row_starts", "spread"]
+__all__ = ["begin_reverse", "forward_sweep", "link", "reads_left", "reverse_sweep", "spread"]
 
 MARGIN = 512  # code words kept free for one row's instructions beyond its template
 
@@ -114,20 +116,33 @@ def operand(words, r, k):
 
 
 @jit
-def row_starts(at):
-    """Fill in the first word of each row up to ``state[LAST]``; returns the number of rows."""
+def begin_reverse(at):
+    """Clear a reverse sweep's arrays and fill in the first word of each row up to ``state[LAST]``.
+
+    ``state[AT_VALUES]`` are the addresses of the rows' values, which are copied. ``state[POSITION]`` becomes the index
+    of the last row in `starts`.
+    """
     state = i64(at)
     words, table, starts, last = i64(state[AT_WORDS]), i64(state[AT_TABLE]), i32(state[AT_STARTS]), state[LAST]
+    bar, kept, wanted, freed = u8(state[AT_BAR]), u8(state[AT_KEPT]), u8(state[AT_WANTED]), u8(state[AT_FREED])
+    addr, values, heads = i64(state[AT_ADDR]), i64(state[AT_VALUES]), i64(state[AT_HEADS])
+    for k in range(CLASSES):
+        heads[k * HEADS] = 0
+    for k in range(state[CAPACITY]):
+        bar[k] = kept[k] = freed[k] = 0
+        wanted[k] = 1
+    for k in range(last):
+        addr[k] = values[k]
     r = k = 0
     while r < last:
         s = words[r] >> SIGNATURE_SHIFT
         if s < 0 or s >= state[N_SIGNATURES]:
             state[STATUS], state[DETAIL] = BAD_ROW, r
-            return 0
+            return
         starts[k] = r
         k += 1
         r += table[s * FIELDS + WIDTH]
-    return k
+    state[POSITION] = k - 1
 
 
 @jit
@@ -142,6 +157,21 @@ def spread(at):
             if wanted[operand(words, r, k)] and table[s * FIELDS + REQUIRES_GRAD]:
                 wanted[r] = 1
         r += table[s * FIELDS + WIDTH]
+
+
+@jit
+def reads_left(at):
+    """Whether a differentiable row up to ``state[LAST]`` that is not freed will read saved values."""
+    state = i64(at)
+    words, table, freed, last = i64(state[AT_WORDS]), i64(state[AT_TABLE]), u8(state[AT_FREED]), state[LAST]
+    r = 0
+    while r < last:
+        s = words[r] >> SIGNATURE_SHIFT
+        if table[s * FIELDS + REQUIRES_GRAD] and table[s * FIELDS + KIND] != IMPORT and not freed[r]:
+            if table[s * FIELDS + REVERSE] < 0 or table[s * FIELDS + NEEDS]:  # before it is lowered, who knows
+                return 1
+        r += table[s * FIELDS + WIDTH]
+    return 0
 
 
 @jit
@@ -186,6 +216,7 @@ def forward_sweep(at):
                 state[STATUS], state[DETAIL] = BAD_ROW, r
                 return
             kind = table[s * FIELDS + KIND]
+            last_write[r] = -1
             if kind == IMPORT:
                 index = words[r] & ((1 << SIGNATURE_SHIFT) - 1)
                 if index >= state[N_IMPORTS]:

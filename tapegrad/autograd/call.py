@@ -1,0 +1,356 @@
+"""Calls of a `Function`, as the sweeps meet them.
+
+A call ends the tape that its operands stand on and takes a place of its own in the order of tapes: sweeps, which go
+from the latest tape to the earliest, meet it there and ask it for cotangents as they ask a tape. While a function
+is compiled there is one tape only; the call then lies between two of its rows, its forward and backward are rows.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..inplace import adopt_written
+from ..primitives.core import ops, unbroadcast
+from ..tape.buffer import buffer_of
+from ..tape.handle import Tensor
+from ..tape.record import new_tensor, rotate
+from ..tape.spec import spec_of_array
+from ..tape.state import grad_mode, local
+from ..tape.tape import next_rank
+from ..values import value_of
+from .hooks import Notes, run_node_hooks, run_tensor_hooks, tensor_over, watchers
+from .recorded import recorded_sweep
+from .saved import SavedTensor
+
+__all__ = ["Call", "users_code"]
+
+
+class users_code:
+    """The user's own code runs: with values at hand, in the given gradient mode."""
+
+    def __init__(self, grad_enabled: bool):
+        self.mode = grad_mode(grad_enabled)
+
+    def __enter__(self) -> None:
+        self.mode.__enter__()
+        state = local.state
+        self.depth, state.depth = state.depth, 0
+
+    def __exit__(self, *error: Any) -> None:
+        local.state.depth = self.depth
+        self.mode.__exit__(*error)
+
+
+def end_tape() -> None:
+    """End the tape on which backwards recorded: it holds on to what they used."""
+    state = local.state
+    tape = state.tape
+    if tape.rows and not tape.tracing:
+        tape.flush()
+        for *_, home, _, _ in tape.imports:
+            if isinstance(home, Tensor) and home._tape is tape:
+                home._tape = None
+        rotate(state)
+
+
+class Call:
+    """One call of a `Function`, as the sweeps see it: like a tape, whose slots are the results.
+
+    Attributes
+    ----------
+    imports : list of tuple
+        ``(k, None, home)`` of each tensor argument.
+    rank, position : float
+        Where sweeps meet it: among the tapes, and within a tape that is being compiled.
+    outs, types : list
+        Specs of the results that carry gradients, and of all that are tensors; None for others.
+    notes : dict
+        Hooks of the results.
+    """
+
+    def __init__(self, cls: Any, ctx: Any, args: tuple, homes: list):
+        self.cls, self.ctx = cls, ctx
+        ctx._call = weakref.ref(self)
+        self.arguments = [k for k, a in enumerate(args) if isinstance(a, Tensor)]
+        self.specs = [args[k]._spec for k in self.arguments]
+        self.count = len(args)
+        self.arrays = [k for k, a in enumerate(args) if isinstance(a, np.ndarray)]
+        self.imports = ctx._imports = [(k, None, home) for k, home in enumerate(homes)]
+        self.inputs = [args[k] for k in self.arguments]
+        self.notes: dict = {}
+        self.node_notes = ctx._notes
+        self.retaining: dict = {}
+        self.foreign_writes: dict = {}
+        self.outs: list = []
+        self.types: list = []
+        tape = local.state.tape
+        if tape.tracing:
+            self.rank, self.position = tape.rank, len(tape.rows) - 0.5
+        else:
+            for home in homes:
+                if isinstance(home, tuple):
+                    if home[0] is local.state.tape:
+                        rotate(local.state)
+                    home[0].seal()
+            self.rank, self.position = next_rank(), 0.0
+
+    def retain(self, k: int, tensor: Tensor) -> None:
+        """Have sweeps hand out a result's cotangent to a tensor, as long as that lives."""
+        self.retaining[k] = weakref.ref(tensor)
+
+    def root_of(self, k: int) -> int:
+        """Results share no memory that rows of this call would read."""
+        return k
+
+    def seal(self) -> None:
+        """A call has its place in the order from the beginning."""
+
+    def flush(self) -> None:
+        """Nothing is ever pending."""
+
+    # --- forward --------------------------------------------------------------------------------------
+
+    def adopt(self, outputs: tuple) -> tuple:
+        """Make the forward's results results of this call."""
+        ctx = self.ctx
+        made = tuple(self._adopt(k, y) for k, y in enumerate(outputs))
+        places = {id(y): k for k, y in enumerate(outputs) if isinstance(y, Tensor)}
+        ctx._saved = [self._save(t, places, made) for t in ctx._to_save]
+        ctx._saved_forward = [self._save(t, places, made) for t in ctx._to_save_forward]
+        ctx._to_save = ctx._to_save_forward = ctx._dirty = ()
+        if not local.state.tape.tracing:
+            self.inputs = []
+        return made
+
+    def _adopt(self, k: int, y: Any) -> Any:
+        if not isinstance(y, Tensor):
+            self.outs.append(None)
+            self.types.append(None)
+            return y
+        spec = y._spec
+        self.types.append(spec)
+        plain = spec.dtype.kind not in "fc" or any(y is t for t in self.ctx._plain)
+        self.outs.append(None if plain else spec)
+        passed = any(y is x for x in self.inputs)
+        dirty = any(y is x for x in self.ctx._dirty)
+        if plain:
+            return ops.detach(y) if passed and not dirty else y
+        if local.state.tape.tracing:
+            return self._adopt_traced(k, y)
+        if dirty:
+            return self._adopt_written(k, y)
+        if passed:
+            base, y = y, new_tensor(None, 0, spec)
+            y._data, y._buffer, y._base = value_of(base), buffer_of(base), base
+        viewed = y._base is not None
+        self._become(k, y, value_of(y))
+        if viewed:
+            y._made_by = self.cls.__name__
+            y._base = None
+        return y
+
+    def _become(self, k: int, y: Tensor, array: np.ndarray) -> None:
+        y._data, y._tape, y._slot = array, None, 0
+        y._home, y._leaf = (self, k), False
+        y._spec = spec_of_array(array, True)
+
+    def _adopt_written(self, k: int, y: Tensor) -> Tensor:
+        """An argument that was written in place: its history is this call, and its base's goes through it."""
+        base = y._base
+        self._become(k, y, value_of(y))
+        buffer = buffer_of(y)
+        y._seen = buffer.version
+        if base is not None:
+            adopt_written(y)
+        return y
+
+    def _adopt_traced(self, k: int, y: Tensor) -> Tensor:
+        with grad_mode(True):
+            made = ops.track(y)
+        tape = local.state.tape
+        tape.notes.setdefault(made._slot, Notes()).source = (self, k)
+        return made
+
+    def _save(self, t: Tensor | None, places: dict, made: tuple) -> Any:
+        if t is None or local.state.tape.tracing:
+            k = None if t is None else places.get(id(t))
+            return t if k is None or self.outs[k] is None else made[k]
+        k = places.get(id(t))
+        if k is not None and self.outs[k] is not None:
+            return SavedTensor(made[k], output=k)
+        return SavedTensor(t)
+
+    # --- reverse --------------------------------------------------------------------------------------
+
+    def cotangents(self, bars: dict, wanted: Sequence[bool], create_graph: bool) -> list:
+        """Cotangents of the tensor arguments, from those of the results by their numbers."""
+        given: list = []
+        for k, spec in enumerate(self.types):
+            bar = bars.get(k)
+            if bar is None and spec is not None and self.ctx._materialize:
+                bar = _zeros(spec)
+            given.append(bar)
+        for watcher in watchers:
+            watcher.before(self, 0)
+        with users_code(create_graph):
+            if self.node_notes.before:
+                given = list(run_node_hooks(self.node_notes.before, tuple(given)))
+            found = self.cls._backward_of()(self.ctx, *given)
+            bars_in = self._check(found if isinstance(found, tuple) else (found,))
+            if self.node_notes.after:
+                bars_in = list(run_node_hooks(self.node_notes.after, tuple(bars_in), tuple(given)))
+        for watcher in watchers:
+            watcher.after(self, 0, bars_in)
+        return [b if want else None for b, want in zip(bars_in, wanted, strict=True)]
+
+    def _check(self, found: tuple) -> list:
+        """One cotangent for each tensor argument, of its shape and dtype."""
+        name = self.ctx.name()
+        while len(found) > self.count and found[-1] is None:
+            found = found[:-1]
+        if len(found) != self.count:
+            raise RuntimeError(
+                f"function {name} returned an incorrect number of gradients (expected {self.count}, got {len(found)}): "
+                f"backward must return one for each argument of forward, None where there is none"
+            )
+        for k, g in enumerate(found):
+            if k not in self.arguments and k not in self.arrays and g is not None:
+                raise RuntimeError(
+                    f"function {name} returned a gradient different than None at position {k + 1}, but the "
+                    f"corresponding forward input was not a Variable"
+                )
+        return [self._fit(name, k, found[k], spec) for k, spec in zip(self.arguments, self.specs, strict=True)]
+
+    def _fit(self, name: str, k: int, g: Any, spec: Any) -> Tensor | None:
+        if g is None or not spec.requires_grad:
+            return None
+        if isinstance(g, (np.ndarray, np.generic)):
+            g = tensor_over(np.array(g))
+        if not isinstance(g, Tensor):
+            raise RuntimeError(
+                f"{name} must return tensors: expected Variable or None (got {type(g).__name__}) at index {k}"
+            )
+        if g._spec.shape != spec.shape:
+            try:
+                fits = np.broadcast_shapes(g._spec.shape, spec.shape) == g._spec.shape
+            except ValueError:
+                fits = False
+            if not fits:
+                raise RuntimeError(
+                    f"Function {name} returned an invalid gradient at index {k} - got {list(g._spec.shape)} but "
+                    f"expected shape compatible with {list(spec.shape)}"
+                )
+        return unbroadcast(g, _Like(spec))
+
+    # --- forward mode ---------------------------------------------------------------------------------
+
+    def tangents(self, moving: list) -> list:
+        """Tangents of the results, from those of the tensor arguments (None where one does not move)."""
+        if not self.cls._has_jvp():
+            return self._transposed(moving)
+        given: list = [None] * self.count
+        for k, spec, dot in zip(self.arguments, self.specs, moving, strict=True):
+            given[k] = _zeros(spec) if dot is None and self.ctx._materialize else dot
+        ctx = self.ctx
+        saved = ctx._saved
+        try:
+            ctx._saved = ctx._saved_forward or saved
+            with users_code(True):
+                found = self.cls.jvp(ctx, *given)
+        finally:
+            ctx._saved = saved
+        return list(found) if isinstance(found, tuple) else [found]
+
+    def _transposed(self, moving: list) -> list:
+        """The backward is linear in the results' cotangents: its transpose is the pushforward."""
+        seeds = {k: ops.track(_zeros(spec)) for k, spec in enumerate(self.outs) if spec is not None}
+        bars = self.cotangents(seeds, [d is not None for d in moving], True)
+        pairs = [(b, d) for b, d in zip(bars, moving, strict=True) if b is not None and d is not None]
+        pairs = [(b, d) for b, d in pairs if b._spec.requires_grad]
+        if not pairs:
+            return [None] * len(self.outs)
+        dots = recorded_sweep([b for b, _ in pairs], [d for _, d in pairs], list(seeds.values()), True)
+        found = dict(zip(seeds, dots, strict=True))
+        return [found.get(k) for k in range(len(self.outs))]
+
+    def sweep(self, seeds: dict) -> _CallSweep:
+        """The part of a sweep in which this call was reached."""
+        return _CallSweep(self, seeds)
+
+
+class _Like:
+    """Stands for a tensor of which only the type is asked."""
+
+    def __init__(self, spec: Any):
+        self._spec = spec
+
+
+def _zeros(spec: Any) -> Tensor:
+    return tensor_over(np.zeros(spec.shape, spec.dtype))
+
+
+class _CallSweep:
+    """A call's part of a sweep that is not recorded; has what `engine._TapeSweep` has."""
+
+    def __init__(self, call: Call, seeds: dict):
+        self.call, self.seeds = call, seeds
+        self.visited = False
+        self.found: list = []
+
+    def run(self, targets: dict, relevant: dict | None) -> None:
+        """Ask the call for cotangents."""
+        call = self.call
+        bars = {}
+        for k, array in self.seeds.items():
+            bar = tensor_over(np.array(array))
+            if k in call.notes:
+                with users_code(False):
+                    bar = run_tensor_hooks(call.notes[k].tensor, bar)
+            bars[k] = bar
+        self.bars = bars
+        wanted = [home is not None and (relevant is None or _leads(home, relevant)) for _, _, home in call.imports]
+        if not any(wanted):
+            return
+        self.visited = True
+        self.found = call.cotangents(bars, wanted, False)
+
+    def reached(self) -> Any:
+        """(home, gradient) of each argument that has one."""
+        for (_, _, home), bar in zip(self.call.imports, self.found, strict=False):
+            if bar is not None:
+                yield home, np.array(value_of(bar))
+
+    def collected(self, targets: dict) -> dict:
+        """Gradients of the results that were asked for."""
+        return {
+            id(t): np.array(value_of(self.bars[k]))
+            for (call, k), tensors in targets.items()
+            if call is self.call and k in self.bars
+            for t in tensors
+        }
+
+    def retained(self) -> Any:
+        """(tensor, gradient) of each result that retains its gradient."""
+        for k, reference in self.call.retaining.items():
+            tensor = reference()
+            if tensor is not None and k in self.bars:
+                yield tensor, np.array(value_of(self.bars[k]))
+
+    def release(self):
+        """Nothing to hand back: what a tape's sweep has of working memory."""
+
+    def free(self) -> None:
+        """Let go of what the call saved."""
+        if self.visited and self.call.ctx._saved:
+            self.call.ctx._saved = None
+        end_tape()
+
+
+def _leads(home: Any, relevant: dict) -> bool:
+    if isinstance(home, tuple):
+        return bool(relevant[home[0]][home[1]])
+    return id(home) in relevant["leaves"]

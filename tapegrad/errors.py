@@ -1,0 +1,13 @@
+"""Errors that NumPy and PyTorch raise as different classes: here they are both, so either `except` catches them."""
+
+from __future__ import annotations
+
+__all__ = ["CastingError", "ShapeError"]
+
+
+class ShapeError(ValueError, RuntimeError):
+    """Shapes do not fit: NumPy has a `ValueError` for this, PyTorch a `RuntimeError`."""
+
+
+class CastingError(TypeError, RuntimeError):
+    """A result does not fit into the dtype of its target: NumPy has a `TypeError`, PyTorch a `RuntimeError`."""

@@ -1,0 +1,87 @@
+"""What arrays have: methods that are NumPy functions of the same name, Python's protocols, and what tensors lack."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..dispatch import call
+from ..primitives.core import BY_FUNCTION
+from ..primitives.indexing import getitem
+from ..tape.handle import Tensor, attach
+
+__all__: list[str] = []
+
+
+def _forward(name, function):
+    def method(self, *args, **kwargs):
+        return call(function, (self, *args), kwargs) if "out" in kwargs else handler(self, *args, **kwargs)
+
+    handler = BY_FUNCTION[function]
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"`numpy.{function.__name__}` of the tensor."
+    return method
+
+
+_FUNCTIONS = (
+    "ravel", "repeat", "trace", "dot", "clip", "take", "searchsorted", "expand_dims", "broadcast_to", "matmul", "outer",
+    "inner", "argpartition", "choose",
+)  # fmt: skip
+for _name in _FUNCTIONS:
+    attach(**{_name: _forward(_name, getattr(np, _name))})
+
+
+def _iter(self):
+    return (self[k] for k in range(len(self)))
+
+
+def _rounded(self, ndigits=0):
+    return BY_FUNCTION[np.round](self, ndigits or 0)
+
+
+def _divmod(self, other):
+    return self // other, self % other
+
+
+def _compress(self, condition, axis=None):
+    """`numpy.compress` of the tensor: the places where a condition is true."""
+    return BY_FUNCTION[np.compress](condition, self, axis)
+
+
+attach(
+    compress=_compress,
+    real=property(lambda self: BY_FUNCTION[np.real](self), doc="Real part."),
+    imag=property(lambda self: BY_FUNCTION[np.imag](self), doc="Imaginary part."),
+    __iter__=_iter,
+    __getitem__=getitem,
+    __round__=_rounded,
+    __trunc__=_forward("__trunc__", np.trunc),
+    __floor__=_forward("__floor__", np.floor),
+    __ceil__=_forward("__ceil__", np.ceil),
+    __divmod__=_divmod,
+)
+
+
+_INSTEAD = {
+    "flat": "x.ravel()",
+    "partition": "numpy.partition(x, k)",
+    "byteswap": "x.detach().numpy().byteswap()",
+}
+
+
+def _missing(name):
+    """Stands for what arrays have and tensors lack, and says what to use.
+
+    One property each: a `__getattr__` would slow down every attribute of every tensor, since Python's
+    specialised look-up of slots does without it only.
+    """
+    instead = _INSTEAD.get(name) or (f"numpy.{name}(x)" if hasattr(np, name) else f"x.detach().numpy().{name}")
+
+    def refuse(self):
+        raise AttributeError(f"tensors have no {name!r}, which arrays have: use {instead}")
+
+    return property(refuse)
+
+
+for _name in dir(np.ndarray):
+    if not _name.startswith("_") and not hasattr(Tensor, _name):
+        attach(**{_name: _missing(_name)})

@@ -1,0 +1,52 @@
+"""Copies of whole tensors: `copy.deepcopy` and pickling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..creation import tensor
+from ..primitives.core import ops
+from ..tape.handle import Tensor, attach
+from ..values import value_of
+
+__all__: list[str] = []
+
+
+def _deepcopy(self: Tensor, memo: dict) -> Tensor:
+    """A leaf of its own, its gradient included.
+
+    Raises
+    ------
+    RuntimeError
+        If the tensor has a history.
+    """
+    if self._spec.requires_grad and not self._leaf:
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment: "
+            "this one was computed. Use x.detach().clone() for the values alone."
+        )
+    if id(self) in memo:
+        return memo[id(self)]
+    made = memo[id(self)] = tensor(value_of(self), requires_grad=self._leaf)
+    if self._grad is not None:
+        made._grad = _deepcopy(self._grad.detach(), memo)
+    return made
+
+
+def _rebuild(array: np.ndarray, requires_grad: bool) -> Tensor:
+    return tensor(array, requires_grad=requires_grad)
+
+
+def _reduce(self: Tensor) -> tuple[Any, ...]:
+    """Values and the flag; the history and the gradient stay behind, as in PyTorch."""
+    return _rebuild, (np.array(value_of(self)), self._spec.requires_grad)
+
+
+def _clone(self: Tensor) -> Tensor:
+    """A copy with the same history."""
+    return ops.copy(self)
+
+
+attach(clone=_clone, copy=_clone, __deepcopy__=_deepcopy, __reduce__=_reduce)

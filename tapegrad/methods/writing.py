@@ -1,0 +1,180 @@
+"""In-place methods: every method of the tables with an underscore, written where the tensor's memory is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..inplace import in_place, rewrite, write
+from ..primitives.core import RECORDS, lift, ops
+from ..tape.handle import Tensor, attach
+from .elementwise import BINARY, SPECIAL, UNARY, clamp, div, masked_fill, special
+from .naming import named
+
+__all__: list[str] = []
+
+
+def _special_writer(name, record):
+    def method(self, *others):
+        return write(self, special(record), (self, *others))
+
+    named(name, method, f"`scipy.special.{record}` in place; returns the tensor.")
+
+
+for _operands, _table in enumerate((UNARY, BINARY), start=1):
+    for _name, _record in _table.items():
+        if _name not in ("isnan", "isinf", "isfinite", "signbit", "fabs", "conj", "rint"):
+            attach(**{_name + "_": in_place(RECORDS[_record], _name + "_", _operands)})
+for _name, _record in SPECIAL.items():
+    _special_writer(_name + "_", _record)
+
+
+def _method_writer(name, function=None):
+    function = function or getattr(Tensor, name)
+
+    def method(self, *args, **kwargs):
+        return rewrite(self, function, *args, **kwargs)
+
+    named(name + "_", method, f"`{name}` in place; returns the tensor.")
+
+
+for _name in (
+    "rsqrt frac round clamp clamp_min clamp_max lerp addcmul addcdiv sinc nan_to_num masked_fill scatter scatter_add "
+    "index_add index_copy index_fill index_put masked_scatter cumsum cumprod tril triu addmm addmv baddbmm addr"
+).split():
+    _method_writer(_name)
+_method_writer("clip", clamp)
+
+
+def _scaled(name, record):
+    update = in_place(record, name)
+
+    def method(self, other, *, alpha=1):
+        return update(self, other if alpha == 1 else other * alpha)
+
+    named(name, method, f"`{record.name}` in place, `alpha` times the other operand; returns the tensor.")
+
+
+_scaled("add_", ops.add)
+_scaled("sub_", ops.subtract)
+_scaled("subtract_", ops.subtract)
+
+
+_divide = in_place(ops.divide, "div_")
+_power = in_place(ops.power, "pow_")
+
+
+def _div_(self, other, *, rounding_mode=None):
+    """`div` in place; returns the tensor."""
+    if rounding_mode is None:
+        return _divide(self, other)
+    return rewrite(self, div, other, rounding_mode=rounding_mode)
+
+
+def _pow_(self, exponent):
+    """`pow` in place; returns the tensor."""
+    return _power(self, exponent)
+
+
+def _fill_(self, value):
+    """Set every element to a number, or to a tensor of no axes."""
+    value = lift(value)
+    if value._spec.ndim:
+        raise RuntimeError(
+            f"fill_ only supports 0-dimension value tensor but got tensor with {value._spec.ndim} dimensions."
+        )
+    return write(self, ops.copy, (_cast(value, self._spec.dtype),))
+
+
+def _zero_(self):
+    """Set every element to zero."""
+    return write(self, ops.copy, (lift(0, self._spec.dtype),))
+
+
+def _copy_(self, src, non_blocking=False):
+    """Take over the elements of another tensor or array, broadcast and converted."""
+    return write(self, ops.copy, (_cast(lift(src), self._spec.dtype),))
+
+
+def _cast(value, dtype):
+    if value._spec.dtype.kind == "c" and dtype.kind != "c":
+        value = ops.real(value)
+    return lift(value, dtype)
+
+
+def _fill_diagonal_(self, fill_value, wrap=False):
+    """Set the diagonal to a number."""
+    if self._spec.ndim < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    if self._spec.ndim > 2 and len(set(self._spec.shape)) > 1:
+        raise RuntimeError("all dimensions of input must be of equal length")
+    eye = np.zeros(self._spec.shape, np.bool_)
+    np.fill_diagonal(eye, True, wrap=wrap)
+    return rewrite(self, masked_fill, eye, fill_value)
+
+
+def _random(draw):
+    def method(self, *args, rng=None, **kwargs):
+        from ..creation import generator_of
+
+        values = draw(generator_of(rng), self._spec.shape, *args, **kwargs)
+        return write(self, ops.copy, (lift(np.asarray(values).astype(self._spec.dtype)),))
+
+    return method
+
+
+def _uniform(rng, shape, low=0.0, high=1.0):
+    return rng.uniform(low, high, shape)
+
+
+def _normal(rng, shape, mean=0.0, std=1.0):
+    return rng.normal(mean, std, shape)
+
+
+def _bernoulli(rng, shape, p=0.5):
+    return rng.random(shape) < p
+
+
+def _exponential(rng, shape, lambd=1.0):
+    return rng.exponential(1.0 / lambd, shape)
+
+
+def _random_integers(rng, shape, low=0, high=None):
+    low, high = (0, low) if high is None else (low, high)
+    return rng.integers(low, high or 1 << 24, shape)
+
+
+def _detach_(self):
+    """Cut the tensor off from its history, in place.
+
+    Raises
+    ------
+    RuntimeError
+        If it is a view: its base would still have the history.
+    """
+    if self._base is not None:
+        raise RuntimeError("Can't detach views in-place. Use detach() instead, which gives a tensor of its own.")
+    if self._leaf:
+        self.requires_grad_(False)
+    elif self._spec.requires_grad:
+        alias = self.detach()
+        self._home, self._retains = None, False
+        self._slot, self._tape, self._spec = alias._slot, alias._tape, alias._spec
+    return self
+
+
+for _name, _draw in {
+    "uniform_": _uniform, "normal_": _normal, "bernoulli_": _bernoulli, "exponential_": _exponential,
+    "random_": _random_integers,
+}.items():  # fmt: skip
+    named(_name, _random(_draw), f"Fill with random numbers, from `rng` or the default generator ({_name[:-1]}).")
+
+attach(
+    div_=_div_,
+    divide_=_div_,
+    pow_=_pow_,
+    fill_=_fill_,
+    zero_=_zero_,
+    copy_=_copy_,
+    fill_diagonal_=_fill_diagonal_,
+    detach_=_detach_,
+)
