@@ -27,6 +27,7 @@ from . import (
     layout,
     linalg,
     matmul,
+    matrix_functions,
     norms,
     order,
     packed,
@@ -105,5 +106,6 @@ __all__ = [
     "folding",
     "eigen",
     "order",
+    "matrix_functions",
     "trigonometric",
 ]
