@@ -28,6 +28,7 @@ from . import (
     layout,
     linalg,
     matmul,
+    matrix_functions,
     norms,
     order,
     packed,
@@ -93,5 +94,6 @@ __all__ = [
     "folding",
     "eigen",
     "order",
+    "matrix_functions",
     "trigonometric",
 ]
