@@ -1,9 +1,11 @@
 """tapegrad: gradients of NumPy code, from a flat tape run by a JIT-compiled interpreter."""
 
-from . import autograd, dispatch, inplace, methods, nn, operators  # noqa: F401 -- four of them attach to Tensor
+from . import autograd, dispatch, func, inplace, methods, nn, operators  # noqa: F401 -- four of them attach to Tensor
 from .autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from .autograd.inference import inference_mode, is_inference_mode_enabled
 from .autograd.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .batching import vmap
+from .checking import check_grads
 from .compiler.program import compile
 from .creation import (
     arange,
@@ -29,8 +31,11 @@ from .creation import (
     zeros,
     zeros_like,
 )
-from .functional import grad, jvp, stop_gradient, value_and_grad, vjp
+from .custom import checkpoint, custom_jvp, custom_vjp, primitive
+from .functional import elementwise_grad, grad, jvp, stop_gradient, value_and_grad, vjp
+from .inspect.drawing import make_dot
 from .inspect.listing import format_tape
+from .jacobians import hessian, jacfwd, jacobian, jacrev, linearize
 from .methods.facts import is_tensor
 from .support import support
 from .tape.handle import Tensor
@@ -45,7 +50,12 @@ __all__ = [
     "arange",
     "as_tensor",
     "autograd",
+    "check_grads",
+    "checkpoint",
     "compile",
+    "custom_jvp",
+    "custom_vjp",
+    "elementwise_grad",
     "empty",
     "empty_like",
     "enable_grad",
@@ -54,7 +64,9 @@ __all__ = [
     "from_numpy",
     "full",
     "full_like",
+    "func",
     "grad",
+    "hessian",
     "inference_mode",
     "is_anomaly_check_nan_enabled",
     "is_anomaly_enabled",
@@ -62,14 +74,20 @@ __all__ = [
     "is_grad_enabled",
     "is_inference_mode_enabled",
     "is_tensor",
+    "jacfwd",
+    "jacobian",
+    "jacrev",
     "jvp",
+    "linearize",
     "linspace",
     "logspace",
+    "make_dot",
     "manual_seed",
     "nn",
     "no_grad",
     "ones",
     "ones_like",
+    "primitive",
     "rand",
     "rand_like",
     "randint",
@@ -83,6 +101,7 @@ __all__ = [
     "tensor",
     "value_and_grad",
     "vjp",
+    "vmap",
     "zeros",
     "zeros_like",
 ]

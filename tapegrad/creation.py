@@ -113,7 +113,7 @@ def tensor(data: ArrayLike | Tensor, dtype: DTypeLike | None = None, requires_gr
 
 def _values_alone(data: Tensor) -> np.ndarray:
     """A tensor's values, with a word where that drops a history."""
-    if data._spec.requires_grad:
+    if data.requires_grad:
         remedy = "x.clone() keeps the history, x.detach().clone() drops it on purpose"
         if local.state.depth:
             raise TracedValueError(
@@ -129,7 +129,7 @@ def _holds_tensor(data: Sequence) -> bool:
 
 def _plain(data: Any) -> Any:
     if isinstance(data, Tensor):
-        if data._spec.requires_grad:
+        if data.requires_grad:
             raise TypeError(
                 "tensor([...]) of values that require grad would lose their gradient: use np.stack([...]) or "
                 "np.concatenate([...]), which keep it"

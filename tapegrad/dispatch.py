@@ -63,7 +63,7 @@ def _late(ufunc):
 
 
 def _requires_grad(inputs):
-    return any(isinstance(x, Tensor) and x._spec.requires_grad for x in inputs)
+    return any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
 
 
 def _without_rule(ufunc, inputs, out, kwargs):

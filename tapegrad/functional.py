@@ -18,7 +18,7 @@ from .tape.record import import_array
 from .tape.state import local
 from .values import value_of
 
-__all__ = ["grad", "jvp", "stop_gradient", "value_and_grad", "vjp"]
+__all__ = ["elementwise_grad", "grad", "jvp", "stop_gradient", "value_and_grad", "vjp"]
 
 
 class _Traced:
@@ -122,6 +122,8 @@ def value_and_grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: boo
         tree: Any = optree.tree_unflatten(treedef, plain)
         if not keep:
             value, aux = _release(value), _release(aux)
+        elif not trace.nested:
+            tree, value, aux = _settle((tree, value, aux))
         return ((value, aux) if has_aux else value), (tree if isinstance(argnums, (tuple, list)) else tree[0])
 
     return both
@@ -135,11 +137,12 @@ def _argument_numbers(argnums: int | Sequence[int]) -> tuple[int, ...]:
         raise TypeError(f"argnums must be an int or a tuple of int, not {argnums!r}") from None
 
 
-def _split_pair(result: Any, fun: Callable) -> tuple[Any, Any]:
+def _split_pair(result: Any, fun: Callable, what: str = "grad") -> tuple[Any, Any]:
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         name = getattr(fun, "__name__", "the function")
         found = f"{len(result)} values" if isinstance(result, (tuple, list)) else type(result).__name__
-        raise TypeError(f"grad: with has_aux=True, {name} must return a pair (scalar, aux), and returned {found}")
+        first = "scalar" if what == "grad" else "result"
+        raise TypeError(f"{what}: with has_aux=True, {name} must return a pair ({first}, aux), and returned {found}")
     return result[0], result[1]
 
 
@@ -231,7 +234,7 @@ def _check_scalar(value: Any, fun: Callable) -> None:
 
 def _gradients(value: Any, leaves: list[Tensor], nested: bool) -> list[Any]:
     """Cotangents of the leaves for a unit cotangent of the value; zeros where it does not depend on them."""
-    if not isinstance(value, Tensor) or not value._spec.requires_grad:
+    if not isinstance(value, Tensor) or not value.requires_grad:
         return [_zeros_like(t) for t in leaves]
     recorded = nested or any(not t._leaf for t in leaves)
     if recorded:
@@ -269,7 +272,18 @@ def _release(tree: Any) -> Any:
     return plain(tree) if isinstance(tree, Tensor) else optree.tree_map(plain, tree)
 
 
-def vjp(fun: Callable, *primals: Any) -> tuple[Any, Callable]:
+def _settle(tree: Any) -> Any:
+    """Results for a caller who gave tensors: those from which no leaf can be reached carry no history."""
+    from .autograd.graph import reachable_leaves
+
+    def settle(x: Any) -> Any:
+        loose = isinstance(x, Tensor) and x._spec.requires_grad and not reachable_leaves([x])
+        return ops.detach(x) if loose else x
+
+    return optree.tree_map(settle, tree)
+
+
+def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> Any:
     """Value of a function, and the map from cotangents of its result to cotangents of its arguments.
 
     Parameters
@@ -277,6 +291,8 @@ def vjp(fun: Callable, *primals: Any) -> tuple[Any, Callable]:
     fun : callable
     *primals
         Real floating numbers or arrays, or containers of such.
+    has_aux : bool, default False
+        Whether `fun` returns ``(result, aux)``.
 
     Returns
     -------
@@ -285,6 +301,8 @@ def vjp(fun: Callable, *primals: Any) -> tuple[Any, Callable]:
     pullback : callable
         Takes a cotangent in the structure of the value; returns a tuple, one cotangent an argument. It may be called
         again and again.
+    aux
+        If `has_aux`.
 
     Examples
     --------
@@ -297,6 +315,7 @@ def vjp(fun: Callable, *primals: Any) -> tuple[Any, Callable]:
     with _Traced() as trace:
         args, leaves, treedef = _trace_arguments(primals, tuple(range(len(primals))), "vjp")
         result = fun(*args)
+        result, aux = _split_pair(result, fun, "vjp") if has_aux else (result, None)
         outputs, outdef = optree.tree_flatten(result)
     keep = trace.nested or any(t._user for t in leaves)
 
@@ -306,7 +325,7 @@ def vjp(fun: Callable, *primals: Any) -> tuple[Any, Callable]:
             raise ValueError(f"vjp: the cotangent has structure {structure}, the function's result {outdef}")
         pairs = []
         for y, y_bar in zip(outputs, flat, strict=True):
-            if not isinstance(y, Tensor) or not y._spec.requires_grad:
+            if not isinstance(y, Tensor) or not y.requires_grad:
                 continue
             if np.shape(y_bar) != y._spec.shape:
                 raise ValueError(f"vjp: a cotangent has shape {np.shape(y_bar)}, the result {y._spec.shape}")
@@ -325,12 +344,17 @@ def vjp(fun: Callable, *primals: Any) -> tuple[Any, Callable]:
                 _plain(reached[id(t)][1] if id(t) in reached else np.zeros(t._spec.shape, t._spec.dtype), t)
                 for t in leaves
             ]
-        return optree.tree_unflatten(treedef, bars)
+        tree: Any = optree.tree_unflatten(treedef, bars)
+        return _settle(tree) if keep and not (trace.nested or local.state.depth) else tree
 
-    return (result if keep else _release(result)), pullback
+    if not keep:
+        result, aux = _release(result), _release(aux)
+    elif not trace.nested:
+        result, aux = _settle((result, aux))
+    return (result, pullback, aux) if has_aux else (result, pullback)
 
 
-def jvp(fun: Callable, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+def jvp(fun: Callable, primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
     """Value and directional derivative of a function: forward mode.
 
     Parameters
@@ -338,11 +362,15 @@ def jvp(fun: Callable, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple
     fun : callable
     primals, tangents : tuple
         Arguments, and their directions in the same structure and shapes.
+    has_aux : bool, default False
+        Whether `fun` returns ``(result, aux)``.
 
     Returns
     -------
     value, tangent
         ``fun(*primals)`` and its derivative along the tangents, in the same structure.
+    aux
+        If `has_aux`.
 
     Examples
     --------
@@ -362,17 +390,51 @@ def jvp(fun: Callable, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple
             if np.shape(d) != t._spec.shape:
                 raise ValueError(f"jvp: a tangent has shape {np.shape(d)}, its primal {t._spec.shape}")
         result = fun(*args)
+        result, aux = _split_pair(result, fun, "jvp") if has_aux else (result, None)
         outputs, outdef = optree.tree_flatten(result)
-        traced = [y for y in outputs if isinstance(y, Tensor) and y._spec.requires_grad]
+        traced = [y for y in outputs if isinstance(y, Tensor) and y.requires_grad]
         dots = iter(pushforward(traced, leaves, [lift(d, t._spec.dtype) for t, d in zip(leaves, flat, strict=True)]))
         found = []
         for y in outputs:
-            moving = isinstance(y, Tensor) and y._spec.requires_grad
+            moving = isinstance(y, Tensor) and y.requires_grad
             dot = next(dots) if moving else None
             found.append(lift(np.zeros(np.shape(y))) if dot is None else dot)
     keep = trace.nested or any(t._user for t in leaves)
     y_dot = optree.tree_unflatten(outdef, found)
-    return (result, y_dot) if keep else (_release(result), _release(y_dot))
+    if not keep:
+        result, y_dot, aux = _release(result), _release(y_dot), _release(aux)
+    elif not trace.nested:
+        result, y_dot, aux = _settle((result, y_dot, aux))
+    return (result, y_dot, aux) if has_aux else (result, y_dot)
+
+
+def elementwise_grad(fun: Callable, argnums: int | Sequence[int] = 0) -> Callable:
+    """The derivative of a function that works on each element by itself.
+
+    Parameters
+    ----------
+    fun : callable
+        Returns an array whose elements depend on one element of each argument, up to broadcasting.
+    argnums : int or tuple of int, default 0
+
+    Returns
+    -------
+    callable
+        Takes the arguments of `fun`; returns the derivative, in the shape of the argument.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tapegrad as tg
+    >>> tg.elementwise_grad(tg.elementwise_grad(np.sin))(np.array([0.0, np.pi / 2]))
+    array([-0., -1.])
+    """
+
+    @functools.wraps(fun, assigned=("__name__", "__qualname__", "__module__"), updated=())
+    def total(*args: Any, **kwargs: Any) -> Any:
+        return np.sum(fun(*args, **kwargs))
+
+    return grad(total, argnums)
 
 
 def stop_gradient(x: Any) -> Any:

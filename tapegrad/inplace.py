@@ -10,7 +10,7 @@ import numpy as np
 
 from .errors import CastingError, ShapeError
 from .operators import STEP, fast_index
-from .primitives.core import Elementwise, lift, ops, primitive
+from .primitives.core import lift, ops, primitive
 from .primitives.indexing import advanced_key, basic_view, index_put
 from .primitives.shape import expand_to, placed, view_of, window_of
 from .tape.buffer import buffer_of
@@ -72,8 +72,11 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
     _check_target(target, state)
     operands = made.lift(operands) if hasattr(made, "lift") else tuple(lift(o) for o in operands)
     _check_recorded(target, operands, state)
+    for t in operands:
+        if t._base is not None:
+            t._refresh_view()
     if target._base is not None:
-        target._refresh_view()
+        target._refresh_view(target._buffer.retained)  # what views between it and the base retain is of other uses
     out, _ = made.infer(tuple(t._spec for t in operands), dict(attrs))
     spec = target._spec
     if out.shape != spec.shape or out.dtype != spec.dtype:
@@ -219,7 +222,7 @@ def _separate(target, made, operands, state, attrs):
     for k, t in enumerate(operands):
         same = t is target
         shares = same or (buffer is not None and t._buffer is buffer)
-        elementwise = isinstance(made, Elementwise) or made is ops.copy
+        elementwise = made.elementwise
         if shares and (not (same and elementwise) or (k == 0 and needs >> 1 & 1)):
             t = ops.copy(t)
         separate.append(t)
@@ -231,17 +234,20 @@ def _take_over(target, result, state, tape):
     base = target._base
     buffer = buffer_of(target)
     buffer.tell(tape)
-    if base is None and not (target._leaf or target._foreign) and buffer.is_alone(tape):
+    if base is None and not (target._leaf or target._foreign or target._retains) and buffer.is_alone(tape):
         buffer.quiet = tape
     requires = result._spec.requires_grad
     if base is not None and (requires or base._spec.requires_grad) and state.grad_enabled:
-        _rebase(base, target, result, state, tape)
-    if state.grad_enabled and (requires or target._spec.requires_grad):
-        _rebind(target, result)  # under no_grad the history stays what it was, as in PyTorch
-    target._seen = buffer.version
+        _rebase(base, target, result, state, tape)  # and the target, when it is next used, is a view of it as it is now
+    else:
+        if state.grad_enabled and (requires or target._spec.requires_grad):
+            _rebind(target, result)  # under no_grad the history stays what it was, as in PyTorch
+        target._seen = buffer.version
     if buffer.viewed and not state.careful and requires:
         state.careful = True
         state.refresh()
+    if target._retains:
+        target._refresh_view()
 
 
 def _rebase(base, target, result, state, tape):
@@ -267,6 +273,10 @@ def adopt_written(target):
 
 
 def _rebind(tensor, result):
+    if tensor._retains:  # what it retains is the gradient of the value that it has now
+        tape, slot = tensor._home or (tensor._tape, tensor._slot)
+        tape.retaining.pop(slot, None)
+        result._tape.retain(result._slot, tensor)
     tensor._home = None
     tensor._slot, tensor._tape, tensor._spec = result._slot, result._tape, result._spec
 
@@ -307,9 +317,9 @@ def _is_stale_view(self):
     return self._base is not None and self._buffer.version != self._seen
 
 
-def _refresh_view(self):
-    """Record the view again, from its base as it is now."""
-    if not _is_stale_view(self):
+def _refresh_view(self, anyway=False):
+    """Record the view again, from its base as it is now, if that was written since (or `anyway`)."""
+    if not (_is_stale_view(self) or anyway):
         return
     base, version = self._base, self._buffer.version
     if not (base._spec.requires_grad or self._spec.requires_grad):
@@ -345,7 +355,9 @@ def in_place(record, name, operands=2):
 
 
 def _binary(record, k):
-    def method(self, other):
+    def method(self, other, *, alpha=None, rounding_mode=None):
+        if alpha is not None or rounding_mode is not None:
+            return _with_options(record, self, other, alpha, rounding_mode)
         kind = other.__class__
         try:
             tape, rare = self._tape, self._rare
@@ -383,6 +395,16 @@ def _binary(record, k):
         return write(self, record, (self, other), index=k)
 
     return method
+
+
+def _with_options(record, target, other, alpha, rounding_mode):
+    """Sums and differences take an `alpha`, quotients a `rounding_mode`."""
+    if alpha is not None and rounding_mode is None and record in (ops.add, ops.subtract):
+        return write(target, record, (target, other * alpha))
+    if rounding_mode is not None and alpha is None and record is ops.divide:
+        return rewrite(target, Tensor.div, other, rounding_mode=rounding_mode)
+    word = "alpha" if alpha is not None and record is not ops.add else "rounding_mode"
+    raise TypeError(f"{record.name} in place got an unexpected keyword argument {word!r}")
 
 
 def _unary(record, k):

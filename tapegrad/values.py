@@ -48,7 +48,7 @@ def _concretised(tensor):
 
 def _refuse(tensor, what, remedy):
     """Inside a transformation, a value that carries a gradient must not become a plain one."""
-    if tensor._spec.requires_grad and local.state.depth:
+    if tensor.requires_grad and local.state.depth:
         raise TracedValueError(
             f"{what} of a value that is being differentiated would lose its gradient: it is "
             f"{tensor._spec.dtype.name}{list(tensor._spec.shape)}. {remedy}"
@@ -83,7 +83,7 @@ def numpy(self):
     RuntimeError
         If the tensor requires grad: use ``t.detach().numpy()``.
     """
-    if self._spec.requires_grad:
+    if self.requires_grad:
         raise RuntimeError(
             "Can't call numpy() on Tensor that requires grad, since the array would carry no gradient. "
             "Use tensor.detach().numpy() instead."
@@ -94,7 +94,7 @@ def numpy(self):
 
 
 def _array(self, dtype=None, copy=None):
-    if self._spec.requires_grad:
+    if self.requires_grad:
         raise TracedValueError(
             f"a NumPy function that tapegrad cannot see, or np.array(...), was given a value that requires grad "
             f"({self._spec.dtype.name}{list(self._spec.shape)}); the plain array would lose its gradient. Use a NumPy "

@@ -910,3 +910,92 @@ def test_zero_dimensional_leaf_reached_from_two_tapes():
     assert kept == pytest.approx(2 * np.sin(0.3) * np.cos(0.3) + 1)
     (g,) = tg.autograd.grad(np.sin(x) + a.detach() * x, x)
     assert g.item() == pytest.approx(np.cos(0.3) + np.sin(0.3))
+
+
+def _retained(lib, sweep):
+    a = lib.ones(3, requires_grad=True)
+    b = a * 2.0
+    c = b * b
+    b.retain_grad()
+    c.retain_grad()
+    sweep(lib, a, b, c)
+    return [None if x.grad is None else x.grad.tolist() for x in (a, b, c)]
+
+
+@pytest.mark.filterwarnings("ignore:Using backward.. with create_graph=True:UserWarning")  # PyTorch's, of a cycle
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+@pytest.mark.parametrize(
+    "sweep",
+    [
+        lambda lib, a, b, c: c.sum().backward(),
+        lambda lib, a, b, c: c.sum().backward(create_graph=True),
+        lambda lib, a, b, c: c.sum().backward(inputs=[a]),
+        lambda lib, a, b, c: c.sum().backward(inputs=[b]),
+        lambda lib, a, b, c: c.sum().backward(inputs=[b, b, c]),
+        lambda lib, a, b, c: c.sum().backward(inputs=[a, a, b], create_graph=True),
+        lambda lib, a, b, c: [c.sum().backward(retain_graph=True) for _ in range(2)],
+        lambda lib, a, b, c: [c.sum().backward(create_graph=True) for _ in range(2)],
+        lambda lib, a, b, c: lib.autograd.grad(c.sum(), a),
+        lambda lib, a, b, c: lib.autograd.grad(c.sum(), b),
+        lambda lib, a, b, c: lib.autograd.grad(c.sum(), a, create_graph=True),
+    ],
+)
+def test_retained_gradients(sweep):
+    torch = pytest.importorskip("torch", reason="the differential test needs PyTorch")
+    assert _retained(tg, sweep) == _retained(torch, sweep)
+
+
+def test_inputs_of_backward_retain_their_gradients():
+    a = tg.ones(2, requires_grad=True)
+    b = a * 2.0
+    (b * b).sum().backward(inputs=[b])
+    assert b.retains_grad and a.grad is None and b.grad.tolist() == [4.0, 4.0]
+    (b * 3.0).sum().backward()
+    assert b.grad.tolist() == [7.0, 7.0] and a.grad.tolist() == [6.0, 6.0]
+    with tg.no_grad():
+        constant = a * 2.0
+    with pytest.raises(RuntimeError, match="can't retain_grad on Tensor that has requires_grad=False"):
+        (a * 2.0).sum().backward(inputs=[constant])
+
+
+def test_recorded_gradients_do_not_share_memory():
+    a, b = tg.ones(2, requires_grad=True), tg.ones(2, requires_grad=True)
+    seed = tg.ones(2)
+    y = a + b
+    with tg.no_grad():
+        y.backward(seed, create_graph=True)
+    with tg.no_grad():
+        a.grad.mul_(2.0)
+    assert a.grad.tolist() == [2.0, 2.0] and b.grad.tolist() == seed.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_inputs_that_depend_on_each_other(recorded):
+    a = tg.tensor([1.0, 2.0], requires_grad=True)
+    b = a * 3.0
+    c = b * b
+    found = tg.autograd.grad((c * a).sum(), (a, b, c), retain_graph=True, create_graph=recorded)
+    expected = [[27.0, 108.0], [6.0, 24.0], [1.0, 2.0]]
+    assert [g.tolist() for g in found] == expected
+    found = tg.autograd.grad((b * b * a).sum(), (b, a), create_graph=recorded)
+    assert [g.tolist() for g in found] == [[6.0, 24.0], [27.0, 108.0]]
+
+
+def test_inputs_within_the_graph_that_depend_on_each_other():
+    a = tg.tensor([1.0, 2.0], requires_grad=True)
+    b = a * 3.0
+    c = b * b
+    db, dc = tg.autograd.grad((c * b).sum(), (b, c), create_graph=True)
+    assert db.tolist() == [27.0, 108.0] and dc.tolist() == [3.0, 6.0]
+    (d2,) = tg.autograd.grad(db.sum(), a)  # of 3 b^2
+    assert d2.tolist() == [54.0, 108.0]
+
+
+def test_a_complex_root_needs_a_cotangent():
+    a = tg.tensor(1.0 + 2.0j, requires_grad=True)
+    with pytest.raises(RuntimeError, match="grad can be implicitly created only for real scalar outputs"):
+        (a * a).backward()
+    with pytest.raises(RuntimeError, match="grad can be implicitly created only for real scalar outputs"):
+        tg.autograd.grad(a * a, a)
+    (a * a).backward(1.0 + 0.0j)
+    assert a.grad.item() == np.conj(2.0 * (1.0 + 2.0j))

@@ -954,3 +954,149 @@ def test_writes_to_a_broadcast_array_without_elements(shape):
     b.sum().backward()
     assert a.grad.shape == a.shape and a.grad.numpy().strides == np.zeros(a.shape).strides
     assert b._version == 2
+
+
+def _put(lib, c, v):
+    c[lib.index([1, 0])] = v
+
+
+def _assign(lib, c, v):
+    c[...] = v
+
+
+def _assign_part(lib, c, v):
+    c[:1] = v[1:]
+
+
+def _augment(lib, c, v):
+    c += v
+
+
+@pytest.mark.parametrize("write", [_augment, _assign, _assign_part, _put, lambda lib, c, v: c.copy_(v)])
+def test_an_older_view_as_the_operand_of_a_write(write):
+    def gradient(lib):
+        a = lib.leaf(1.0, 2.0, 3.0)
+        b = a * 2
+        v = b[1:]
+        c = a[1:] * 1
+        b.mul_(3)
+        write(lib, c, v)
+        (c * c).sum().backward()
+        return lib.array(a.grad)
+
+    np.testing.assert_allclose(gradient(OURS), gradient(theirs()))
+
+
+@pytest.mark.filterwarnings("ignore:Using backward.. with create_graph=True:UserWarning")  # PyTorch's, of a cycle
+@pytest.mark.parametrize("recorded", [False, True])
+def test_an_older_view_as_the_root_of_a_sweep(recorded):
+    def gradients(lib):
+        a = lib.leaf(1.0, 2.0, 3.0)
+        b = a * 2
+        v = b[1:]
+        b.mul_(3)
+        v.backward(lib.plain(1.0, 2.0), retain_graph=True, create_graph=recorded)
+        (of_sum,) = lib.grad(v, a, lib.plain(3.0, 4.0), create_graph=recorded)
+        return lib.array(a.grad), lib.array(of_sum)
+
+    np.testing.assert_allclose(gradients(OURS), gradients(theirs()))
+
+
+def test_an_older_view_as_the_input_of_a_sweep():
+    def outcome(lib):
+        a = lib.leaf(1.0, 2.0, 3.0)
+        b = a * 2
+        v = b[1:]
+        before = v * 2
+        b.mul_(3)
+        with pytest.raises(RuntimeError, match="appears to not have been used in the graph"):
+            lib.grad(before.sum(), v)
+        v.mul_(2)
+        with pytest.raises(RuntimeError, match="appears to not have been used in the graph"):
+            lib.grad(b.sum(), v)
+        return lib.array(lib.grad((v * v).sum(), v)[0])
+
+    np.testing.assert_allclose(outcome(OURS), outcome(theirs()))
+
+
+def test_a_view_whose_base_begins_to_require_grad():
+    def outcome(lib):
+        b = lib.plain(0.0, 0.0, 0.0)
+        v = b[1:]
+        b.copy_(lib.leaf(1.0, 2.0, 3.0))
+        return v.is_leaf, v.requires_grad, v.grad_fn is None
+
+    assert outcome(OURS) == outcome(theirs()) == (False, True, False)
+    for use in (lambda v: v.numpy(), np.asarray):
+        b = tg.zeros(3)
+        v = b[1:]
+        b.copy_(tg.ones(3, requires_grad=True))
+        with pytest.raises((RuntimeError, tg.TracedValueError), match=r"requires? grad"):
+            use(v)
+
+
+def test_functions_that_return_an_older_view():
+    def f(x):
+        b = np.copy(x) * 2.0
+        v = b[1:]
+        b *= x
+        return v
+
+    def g(x):
+        b = tg.zeros(3)
+        v = b[1:]
+        b[...] = x * x
+        return v
+
+    x = np.array([1.0, 2.0, 3.0])
+    for function, expected in ((f, 4.0 * x[1:]), (g, 2.0 * x[1:])):
+        assert tg.grad(lambda x: function(x)[0])(x).tolist() == [0.0, expected[0], 0.0]  # noqa: B023
+        _, pullback = tg.vjp(function, x)
+        assert pullback(np.ones(2))[0].tolist() == [0.0, *expected]
+        assert tg.jvp(function, (x,), (np.ones(3),))[1].tolist() == expected.tolist()
+
+
+def test_retained_gradients_belong_to_the_present_value():
+    def outcome(lib):
+        found = []
+
+        def made():
+            a = lib.leaf(1.0, 2.0, 3.0)
+            b = a * 2
+            return a, b, b[1:]
+
+        _, b, _ = made()
+        b.retain_grad()
+        b.mul_(b.detach().clone())
+        (b * b).sum().backward()
+        found.append(b.grad)
+        for write in (lambda v: v.mul_(5), lambda v: v[:1].fill_(5), lambda v: v[:1][None].add_(1)):
+            for use in (lambda b, v: b, lambda b, v: v, lambda b, v: v[1:]):
+                _, b, v = made()
+                b.retain_grad()
+                v.retain_grad()
+                write(v)
+                use(b, v).sum().backward()
+                found += [b.grad, v.grad]
+        _, b, v = made()
+        v.retain_grad()
+        w = v * 3
+        b.mul_(5)
+        w.sum().backward()
+        found.append(v.grad)
+        return [None if g is None else lib.array(g).tolist() for g in found]
+
+    assert outcome(OURS) == outcome(theirs())
+
+
+def test_an_older_view_retains_the_gradient_of_what_it_is_now():
+    def outcome(lib):
+        b = lib.leaf(1.0, 2.0, 3.0) * 2
+        v = b[1:]
+        w = v * 3
+        b.mul_(5)
+        v.retain_grad()
+        (w.sum() + (v * v).sum()).backward()
+        return lib.array(v.grad)
+
+    np.testing.assert_allclose(outcome(OURS), outcome(theirs()))

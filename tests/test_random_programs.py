@@ -29,7 +29,7 @@ CALM = settings(
 FAST, SLOW = settings(CALM, max_examples=150), settings(CALM, max_examples=2000)
 FAST_COMPILED, SLOW_COMPILED = settings(CALM, max_examples=60), settings(CALM, max_examples=1000)
 
-SLICE_WRITE = re.compile(r"\] [-+*]?= ")
+WRITE = re.compile(r"\] = |[-+*]= |\w_\(")
 STALE = "modified by an inplace operation"
 SECOND_TIME = "Trying to backward through the graph a second time"
 
@@ -84,7 +84,7 @@ def comparable_errors(program, ours, theirs):
     Its CopySlices cannot be swept twice, though it saves no value; and a sweep that fails has freed what it visited
     until then, while ours leaves everything as it was.
     """
-    lenient = any(SLICE_WRITE.search(s.torch) for s in program.statements)
+    lenient = any(WRITE.search(s.torch) for s in program.statements)
     errors, failed = [], False
     for its, mine in zip(theirs.errors, ours.errors, strict=True):
         errors.append(mine if its == SECOND_TIME and (failed or (lenient and mine in (None, STALE))) else its)
@@ -96,13 +96,20 @@ def check_pytorch(program):
     theirs = run_torch(program)
     tame(theirs, program)
     ours = run_tapegrad(program)
-    theirs.errors = comparable_errors(program, ours, theirs)
+    errors = comparable_errors(program, ours, theirs)
+    for k, statement in enumerate(program.statements):
+        if errors[k] != theirs.errors[k] and statement.made:  # PyTorch lacks a variable that tapegrad has
+            ours.errors, theirs.errors = ours.errors[:k], theirs.errors[:k]
+            assert_same_errors(program, ours, theirs, "PyTorch")
+            return
+    theirs.errors = errors
     assert_same_errors(program, ours, theirs, "PyTorch")
     assert_close(program, "value in tapegrad and PyTorch", ours.values, theirs.values)
     # where a sweep fails, PyTorch has added what it reached until then, tapegrad nothing
     if not any("backward" in message for message in theirs.messages):
         assert_close(program, "gradient in tapegrad and PyTorch", ours.gradients, theirs.gradients)
-    assert ours.flags == theirs.flags, f"{program}\n(requires_grad, is_leaf): {ours.flags} and {theirs.flags}"
+    flags = "requires_grad, is_leaf, retains_grad"
+    assert ours.flags == theirs.flags, f"{program}\n({flags}): {ours.flags} and {theirs.flags}"
     assert ours.versions == theirs.versions, f"{program}\n_version: {ours.versions} and {theirs.versions}"
 
 

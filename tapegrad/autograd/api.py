@@ -14,7 +14,7 @@ from ..tape.buffer import Buffer
 from ..tape.handle import Tensor, attach
 from ..tape.record import is_inference, new_tensor
 from ..tape.spec import spec_of_array
-from ..tape.state import local
+from ..tape.state import grad_mode, local
 from ..values import value_of
 from .engine import sweep
 from .hooks import run_accumulated_hooks
@@ -31,20 +31,25 @@ def _seeds(tensors: _Tensors, gradients: Any, name: str) -> list[tuple[Tensor, A
     """A cotangent for each output, checked."""
     if isinstance(tensors, Tensor):
         tensors = (tensors,)
-    if gradients is None or isinstance(gradients, (Tensor, np.ndarray, float, int)):
+    if gradients is None or isinstance(gradients, (Tensor, np.ndarray, np.generic, float, int, complex)):
         gradients = (gradients,) * len(tensors) if gradients is None else (gradients,)
     tensors, gradients = tuple(tensors), tuple(gradients)
     if len(tensors) != len(gradients):
         raise RuntimeError(f"{name}: got {len(tensors)} tensors and {len(gradients)} gradients")
     pairs = []
     for k, (t, g) in enumerate(zip(tensors, gradients, strict=True)):
-        if not t._spec.requires_grad:
+        if not t.requires_grad:
             raise RuntimeError(f"element {k} of tensors does not require grad and does not have a grad_fn")
         if g is None:
             if t._spec.size != 1:
                 raise RuntimeError(
                     f"grad can be implicitly created only for scalar outputs; this one has shape {t._spec.shape}. "
                     f"Pass gradient= of that shape, or sum it first"
+                )
+            if t._spec.dtype.kind == "c":
+                raise RuntimeError(
+                    f"grad can be implicitly created only for real scalar outputs; this one is {t._spec.dtype.name}. "
+                    f"Pass gradient= as a complex number, or take the real part first"
                 )
             g = np.ones(t._spec.shape, t._spec.dtype)
         if np.shape(g) != t._spec.shape:
@@ -75,7 +80,7 @@ def backward(
     create_graph : bool
         Record the sweep itself, so that gradients can be differentiated.
     inputs : Tensor or sequence of Tensor, optional
-        Accumulate into these alone.
+        Accumulate into these alone; those that are no leaves retain their gradient from then on, as in PyTorch.
 
     Raises
     ------
@@ -88,6 +93,8 @@ def backward(
         inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
         if not inputs:
             raise RuntimeError("`inputs` argument to `backward` cannot be empty.")
+        for t in inputs:
+            _retain_grad(t)
     retain_graph = create_graph if retain_graph is None else retain_graph
     if create_graph:
         _recorded_backward(pairs, inputs)
@@ -99,11 +106,7 @@ def backward(
             accumulate(leaf, array)
             if leaf._hooks is not None:
                 run_accumulated_hooks(leaf, leaf._grad)
-    for t in inputs or ():
-        if id(t) in others:
-            accumulate(t, others[id(t)])
-    for t, array in others.get("retained", ()):
-        accumulate(t, array)
+    _fill_retained(others)
 
 
 def accumulate(tensor: Tensor, array: np.ndarray) -> None:
@@ -118,17 +121,31 @@ def accumulate(tensor: Tensor, array: np.ndarray) -> None:
         tensor._grad._spec = tensor._grad._spec.replace(requires_grad=False)
 
 
+def _fill_retained(others: dict) -> None:
+    """Hand out the gradients of tensors that retain theirs."""
+    for t, array in others.get("retained", ()):
+        accumulate(t, array)
+
+
 def _recorded_backward(pairs: list[tuple[Tensor, Any]], inputs: Iterable[Tensor] | None) -> None:
     from .graph import reachable_leaves
 
     inputs = reachable_leaves([t for t, _ in pairs]) if inputs is None else inputs
     seeds = [lift(g, t._spec.dtype) for t, g in pairs]
-    bars = recorded_sweep([t for t, _ in pairs], seeds, inputs, True)
-    for t, bar in zip(inputs, bars, strict=True):
-        if bar is not None:
-            t._grad = bar if t._grad is None else t._grad + bar
-            if t._leaf and t._hooks is not None:
-                run_accumulated_hooks(t, bar)
+    retained: list = []
+    bars = recorded_sweep([t for t, _ in pairs], seeds, inputs, True, retained)
+    leaves = {id(t): (t, bar) for t, bar in zip(inputs, bars, strict=True) if t._leaf and bar is not None}
+    _accumulate_recorded([*leaves.values(), *retained], True)
+    for t, bar in leaves.values():
+        if t._hooks is not None:
+            run_accumulated_hooks(t, bar)
+
+
+def _accumulate_recorded(pairs: list[tuple[Tensor, Tensor]], create_graph: bool) -> None:
+    """Add gradients that are tensors; each ``grad`` becomes a tensor of its own."""
+    with grad_mode(create_graph):
+        for t, bar in pairs:
+            t._grad = ops.copy(bar) if t._grad is None else t._grad + bar
 
 
 def grad(
@@ -165,13 +182,15 @@ def grad(
     """
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     for k, t in enumerate(inputs):
-        if not t._spec.requires_grad:
+        if not t.requires_grad:
             raise RuntimeError(f"One of the differentiated Tensors (input {k}) does not require grad")
     pairs = _seeds(outputs, grad_outputs, "grad")
     retain_graph = create_graph if retain_graph is None else retain_graph
     if create_graph or local.state.tape.tracing:
         seeds = [lift(g, t._spec.dtype) for t, g in pairs]
-        found = recorded_sweep([t for t, _ in pairs], seeds, list(inputs), create_graph)
+        retained: list = []
+        found = recorded_sweep([t for t, _ in pairs], seeds, list(inputs), create_graph, retained)
+        _accumulate_recorded(retained, create_graph)
     else:
         seeds = [(t, value_of(g) if isinstance(g, Tensor) else np.asarray(g, t._spec.dtype)) for t, g in pairs]
         leaves, others = sweep(seeds, list(inputs), retain_graph)
@@ -179,6 +198,7 @@ def grad(
         for t in inputs:
             array = leaves[id(t)][1] if id(t) in leaves else others.get(id(t))
             found.append(None if array is None else tensor(array))
+        _fill_retained(others)
     for k, g in enumerate(found):
         if g is None and materialize_grads:
             zeros = np.zeros(inputs[k]._spec.shape, inputs[k]._spec.dtype)
@@ -204,11 +224,15 @@ def _backward(
 
 def _retain_grad(self: Tensor) -> None:
     """Keep this tensor's gradient in ``grad`` when a sweep passes it, though it is no leaf."""
-    if not self._spec.requires_grad:
+    if not self.requires_grad:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
     if self._leaf or self._retains:
         return
     self._retains = True
+    if self._buffer is not None:
+        self._buffer.quiet = None  # a write must take what is retained with it
+    if self._base is not None:
+        self._buffer.retained = True
     from .recorded import home_of
 
     tape, slot = home_of(self)
@@ -303,7 +327,7 @@ def _set_data(self: Tensor, value: ArrayLike | Tensor) -> None:
 
 
 def _is_leaf(self: Tensor) -> bool:
-    return self._leaf or not self._spec.requires_grad
+    return self._leaf or not _get_requires_grad(self)
 
 
 def _version(self: Tensor) -> int:

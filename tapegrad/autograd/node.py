@@ -165,7 +165,6 @@ def name_and_site(tape, slot):
 
 def node_of(tensor):
     """The node that computed a tensor; None for leaves and for tensors without history."""
-    if tensor._leaf or not tensor._spec.requires_grad:
+    if tensor._leaf or not tensor.requires_grad:
         return None
-    tensor._refresh_view()
     return _node(*home_of(tensor))

@@ -29,6 +29,7 @@ class _Graph:
     def __init__(self, inputs):
         self.handles: dict = {}
         self.leads: dict = {}
+        self.oldest = None if any(t._leaf for t in inputs) else min([_order(home_of(t)) for t in inputs], default=None)
         for t in inputs:
             key = id(t) if t._leaf else home_of(t)
             self.leads[key] = True
@@ -58,26 +59,28 @@ class _Graph:
         return [(tape, k) for k in tape.operands(slot)]
 
     def mark(self, roots):
-        """Find which rows lead to an input (without recursion)."""
-        leads, stack = self.leads, [(r, False) for r in roots]
+        """Find which rows lead to an input (without recursion); an input may lead to another one."""
+        leads, oldest, met = self.leads, self.oldest, set()
+        stack = [(r, False) for r in roots]
         while stack:
             key, back = stack.pop()
-            if not back and (key in leads or not isinstance(key, tuple)):
-                leads.setdefault(key, False)
-                continue
-            tape, slot = key
-            if isinstance(tape, Tape) and not tape.signature(slot).out.requires_grad:
-                leads[key] = False
-                continue
-            sources = self.sources(key)
             if back:
-                leads[key] = any(leads.get(s, False) for s in sources)
+                leads[key] = leads.get(key, False) or any(leads.get(s, False) for s in self.sources(key))
                 continue
-            stack.append((key, True))
-            stack += [(s, False) for s in sources if s not in leads]
+            if key in met:
+                continue
+            met.add(key)
+            leads.setdefault(key, False)
+            if not isinstance(key, tuple):
+                continue
+            if isinstance(key[0], Tape) and not key[0].signature(key[1]).out.requires_grad:
+                continue
+            if oldest is None or _order(key) > oldest:  # nothing older leads to an input
+                stack.append((key, True))
+                stack += [(s, False) for s in self.sources(key) if s not in met]
 
 
-def recorded_sweep(outputs, seeds, inputs, create_graph):
+def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None):
     """Cotangents of `inputs`, recorded on the tape.
 
     Parameters
@@ -87,6 +90,8 @@ def recorded_sweep(outputs, seeds, inputs, create_graph):
     inputs : list of Tensor
     create_graph : bool
         Whether the cotangents can be differentiated in turn.
+    retained : list, optional
+        Extended by pairs of a tensor that retains its gradient and that gradient.
 
     Returns
     -------
@@ -130,6 +135,9 @@ def recorded_sweep(outputs, seeds, inputs, create_graph):
                 bar = run_tensor_hooks(notes.tensor, bar)
             if key in targets:
                 done[key] = bar
+            keeper = key[0].retaining.get(key[1]) if isinstance(key, tuple) else None
+            if retained is not None and keeper is not None and keeper() is not None:
+                retained.append((keeper(), bar))
             sources = graph.sources(key)
             if not any(graph.leads.get(s, False) for s in sources):
                 continue

@@ -14,9 +14,8 @@ __all__: list[str] = []
 
 def _forward(name, function):
     def method(self, *args, **kwargs):
-        return call(function, (self, *args), kwargs) if "out" in kwargs else handler(self, *args, **kwargs)
+        return call(function, (self, *args), kwargs)
 
-    handler = BY_FUNCTION[function]
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"`numpy.{function.__name__}` of the tensor."
     return method

@@ -7,7 +7,7 @@ import numpy as np
 from ..inplace import in_place, rewrite, write
 from ..primitives.core import RECORDS, lift, ops
 from ..tape.handle import Tensor, attach
-from .elementwise import BINARY, SPECIAL, UNARY, clamp, div, masked_fill, special
+from .elementwise import BINARY, SPECIAL, UNARY, clamp, masked_fill, special
 from .naming import named
 
 __all__: list[str] = []
@@ -20,7 +20,8 @@ def _special_writer(name, record):
     named(name, method, f"`scipy.special.{record}` in place; returns the tensor.")
 
 
-for _operands, _table in enumerate((UNARY, BINARY), start=1):
+_PLAIN = {"add": "add", "sub": "subtract", "subtract": "subtract", "div": "divide", "divide": "divide", "pow": "power"}
+for _operands, _table in enumerate((UNARY, BINARY | _PLAIN), start=1):
     for _name, _record in _table.items():
         if _name not in ("isnan", "isinf", "isfinite", "signbit", "fabs", "conj", "rint"):
             attach(**{_name + "_": in_place(RECORDS[_record], _name + "_", _operands)})
@@ -43,36 +44,6 @@ for _name in (
 ).split():
     _method_writer(_name)
 _method_writer("clip", clamp)
-
-
-def _scaled(name, record):
-    update = in_place(record, name)
-
-    def method(self, other, *, alpha=1):
-        return update(self, other if alpha == 1 else other * alpha)
-
-    named(name, method, f"`{record.name}` in place, `alpha` times the other operand; returns the tensor.")
-
-
-_scaled("add_", ops.add)
-_scaled("sub_", ops.subtract)
-_scaled("subtract_", ops.subtract)
-
-
-_divide = in_place(ops.divide, "div_")
-_power = in_place(ops.power, "pow_")
-
-
-def _div_(self, other, *, rounding_mode=None):
-    """`div` in place; returns the tensor."""
-    if rounding_mode is None:
-        return _divide(self, other)
-    return rewrite(self, div, other, rounding_mode=rounding_mode)
-
-
-def _pow_(self, exponent):
-    """`pow` in place; returns the tensor."""
-    return _power(self, exponent)
 
 
 def _fill_(self, value):
@@ -169,9 +140,6 @@ for _name, _draw in {
     named(_name, _random(_draw), f"Fill with random numbers, from `rng` or the default generator ({_name[:-1]}).")
 
 attach(
-    div_=_div_,
-    divide_=_div_,
-    pow_=_pow_,
     fill_=_fill_,
     zero_=_zero_,
     copy_=_copy_,

@@ -131,6 +131,7 @@ class Tensor:
         __setitem__: Any
         __len__: Any
         __iter__: Any
+        div: Any
         __bool__: Any
         __int__: Any
         __float__: Any
