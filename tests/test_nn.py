@@ -151,6 +151,13 @@ def test_refusal(program):
     assert len(str(found.value)) > 15
 
 
+def test_class_weights_are_constants():
+    with pytest.raises(NotImplementedError, match="class weights are taken as constants"):
+        functional.cross_entropy(LEAVES["l"], PLAIN["labels"], weight=tg.ones(5, requires_grad=True))
+    with pytest.raises(ValueError, match=r"weight of shape \(4,\) for classes"):
+        functional.nll_loss(LEAVES["l"], PLAIN["labels"], weight=np.ones(4))
+
+
 def test_single_precision_stays():
     x, w, b = (tg.tensor(LEAVES[k].astype("f"), requires_grad=True) for k in ("x", "w", "c6"))
     y = functional.max_pool2d(functional.relu(functional.conv2d(x, w, b, padding=1)), 2)
