@@ -22,18 +22,20 @@ _FORMS = [
 
 
 def _picked(ndim, target, weight, ignore_index, reduction, dtype):
-    """A key for the elements that targets pick, and each one's part in the loss."""
+    """A key for the elements that targets pick, and each one's part in the loss: a number if all have the same."""
     counts = target != ignore_index
-    safe = np.where(counts, target, 0)
-    parts = counts.astype(dtype) if weight is None else np.where(counts, weight[safe], 0).astype(dtype)
-    if reduction == "mean":
-        parts = parts / parts.sum()
+    if weight is None and counts.all():
+        parts = 1.0 / max(target.size, 1) if reduction == "mean" else 1.0
+    else:
+        target = np.where(counts, target, 0)
+        parts = counts.astype(dtype) if weight is None else np.where(counts, weight[target], 0).astype(dtype)
+        parts = parts / parts.sum() if reduction == "mean" else parts
     if ndim == 1:
-        return (safe,), parts
+        return (target,), parts
     if target.ndim == 1:
-        return (np.arange(len(target)), safe), parts
+        return (np.arange(len(target)), target), parts
     first, *others = np.ogrid[tuple(slice(n) for n in target.shape)]
-    return (first, safe, *others), parts
+    return (first, target, *others), parts
 
 
 @primitive()
@@ -54,8 +56,12 @@ class nll_loss:
 
     def compute(x, target, weight=None, *, ignore_index, reduction):
         key, parts = _picked(x.ndim, target, weight, ignore_index, reduction, x.dtype)
-        losses = np.where(parts == 0, 0, -x[key] * parts)
-        return losses if reduction == "none" else losses.sum()
+        losses = x[key] * -parts
+        if np.ndim(parts):
+            losses[parts == 0] = 0  # where the logarithm may be -inf
+        if reduction == "none":
+            return losses
+        return losses.sum() if target.size or reduction == "sum" else np.nan  # the mean of nothing
 
     def pullback(y_bar, y, x, *others, **attrs):
         return ops.nll_loss_spread(y_bar, *others, shape=x._spec.shape, **attrs), *[None] * len(others)
