@@ -238,11 +238,11 @@ def _take_over(target, result, state, tape):
         buffer.quiet = tape
     requires = result._spec.requires_grad
     if base is not None and (requires or base._spec.requires_grad) and state.grad_enabled:
-        _rebase(base, target, result, state, tape)  # and the target, when it is next used, is a view of it as it is now
-    else:
-        if state.grad_enabled and (requires or target._spec.requires_grad):
-            _rebind(target, result)  # under no_grad the history stays what it was, as in PyTorch
-        target._seen = buffer.version
+        _rebase(base, target, result, state, tape)
+    elif state.grad_enabled and (requires or target._spec.requires_grad):
+        _rebind(target, result)
+        buffer.history += 1
+        target._seen = buffer.history
     if buffer.viewed and not state.careful and requires:
         state.careful = True
         state.refresh()
@@ -257,7 +257,7 @@ def _rebase(base, target, result, state, tape):
     signature = signature_of(copy_slices, (base._spec, result._spec), attrs, state.grad_enabled)
     rebased = append(state, tape, signature, [base_slot, result._slot], (base, result), 0)
     _rebind(base, rebased)
-    base._seen = base._buffer.version
+    base._buffer.history += 1  # every view of it is recorded anew when it is next used
 
 
 def adopt_written(target):
@@ -266,7 +266,7 @@ def adopt_written(target):
     tape = current_tape(state)
     slot_of(target, state, tape)
     _rebase(target._base, target, target, state, tape)
-    target._seen = target._buffer.version
+    target._seen = target._buffer.history
     if not state.careful:
         state.careful = True
         state.refresh()
@@ -371,23 +371,23 @@ def _region(x, shape, strides, offset):
 
 
 def _is_stale_view(self):
-    return self._base is not None and self._buffer.version != self._seen
+    return self._base is not None and self._buffer.history != self._seen
 
 
 def _refresh_view(self, anyway=False):
     """Record the view again, from its base as it is now, if that was written since (or `anyway`)."""
     if not (_is_stale_view(self) or anyway):
         return
-    base, version = self._base, self._buffer.version
+    base, history = self._base, self._buffer.history
     if not (base._spec.requires_grad or self._spec.requires_grad):
-        self._seen = version
+        self._seen = history
         return
     viewed = self._buffer.viewed
     with grad_mode(True):  # whatever the mode in which it is looked at, it has its base's history
         fresh = view_of(base, self._spec.shape, self._spec.strides, self._offset, "AsStrided", self._spec.dtype)
     self._buffer.viewed = viewed
     _rebind(self, fresh)
-    self._seen = version
+    self._seen = history
 
 
 attach(_is_stale_view=_is_stale_view, _refresh_view=_refresh_view, __setitem__=assign)
@@ -443,7 +443,6 @@ def _binary(record, k):
                 rows.append(head + i * STEP + source)
                 rows.append(j * STEP)
                 tape.note_write(row, i, (frame.f_code, frame.f_lasti), buffer)
-                rare._seen = buffer.version
                 if out is not None:
                     self._slot, self._spec = row, out
                 return self
@@ -483,7 +482,6 @@ def _unary(record, k):
                 row = len(rows)
                 rows.append(head + i * STEP + source)
                 tape.note_write(row, i, (frame.f_code, frame.f_lasti), buffer)
-                rare._seen = buffer.version
                 if out is not None:
                     self._slot, self._spec = row, out
                 return self

@@ -1104,6 +1104,21 @@ def test_an_older_view_retains_the_gradient_of_what_it_is_now():
     np.testing.assert_allclose(outcome(OURS), outcome(theirs()))
 
 
+@pytest.mark.parametrize("write", ["detach", "no_grad"])
+def test_a_write_without_history_leaves_views_what_they_are(write):
+    for _ in range(2):  # the second time, operations go the short way
+        a = tg.tensor([1.0, 2.0], requires_grad=True)
+        v = a[None]
+        if write == "detach":
+            v.detach().add_(0.5)
+        else:
+            with tg.no_grad():
+                v.add_(0.5)
+        y = np.minimum(v, 5.0) * a
+        (g,) = tg.autograd.grad(y.sum(), v)
+        assert g.tolist() == [[1.5, 2.5]]
+
+
 def assignments(lib, tensor):
     """Assignments met before and new ones, among reads that forbid shortcuts; what a program would see."""
     x, seen = tensor(np.array([1.0, 2.0, 3.0])), []

@@ -163,7 +163,8 @@ class Call:
         base = y._base
         self._become(k, y, value_of(y))
         buffer = buffer_of(y)
-        y._seen = buffer.version
+        buffer.history += 1
+        y._seen = buffer.history
         if base is not None:
             adopt_written(y)
         return y

@@ -16,6 +16,9 @@ class Buffer:
     ----------
     version : int
         Number of in-place writes, as PyTorch's ``_version``.
+    history : int
+        Number of writes that changed what the memory is computed from; after one, views are recorded anew. Writes
+        under no_grad and through `detach` leave it.
     site : tuple or None
         Where in the user's code the last write stands, see `tape.site`.
     quiet : Tape or None
@@ -31,10 +34,10 @@ class Buffer:
         saved it, and must learn of writes through other tapes.
     """
 
-    __slots__ = ("escaped", "places", "quiet", "retained", "site", "version", "viewed")
+    __slots__ = ("escaped", "history", "places", "quiet", "retained", "site", "version", "viewed")
 
     def __init__(self):
-        self.version = 0
+        self.version = self.history = 0
         self.site = self.quiet = None
         self.viewed = self.escaped = self.retained = False
         self.places = []
