@@ -29,7 +29,8 @@ def _picked(ndim, target, weight, ignore_index, reduction, dtype):
     else:
         target = np.where(counts, target, 0)
         parts = counts.astype(dtype) if weight is None else np.where(counts, weight[target], 0).astype(dtype)
-        parts = parts / parts.sum() if reduction == "mean" else parts
+        if reduction == "mean":
+            parts = parts / (parts.sum() or 1)
     if ndim == 1:
         return (target,), parts
     if target.ndim == 1:
@@ -61,7 +62,8 @@ class nll_loss:
             losses[parts == 0] = 0  # where the logarithm may be -inf
         if reduction == "none":
             return losses
-        return losses.sum() if target.size or reduction == "sum" else np.nan  # the mean of nothing
+        nothing = reduction == "mean" and not (target.size and np.any(parts))
+        return np.nan if nothing else losses.sum()
 
     def pullback(y_bar, y, x, *others, **attrs):
         return ops.nll_loss_spread(y_bar, *others, shape=x._spec.shape, **attrs), *[None] * len(others)
