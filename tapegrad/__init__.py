@@ -8,6 +8,7 @@ from .autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from .autograd.inference import inference_mode, is_inference_mode_enabled
 from .autograd.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .batching import vmap
+from .checking import check_grads
 from .compiler.program import compile
 from .creation import (
     arange,
@@ -33,7 +34,8 @@ from .creation import (
     zeros,
     zeros_like,
 )
-from .functional import grad, jvp, stop_gradient, value_and_grad, vjp
+from .custom import checkpoint, custom_jvp, custom_vjp, primitive
+from .functional import elementwise_grad, grad, jvp, stop_gradient, value_and_grad, vjp
 from .inspect.listing import format_tape
 from .jacobians import hessian, jacfwd, jacobian, jacrev, linearize
 from .methods.facts import is_tensor
@@ -54,7 +56,12 @@ __all__ = [
     "arange",
     "as_tensor",
     "autograd",
+    "check_grads",
+    "checkpoint",
     "compile",
+    "custom_jvp",
+    "custom_vjp",
+    "elementwise_grad",
     "empty",
     "empty_like",
     "enable_grad",
@@ -86,6 +93,7 @@ __all__ = [
     "no_grad",
     "ones",
     "ones_like",
+    "primitive",
     "rand",
     "rand_like",
     "randint",

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from .tape.buffer import Buffer
 from .tape.handle import Tensor
-from .tape.record import new_tensor
+from .tape.record import new_tensor, renewed
 from .tape.spec import spec_of_array
 from .tape.state import local
 from .values import TracedValueError, value_of
@@ -62,7 +62,7 @@ def _make(array: ArrayLike, requires_grad: bool, escaped: bool = False) -> Tenso
     if escaped:
         made._buffer = Buffer()
         made._buffer.escaped = True
-    return made
+    return made if requires_grad or escaped else renewed(made)
 
 
 def check_differentiable(dtype: np.dtype) -> None:

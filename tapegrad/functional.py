@@ -18,7 +18,7 @@ from .tape.record import import_array
 from .tape.state import local
 from .values import value_of
 
-__all__ = ["grad", "jvp", "stop_gradient", "value_and_grad", "vjp"]
+__all__ = ["elementwise_grad", "grad", "jvp", "stop_gradient", "value_and_grad", "vjp"]
 
 
 class _Traced:
@@ -406,6 +406,35 @@ def jvp(fun: Callable, primals: Sequence[Any], tangents: Sequence[Any], has_aux:
     elif not trace.nested:
         result, y_dot, aux = _settle((result, y_dot, aux))
     return (result, y_dot, aux) if has_aux else (result, y_dot)
+
+
+def elementwise_grad(fun: Callable, argnums: int | Sequence[int] = 0) -> Callable:
+    """The derivative of a function that works on each element by itself.
+
+    Parameters
+    ----------
+    fun : callable
+        Returns an array whose elements depend on one element of each argument, up to broadcasting.
+    argnums : int or tuple of int, default 0
+
+    Returns
+    -------
+    callable
+        Takes the arguments of `fun`; returns the derivative, in the shape of the argument.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tapegrad as tg
+    >>> tg.elementwise_grad(tg.elementwise_grad(np.sin))(np.array([0.0, np.pi / 2]))
+    array([-0., -1.])
+    """
+
+    @functools.wraps(fun, assigned=("__name__", "__qualname__", "__module__"), updated=())
+    def total(*args: Any, **kwargs: Any) -> Any:
+        return np.sum(fun(*args, **kwargs))
+
+    return grad(total, argnums)
 
 
 def stop_gradient(x: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 
 import numpy as np
@@ -162,3 +163,70 @@ def test_the_profiler_counts_rows():
     x.grad = None
     np.tanh(x @ x * 2 + np.tanh(x)).sum().backward()
     np.testing.assert_allclose(x.grad.numpy(), before)
+
+
+def test_a_graph_with_hooks_and_functions_is_swept_in_another_thread():
+    class Cube(tg.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x * x
+
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return g * 3 * x * x
+
+    x, seen, errors = tg.tensor([1.0, 2.0], requires_grad=True), [], []
+    y = np.exp(Cube.apply(x * 2) * 0.01)
+    y.register_hook(lambda g: seen.append((g * 2).numpy().copy()))
+    loss = (y * y).sum()
+
+    def sweep():
+        try:
+            loss.backward()
+        except BaseException as error:
+            errors.append(error)
+
+    worker = threading.Thread(target=sweep)
+    worker.start()
+    worker.join()
+    assert not errors
+    v = np.exp(8 * np.array([1.0, 8.0]) * 0.01)
+    np.testing.assert_allclose(seen, [4 * v])
+    np.testing.assert_allclose(x.grad.numpy(), 2 * v * v * 0.01 * 3 * 4 * np.array([1.0, 4.0]) * 2)
+
+
+def test_modes_and_observers_belong_to_a_thread():
+    seen = []
+
+    def other():
+        x = tg.tensor([2.0], requires_grad=True)
+        seen.append((tg.is_inference_mode_enabled(), (x * x).requires_grad, len(packed)))
+
+    packed = []
+    with tg.inference_mode():
+        worker = threading.Thread(target=other)
+        worker.start()
+        worker.join()
+    with tg.autograd.graph.saved_tensors_hooks(packed.append, lambda t: t):
+        worker = threading.Thread(target=other)
+        worker.start()
+        worker.join()
+    assert seen == [(False, True, 0), (False, True, 0)]
+
+
+def test_a_failing_hook_leaves_everything_as_it_was():
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    y = np.exp(x)
+    handle = y.register_hook(lambda g: 1 / 0)
+    loss = (y * y).sum()
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            loss.backward()
+    assert x.grad is None
+    handle.remove()
+    loss.backward()
+    np.testing.assert_allclose(x.grad.numpy(), 2 * np.exp([2.0, 4.0]))
+    with pytest.raises(RuntimeError, match="a second time"):
+        loss.backward()

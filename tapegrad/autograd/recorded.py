@@ -171,10 +171,10 @@ def _through_call(graph, call, bars, targets, done, reach, create_graph, retaine
     given = {}
     for k in range(len(call.types)):
         bar = bars.pop((call, k), None)
-        if bar is None:
-            continue
-        notes = call.notes.get(k)
-        given[k] = bar if notes is None else run_tensor_hooks(notes.tensor, bar)
+        if bar is not None:
+            given[k] = bar
+    call.run_tensor_hooks(given)
+    for k in given:
         if (call, k) in targets:
             done[call, k] = given[k]
         _retain((call, k), given[k], retained)

@@ -29,6 +29,7 @@ from . import (
     likelihood,
     linalg,
     matmul,
+    matrix_functions,
     norms,
     order,
     packed,
@@ -95,5 +96,6 @@ __all__ = [
     "folding",
     "eigen",
     "order",
+    "matrix_functions",
     "trigonometric",
 ]

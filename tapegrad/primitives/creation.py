@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..tape.handle import Tensor
-from ..tape.record import import_array
+from ..tape.record import import_array, renewed
 from .core import BY_FUNCTION, implements, lift, ops
 from .shape import cast, copy, expand_to
 
@@ -19,19 +19,19 @@ def _likeness(prototype, dtype, shape):
 @implements(np.zeros_like)
 def numpy_zeros_like(a, dtype=None, order="K", subok=True, shape=None, *, device=None):
     """`numpy.zeros_like`."""
-    return import_array(np.zeros(*_likeness(a, dtype, shape)))
+    return renewed(import_array(np.zeros(*_likeness(a, dtype, shape))))
 
 
 @implements(np.ones_like)
 def numpy_ones_like(a, dtype=None, order="K", subok=True, shape=None, *, device=None):
     """`numpy.ones_like`."""
-    return import_array(np.ones(*_likeness(a, dtype, shape)))
+    return renewed(import_array(np.ones(*_likeness(a, dtype, shape))))
 
 
 @implements(np.empty_like)
 def numpy_empty_like(prototype, dtype=None, order="K", subok=True, shape=None, *, device=None):
     """`numpy.empty_like`, filled with zeros."""
-    return import_array(np.zeros(*_likeness(prototype, dtype, shape)))
+    return renewed(import_array(np.zeros(*_likeness(prototype, dtype, shape))))
 
 
 @implements(np.full_like)
@@ -40,7 +40,7 @@ def numpy_full_like(a, fill_value, dtype=None, order="K", subok=True, shape=None
     shape, dtype = _likeness(a, dtype, shape)
     if isinstance(fill_value, Tensor):
         return copy(expand_to(cast(fill_value, dtype), shape))
-    return import_array(np.full(shape, fill_value, dtype))
+    return renewed(import_array(np.full(shape, fill_value, dtype)))
 
 
 @implements(np.shape)

@@ -29,17 +29,21 @@ class Buffer:
         A NumPy array outside shares this memory.
     retained : bool
         Some view of this memory retains, or retained, its gradient.
+    copies_reads : bool
+        What a rule will read of this memory is copied when it is recorded, so that later writes do no harm.
     places : list
         ``(weak reference to a tape, slot)`` of the rows that computed what stands here: rows beside them may have
         saved it, and must learn of writes through other tapes.
     """
 
-    __slots__ = ("escaped", "history", "places", "quiet", "retained", "site", "version", "viewed")
+    __slots__ = (
+        "copies_reads", "escaped", "history", "places", "quiet", "retained", "site", "version", "viewed",
+    )  # fmt: skip
 
     def __init__(self):
         self.version = self.history = 0
         self.site = self.quiet = None
-        self.viewed = self.escaped = self.retained = False
+        self.viewed = self.escaped = self.retained = self.copies_reads = False
         self.places = []
 
     def stands(self, tape, slot):

@@ -21,6 +21,7 @@ __all__ = [
     "new_tensor",
     "record",
     "record_view",
+    "renewed",
     "rotate",
     "slot_of",
 ]
@@ -94,6 +95,8 @@ def _import_tensor(tensor, state, tape) -> int:
     tensor._buffer.stands(tape, slot)
     if tensor._buffer.escaped:
         mark_escaped(state, tape)
+    if tensor._buffer.copies_reads:
+        mark_careful(state)
     if home_tape is not None and home_tape.inference and is_inference(tensor):
         tensor._inference = True
     if tensor._inference and not tape.inference:
@@ -127,11 +130,45 @@ def record(primitive, tensors, attrs=()):
         if t._rare._base is not None:
             t._refresh_view()  # its base may have been written, and may have begun to require grad, since
     signature = signature_of(primitive, tuple([t._spec for t in tensors]), attrs, state.grad_enabled)
+    if state.careful and signature.out.requires_grad:
+        kept = copies_of_reads(signature, tensors)
+        if kept is not tensors:
+            return record(primitive, kept, attrs)
     tape = current_tape(state)
     own_borrowed(signature, tensors)
     slots = [slot_of(t, state, tape) for t in tensors]
     tape = state.tape
     return append(state, tape, signature, slots, tensors)
+
+
+def copies_of_reads(signature, tensors):
+    """The operands, with copies of those that the reverse will read and whose memory asks for it."""
+    places = [
+        k
+        for k, t in enumerate(tensors)
+        if t._buffer is not None and t._buffer.copies_reads and signature.needs >> (k + 1) & 1
+    ]
+    if not places:
+        return tensors
+    from ..primitives.core import RECORDS
+
+    return tuple([RECORDS["copy"](t) if k in places else t for k, t in enumerate(tensors)])
+
+
+def renewed(tensor):
+    """A constant that may be written later: in a compiled function, a copy that every replay makes anew."""
+    if local.state.tape.tracing and tensor._spec.dtype.kind in "fc":
+        from ..primitives.core import RECORDS
+
+        return RECORDS["copy"](tensor)
+    return tensor
+
+
+def mark_careful(state):
+    """Take the long way until the tape ends."""
+    if not state.careful:
+        state.careful = True
+        state.refresh()
 
 
 INFERENCE_SAVED = (
@@ -252,6 +289,8 @@ def record_view(primitive, tensor, attrs, offset):
     buffer = view._buffer = buffer_of(base)
     view._seen, buffer.viewed, buffer.quiet = buffer.history, True, None
     view._offset = tensor._offset + offset
+    if buffer.copies_reads:
+        mark_careful(state)
     if tensor._unrecorded or not state.grad_enabled:
         view._unrecorded = "inference" if state.inference else True
     return view

@@ -1,0 +1,234 @@
+"""Creation functions that return tensors, and take tensors wherever NumPy takes numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..creation import tensor
+from ..primitives.core import BY_FUNCTION, lift, ops
+from ..primitives.shape import cast, expand_to, reshape_to
+from ..tape.buffer import buffer_of
+from ..tape.handle import Tensor
+from ..tape.record import import_array, renewed
+
+__all__ = ["holds_tensor"]
+
+
+def fillable(made: Tensor) -> Tensor:
+    """Let a tensor be filled bit by bit, as arrays are: what a rule reads of it meanwhile is copied."""
+    made = renewed(made)
+    buffer_of(made).copies_reads = True
+    return made
+
+
+def holds_tensor(x: Any) -> bool:
+    """Whether there is a tensor somewhere in nested lists."""
+    if isinstance(x, (list, tuple)):
+        return any(holds_tensor(v) for v in x)
+    return isinstance(x, Tensor)
+
+
+def _flat(x: Any, shape: list[int], leaves: list[Any], depth: int) -> None:
+    """Collect the leaves of nested lists, and the lists' lengths."""
+    if not isinstance(x, (list, tuple)):
+        if depth != len(shape):
+            raise _ragged()
+        leaves.append(x)
+        return
+    if depth == len(shape):
+        if leaves:
+            raise _ragged()
+        shape.append(len(x))
+    elif shape[depth] != len(x):
+        raise _ragged()
+    for v in x:
+        _flat(v, shape, leaves, depth + 1)
+
+
+def _ragged() -> ValueError:
+    return ValueError(
+        "array: nested lists whose parts differ in length or depth cannot be an array; give every part the same shape"
+    )
+
+
+def array(object: Any, dtype: Any = None, *, copy: bool | None = True, ndmin: int = 0, **options: Any) -> Tensor:
+    """A tensor of nested lists, of which any element may be a tensor.
+
+    Parameters
+    ----------
+    object : array_like
+        Numbers, arrays, tensors, and nested lists of these.
+    dtype : dtype, optional
+        By default, the elements' common one.
+    copy : bool or None, default True
+    ndmin : int, default 0
+        Axes that the result has at least.
+    **options
+        ``order``, ``subok`` and ``like`` are taken and do nothing.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    ValueError
+        If the lists are ragged.
+    """
+    if isinstance(object, Tensor):
+        made = lift(object) if dtype is None else lift(object, np.dtype(dtype))
+        made = ops.copy(made) if copy and made is object else made
+    elif isinstance(object, (list, tuple)) and holds_tensor(object):
+        shape: list[int] = []
+        leaves: list[Any] = []
+        _flat(object, shape, leaves, 0)
+        stacked = BY_FUNCTION[np.stack](leaves, dtype=dtype)
+        made = reshape_to(stacked, (*shape, *stacked._spec.shape[1:]))
+    else:
+        made = tensor(object, dtype=dtype)
+    missing = ndmin - made._spec.ndim
+    made = reshape_to(made, (1,) * missing + made._spec.shape) if missing > 0 else made
+    return made if made is object or not copy else fillable(made)
+
+
+def asarray(a: Any, dtype: Any = None, **options: Any) -> Tensor:
+    """A tensor of nested lists; a tensor of the right dtype itself."""
+    return array(a, dtype, copy=None)
+
+
+asanyarray = ascontiguousarray = asarray
+
+
+def copy(a: Any, order: str = "K", subok: bool = False) -> Tensor:
+    """A copy, with the history."""
+    return array(a)
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    return (int(shape),) if np.ndim(shape) == 0 else tuple(int(n) for n in shape)
+
+
+def _filled(function: Callable[..., Any]) -> Callable[..., Tensor]:
+    def make(shape: Any, dtype: Any = float, order: str = "C", **options: Any) -> Tensor:
+        return fillable(import_array(function(_shape(shape), dtype), copy=True))
+
+    make.__name__ = make.__qualname__ = function.__name__
+    make.__doc__ = f"`numpy.{function.__name__}`, as a tensor to be filled."
+    return make
+
+
+zeros, ones, empty = _filled(np.zeros), _filled(np.ones), _filled(np.empty)
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", **options: Any) -> Tensor:
+    """`numpy.full`; the value may be a tensor."""
+    value = lift(fill_value) if dtype is None else lift(fill_value, np.dtype(dtype))
+    return fillable(ops.copy(expand_to(value, _shape(shape))))
+
+
+def _like(function: Callable[..., Any]) -> Callable[..., Tensor]:
+    def make(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None) -> Tensor:
+        spec = asarray(a)._spec
+        return function(spec.shape if shape is None else shape, spec.dtype if dtype is None else dtype)
+
+    make.__name__ = make.__qualname__ = f"{function.__name__}_like"
+    make.__doc__ = f"`numpy.{function.__name__}_like`, as a tensor to be filled."
+    return make
+
+
+zeros_like, ones_like, empty_like = _like(zeros), _like(ones), _like(empty)
+
+
+def full_like(a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None):
+    """`numpy.full_like`; the value may be a tensor."""
+    spec = asarray(a)._spec
+    dtype = spec.dtype if dtype is None else np.dtype(dtype)
+    return fillable(ops.copy(expand_to(cast(lift(fill_value), dtype), spec.shape if shape is None else _shape(shape))))
+
+
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = float, **options: Any) -> Tensor:
+    """`numpy.eye`, as a tensor."""
+    return fillable(import_array(np.eye(N, M, k, dtype), copy=True))
+
+
+def identity(n: int, dtype: Any = float, **options: Any) -> Tensor:
+    """`numpy.identity`, as a tensor."""
+    return eye(n, dtype=dtype)
+
+
+def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = float, **options: Any) -> Tensor:
+    """`numpy.tri`, as a tensor."""
+    return import_array(np.tri(N, M, k, dtype), copy=True)
+
+
+def arange(*args: Any, dtype: Any = None, **options: Any) -> Tensor:
+    """`numpy.arange`, as a tensor; bounds that are tensors take part, their values decide the length."""
+    if not any(isinstance(a, Tensor) for a in args):
+        return import_array(np.arange(*args, dtype=dtype), copy=True)
+    start, stop, step = (0, args[0], 1) if len(args) == 1 else (*args, 1)[:3]
+    from ..primitives.picking import _plain
+
+    count = np.arange(*[_plain(a).item() for a in (start, stop, step)]).size
+    y = lift(start) + np.arange(count) * lift(step)
+    return y if dtype is None else cast(y, np.dtype(dtype))
+
+
+def linspace(start: Any, stop: Any, num: int = 50, **options: Any) -> Any:
+    """`numpy.linspace`, as a tensor."""
+    return BY_FUNCTION[np.linspace](start, stop, num, **options)
+
+
+def indices(dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:
+    """`numpy.indices`, as tensors."""
+    if sparse:
+        return tuple(map(import_array, np.indices(dimensions, dtype, sparse=True)))
+    return import_array(np.indices(dimensions, dtype), copy=True)
+
+
+def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float, **kwargs: Any) -> Any:
+    """`numpy.fromfunction`, called with tensors of indices."""
+    return function(*indices(_shape(shape), dtype), **kwargs)
+
+
+class vectorize:
+    """A function of numbers as one of arrays; on tensors it is called once for each element.
+
+    Parameters
+    ----------
+    pyfunc : callable
+        Takes 0-d tensors, returns one, or a tuple of several.
+    otypes, doc, excluded, cache, signature
+        As `numpy.vectorize` takes them; `excluded` and `signature` are for plain arrays only.
+
+    Raises
+    ------
+    NotImplementedError
+        If tensors meet `excluded` or `signature`.
+    """
+
+    def __init__(self, pyfunc: Callable[..., Any], otypes: Any = None, doc: str | None = None, **options: Any):
+        self.pyfunc, self.options = pyfunc, {k: v for k, v in options.items() if v is not None}
+        self.plain = np.vectorize(pyfunc, otypes=otypes, doc=doc, **self.options)
+        self.__doc__ = doc or pyfunc.__doc__
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Apply the function to every element of the broadcast arguments."""
+        if not any(holds_tensor(a) for a in (*args, *kwargs.values())):
+            return self.plain(*args, **kwargs)
+        if kwargs or self.options.get("excluded") or self.options.get("signature"):
+            raise NotImplementedError(
+                "vectorize: keywords, excluded= and signature= are not supported for tensors; write a loop, or use "
+                "functions of arrays"
+            )
+        tensors = [asarray(a) for a in args]
+        shape = np.broadcast_shapes(*[t._spec.shape for t in tensors])
+        rows = [reshape_to(expand_to(t, shape), (int(np.prod(shape)),)) for t in tensors]
+        results = [self.pyfunc(*[row[k] for row in rows]) for k in range(int(np.prod(shape)))]
+        if not results:
+            raise ValueError("cannot call `vectorize` on size 0 inputs unless `otypes` is set")
+        if isinstance(results[0], tuple):
+            return tuple(reshape_to(array(list(part)), shape) for part in zip(*results, strict=True))
+        return reshape_to(array(results), shape)

@@ -1,0 +1,174 @@
+"""Functions of matrices, by SciPy: exponential, logarithm, square root; triangular systems; LU factors.
+
+References
+----------
+.. [1] R. Mathias, "A chain rule for matrix functions and applications", SIAM Journal on Matrix Analysis and
+   Applications 17 (1996), pp. 610-620, theorem 2.1: f([[A, E], [0, A]]) = [[f(A), L], [0, f(A)]], with L
+   the derivative along E.
+.. [2] M. B. Giles, "An extended collection of matrix derivative results for forward and reverse mode algorithmic
+   differentiation", Oxford University Computing Laboratory report 08/01 (2008), sections 2.3.1 and 3.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..tape.spec import spec_of
+from ..vm import opcodes as op
+from .core import BY_FUNCTION, ZERO, Primitive, lift, ops, primitive
+from .factorizations import _unpack
+from .indexing import getitem
+from .matmul import adjoint, matmul
+
+__all__ = ["expm", "logm", "lu_packed", "lu_pivots", "solve_triangular", "sqrtm"]
+
+_A = np.array([[4.0, 1.0, -0.5], [0.5, 3.0, 1.0], [-0.3, 0.2, 5.0]])
+_SAMPLES = (((_A,), {}), ((np.stack([_A, _A.T + 0.5 * np.eye(3)]),), {}))
+
+
+class _MatrixFunction(Primitive):
+    """A function of square matrices: its derivative is a block of the function of a larger matrix [1]_."""
+
+    immediate = True
+
+    def infer(self, specs, attrs):
+        return specs[0].dense, op.KERNEL
+
+    def compute(self, a):
+        from scipy import linalg
+
+        double = np.result_type(a.dtype, np.float64)  # in single precision SciPy's logarithm warns of itself
+        stack = a.astype(double, copy=False).reshape(-1, *a.shape[-2:])
+        results = [np.asarray(getattr(linalg, self.name)(m)) for m in stack]
+        y = np.stack(results).reshape(a.shape) if results else np.empty(a.shape, a.dtype)
+        if y.dtype.kind == "c" and a.dtype.kind != "c":
+            if np.any(y.imag):
+                raise ValueError(
+                    f"{self.name} of this real matrix is complex: make the matrix complex with x.astype(complex)"
+                )
+            y = y.real
+        return y
+
+    def transpose_at(self, y_bar, y, xs, wanted, attrs):
+        (a,) = xs
+        n = a._spec.shape[-1]
+        concatenate = BY_FUNCTION[np.concatenate]
+        block = adjoint(a)
+        nothing = np.zeros(a._spec.shape, a._spec.dtype)
+        joined = concatenate([concatenate([block, y_bar], -1), concatenate([lift(nothing), block], -1)], -2)
+        return [getitem(self(joined), (Ellipsis, slice(0, n), slice(n, None)))]
+
+    def _check(self):
+        self.pullback = self.transpose_at  # the rule, for those who ask whether there is one
+        super()._check()
+
+
+@primitive(base=_MatrixFunction)
+class expm:
+    """Matrix exponential."""
+
+    grad_name = "LinalgMatrixExp"
+    samples = (((0.3 * _A,), {}), ((0.3 * np.stack([_A, _A.T]),), {}))
+
+
+@primitive(base=_MatrixFunction)
+class logm:
+    """Matrix logarithm, of matrices without eigenvalues on the negative real axis."""
+
+    samples = _SAMPLES
+
+
+@primitive(base=_MatrixFunction)
+class sqrtm:
+    """Principal square root of matrices without eigenvalues on the negative real axis."""
+
+    samples = _SAMPLES
+
+
+def _triangle(x, lower):
+    return BY_FUNCTION[np.tril if lower else np.triu](x)
+
+
+@primitive()
+class solve_triangular:
+    """Solution x of a x = b for a triangular a, of which the other triangle is not read."""
+
+    immediate = True
+    grad_name = "LinalgSolveTriangular"
+    samples = (
+        ((_A, np.array([[1.0, 2.0], [-1.0, 0.5], [3.0, 1.0]])), {"lower": True}),
+        ((np.stack([_A, _A + 1.0]), np.sin(np.arange(6.0)).reshape(2, 3, 1)), {"lower": False}),
+    )
+
+    def infer(specs, attrs):
+        a, b = specs
+        if a.shape[-1] != a.shape[-2] or a.shape[-1] != b.shape[-2] or a.shape[:-2] != b.shape[:-2]:
+            raise ValueError(f"solve_triangular: shapes {a.shape} and {b.shape} do not fit")
+        return b.dense, op.KERNEL
+
+    def compute(a, b, lower):
+        from scipy import linalg
+
+        y = np.empty(b.shape, b.dtype)
+        for k in np.ndindex(a.shape[:-2]):
+            y[k] = linalg.solve_triangular(a[k], b[k], lower=lower)
+        return y
+
+    def pullback(y_bar, y, a, b, lower):
+        # Giles 2008 [2]_, section 2.3.1: b_bar = a^-H y_bar, a_bar = -b_bar y^H, of which the triangle counts.
+        b_bar = solve_triangular(adjoint(a), y_bar, lower=not lower)
+        return -_triangle(matmul(b_bar, adjoint(y)), lower), b_bar
+
+
+@primitive()
+class lu_pivots:
+    """Row order p of an LU factorisation, a[p] = l u."""
+
+    derivative = ZERO
+    samples = _SAMPLES
+
+    def infer(specs, attrs):
+        return spec_of(specs[0].shape[:-1], np.dtype(np.intp)), op.KERNEL
+
+    def compute(a):
+        from scipy import linalg
+
+        order = np.empty(a.shape[:-1], np.intp)
+        for k in np.ndindex(a.shape[:-2]):
+            permutation, _, _ = linalg.lu(a[k])
+            order[k] = permutation.argmax(0)
+        return order
+
+
+@primitive()
+class lu_packed:
+    """Triangular factors l and u of square matrices with rows in the order of `lu_pivots`, in one array."""
+
+    immediate = True
+    grad_name = "LinalgLu"
+    samples = _SAMPLES
+
+    def infer(specs, attrs):
+        x = specs[0]
+        n = x.shape[-1]
+        return spec_of((*x.shape[:-2], 2 * n * n), x.dtype), op.KERNEL
+
+    def compute(a):
+        from scipy import linalg
+
+        y = np.empty((*a.shape[:-2], 2, *a.shape[-2:]), a.dtype)
+        for k in np.ndindex(a.shape[:-2]):
+            _, y[k][0], y[k][1] = linalg.lu(a[k])
+        return y.reshape(*a.shape[:-2], -1)
+
+    def pullback(y_bar, y, a):
+        # With F = l^-1 dA[p] u^-1: dl = l tril(F, -1) and du = triu(F) u; rows go back to their places.
+        n = a._spec.shape[-1]
+        low, up = _unpack(y, (n, n), (n, n))
+        low_bar, up_bar = _unpack(y_bar, (n, n), (n, n))
+        tril, triu = BY_FUNCTION[np.tril], BY_FUNCTION[np.triu]
+        middle = tril(matmul(adjoint(low), low_bar), -1) + triu(matmul(up_bar, adjoint(up)))
+        right = adjoint(solve_triangular(up, adjoint(middle), lower=False))
+        bar = solve_triangular(adjoint(low), right, lower=False)
+        back = BY_FUNCTION[np.argsort](lu_pivots(a), -1)
+        return BY_FUNCTION[np.take_along_axis](bar, ops.reshape(back, shape=(*back._spec.shape, 1)), -2)

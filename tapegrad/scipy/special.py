@@ -1,0 +1,155 @@
+"""`scipy.special` for tensors: its ufuncs as they are, and the functions that are no ufuncs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import scipy.special as _special
+
+from ..primitives.core import lift, ops
+from ..primitives.scipy_loader import load as _load
+from ..tape.handle import Tensor
+
+_load()
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(_special, name)
+
+
+def _floating(a: Any) -> Tensor:
+    x = lift(a)
+    return lift(x, np.dtype(float)) if x._spec.dtype.kind in "biu" else x
+
+
+def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, return_sign: bool = False) -> Any:
+    """`scipy.special.logsumexp`: ``log(sum(b * exp(a)))`` without overflow.
+
+    Parameters
+    ----------
+    a : array_like or Tensor
+        Real.
+    axis : int, tuple of int or None
+    b : array_like or Tensor, optional
+        Factors.
+    keepdims : bool
+    return_sign : bool
+        Return ``(logarithm of the absolute value, sign)``; else a negative sum gives NaN.
+    """
+    x: Any = _floating(a)
+    if b is not None:
+        b = lift(b)
+        x, b = np.broadcast_arrays(x, b)
+        x = np.where(b == 0, -np.inf, x)
+    peak = ops.detach(np.max(x, axis=axis, keepdims=True))
+    peak = np.where(np.isfinite(peak), peak, 0.0)
+    terms = np.exp(x - peak)
+    terms = terms if b is None else np.where(b == 0, 0.0, b * terms)
+    total = np.sum(terms, axis=axis, keepdims=keepdims)
+    peak = peak if keepdims else np.squeeze(peak, axis=axis)
+    if return_sign:
+        return np.log(np.abs(total)) + peak, np.sign(total)
+    return np.log(total) + peak
+
+
+def softmax(x: Any, axis: Any = None) -> Any:
+    """`scipy.special.softmax`."""
+    return np.exp(log_softmax(x, axis))
+
+
+def log_softmax(x: Any, axis: Any = None) -> Any:
+    """`scipy.special.log_softmax`."""
+    x = _floating(x)
+    return x - logsumexp(x, axis=axis, keepdims=True)
+
+
+def softplus(x: Any) -> Any:
+    """`scipy.special.softplus`, ``log(1 + exp(x))``."""
+    return np.logaddexp(_floating(x), 0.0)
+
+
+def multigammaln(a: Any, d: int) -> Any:
+    """`scipy.special.multigammaln`, the logarithm of the multivariate gamma function (DLMF 35.3.4)."""
+    steps = 0.5 * np.arange(int(d))
+    a = _floating(a)
+    return 0.25 * d * (d - 1) * math.log(math.pi) + np.sum(_special.gammaln(a[..., None] - steps), axis=-1)
+
+
+def polygamma(n: Any, x: Any) -> Any:
+    """`scipy.special.polygamma`, the n-th derivative of digamma (DLMF 5.15.1); `n` is a constant."""
+    n = np.asarray(n.detach().numpy() if isinstance(n, Tensor) else n)
+    x = _floating(x)
+    factor = (-1.0) ** (n + 1) * _special.gamma(n + 1.0)
+    order = np.where(n == 0, 1.0, n * 1.0)  # the zeta function has a pole where digamma is meant
+    return np.where(n == 0, _special.psi(x), factor * zeta(order + 1.0 * (n == 0) + 1.0, x))
+
+
+def zeta(x: Any, q: Any = None) -> Any:
+    """`scipy.special.zeta`, Riemann's and Hurwitz's; differentiable in `q`."""
+    return ops.zeta(x, 1.0 if q is None else q)
+
+
+def factorial(n: Any, exact: bool = False) -> Any:
+    """`scipy.special.factorial` of real numbers, as the gamma function of n + 1; 0 below 0."""
+    n = _floating(n)
+    return np.where(n < 0, 0.0, _special.gamma(n + 1.0))
+
+
+def comb(N: Any, k: Any, *, exact: bool = False, repetition: bool = False) -> Any:
+    """`scipy.special.comb` of real numbers."""
+    N, k = _floating(N), _floating(k)
+    return _special.binom(N + k - 1.0 if repetition else N, k)
+
+
+def perm(N: Any, k: Any, exact: bool = False) -> Any:
+    """`scipy.special.perm` of real numbers."""
+    N, k = _floating(N), _floating(k)
+    return _special.poch(N - k + 1.0, k)
+
+
+def sinc(x: Any) -> Any:
+    """`scipy.special.sinc`, which is NumPy's."""
+    return np.sinc(_floating(x))
+
+
+def diric(x: Any, n: int) -> Any:
+    """`scipy.special.diric`, the periodic sinc function: sin(n x / 2) / (n sin(x / 2))."""
+    x = _floating(x)
+    low = np.sin(0.5 * x)
+    near = np.abs(low) < 1e-7
+    turns = np.round(ops.detach(x) / (2.0 * math.pi))
+    at_zero = (-1.0) ** (turns * (n - 1))
+    return np.where(near, at_zero, np.sin(0.5 * n * x) / (n * np.where(near, 1.0, low)))
+
+
+def spherical_jn(n: Any, z: Any, derivative: bool = False) -> Any:
+    """`scipy.special.spherical_jn` of positive numbers (DLMF 10.47.3)."""
+    return _spherical(_special.jv, -1.0, n, z, derivative)
+
+
+def spherical_yn(n: Any, z: Any, derivative: bool = False) -> Any:
+    """`scipy.special.spherical_yn` of positive numbers (DLMF 10.47.4)."""
+    return _spherical(_special.yv, -1.0, n, z, derivative)
+
+
+def spherical_in(n: Any, z: Any, derivative: bool = False) -> Any:
+    """`scipy.special.spherical_in` of positive numbers (DLMF 10.47.7)."""
+    return _spherical(_special.iv, 1.0, n, z, derivative)
+
+
+def spherical_kn(n: Any, z: Any, derivative: bool = False) -> Any:
+    """`scipy.special.spherical_kn` of positive numbers (DLMF 10.47.9)."""
+    z = _floating(z)
+    if not derivative:
+        return np.sqrt(0.5 * math.pi / z) * _special.kv(n + 0.5, z)
+    return n / z * spherical_kn(n, z) - spherical_kn(n + 1, z)
+
+
+def _spherical(function: Any, sign: float, n: Any, z: Any, derivative: bool) -> Any:
+    """DLMF 10.51.2 and 10.51.5 for the derivative."""
+    z = _floating(z)
+    if not derivative:
+        return np.sqrt(0.5 * math.pi / z) * function(n + 0.5, z)
+    return n / z * _spherical(function, sign, n, z, False) + sign * _spherical(function, sign, n + 1, z, False)

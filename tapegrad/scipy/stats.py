@@ -1,0 +1,469 @@
+"""Densities and distribution functions of `scipy.stats` for tensors.
+
+Each distribution is an object with the methods of SciPy's: ``pdf``, ``logpdf``, ``cdf``, ``logcdf``, ``sf``, ``logsf``
+and ``ppf`` where they have derivatives, ``pmf`` and ``logpmf`` for discrete ones; ``loc`` and ``scale`` take part.
+Outside the support the density is 0, its logarithm minus infinity, and the gradient 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.special as sp
+
+from ..primitives.core import lift
+from ..primitives.scipy_loader import load as _load
+from ..tape.handle import Tensor
+from .special import multigammaln
+
+_load()
+LOG_2PI = math.log(2.0 * math.pi)
+
+
+def __getattr__(name: str) -> Any:
+    import scipy.stats
+
+    return getattr(scipy.stats, name)
+
+
+def _floating(a: Any) -> Tensor:
+    x = lift(a)
+    return lift(x, np.dtype(float)) if x._spec.dtype.kind in "biu" else x
+
+
+class Continuous:
+    """A continuous distribution.
+
+    Attributes
+    ----------
+    name : str
+    shapes : tuple of str
+        Names of the shape parameters, in order.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        logpdf: Callable[..., Any],
+        shapes: tuple[str, ...] = (),
+        cdf: Callable[..., Any] | None = None,
+        sf: Callable[..., Any] | None = None,
+        ppf: Callable[..., Any] | None = None,
+        inside: Callable[..., Any] | None = None,
+        middle: float = 0.5,
+        logcdf: Callable[..., Any] | None = None,
+        logsf: Callable[..., Any] | None = None,
+        support: tuple[float, float] = (-math.inf, math.inf),
+    ):
+        self.name, self.shapes = name, shapes
+        self._log, self._cdf, self._sf, self._ppf = logpdf, cdf, sf, ppf
+        self._logcdf, self._logsf = logcdf, logsf
+        self._inside, self._middle, self._support = inside, middle, support
+
+    def _standard(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[Any], Any, Any]:
+        """The standardised variable, shape parameters, location and scale."""
+        values = list(args)
+        names = (*self.shapes, "loc", "scale")
+        if len(values) > len(names):
+            raise TypeError(f"{self.name} takes {len(names)} parameters ({', '.join(names)}), not {len(values)}")
+        bound = dict(zip(names, values, strict=False))
+        for key, value in kwargs.items():
+            if key not in names or key in bound:
+                raise TypeError(f"{self.name}: {key!r} is no parameter, or was given twice; it has {', '.join(names)}")
+            bound[key] = value
+        missing = [s for s in self.shapes if s not in bound]
+        if missing:
+            raise TypeError(f"{self.name} needs the shape parameters {', '.join(missing)}")
+        loc, scale = bound.get("loc", 0.0), bound.get("scale", 1.0)
+        return (_floating(x) - loc) / scale, [_floating(bound[s]) for s in self.shapes], loc, scale
+
+    def _within(self, z: Any) -> tuple[Any, Any]:
+        """Where the standardised variable is inside the support, and the variable moved inside elsewhere."""
+        low, high = self._support
+        inside = (z >= low) & (z <= high)
+        return inside, np.where(inside, z, self._middle)
+
+    def logpdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Logarithm of the density."""
+        z, shapes, _, scale = self._standard(x, args, kwargs)
+        inside, safe = self._within(z)
+        return np.where(inside, self._log(safe, *shapes) - np.log(_floating(scale)), -math.inf)
+
+    def pdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Density."""
+        return np.exp(self.logpdf(x, *args, **kwargs))
+
+    def _probability(self, function: Any, below: float, above: float, x: Any, args: Any, kwargs: Any) -> Any:
+        z, shapes, _, _ = self._standard(x, args, kwargs)
+        inside, safe = self._within(z)
+        low, _ = self._support
+        return np.where(inside, function(safe, *shapes), np.where(z < low, below, above))
+
+    def _missing(self, what: str) -> NotImplementedError:
+        return NotImplementedError(f"{self.name}.{what} is not available for tensors")
+
+    def cdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Distribution function."""
+        if self._cdf is None:
+            raise self._missing("cdf")
+        return self._probability(self._cdf, 0.0, 1.0, x, args, kwargs)
+
+    def sf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Survival function."""
+        if self._sf is None:
+            return 1.0 - self.cdf(x, *args, **kwargs)
+        return self._probability(self._sf, 1.0, 0.0, x, args, kwargs)
+
+    def logcdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Logarithm of the distribution function."""
+        if self._logcdf is None:
+            return np.log(self.cdf(x, *args, **kwargs))
+        return self._probability(self._logcdf, -math.inf, 0.0, x, args, kwargs)
+
+    def logsf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Logarithm of the survival function."""
+        if self._logsf is None:
+            return np.log(self.sf(x, *args, **kwargs))
+        return self._probability(self._logsf, 0.0, -math.inf, x, args, kwargs)
+
+    def ppf(self, q: Any, *args: Any, **kwargs: Any) -> Any:
+        """Quantile function."""
+        if self._ppf is None:
+            raise self._missing("ppf")
+        _, shapes, loc, scale = self._standard(0.0, args, kwargs)
+        return self._ppf(_floating(q), *shapes) * scale + loc
+
+
+class Discrete(Continuous):
+    """A discrete distribution: ``pmf`` and ``logpmf`` in place of the densities."""
+
+    def logpmf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
+        """Logarithm of the probability of k; minus infinity where k is no integer."""
+        k, shapes, _, _ = self._standard(k, args, kwargs)
+        inside = (k >= self._support[0]) & (k == np.floor(k))
+        if self._inside is not None:
+            inside = inside & self._inside(k, *shapes)
+        return np.where(inside, self._log(np.where(inside, k, 0.0), *shapes), -math.inf)
+
+    def pmf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
+        """Probability of k."""
+        return np.exp(self.logpmf(k, *args, **kwargs))
+
+    def logpdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Refused: a discrete distribution has no density."""
+        raise AttributeError(f"{self.name} is discrete: use logpmf or pmf")
+
+    pdf = logpdf
+
+
+POSITIVE = (0.0, math.inf)
+
+
+def _t_log(x: Any, v: Any) -> Any:
+    return -0.5 * (v + 1.0) * np.log1p(x * x / v) - 0.5 * np.log(v) - sp.betaln(0.5 * v, 0.5)
+
+
+def _gamma_log(x: Any, a: Any) -> Any:
+    return sp.xlogy(a - 1.0, x) - x - sp.gammaln(a)
+
+
+def _beta_log(x: Any, a: Any, b: Any) -> Any:
+    return sp.xlogy(a - 1.0, x) + sp.xlog1py(b - 1.0, -x) - sp.betaln(a, b)
+
+
+def _chi2_log(x: Any, v: Any) -> Any:
+    return _gamma_log(0.5 * x, 0.5 * v) - math.log(2.0)
+
+
+def _f_log(x: Any, n: Any, d: Any) -> Any:
+    half = 0.5 * n
+    log = half * np.log(n / d) + sp.xlogy(half - 1.0, x) - sp.betaln(half, 0.5 * d)
+    return log - 0.5 * (n + d) * np.log1p(n * x / d)
+
+
+def _laplace_cdf(x: Any) -> Any:
+    low = x < 0
+    return np.where(low, 0.5 * np.exp(np.where(low, x, 0.0)), 1.0 - 0.5 * np.exp(-np.where(low, 0.0, x)))
+
+
+def _laplace_ppf(q: Any) -> Any:
+    low = q < 0.5
+    return np.where(low, np.log(2.0 * np.where(low, q, 0.25)), -np.log(2.0 * (1.0 - np.where(low, 0.75, q))))
+
+
+def _lognorm_log(x: Any, s: Any) -> Any:
+    logs = np.log(x)
+    return -0.5 * (logs / s) ** 2 - logs - np.log(s) - 0.5 * LOG_2PI
+
+
+def _binom_log(k: Any, n: Any, p: Any) -> Any:
+    ways = sp.gammaln(n + 1.0) - sp.gammaln(k + 1.0) - sp.gammaln(n - k + 1.0)
+    return ways + sp.xlogy(k, p) + sp.xlog1py(n - k, -p)
+
+
+def _nbinom_log(k: Any, n: Any, p: Any) -> Any:
+    return sp.gammaln(n + k) - sp.gammaln(k + 1.0) - sp.gammaln(n) + n * np.log(p) + sp.xlog1py(k, -p)
+
+
+def _normal_log(x: Any) -> Any:
+    return -0.5 * (x * x + LOG_2PI)
+
+
+def _mirrored(function: Any) -> Any:
+    def call(x: Any) -> Any:
+        return function(-x)
+
+    return call
+
+
+norm = Continuous(
+    "norm", _normal_log, (), sp.ndtr, _mirrored(sp.ndtr), sp.ndtri, logcdf=sp.log_ndtr, logsf=_mirrored(sp.log_ndtr)
+)
+t = Continuous(
+    "t", _t_log, ("df",), lambda x, v: sp.stdtr(v, x), lambda x, v: sp.stdtr(v, -x), lambda q, v: sp.stdtrit(v, q)
+)
+gamma = Continuous(
+    "gamma",
+    _gamma_log,
+    ("a",),
+    lambda x, a: sp.gammainc(a, x),
+    lambda x, a: sp.gammaincc(a, x),
+    lambda q, a: sp.gammaincinv(a, q),
+    support=POSITIVE,
+)
+beta = Continuous(
+    "beta",
+    _beta_log,
+    ("a", "b"),
+    lambda x, a, b: sp.betainc(a, b, x),
+    None,
+    lambda q, a, b: sp.betaincinv(a, b, q),
+    support=(0.0, 1.0),
+)
+chi2 = Continuous(
+    "chi2",
+    _chi2_log,
+    ("df",),
+    lambda x, v: sp.chdtr(v, x),
+    lambda x, v: sp.chdtrc(v, x),
+    lambda q, v: sp.chdtri(v, 1.0 - q),
+    support=POSITIVE,
+)
+f = Continuous(
+    "f",
+    _f_log,
+    ("dfn", "dfd"),
+    lambda x, n, d: sp.fdtr(n, d, x),
+    lambda x, n, d: sp.fdtrc(n, d, x),
+    lambda q, n, d: sp.fdtri(n, d, q),
+    support=POSITIVE,
+)
+expon = Continuous(
+    "expon",
+    np.negative,
+    (),
+    lambda x: -np.expm1(-x),
+    lambda x: np.exp(-x),
+    lambda q: -np.log1p(-q),
+    support=POSITIVE,
+    logsf=np.negative,
+)
+laplace = Continuous(
+    "laplace", lambda x: -np.abs(x) - math.log(2.0), (), _laplace_cdf, _mirrored(_laplace_cdf), _laplace_ppf
+)
+uniform = Continuous("uniform", lambda x: 0.0 * x, (), lambda x: x, None, lambda q: q, support=(0.0, 1.0))
+lognorm = Continuous(
+    "lognorm",
+    _lognorm_log,
+    ("s",),
+    lambda x, s: sp.ndtr(np.log(x) / s),
+    lambda x, s: sp.ndtr(-np.log(x) / s),
+    lambda q, s: np.exp(s * sp.ndtri(q)),
+    support=(1e-300, math.inf),
+)
+cauchy = Continuous(
+    "cauchy",
+    lambda x: -math.log(math.pi) - np.log1p(x * x),
+    (),
+    lambda x: 0.5 + np.arctan(x) / math.pi,
+    lambda x: 0.5 - np.arctan(x) / math.pi,
+    lambda q: np.tan(math.pi * (q - 0.5)),
+)
+logistic = Continuous(
+    "logistic",
+    lambda x: -x - 2.0 * np.logaddexp(0.0, -x),
+    (),
+    sp.expit,
+    _mirrored(sp.expit),
+    sp.logit,
+    logcdf=sp.log_expit,
+    logsf=_mirrored(sp.log_expit),
+)
+gumbel_r = Continuous(
+    "gumbel_r", lambda x: -x - np.exp(-x), (), lambda x: np.exp(-np.exp(-x)), None, lambda q: -np.log(-np.log(q))
+)
+weibull_min = Continuous(
+    "weibull_min",
+    lambda x, c: np.log(c) + sp.xlogy(c - 1.0, x) - x**c,
+    ("c",),
+    lambda x, c: -np.expm1(-(x**c)),
+    lambda x, c: np.exp(-(x**c)),
+    lambda q, c: (-np.log1p(-q)) ** (1.0 / c),
+    support=POSITIVE,
+)
+pareto = Continuous(
+    "pareto",
+    lambda x, b: np.log(b) - (b + 1.0) * np.log(x),
+    ("b",),
+    lambda x, b: 1.0 - x ** (-b),
+    lambda x, b: x ** (-b),
+    lambda q, b: (1.0 - q) ** (-1.0 / b),
+    middle=2.0,
+    support=(1.0, math.inf),
+)
+halfnorm = Continuous(
+    "halfnorm",
+    lambda x: _normal_log(x) + math.log(2.0),
+    (),
+    lambda x: sp.erf(x / math.sqrt(2.0)),
+    lambda x: sp.erfc(x / math.sqrt(2.0)),
+    lambda q: math.sqrt(2.0) * sp.erfinv(q),
+    support=POSITIVE,
+)
+invgamma = Continuous(
+    "invgamma",
+    lambda x, a: -(a + 1.0) * np.log(x) - 1.0 / x - sp.gammaln(a),
+    ("a",),
+    lambda x, a: sp.gammaincc(a, 1.0 / x),
+    lambda x, a: sp.gammainc(a, 1.0 / x),
+    lambda q, a: 1.0 / sp.gammainccinv(a, q),
+    support=(1e-300, math.inf),
+)
+
+poisson = Discrete(
+    "poisson",
+    lambda k, mu: sp.xlogy(k, mu) - mu - sp.gammaln(k + 1.0),
+    ("mu",),
+    lambda k, mu: sp.pdtr(np.floor(k), mu),
+    lambda k, mu: sp.pdtrc(np.floor(k), mu),
+    support=POSITIVE,
+)
+binom = Discrete(
+    "binom",
+    _binom_log,
+    ("n", "p"),
+    lambda k, n, p: sp.bdtr(np.floor(k), n.astype(np.int64), p),
+    lambda k, n, p: sp.bdtrc(np.floor(k), n.astype(np.int64), p),
+    inside=lambda k, n, p: k <= n,
+    support=POSITIVE,
+)
+bernoulli = Discrete(
+    "bernoulli",
+    lambda k, p: _binom_log(k, 1.0, p),
+    ("p",),
+    lambda k, p: np.where(k < 1, 1.0 - p, 1.0),
+    inside=lambda k, p: k <= 1,
+    support=POSITIVE,
+)
+geom = Discrete(
+    "geom",
+    lambda k, p: sp.xlog1py(k - 1.0, -p) + np.log(p),
+    ("p",),
+    lambda k, p: -np.expm1(np.floor(k) * np.log1p(-p)),
+    middle=1.0,
+    support=(1.0, math.inf),
+)
+nbinom = Discrete("nbinom", _nbinom_log, ("n", "p"), support=POSITIVE)
+
+
+class dirichlet:
+    """The Dirichlet distribution; as in SciPy, observations stand in the columns, of which the last may be left out."""
+
+    @staticmethod
+    def logpdf(x: Any, alpha: Any) -> Any:
+        """Logarithm of the density."""
+        x, alpha = _floating(x), _floating(alpha)
+        if x._spec.shape[0] == alpha._spec.size - 1:
+            x = np.concatenate([x, 1.0 - np.sum(x, 0, keepdims=True)])
+        if x._spec.shape[0] != alpha._spec.size:
+            raise ValueError(
+                f"dirichlet: x has {x._spec.shape[0]} components and alpha {alpha._spec.size}; x must have as many as "
+                f"alpha, or one less"
+            )
+        constant = np.sum(sp.gammaln(alpha)) - sp.gammaln(np.sum(alpha))
+        exponents = np.reshape(alpha - 1.0, (-1,) + (1,) * (x._spec.ndim - 1))
+        return np.sum(sp.xlogy(exponents, x), 0) - constant
+
+    @staticmethod
+    def pdf(x: Any, alpha: Any) -> Any:
+        """Density."""
+        return np.exp(dirichlet.logpdf(x, alpha))
+
+
+class multivariate_normal:
+    """The multivariate normal distribution with a regular covariance."""
+
+    @staticmethod
+    def logpdf(x: Any, mean: Any = None, cov: Any = 1.0, allow_singular: bool = False) -> Any:
+        """Logarithm of the density.
+
+        Parameters
+        ----------
+        x : Tensor, shape (..., n)
+        mean : Tensor, shape (n,), optional
+        cov : Tensor, shape (n, n) or (n,) or ()
+            A matrix, its diagonal, or a number for all of the diagonal.
+        allow_singular : bool
+            True is refused.
+        """
+        if allow_singular:
+            raise NotImplementedError("multivariate_normal: singular covariances have no density with a derivative")
+        x, cov = _floating(x), _floating(cov)
+        n = x._spec.shape[-1] if x._spec.ndim else 1
+        if mean is not None:
+            n = lift(mean)._spec.size
+        if cov._spec.ndim == 0:
+            cov = cov * np.eye(n)
+        elif cov._spec.ndim == 1:
+            cov = np.diag(cov)
+        deviation = x if mean is None else x - mean
+        rows = np.reshape(deviation, (-1, n))
+        factor = np.linalg.cholesky(cov)
+        whitened = np.linalg.solve(factor, rows.T)
+        log_det = 2.0 * np.sum(np.log(np.diagonal(factor)))
+        value = -0.5 * (np.sum(whitened * whitened, 0) + log_det + n * LOG_2PI)
+        lead = deviation._spec.shape[:-1] if deviation._spec.ndim and deviation._spec.shape[-1] == n else x._spec.shape
+        return np.reshape(value, lead)
+
+    @staticmethod
+    def pdf(x: Any, mean: Any = None, cov: Any = 1.0, allow_singular: bool = False) -> Any:
+        """Density."""
+        return np.exp(multivariate_normal.logpdf(x, mean, cov, allow_singular))
+
+    @staticmethod
+    def entropy(mean: Any = None, cov: Any = 1.0) -> Any:
+        """Differential entropy."""
+        cov = np.atleast_2d(_floating(cov))
+        n = cov._spec.shape[0]
+        return 0.5 * (n * (1.0 + LOG_2PI) + np.linalg.slogdet(cov)[1])
+
+
+class wishart:
+    """The Wishart distribution."""
+
+    @staticmethod
+    def logpdf(x: Any, df: Any, scale: Any) -> Any:
+        """Logarithm of the density of one matrix."""
+        x, scale, df = np.atleast_2d(_floating(x)), np.atleast_2d(_floating(scale)), _floating(df)
+        n = scale._spec.shape[-1]
+        inverse = np.trace(np.linalg.solve(scale, x))
+        logs = np.linalg.slogdet(x)[1] * 0.5 * (df - n - 1.0) - 0.5 * df * np.linalg.slogdet(scale)[1]
+        return logs - 0.5 * inverse - 0.5 * df * n * math.log(2.0) - multigammaln(0.5 * df, n)
+
+    @staticmethod
+    def pdf(x: Any, df: Any, scale: Any) -> Any:
+        """Density of one matrix."""
+        return np.exp(wishart.logpdf(x, df, scale))

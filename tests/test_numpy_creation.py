@@ -1,0 +1,162 @@
+"""tapegrad.numpy: arrays made from traced values, and filled in place."""
+
+from __future__ import annotations
+
+import numpy
+import pytest
+
+import tapegrad as tg
+import tapegrad.numpy as np
+
+X = numpy.array([0.5, -1.0, 2.0])
+
+
+def from_list(x):
+    return np.sum(np.array([x[0], x[1] ** 2, 3.0]) * x)
+
+
+def from_nested_lists(x):
+    return np.sum(np.array([[x[0], 1.0], [x[1] * x[2], x[0]]]) @ np.array([[1, 2], [3, 4]]))
+
+
+def from_rows(x):
+    return np.sum(np.array([x, x * x, numpy.ones(3)]) ** 2)
+
+
+def filled(x):
+    y = np.zeros(3)
+    for i in range(3):
+        y[i] = x[i] * y[i - 1] + 1.0
+    return np.sum(y * y)
+
+
+def filled_matrix(x):
+    m = np.empty((3, 3))
+    m[:] = 0.0
+    m[0] = x
+    m[:, 1] = x * m[0]
+    np.fill_diagonal(m, x**2)
+    return np.sum(np.sin(m))
+
+
+def from_values(x):
+    return np.sum(np.full((2, 3), x) * np.full_like(x, x[0]) + np.linspace(x[0], x[1], 3))
+
+
+def of_lists(x):
+    return np.sum([x[0] * x[1], x[2] ** 2]) + np.dot([x[0], 1.0], [2.0, x[1]]) + np.linalg.norm([x[0], x[1]])
+
+
+def ranges(x):
+    return np.sum(np.arange(3) * x) + np.sum(np.arange(x[0], 3.0) ** 2) + np.sum(np.eye(3) @ x * np.tri(3)[1])
+
+
+def vectorized(x):
+    return np.sum(np.vectorize(lambda a, b: a * b + 1.0)(x, x[::-1]))
+
+
+def from_indices(x):
+    return np.sum(np.fromfunction(lambda i, j: i * 1.0 + j, (3, 3)) * x)
+
+
+FUNCTIONS = [
+    from_list,
+    from_nested_lists,
+    from_rows,
+    filled,
+    filled_matrix,
+    from_values,
+    of_lists,
+    ranges,
+    vectorized,
+    from_indices,
+]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_gradients_against_differences(function):
+    gradient = tg.grad(function)(X)
+    for k in range(3):
+        step = 1e-6 * numpy.eye(3)[k]
+        values = [float(function(tg.tensor(X + s * step))) for s in (1.0, -1.0)]
+        numpy.testing.assert_allclose(gradient[k], (values[0] - values[1]) / 2e-6, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("function", [f for f in FUNCTIONS if f is not ranges])
+def test_compiled_functions_do_the_same(function):
+    compiled = tg.compile(tg.grad(function))
+    for x in (X, X + 0.25):
+        numpy.testing.assert_allclose(compiled(x), tg.grad(function)(x), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("array", ([[1, 2], [3, 4]],)),
+        ("array", (2.5,)),
+        ("asarray", ([1.0, 2.0],)),
+        ("zeros", ((2, 3),)),
+        ("ones", (3, int)),
+        ("full", ((2, 2), 7)),
+        ("eye", (3, 4, 1)),
+        ("identity", (2,)),
+        ("tri", (3,)),
+        ("arange", (1, 7, 2)),
+        ("arange", (3.0,)),
+        ("linspace", (0, 1, 5)),
+        ("indices", ((2, 3),)),
+        ("zeros_like", (X,)),
+        ("ones_like", ([1, 2],)),
+        ("full_like", (X, 3)),
+        ("fromfunction", (lambda i, j: i + j, (2, 2))),
+    ],
+)
+def test_values_are_numpys(name, args):
+    found, expected = getattr(np, name)(*args), getattr(numpy, name)(*args)
+    assert isinstance(found, tg.Tensor)
+    assert found.dtype == expected.dtype
+    numpy.testing.assert_array_equal(found.numpy(), expected)
+
+
+def test_everything_else_is_numpys():
+    assert np.pi is numpy.pi and np.float32 is numpy.float32 and np.exp is numpy.exp
+    assert np.linalg.LinAlgError is numpy.linalg.LinAlgError
+    assert set(dir(numpy)) <= set(dir(np))
+    with pytest.raises(AttributeError):
+        np.no_such_function  # noqa: B018
+
+
+def test_ndmin_and_dtype():
+    x = tg.tensor(X)
+    assert np.array(x, ndmin=3).shape == (1, 1, 3)
+    assert np.array([x[0], 1], dtype=numpy.float32).dtype == numpy.float32
+    assert np.array(x) is not x and np.asarray(x) is x
+
+
+def test_ragged_lists_are_refused():
+    x = tg.tensor(X)
+    with pytest.raises(ValueError, match="differ in length or depth"):
+        np.array([[x[0], 1.0], [x[1]]])
+    with pytest.raises(ValueError, match="differ in length or depth"):
+        np.array([x[0], [x[1]]])
+
+
+def test_vectorize_refuses_what_it_cannot():
+    with pytest.raises(NotImplementedError, match="signature= are not supported"):
+        np.vectorize(lambda a: a, signature="(n)->(n)")(tg.tensor(X))
+    numpy.testing.assert_array_equal(np.vectorize(lambda a: a + 1)(X), X + 1)
+
+
+def test_replays_of_a_compiled_function_begin_with_fresh_arrays():
+    """What a compiled function creates and writes is made anew in each replay."""
+    for zeros in (tg.zeros, np.zeros, lambda n: numpy.zeros_like(tg.tensor(X))):
+
+        def f(x, zeros=zeros):
+            y = zeros(3)
+            for i in range(3):
+                y[i] = x[i] + y[i - 1]
+            return np.sum(y * y)
+
+        compiled = tg.compile(f)
+        for x in (X, X + 1.0, X):
+            numpy.testing.assert_allclose(compiled(x), float(f(tg.tensor(x))), rtol=1e-14)

@@ -1,0 +1,333 @@
+"""tapegrad.scipy against SciPy: values, and gradients against differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("scipy")
+import scipy.linalg
+import scipy.signal
+import scipy.special
+import scipy.stats
+
+import tapegrad as tg
+from tapegrad.primitives.core import NoRuleError
+from tapegrad.scipy import linalg, signal, special, stats
+
+RNG = np.random.default_rng(11)
+A = RNG.normal(size=(3, 3)) + 3.0 * np.eye(3)
+SPD = A @ A.T
+B = RNG.normal(size=(3, 2))
+V = RNG.normal(size=4)
+W = RNG.normal(size=3)
+P = RNG.uniform(0.2, 3.0, size=4)
+IMAGE, KERNEL = RNG.normal(size=(5, 6)), RNG.normal(size=(3, 2))
+
+LINALG = {
+    "solve_triangular": ([A, B], {"lower": True}),
+    "solve_triangular trans": ([A, W], {"trans": 1, "unit_diagonal": True}),
+    "cholesky": ([SPD], {"lower": True}),
+    "expm": ([0.3 * A], {}),
+    "logm": ([SPD], {}),
+    "sqrtm": ([SPD], {}),
+    "lu": ([A], {}),
+    "lu permuted": ([A], {"permute_l": True}),
+    "solve_sylvester": ([A, SPD, RNG.normal(size=(3, 3))], {}),
+    "solve_continuous_lyapunov": ([A, SPD], {}),
+    "solve_discrete_lyapunov": ([0.1 * A, SPD], {}),
+    "toeplitz": ([V, W], {}),
+    "toeplitz symmetric": ([V], {}),
+    "circulant": ([V], {}),
+    "hankel": ([W, V], {}),
+    "hankel zeros": ([W], {}),
+    "block_diag": ([A, B, W], {}),
+    "khatri_rao": ([A, SPD], {}),
+    "expm_frechet": ([0.3 * A, SPD], {}),
+    "solve": ([A, B], {}),
+    "inv": ([A], {}),
+    "det": ([A], {}),
+    "pinv": ([B], {}),
+    "norm": ([A], {"ord": "nuc"}),
+    "svdvals": ([A], {}),
+}
+SIGNAL = {
+    "convolve": ([V, W], {}),
+    "convolve images": ([IMAGE, KERNEL], {"mode": "same"}),
+    "convolve valid": ([V, W], {"mode": "valid"}),
+    "convolve same": ([V, W], {"mode": "same"}),
+    "fftconvolve": ([IMAGE, KERNEL], {}),
+    "fftconvolve axes": ([IMAGE, IMAGE[:, :2]], {"mode": "valid", "axes": 1}),
+    "correlate": ([IMAGE, KERNEL], {"mode": "valid"}),
+    "detrend": ([IMAGE], {"axis": 0}),
+    "detrend constant": ([V], {"type": "constant"}),
+}
+SPECIAL = {
+    "logsumexp": ([IMAGE], {"axis": 1}),
+    "logsumexp all": ([IMAGE], {"keepdims": True}),
+    "logsumexp factors": ([V, P], {"axis": 0}),
+    "softmax": ([IMAGE], {"axis": 0}),
+    "log_softmax": ([IMAGE], {"axis": 1}),
+    "multigammaln": ([np.array(3.5)], {"d": 3}),
+    "zeta": ([], {}),
+    "sinc": ([V], {}),
+    "diric": ([V], {"n": 5}),
+    "factorial": ([P], {}),
+    "comb": ([P + 3.0, P], {}),
+    "perm": ([P + 3.0, P], {}),
+    "lambertw": ([], {}),
+    "xlogy": ([P, P + 1.0], {}),
+    "expit": ([V], {}),
+}
+
+
+def leaves(y):
+    return [part for v in y for part in leaves(v)] if isinstance(y, (list, tuple)) else [y]
+
+
+def check(function, theirs, operands, kwargs, tolerance=1e-6):
+    """Values are SciPy's, gradients those of differences."""
+    expected = leaves(theirs(*operands, **kwargs))
+    found = leaves(function(*[tg.tensor(x) for x in operands], **kwargs))
+    assert len(found) == len(expected)
+    for y, want in zip(found, expected, strict=True):
+        np.testing.assert_allclose(np.asarray(y), want, rtol=1e-10, atol=1e-10)
+    rng = np.random.default_rng(5)
+    weights = [rng.normal(size=np.shape(y)) for y in expected]
+
+    def total(*xs):
+        return sum(np.sum(w * y) for w, y in zip(weights, leaves(function(*xs, **kwargs)), strict=True))
+
+    bars = tg.grad(total, argnums=tuple(range(len(operands))))(*operands)
+    directions = [rng.normal(size=x.shape) for x in operands]
+
+    def at(t):
+        moved = [x + t * d for x, d in zip(operands, directions, strict=True)]
+        return sum(np.sum(w * y) for w, y in zip(weights, leaves(theirs(*moved, **kwargs)), strict=True))
+
+    step = 1e-4
+    slope = (8.0 * (at(step) - at(-step)) - (at(2 * step) - at(-2 * step))) / (12.0 * step)
+    mine = sum(np.sum(b * d) for b, d in zip(bars, directions, strict=True))
+    np.testing.assert_allclose(mine, slope, rtol=tolerance, atol=tolerance)
+
+
+def symmetric(name, function):
+    """Functions of symmetric matrices, as functions of any."""
+    return (lambda a, **kw: function(a + a.T, **kw)) if name == "cholesky" else function
+
+
+@pytest.mark.parametrize("name", LINALG)
+def test_linalg(name):
+    operands, kwargs = LINALG[name]
+    short = name.partition(" ")[0]
+    ours, theirs = symmetric(short, getattr(linalg, short)), symmetric(short, getattr(scipy.linalg, short))
+    check(ours, theirs, operands, kwargs)
+
+
+def test_factors_for_solving():
+    for lower in (False, True):
+        check(
+            lambda a, b, lower=lower: linalg.cho_solve(linalg.cho_factor(a + a.T, lower), b),
+            lambda a, b: scipy.linalg.solve(a + a.T, b),
+            [SPD, B],
+            {},
+        )
+    for trans in (0, 1):
+        check(
+            lambda a, b, trans=trans: linalg.lu_solve(linalg.lu_factor(a), b, trans),
+            lambda a, b, trans=trans: scipy.linalg.solve(a.T if trans else a, b),
+            [A, B],
+            {},
+        )
+    banded = np.array([[0.0, 1.0, 2.0], [4.0, 5.0, 6.0], [1.5, 0.5, 0.0]])
+    check(
+        lambda ab, b: linalg.solve_banded((1, 1), ab, b),
+        lambda ab, b: scipy.linalg.solve_banded((1, 1), ab, b),
+        [banded, W],
+        {},
+    )
+
+
+def test_square_root_and_logarithm_of_matrices_with_negative_eigenvalues_are_complex():
+    a = -SPD
+    for name in ("sqrtm", "logm"):
+        found = getattr(linalg, name)(tg.tensor(a))
+        np.testing.assert_allclose(found.numpy(), getattr(scipy.linalg, name)(a), rtol=1e-10, atol=1e-10)
+    compiled = tg.compile(lambda x: np.sum(linalg.sqrtm(x)))
+    with pytest.raises(ValueError, match="make the matrix complex"):
+        compiled(a)
+
+
+@pytest.mark.parametrize("name", SIGNAL)
+def test_signal(name):
+    operands, kwargs = SIGNAL[name]
+    short = name.partition(" ")[0]
+    check(getattr(signal, short), getattr(scipy.signal, short), operands, kwargs)
+
+
+@pytest.mark.parametrize("name", [n for n in SPECIAL if SPECIAL[n][0]])
+def test_special(name):
+    operands, kwargs = SPECIAL[name]
+    short = name.partition(" ")[0]
+    if name == "logsumexp factors":
+        check(
+            lambda a, b: special.logsumexp(a, 0, b, return_sign=True),
+            lambda a, b: scipy.special.logsumexp(a, 0, b, return_sign=True),
+            operands,
+            {},
+        )
+        return
+    check(getattr(special, short), getattr(scipy.special, short), operands, kwargs)
+
+
+def test_special_functions_with_constant_orders():
+    for n in (0, 1, 3):
+        check(lambda x, n=n: special.polygamma(n, x), lambda x, n=n: scipy.special.polygamma(n, x), [P], {})
+    check(lambda q: special.zeta(2.5, q), lambda q: scipy.special.zeta(2.5, q), [P], {})
+    for name in ("spherical_jn", "spherical_yn", "spherical_in", "spherical_kn"):
+        ours, theirs = getattr(special, name), getattr(scipy.special, name)
+        for derivative in (False, True):
+            check(lambda x, f=ours, d=derivative: f(2, x, d), lambda x, f=theirs, d=derivative: f(2, x, d), [P], {})
+    gradient = tg.grad(lambda x: np.sum(np.real(scipy.special.lambertw(x))))(P)
+    w = scipy.special.lambertw(P).real
+    np.testing.assert_allclose(gradient, w / (P * (1.0 + w)), rtol=1e-12)
+
+
+def test_logsumexp_of_infinities():
+    x = np.array([-np.inf, 0.0, -np.inf])
+    np.testing.assert_allclose(special.logsumexp(tg.tensor(x)).numpy(), 0.0)
+    np.testing.assert_allclose(tg.grad(special.logsumexp)(x), [0.0, 1.0, 0.0])
+    assert special.logsumexp(tg.tensor(np.full(2, -np.inf))).item() == -np.inf
+
+
+# --- distributions ---------------------------------------------------------------------------------------------------
+
+ANY = np.array([-1.3, 0.4, 2.0])
+POSITIVE = np.array([0.3, 1.1, 2.5])
+UNIT = np.array([0.2, 0.55, 0.9])
+CONTINUOUS = {
+    "norm": (ANY, ()),
+    "t": (ANY, (3.5,)),
+    "gamma": (POSITIVE, (2.2,)),
+    "beta": (UNIT, (2.0, 1.5)),
+    "chi2": (POSITIVE, (3.0,)),
+    "f": (POSITIVE, (3.0, 5.0)),
+    "expon": (POSITIVE, ()),
+    "laplace": (ANY, ()),
+    "uniform": (UNIT, ()),
+    "lognorm": (POSITIVE, (0.8,)),
+    "cauchy": (ANY, ()),
+    "logistic": (ANY, ()),
+    "gumbel_r": (ANY, ()),
+    "weibull_min": (POSITIVE, (1.7,)),
+    "pareto": (POSITIVE + 1.0, (2.5,)),
+    "halfnorm": (POSITIVE, ()),
+    "invgamma": (POSITIVE, (2.5,)),
+}
+DISCRETE = {
+    "poisson": (np.array([0.0, 2.0, 5.0]), (1.7,)),
+    "binom": (np.array([0.0, 2.0, 4.0]), (4, 0.3)),
+    "bernoulli": (np.array([0.0, 1.0, 1.0]), (0.3,)),
+    "geom": (np.array([1.0, 2.0, 4.0]), (0.3,)),
+    "nbinom": (np.array([0.0, 2.0, 4.0]), (2.5, 0.4)),
+}
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+@pytest.mark.parametrize("method", ["logpdf", "pdf"])
+def test_densities(name, method):
+    x, shapes = CONTINUOUS[name]
+    operands = [x * 1.5 + 0.2, *map(np.array, shapes), np.array(0.2), np.array(1.5)]
+    check(getattr(getattr(stats, name), method), getattr(getattr(scipy.stats, name), method), operands, {})
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+@pytest.mark.parametrize("method", ["cdf", "logcdf", "sf", "logsf"])
+def test_distribution_functions(name, method):
+    x, shapes = CONTINUOUS[name]
+    ours, theirs = getattr(getattr(stats, name), method), getattr(getattr(scipy.stats, name), method)
+    check(
+        lambda x, loc, scale: ours(x, *shapes, loc=loc, scale=scale),
+        lambda x, loc, scale: theirs(x, *shapes, loc=loc, scale=scale),
+        [x * 1.5 + 0.2, np.array(0.2), np.array(1.5)],
+        {},
+    )
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_quantiles(name):
+    _, shapes = CONTINUOUS[name]
+    ours, theirs = getattr(stats, name).ppf, getattr(scipy.stats, name).ppf
+    check(
+        lambda q, loc, scale: ours(q, *shapes, loc, scale),
+        lambda q, loc, scale: theirs(q, *shapes, loc, scale),
+        [UNIT, np.array(0.2), np.array(1.5)],
+        {},
+    )
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_outside_of_the_support(name):
+    x, shapes = CONTINUOUS[name]
+    x = np.array([-3.0, 7.5, 0.5])
+    theirs = getattr(scipy.stats, name)
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(getattr(stats, name).pdf(x, *shapes), theirs.pdf(x, *shapes), rtol=1e-10)
+        np.testing.assert_allclose(getattr(stats, name).cdf(x, *shapes), theirs.cdf(x, *shapes), rtol=1e-10, atol=1e-15)
+    gradient = tg.grad(lambda x: np.sum(getattr(stats, name).pdf(x, *shapes)))(x)
+    assert np.all(np.isfinite(gradient))
+
+
+@pytest.mark.parametrize("name", DISCRETE)
+def test_discrete_distributions(name):
+    k, shapes = DISCRETE[name]
+    ours, theirs = getattr(stats, name), getattr(scipy.stats, name)
+    whole = np.array([-1.0, 0.5, 1.0, 3.0, 9.0])
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(ours.pmf(whole, *shapes), theirs.pmf(whole, *shapes), rtol=1e-10, atol=1e-15)
+    *fixed, last = shapes
+    check(lambda p: ours.logpmf(k, *fixed, p), lambda p: theirs.logpmf(k, *fixed, p), [np.array(last)], {})
+    if name != "nbinom":
+        check(lambda p: ours.cdf(k, *fixed, p), lambda p: theirs.cdf(k, *fixed, p), [np.array(last)], {})
+    with pytest.raises(AttributeError, match="is discrete: use logpmf"):
+        ours.logpdf(k, *shapes)
+
+
+def test_multivariate_distributions():
+    x, mean = RNG.normal(size=(4, 3)), RNG.normal(size=3)
+    check(
+        lambda x, m, c: stats.multivariate_normal.logpdf(x, m, c + c.T),
+        lambda x, m, c: scipy.stats.multivariate_normal.logpdf(x, m, c + c.T),
+        [x, mean, SPD],
+        {},
+    )
+    check(stats.multivariate_normal.pdf, scipy.stats.multivariate_normal.pdf, [x[0], mean], {"cov": np.diag(SPD)})
+    share = np.array([0.2, 0.5, 0.3])
+    check(
+        lambda a: stats.dirichlet.logpdf(share, a),
+        lambda a: scipy.stats.dirichlet.logpdf(share, a),
+        [POSITIVE + 0.5],
+        {},
+    )
+    check(
+        lambda x, s: stats.wishart.logpdf(x + x.T, 5.5, s + s.T),
+        lambda x, s: scipy.stats.wishart.logpdf(x + x.T, 5.5, s + s.T),
+        [SPD, SPD + np.eye(3)],
+        {},
+    )
+
+
+def test_parameters_without_a_closed_form_say_so():
+    with pytest.raises(NoRuleError, match="has no closed form"):
+        tg.grad(lambda a: np.sum(stats.gamma.cdf(POSITIVE, a)))(2.0)
+    with pytest.raises(TypeError, match="gamma needs the shape parameters a"):
+        stats.gamma.pdf(POSITIVE)
+    with pytest.raises(NotImplementedError, match="singular covariances"):
+        stats.multivariate_normal.logpdf(W, W, SPD, allow_singular=True)
+
+
+def test_the_rest_is_scipys():
+    assert special.j0 is scipy.special.j0 and linalg.hilbert is scipy.linalg.hilbert
+    assert stats.skew is scipy.stats.skew and signal.lfilter is scipy.signal.lfilter
+    with pytest.raises(AttributeError, match="it has linalg, signal, special and stats"):
+        tg.scipy.optimize  # noqa: B018
