@@ -144,7 +144,7 @@ x.norm(p=1, dim=0); x.norm(p=inf, dim=0); x.norm(2, 1, True); x.softmax(dim=1); 
 s.softmax(0); x.sort(dim=1); x.sort(dim=0, descending=True); x.sort(descending=True); x.argsort(dim=0)
 x.argsort(descending=True); x.topk(2); x.topk(1, dim=0, largest=False); x.kthvalue(2)
 x.kthvalue(1, dim=0, keepdim=True); x.median(); x.median(dim=1); t.median(dim=2); t.median(); x.aminmax()
-x.aminmax(dim=1); x.count_nonzero(); x.quantile(0.3); x.quantile(0.5, dim=1); x.diff(); t.sum(dim=(0, 2))
+x.aminmax(dim=1); x.count_nonzero(); x.quantile(0.3); x.quantile(0.5, dim=1); x.diff(); x.diff(dim=0); t.sum(dim=(0, 2))
 t.mean(dim=(1, 2), keepdim=True); s.sum(); s.max(); s.sum(dim=0); s.max(dim=0); s.sort(dim=0)
 """
 VIEWS = """
