@@ -20,6 +20,7 @@ lists that hold tensors are made tensors first.
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -98,6 +99,8 @@ def forwarded(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("fft", "linalg"):
+        return importlib.import_module(f"{__name__}.{name}")
     found = getattr(_numpy, name)
     if callable(found) and not isinstance(found, (type, _numpy.ufunc)):
         found = forwarded(found)
