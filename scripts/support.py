@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 import scipy
 
-from tapegrad.support import entries, support
+from tapegrad.catalogue import entries, support
 
 HEAD = f"""# What works on tensors
 

@@ -1,6 +1,9 @@
 """tapegrad: gradients of NumPy code, from a flat tape run by a JIT-compiled interpreter."""
 
-from . import autograd, dispatch, func, inplace, methods, nn, operators  # noqa: F401 -- four of them attach to Tensor
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from . import autograd, dispatch, inplace, methods, operators  # noqa: F401 -- four of them attach to Tensor
 from .autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from .autograd.inference import inference_mode, is_inference_mode_enabled
 from .autograd.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
@@ -33,14 +36,17 @@ from .creation import (
 )
 from .custom import checkpoint, custom_jvp, custom_vjp, primitive
 from .functional import elementwise_grad, grad, jvp, stop_gradient, value_and_grad, vjp
-from .inspect.drawing import make_dot
 from .inspect.listing import format_tape
 from .jacobians import hessian, jacfwd, jacobian, jacrev, linearize
 from .methods.facts import is_tensor
-from .support import support
 from .tape.handle import Tensor
 from .tape.state import is_deferral_enabled, set_deferral
 from .values import TracedValueError
+
+if TYPE_CHECKING:
+    from . import func, nn
+    from .catalogue import support
+    from .inspect.drawing import make_dot
 
 __version__ = "0.1.0"
 
@@ -105,3 +111,14 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+_LATE = {"func": None, "nn": None, "make_dot": "inspect.drawing", "support": "catalogue"}
+"""What few programs use: imported when it is first asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module 'tapegrad' has no attribute {name!r}")
+    module = importlib.import_module(f".{_LATE[name] or name}", __name__)
+    globals()[name] = found = getattr(module, name) if _LATE[name] else module
+    return found

@@ -56,9 +56,9 @@ def _general(ufunc, method, inputs, out=None, **kwargs):
 def _late(ufunc):
     """SciPy's functions are registered when the first of them is met, so that SciPy is never imported for nothing."""
     if "scipy.special" in sys.modules:
-        from .primitives import special
+        from .primitives import scipy_loader
 
-        special.load()
+        scipy_loader.load()
     return BY_FUNCTION.get(ufunc)
 
 

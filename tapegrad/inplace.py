@@ -11,7 +11,7 @@ import numpy as np
 from .errors import CastingError, ShapeError
 from .operators import STEP, fast_index
 from .primitives.core import lift, ops, primitive
-from .primitives.indexing import advanced_key, basic_view, index_put
+from .primitives.indexing import advanced_key, basic_view, index_put, key_form
 from .primitives.shape import expand_to, placed, view_of, window_of
 from .tape.buffer import buffer_of
 from .tape.handle import Tensor, attach
@@ -39,7 +39,7 @@ class copy_slices:
 
     def pullback(y_bar, y, base, value, strides, offset):
         layout = base._spec.bar
-        inside = window_of(y_bar, layout, value._spec.shape, strides, offset)
+        inside = window_of(y_bar, layout, value._spec.shape, strides, offset, value._spec.dtype)
         outside = y_bar - placed(inside, layout, strides, offset)
         return outside, ops.copy(inside)
 
@@ -238,11 +238,11 @@ def _take_over(target, result, state, tape):
         buffer.quiet = tape
     requires = result._spec.requires_grad
     if base is not None and (requires or base._spec.requires_grad) and state.grad_enabled:
-        _rebase(base, target, result, state, tape)  # and the target, when it is next used, is a view of it as it is now
-    else:
-        if state.grad_enabled and (requires or target._spec.requires_grad):
-            _rebind(target, result)  # under no_grad the history stays what it was, as in PyTorch
-        target._seen = buffer.version
+        _rebase(base, target, result, state, tape)
+    elif state.grad_enabled and (requires or target._spec.requires_grad):
+        _rebind(target, result)
+        buffer.history += 1
+        target._seen = buffer.history
     if buffer.viewed and not state.careful and requires:
         state.careful = True
         state.refresh()
@@ -257,7 +257,7 @@ def _rebase(base, target, result, state, tape):
     signature = signature_of(copy_slices, (base._spec, result._spec), attrs, state.grad_enabled)
     rebased = append(state, tape, signature, [base_slot, result._slot], (base, result), 0)
     _rebind(base, rebased)
-    base._seen = base._buffer.version
+    base._buffer.history += 1  # every view of it is recorded anew when it is next used
 
 
 def adopt_written(target):
@@ -266,7 +266,7 @@ def adopt_written(target):
     tape = current_tape(state)
     slot_of(target, state, tape)
     _rebase(target._base, target, target, state, tape)
-    target._seen = target._buffer.version
+    target._seen = target._buffer.history
     if not state.careful:
         state.careful = True
         state.refresh()
@@ -281,8 +281,46 @@ def _rebind(tensor, result):
     tensor._slot, tensor._tape, tensor._spec = result._slot, result._tape, result._spec
 
 
+_ASSIGNED = fast_index()
+
+
 def assign(self, key, value):
-    """``x[key] = value``: in place, on the tape, as ``x[key]`` would select."""
+    """``x[key] = value``: in place, on the tape, as ``x[key]`` would select.
+
+    Where nothing needs thought (see `in_place`; a key and a tensor as met before), it takes three rows: the view,
+    the write into it, and the whole after the write.
+    """
+    form, kind = None, value.__class__
+    try:
+        tape, rare = self._tape, self._rare
+        rows, buffer, code = tape.rows, rare._buffer, _getframe(1).f_code
+        if (
+            kind is Tensor
+            and value._tape is tape
+            and buffer.quiet is tape
+            and tape.thread == get_ident()
+            and len(rows) < tape.limit
+            and not inside[code.co_filename]
+        ):
+            form = key_form(key)
+            seen, offset, head, after, out = tape.fast[_ASSIGNED][self._spec][form, value._spec]
+            i, j, region, roots = self._slot, value._slot, len(rows), tape.roots
+            rows += (seen + i * STEP, offset, head + region * STEP + j)
+            root = roots[region] = roots[i] if i in roots else i
+            tape.note_write(region + 2, region, (code, _getframe(1).f_lasti), buffer)
+            rare._seen = buffer.version
+            if after:
+                rows += (after + i * STEP + region + 2, 0)
+                roots[region + 3] = root
+                self._slot, self._spec = region + 3, out
+            return
+    except (KeyError, AttributeError):  # an assignment not met before, a tensor elsewhere or without a buffer
+        pass
+    _assign(self, key, value, form)
+
+
+def _assign(self, key, value, form):
+    """An assignment that needs thought; `form` is the key's, if the next one like it may do without."""
     plan = basic_view(self, key)
     whole = plan is None or plan == (self._spec.shape, self._spec.strides, 0)
     _check_target(self, local.state, part=not whole)
@@ -291,10 +329,29 @@ def assign(self, key, value):
         attrs = (("key", form), ("unique", unique or not indices))
         write(self, index_put, (self, _cast(value, self._spec.dtype), *indices), attrs)
         return
-    region = _region(self, *plan)
+    spec, region = self._spec, _region(self, *plan)
+    view = region._tape.signature(region._slot)
     write(region, ops.copy, (_cast(value, self._spec.dtype),))
     if self._base is not None:
         self._refresh_view()
+        return
+    if not (self._leaf or self._foreign or self._retains) and self._buffer.is_alone(self._tape):
+        self._buffer.quiet = self._tape
+    if form is not None and value._spec.shape == plan[0] and value._spec.dtype == spec.dtype:
+        _remember_assignment(form, spec, view, plan, value._spec, self._spec)
+
+
+def _remember_assignment(form, spec, view, plan, value, out):
+    """Enter an assignment into the fast table; see `assign`."""
+    state = local.state
+    written = signature_of(ops.copy.writer, (view.out, value), (), state.grad_enabled)
+    if not (state.grad_enabled and written.deferrable):
+        return
+    after = 0
+    if out.requires_grad:
+        attrs = (("offset", plan[2]), ("strides", plan[1]))
+        after = signature_of(copy_slices, (spec, written.out), attrs, True).code
+    FAST[True][_ASSIGNED].setdefault(spec, {})[form, value] = view.code, plan[2], written.code, after, out
 
 
 def _cast(value, dtype):
@@ -314,23 +371,23 @@ def _region(x, shape, strides, offset):
 
 
 def _is_stale_view(self):
-    return self._base is not None and self._buffer.version != self._seen
+    return self._base is not None and self._buffer.history != self._seen
 
 
 def _refresh_view(self, anyway=False):
     """Record the view again, from its base as it is now, if that was written since (or `anyway`)."""
     if not (_is_stale_view(self) or anyway):
         return
-    base, version = self._base, self._buffer.version
+    base, history = self._base, self._buffer.history
     if not (base._spec.requires_grad or self._spec.requires_grad):
-        self._seen = version
+        self._seen = history
         return
     viewed = self._buffer.viewed
     with grad_mode(True):  # whatever the mode in which it is looked at, it has its base's history
-        fresh = view_of(base, self._spec.shape, self._spec.strides, self._offset, "AsStrided")
+        fresh = view_of(base, self._spec.shape, self._spec.strides, self._offset, "AsStrided", self._spec.dtype)
     self._buffer.viewed = viewed
     _rebind(self, fresh)
-    self._seen = version
+    self._seen = history
 
 
 attach(_is_stale_view=_is_stale_view, _refresh_view=_refresh_view, __setitem__=assign)
@@ -386,7 +443,6 @@ def _binary(record, k):
                 rows.append(head + i * STEP + source)
                 rows.append(j * STEP)
                 tape.note_write(row, i, (frame.f_code, frame.f_lasti), buffer)
-                rare._seen = buffer.version
                 if out is not None:
                     self._slot, self._spec = row, out
                 return self
@@ -426,7 +482,6 @@ def _unary(record, k):
                 row = len(rows)
                 rows.append(head + i * STEP + source)
                 tape.note_write(row, i, (frame.f_code, frame.f_lasti), buffer)
-                rare._seen = buffer.version
                 if out is not None:
                     self._slot, self._spec = row, out
                 return self

@@ -171,6 +171,8 @@ class _Draft:
         self.statements: list[Statement] = []
         self.frozen: set[int] = set()  # storages that must not be written any more
         self.tracked: set[int] = set()  # storages of leaves that require grad
+        self.quiet = False  # inside a no_grad block
+        self.unseen: set[int] = set()  # storages that were written without history
         self.multiplied: set[int] = set()  # storages of which products were taken
         self.count = 0
 
@@ -209,6 +211,13 @@ class _Draft:
             if v is not None:
                 return v
         return self.variable(lambda v: v.storage not in self.frozen)
+
+    def source(self):
+        """What to differentiate with respect to.
+
+        After a write without history PyTorch gives a view a new history all the same, to which nothing leads yet.
+        """
+        return self.variable(lambda v: v.storage not in self.unseen) or self.variables[0]
 
     def freeze(self, v):
         self.frozen.add(v.storage)
@@ -575,7 +584,7 @@ def _alias(d):
         text = made.numpy.partition("tg.tensor(")[2][:-1]
         d.statements.append(Statement(made.numpy, f"{made.made} = {text}", made.made, static=False))
     elif kind == "gradient":
-        u = d.variable()
+        u = d.source()
         create = bool(d.number(0, 1))
         call = (
             f"gradient({d.real_sum(v)}, {u.name}, retain_graph=True, create_graph={create}, allow_unused=True, "
@@ -596,6 +605,8 @@ def _inplace(d):
     )
     if kind == "data" and v.storage in d.multiplied:  # an unseen write leaves PyTorch with the old product: as above
         kind = "fill"
+    if d.quiet:
+        d.unseen.add(v.storage)
     if v.expanded:  # PyTorch lets fills through, and refuses the rest
         kind = d.pick(["aug", "method"])
     if kind == "aug":
@@ -643,6 +654,7 @@ def _inplace(d):
         where = d.pick(["v.copy_({}.where({}, {}, v))", "v[...] = {}.where({}, {}, v)"]).replace("v", v.name)
         d.write(where.format("np", mask, a), where.format("torch", mask, a))
     elif kind == "data":
+        d.unseen.add(v.storage)
         d.write(f"{v.name}.data.mul_(0.5)" if d.number(0, 1) else f"{v.name}.detach().add_(0.25)", static=False)
     elif kind == "where":
         action = d.pick(["= 0.75", "*= 1.5", "+= 0.5"])
@@ -726,7 +738,7 @@ def _backward(d):
     elif kind == 1:
         d.write(f"{v.name}.backward(C({d.seed()}, {v.shape}), retain_graph={retain})", static=False)
     elif kind == 2:
-        d.write(f"{d.real_sum(v)}.backward(retain_graph={retain}, inputs=[{d.variable().name}])", static=False)
+        d.write(f"{d.real_sum(v)}.backward(retain_graph={retain}, inputs=[{d.source().name}])", static=False)
     elif kind == 3:
         d.write(f"{v.name}.grad = None", static=False)
     elif kind == 4:
@@ -758,7 +770,9 @@ def _convert(d):
 def _no_grad(d):
     before = len(d.statements)
     for _ in range(d.number(1, 2)):
+        d.quiet = True
         d.pick([_binary, _inplace, _inplace])(d)  # a view made here is a case of its own: see test_inplace.py
+        d.quiet = False
     block = d.statements[before:]
     if not block:
         return

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import tapegrad as tg
-from tapegrad.primitives import special
+from tapegrad.primitives import scipy_loader
 from tapegrad.primitives.core import RECORDS, ZERO, Elementwise, lift
 from tapegrad.primitives.domain import EVERYWHERE, Integers
 from tapegrad.tape.handle import Tensor
@@ -18,7 +18,7 @@ from tapegrad.values import value_of
 from tapegrad.vm import opcodes as op
 
 try:
-    special.load()
+    scipy_loader.load()
 except ImportError:
     pass
 

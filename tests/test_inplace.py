@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -1100,3 +1102,61 @@ def test_an_older_view_retains_the_gradient_of_what_it_is_now():
         return lib.array(v.grad)
 
     np.testing.assert_allclose(outcome(OURS), outcome(theirs()))
+
+
+@pytest.mark.parametrize("write", ["detach", "no_grad"])
+def test_a_write_without_history_leaves_views_what_they_are(write):
+    for _ in range(2):  # the second time, operations go the short way
+        a = tg.tensor([1.0, 2.0], requires_grad=True)
+        v = a[None]
+        if write == "detach":
+            v.detach().add_(0.5)
+        else:
+            with tg.no_grad():
+                v.add_(0.5)
+        y = np.minimum(v, 5.0) * a
+        (g,) = tg.autograd.grad(y.sum(), v)
+        assert g.tolist() == [[1.5, 2.5]]
+
+
+def assignments(lib, tensor):
+    """Assignments met before and new ones, among reads that forbid shortcuts; what a program would see."""
+    x, seen = tensor(np.array([1.0, 2.0, 3.0])), []
+    x.requires_grad_()
+    for _ in range(4):
+        b, y = tensor(np.zeros(8)), x * 2.0
+        for i in range(5):
+            b[i : i + 3] = y if i % 2 else y * y
+        c = b * b
+        b[2] = y[0]
+        for i in range(5):
+            b[i] = y[i % 3] * 3.0
+        b[0:2] = b.detach()[2:4].clone()
+        v = b[1:4]
+        b[0:3] = y
+        (b.sum() + v.sum() * 2.0).backward()
+        try:
+            c.sum().backward()
+        except RuntimeError as error:
+            seen.append(str(error)[:60])
+        seen += [b._version, x.grad.tolist(), b.tolist(), v.tolist()]
+    return seen
+
+
+def test_assignments_by_the_short_way_and_the_long_one():
+    torch = pytest.importorskip("torch", reason="the differential test needs PyTorch")
+    mine = assignments(tg, tg.tensor)
+    assert mine == assignments(torch, torch.tensor) and len(mine) == 20
+
+
+def test_line_of_a_remembered_assignment():
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    for _ in range(3):
+        b, y = tg.zeros(4), x * 2.0
+        b[0:2] = y
+        b[0:2] = y
+        c = b * b
+        b[0:2] = y
+        line = sys._getframe().f_lineno - 1
+        with pytest.raises(RuntimeError, match=f"{re.escape(__file__)}:{line}"):
+            c.sum().backward()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -284,6 +285,35 @@ def test_name_of_grad_fn(program):
 
 
 # --- what has no counterpart in PyTorch, or another meaning there ---------------------------------------------------
+
+
+COMPLEX = """
+z.real; z.imag; z.real * z.imag; z.real.exp() + z.imag[0]; z[0].imag; z.T.real[1]; z.real.view(6); z.real._is_view()
+u.real.mul_(2.0); r = u; u.imag.copy_(x); r = u; u.real[0] = x[1]; r = u; u.imag[:, 1:].exp_(); r = (u, u.real)
+a = u.real; u.mul_(1 + 2j); r = (a, u.imag); a = u.real; b2 = u.imag; a.add_(b2); r = (u, b2); u[0].real.zero_(); r = u
+a = u.imag; u[1] = 2.0; r = (a, a[0]); u.T.imag.mul_(x.T); r = u; a = u.real.view(6); a[2:4] = 5.0; r = (u, a)
+"""
+
+
+@pytest.mark.parametrize(
+    "program",
+    [p for line in COMPLEX.strip().splitlines() for p in re.findall(r"(?:[^;]*;)*?\s*r = [^;]*|z[^;]*", line)],
+)
+def test_parts_of_complex_numbers_are_views(program):
+    found = []
+    for leaves, plain, lib in (ours(), theirs()):
+        z = lib.tensor(DATA["x"] + 1j * DATA["p"], requires_grad=True)
+        names = {**leaves, **plain, "z": z, "u": z * 1.0}
+        text = program.strip().replace("; ", "\n")
+        exec(text if "r = " in text else f"r = {text}", names)
+        parts = [r for r in flat(names["r"]) if hasattr(r, "detach")]
+        if parts:
+            sum((abs(r) ** 2 * weights(lib, r).real).sum() for r in parts).backward()
+        values = [np.array(r.detach().numpy()) for r in parts] or [np.asarray(names["r"])]
+        grads = [np.zeros(1) if t.grad is None else np.array(t.grad.numpy()) for t in (z, leaves["x"])]
+        found.append([*values, *grads, *[np.array(r._version) for r in parts]])
+    for mine, its in zip(*found, strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-9, atol=1e-12)
 
 
 def test_numpy_words_keep_numpy_meanings():

@@ -75,7 +75,8 @@ cross_entropy(l, some, cw, label_smoothing=0.2); cross_entropy(l[0], labels[0])
 cross_entropy(l, soft, label_smoothing=0.1); cross_entropy(x[:, :, 1:2], image[:, :1])
 cross_entropy(l, soft, reduction="none"); cross_entropy(l, some, label_smoothing=0.3, reduction="none")
 nll_loss(log_softmax(l, 1), labels); nll_loss(log_softmax(l, 1), some, cw, reduction="none")
-nll_loss(l, labels, ignore_index=4); binary_cross_entropy(u, p); binary_cross_entropy(u, p, weight=cw)
+nll_loss(l, labels, ignore_index=4); cross_entropy(l[:0], labels[:0]); nll_loss(l[:0], labels[:0], reduction="sum")
+cross_entropy(l, labels * 0 - 100); binary_cross_entropy(u, p); binary_cross_entropy(u, p, weight=cw)
 binary_cross_entropy_with_logits(l, p); binary_cross_entropy_with_logits(l, p, pos_weight=cw)
 binary_cross_entropy_with_logits(100 * l, p, reduction="sum")
 binary_cross_entropy_with_logits(l, p, weight=cw, reduction="none")
@@ -149,6 +150,13 @@ def test_refusal(program):
     with pytest.raises((expected.type, ValueError)) as found:
         outcome(*mine)
     assert len(str(found.value)) > 15
+
+
+def test_class_weights_are_constants():
+    with pytest.raises(NotImplementedError, match="class weights are taken as constants"):
+        functional.cross_entropy(LEAVES["l"], PLAIN["labels"], weight=tg.ones(5, requires_grad=True))
+    with pytest.raises(ValueError, match=r"weight of shape \(4,\) for classes"):
+        functional.nll_loss(LEAVES["l"], PLAIN["labels"], weight=np.ones(4))
 
 
 def test_single_precision_stays():

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import tapegrad as tg
+from tapegrad.catalogue import NOT_ON_TENSORS, entries, functions_of
 from tapegrad.primitives.core import BY_FUNCTION
-from tapegrad.support import NOT_ON_TENSORS, entries, functions_of
 from tapegrad.tape.handle import Tensor
 
 RNG = np.random.default_rng(7)

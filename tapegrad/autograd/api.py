@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,33 +17,45 @@ from ..tape.spec import spec_of_array
 from ..tape.state import grad_mode, local
 from ..values import value_of
 from .engine import sweep
-from .hooks import run_accumulated_hooks
+from .graph import GradientEdge, reachable_leaves, tensor_at
+from .hooks import run_accumulated_hooks, tensor_over
 from .node import node_of
 from .recorded import recorded_sweep
 
 __all__ = ["backward", "grad"]
 
-_Tensors: TypeAlias = "Tensor | Sequence[Tensor]"
+_Tensors: TypeAlias = "Tensor | GradientEdge | Sequence[Tensor | GradientEdge] | dict[str, Tensor]"
 _Cotangents: TypeAlias = "Tensor | ArrayLike | Sequence[Tensor | ArrayLike | None] | None"
 
 
-def _seeds(tensors: _Tensors, gradients: Any, name: str) -> list[tuple[Tensor, Any]]:
-    """A cotangent for each output, checked."""
-    if isinstance(tensors, Tensor):
+def _listed(tensors: Any) -> list[Tensor]:
+    """Tensors, or edges of the graph, as a list of tensors."""
+    if isinstance(tensors, dict):
+        tensors = tensors.values()
+    elif isinstance(tensors, (Tensor, GradientEdge)):
         tensors = (tensors,)
+    return [tensor_at(t) if isinstance(t, GradientEdge) else t for t in tensors]
+
+
+def _seeds(tensors: Any, gradients: Any, name: str, batched: bool = False) -> list[tuple[Tensor, Any]]:
+    """A cotangent for each output, checked."""
+    outputs = _listed(tensors)
     if gradients is None or isinstance(gradients, (Tensor, np.ndarray, np.generic, float, int, complex)):
-        gradients = (gradients,) * len(tensors) if gradients is None else (gradients,)
-    tensors, gradients = tuple(tensors), tuple(gradients)
-    if len(tensors) != len(gradients):
-        raise RuntimeError(f"{name}: got {len(tensors)} tensors and {len(gradients)} gradients")
+        gradients = (gradients,) * len(outputs) if gradients is None else (gradients,)
+    gradients = tuple(gradients)
+    if len(outputs) != len(gradients):
+        raise RuntimeError(f"{name}: got {len(outputs)} tensors and {len(gradients)} gradients")
     pairs = []
-    for k, (t, g) in enumerate(zip(tensors, gradients, strict=True)):
+    for k, (t, g) in enumerate(zip(outputs, gradients, strict=True)):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"element {k} of tensors is {type(t).__name__}, not a Tensor")
         if not t.requires_grad:
             raise RuntimeError(f"element {k} of tensors does not require grad and does not have a grad_fn")
+        shape = t._spec.shape
         if g is None:
             if t._spec.size != 1:
                 raise RuntimeError(
-                    f"grad can be implicitly created only for scalar outputs; this one has shape {t._spec.shape}. "
+                    f"grad can be implicitly created only for scalar outputs; this one has shape {shape}. "
                     f"Pass gradient= of that shape, or sum it first"
                 )
             if t._spec.dtype.kind == "c":
@@ -51,11 +63,23 @@ def _seeds(tensors: _Tensors, gradients: Any, name: str) -> list[tuple[Tensor, A
                     f"grad can be implicitly created only for real scalar outputs; this one is {t._spec.dtype.name}. "
                     f"Pass gradient= as a complex number, or take the real part first"
                 )
-            g = np.ones(t._spec.shape, t._spec.dtype)
-        if np.shape(g) != t._spec.shape:
+            g = np.ones(shape, t._spec.dtype)
+        elif batched and (np.ndim(g) == 0 or np.shape(g)[1:] != shape):
+            raise RuntimeError(
+                f"If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch "
+                f"dimension. The sizes of the remaining dimensions are expected to match the shape of corresponding "
+                f"output, but a mismatch was detected: grad_output[{k}] has a shape of {np.shape(g)} and output[{k}] "
+                f"has a shape of {shape}."
+            )
+        elif not batched and np.shape(g) != shape:
             raise RuntimeError(
                 f"Mismatch in shape: grad_output[{k}] has a shape of {np.shape(g)} and output[{k}] has a shape of "
-                f"{t._spec.shape}."
+                f"{shape}."
+            )
+        elif isinstance(g, Tensor) and g._spec.dtype.kind == "c" and t._spec.dtype.kind != "c":
+            raise RuntimeError(
+                f"For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch "
+                f"in dtype: grad_output[{k}] has a dtype of {g._spec.dtype} and output[{k}] a dtype of {t._spec.dtype}."
             )
         pairs.append((t, g))
     return pairs
@@ -89,20 +113,19 @@ def backward(
         value that is needed was overwritten. No ``grad`` has changed then.
     """
     pairs = _seeds(tensors, grad_tensors, "backward")
-    if inputs is not None:
-        inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-        if not inputs:
-            raise RuntimeError("`inputs` argument to `backward` cannot be empty.")
-        for t in inputs:
-            _retain_grad(t)
+    wanted = None if inputs is None else _listed(inputs)
+    if wanted is not None and not wanted:
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    for t in wanted or ():
+        _retain_grad(t)
     retain_graph = create_graph if retain_graph is None else retain_graph
     if create_graph:
-        _recorded_backward(pairs, inputs)
+        _recorded_backward(pairs, wanted)
         return
     seeds = [(t, value_of(g) if isinstance(g, Tensor) else np.asarray(g, t._spec.dtype)) for t, g in pairs]
-    leaves, others = sweep(seeds, inputs, retain_graph)
+    leaves, others = sweep(seeds, wanted, retain_graph)
     for leaf, array in leaves.values():
-        if inputs is None or any(leaf is t for t in inputs):
+        if leaf._leaf and (wanted is None or any(leaf is t for t in wanted)):
             accumulate(leaf, array)
             if leaf._hooks is not None:
                 run_accumulated_hooks(leaf, leaf._grad)
@@ -111,14 +134,14 @@ def backward(
 
 def accumulate(tensor: Tensor, array: np.ndarray) -> None:
     """Add a gradient to ``tensor.grad``; the array becomes the tensor's own."""
-    if tensor._grad is None:
-        made = new_tensor(None, 0, tensor._spec.replace(requires_grad=False, strides=array.strides))
-        made._data = array
-        tensor._grad = made
+    grad = tensor._grad
+    if grad is None:
+        tensor._grad = tensor_over(array)
+    elif grad._buffer is None and grad._data is not None:  # nobody has seen its memory: nobody must be told
+        np.add(grad._data, array, out=grad._data)
     else:
-        target = value_of(tensor._grad)
-        np.add(target, array, out=target)
-        tensor._grad._spec = tensor._grad._spec.replace(requires_grad=False)
+        with grad_mode(False):
+            grad.__iadd__(tensor_over(array))
 
 
 def _fill_retained(others: dict) -> None:
@@ -127,9 +150,7 @@ def _fill_retained(others: dict) -> None:
         accumulate(t, array)
 
 
-def _recorded_backward(pairs: list[tuple[Tensor, Any]], inputs: Iterable[Tensor] | None) -> None:
-    from .graph import reachable_leaves
-
+def _recorded_backward(pairs: list[tuple[Tensor, Any]], inputs: list[Tensor] | None) -> None:
     inputs = reachable_leaves([t for t, _ in pairs]) if inputs is None else inputs
     seeds = [lift(g, t._spec.dtype) for t, g in pairs]
     retained: list = []
@@ -154,61 +175,104 @@ def grad(
     grad_outputs: _Cotangents = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
-) -> tuple[Tensor | None, ...]:
+) -> Any:
     """Gradients of outputs with respect to inputs, returned and not accumulated.
 
     Parameters
     ----------
-    outputs, inputs : Tensor or sequence of Tensor
+    outputs, inputs : Tensor, GradientEdge or sequence of such
+        `inputs` may be a dict.
     grad_outputs : optional
         Cotangents of the outputs.
     retain_graph, create_graph : bool
         As in `backward`.
+    only_inputs : bool
+        Accepted as in PyTorch; it means nothing.
     allow_unused : bool
         Return None for an input that no output depends on, rather than raise.
+    is_grads_batched : bool
+        Each of `grad_outputs` has a first axis along which there are several cotangents; so have the gradients then.
+        They are swept one after the other.
     materialize_grads : bool
-        Return zeros for it.
+        Return zeros for inputs that no output depends on.
 
     Returns
     -------
-    tuple of Tensor
+    tuple of Tensor, or dict
 
     Raises
     ------
     RuntimeError
         As in `backward`; and if an input is not used and that is not allowed.
     """
-    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    for k, t in enumerate(inputs):
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
+    wanted = _listed(inputs)
+    if not wanted:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    for k, t in enumerate(wanted):
         if not t.requires_grad:
-            raise RuntimeError(f"One of the differentiated Tensors (input {k}) does not require grad")
-    pairs = _seeds(outputs, grad_outputs, "grad")
+            raise RuntimeError(f"One of the differentiated Tensors does not require grad: input {k}")
+    pairs = _seeds(outputs, grad_outputs, "grad", is_grads_batched)
     retain_graph = create_graph if retain_graph is None else retain_graph
-    if create_graph or local.state.tape.tracing:
-        seeds = [lift(g, t._spec.dtype) for t, g in pairs]
-        retained: list = []
-        found = recorded_sweep([t for t, _ in pairs], seeds, list(inputs), create_graph, retained)
-        _accumulate_recorded(retained, create_graph)
+    if is_grads_batched:
+        found = _batched_gradients(pairs, wanted, retain_graph, create_graph)
     else:
-        seeds = [(t, value_of(g) if isinstance(g, Tensor) else np.asarray(g, t._spec.dtype)) for t, g in pairs]
-        leaves, others = sweep(seeds, list(inputs), retain_graph)
-        found = []
-        for t in inputs:
-            array = leaves[id(t)][1] if id(t) in leaves else others.get(id(t))
-            found.append(None if array is None else tensor(array))
-        _fill_retained(others)
+        found = _gradients(pairs, wanted, retain_graph, create_graph)
     for k, g in enumerate(found):
         if g is None and materialize_grads:
-            zeros = np.zeros(inputs[k]._spec.shape, inputs[k]._spec.dtype)
+            zeros = np.zeros(wanted[k]._spec.shape, wanted[k]._spec.dtype)
             found[k] = tensor(zeros, requires_grad=create_graph)
         elif g is None and not allow_unused:
             raise RuntimeError(
-                f"One of the differentiated Tensors (input {k}) appears to not have been used in the graph. Set "
+                f"The differentiated Tensor at index {k} appears to not have been used in the graph. Set "
                 f"allow_unused=True if this is the desired behavior."
             )
-    return tuple(found)
+    return dict(zip(inputs, found, strict=True)) if isinstance(inputs, dict) else tuple(found)
+
+
+def _gradients(
+    pairs: list[tuple[Tensor, Any]], wanted: list[Tensor], retain_graph: bool, create_graph: bool
+) -> list[Tensor | None]:
+    if create_graph or local.state.tape.tracing:
+        recorded = [lift(g, t._spec.dtype) for t, g in pairs]
+        retained: list = []
+        bars = recorded_sweep([t for t, _ in pairs], recorded, wanted, create_graph, retained)
+        _accumulate_recorded(retained, create_graph)
+        return bars
+    seeds = [(t, value_of(g) if isinstance(g, Tensor) else np.asarray(g, t._spec.dtype)) for t, g in pairs]
+    leaves, others = sweep(seeds, wanted, retain_graph)
+    _fill_retained(others)
+    found: list[Tensor | None] = []
+    for t in wanted:
+        array = leaves[id(t)][1] if id(t) in leaves else others.get(id(t))
+        found.append(None if array is None else tensor(array))
+    return found
+
+
+def _batched_gradients(
+    pairs: list[tuple[Tensor, Any]], wanted: list[Tensor], retain_graph: bool, create_graph: bool
+) -> list[Tensor | None]:
+    """Gradients for each of several cotangents, put together along a first axis."""
+    sizes = {np.shape(g)[0] for _, g in pairs}
+    if len(sizes) != 1:
+        raise RuntimeError(f"is_grads_batched=True: the batches of grad_outputs have different sizes, {sorted(sizes)}")
+    (count,) = sizes
+    rows = []
+    for k in range(count):
+        one = [(t, g[k]) for t, g in pairs]
+        rows.append(_gradients(one, wanted, retain_graph or k < count - 1, create_graph))
+    found: list[Any] = []
+    with grad_mode(create_graph):
+        for column in zip(*rows, strict=True):
+            found.append(None if column[0] is None else np.stack(column))
+    return found
 
 
 def _backward(

@@ -163,7 +163,8 @@ class Call:
         base = y._base
         self._become(k, y, value_of(y))
         buffer = buffer_of(y)
-        y._seen = buffer.version
+        buffer.history += 1
+        y._seen = buffer.history
         if base is not None:
             adopt_written(y)
         return y
@@ -246,6 +247,12 @@ class Call:
                 )
         return unbroadcast(g, _Like(spec))
 
+    def run_tensor_hooks(self, bars: dict) -> None:
+        """Let the results' hooks replace their cotangents; the result whose first hook came first goes first."""
+        for k, notes in list(self.notes.items()):
+            if k in bars:
+                bars[k] = run_tensor_hooks(notes.tensor, bars[k])
+
     # --- forward mode ---------------------------------------------------------------------------------
 
     def tangents(self, moving: list) -> list:
@@ -304,14 +311,9 @@ class _CallSweep:
     def run(self, targets: dict, relevant: dict | None) -> None:
         """Ask the call for cotangents."""
         call = self.call
-        bars = {}
-        for k, array in self.seeds.items():
-            bar = tensor_over(np.array(array))
-            if k in call.notes:
-                with users_code(False):
-                    bar = run_tensor_hooks(call.notes[k].tensor, bar)
-            bars[k] = bar
-        self.bars = bars
+        bars = self.bars = {k: tensor_over(np.array(array)) for k, array in self.seeds.items()}
+        with users_code(False):
+            call.run_tensor_hooks(bars)
         wanted = [home is not None and (relevant is None or _leads(home, relevant)) for _, _, home in call.imports]
         if not any(wanted):
             return

@@ -17,7 +17,7 @@ from ..vm import opcodes as op
 from ..vm.entry import begin_reverse, reads_left, reverse_sweep, spread
 from ..vm.pools import pools
 from . import messages
-from .hooks import run_leaf_hooks, watchers
+from .hooks import finish_sweep, run_leaf_hooks, watchers
 from .recorded import home_of
 from .stepping import leave, step_through
 
@@ -103,6 +103,7 @@ def sweep(seeds, inputs=None, retain_graph=False):
     for key, (leaf, array) in leaves.items():
         if leaf._hooks is not None:
             leaves[key] = leaf, run_leaf_hooks(leaf, array)
+    finish_sweep()
     return leaves, others
 
 

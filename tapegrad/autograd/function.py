@@ -33,6 +33,7 @@ class Context:
         The user's own.
     """
 
+    _is_node = True
     _call: weakref.ref[Call] | None = None
     _imports: Sequence = ()
     _saved: list | None = None

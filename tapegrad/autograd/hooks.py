@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import weakref
 from collections.abc import Callable
 from types import TracebackType
@@ -15,13 +16,37 @@ from ..tape.record import new_tensor
 from ..tape.spec import spec_of_array
 from ..values import value_of
 
-__all__ = ["Notes", "RemovableHandle", "notes_of", "run_tensor_hooks", "tensor_over", "watchers"]
+__all__ = [
+    "Notes",
+    "RemovableHandle",
+    "at_end",
+    "finish_sweep",
+    "notes_of",
+    "run_tensor_hooks",
+    "tensor_over",
+    "watchers",
+]
 
 watchers: list = []
 """Who looks at every row of every sweep.
 
 Objects with ``python`` (whether rows run in Python), ``before(tape, row)`` and ``after(tape, row, cotangents)``.
 """
+
+
+_ending = threading.local()
+
+
+def at_end(function: Callable[[], None]) -> None:
+    """Have a function called when this thread's sweep is over."""
+    _ending.__dict__.setdefault("functions", []).append(function)
+
+
+def finish_sweep() -> None:
+    """Call what waits for the end of a sweep."""
+    functions = _ending.__dict__.get("functions")
+    while functions:
+        functions.pop(0)()
 
 
 class RemovableHandle:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from ..tape.tape import Tape
 from ..vm import opcodes as op
 from .hooks import Notes, notes_of
-from .recorded import home_of, source_of
+from .recorded import home_of, saved_value, source_of
 
 __all__ = ["AccumulateGrad", "Node", "edge_to", "name_and_site", "node_of"]
 
 
-class Node:
+class _NodeType(type):
+    """Calls of a `Function` are nodes as well, by their contexts."""
+
+    def __instancecheck__(cls, instance):
+        return type.__instancecheck__(cls, instance) or getattr(type(instance), "_is_node", False)
+
+
+class Node(metaclass=_NodeType):
     """A row of the tape, seen as a node of the backward graph.
 
     Parameters
@@ -24,10 +31,36 @@ class Node:
 
     def name(self):
         """Name of the backward function, such as ``'MulBackward0'``."""
-        primitive = self._tape.signature(self._slot).primitive
-        if primitive.grad_name == "View":
-            return self._tape.signature(self._slot).attrs["label"] + "Backward0"
-        return primitive.grad_name + ("" if primitive.grad_name == "CopySlices" else "Backward0")
+        row = self._tape.signature(self._slot)
+        name = row.primitive.grad_name
+        if name == "View":
+            name = row.attrs["label"]
+        elif name == "Mm":
+            ranks = tuple(min(s.ndim, 3) for s in row.specs)
+            name = {(1, 1): "Dot", (2, 1): "Mv", (2, 2): "Mm"}.get(ranks, "Bmm")
+        return name if name == "CopySlices" else name + "Backward0"
+
+    def __getattr__(self, name):
+        """What the row saved: ``_saved_self``, ``_saved_other``, ``_saved_result``, and its attributes."""
+        if not name.startswith("_saved_"):
+            raise AttributeError(f"a node has no attribute {name!r}")
+        tape, slot = self._tape, self._slot
+        row = tape.signature(slot)
+        what = name.removeprefix("_saved_")
+        if what in row.attrs:
+            return row.attrs[what]
+        k = _SAVED.get(what)
+        if k is None or k >= len(row.specs) or (k < 0 and not row.needs & 1):
+            raise AttributeError(f"{self.name()} saves no {what!r}: it saves {', '.join(self._saves()) or 'nothing'}")
+        return saved_value(tape, slot, k) if row.needs >> (k + 1) & 1 else None
+
+    def _saves(self):
+        row = self._tape.signature(self._slot)
+        names = [f"_saved_{n}" for n, k in _SAVED.items() if k < len(row.specs) and row.needs >> (k + 1) & 1]
+        return [*names, *[f"_saved_{n}" for n in row.attrs]]
+
+    def __dir__(self):
+        return [*super().__dir__(), *self._saves()]
 
     @property
     def next_functions(self):
@@ -85,6 +118,10 @@ class Node:
         return f"<{self.name()}>"
 
 
+_SAVED = {"self": 0, "other": 1, "mat2": 1, "exponent": 1, "tensor": 1, "result": -1}
+"""Which operand stands under PyTorch's names for saved values; -1 is the result."""
+
+
 class AccumulateGrad:
     """Where a gradient is added to a leaf's ``grad``.
 
@@ -94,6 +131,7 @@ class AccumulateGrad:
         The leaf.
     """
 
+    _is_node = True
     next_functions = ()
 
     def __init__(self, variable):

@@ -12,7 +12,7 @@ from ..tape.state import grad_mode
 from ..tape.tape import Tape
 from ..vm import opcodes as op
 from . import messages
-from .hooks import run_node_hooks, run_tensor_hooks, watchers
+from .hooks import finish_sweep, run_node_hooks, run_tensor_hooks, watchers
 from .saved import revive
 
 __all__ = ["home_of", "pushforward", "recorded_sweep"]
@@ -127,7 +127,7 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None):
             if key not in bars:
                 continue  # another result of the same call came first
             if not isinstance(key[0], Tape):
-                _through_call(graph, key[0], bars, targets, done, reach, create_graph)
+                _through_call(graph, key[0], bars, targets, done, reach, create_graph, retained)
                 continue
             bar = bars.pop(key)
             notes = key[0].notes.get(key[1]) if key[0].notes else None
@@ -135,9 +135,7 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None):
                 bar = run_tensor_hooks(notes.tensor, bar)
             if key in targets:
                 done[key] = bar
-            keeper = key[0].retaining.get(key[1]) if isinstance(key, tuple) else None
-            if retained is not None and keeper is not None and keeper() is not None:
-                retained.append((keeper(), bar))
+            _retain(key, bar, retained)
             sources = graph.sources(key)
             if not any(graph.leads.get(s, False) for s in sources):
                 continue
@@ -150,7 +148,16 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None):
                 bar = run_tensor_hooks(leaf._hooks.tensor, bar)
                 (bar,) = run_node_hooks(leaf._hooks.before, (bar,))
             done[key] = bar
+    finish_sweep()
     return [done.get(id(t) if t._leaf else home_of(t)) for t in inputs]
+
+
+def _retain(key, bar, retained):
+    """Note a cotangent for the tensor that retains it, if there is one and that is wanted."""
+    reference = key[0].retaining.get(key[1])
+    tensor = reference() if reference is not None else None
+    if tensor is not None and retained is not None:
+        retained.append((tensor, bar))
 
 
 def source_of(tape, slot):
@@ -159,17 +166,18 @@ def source_of(tape, slot):
     return None if notes is None else notes.source
 
 
-def _through_call(graph, call, bars, targets, done, reach, create_graph):
+def _through_call(graph, call, bars, targets, done, reach, create_graph, retained):
     """Cotangents through a call of a `Function`, all of whose results' cotangents are known."""
     given = {}
     for k in range(len(call.types)):
         bar = bars.pop((call, k), None)
-        if bar is None:
-            continue
-        notes = call.notes.get(k)
-        given[k] = bar if notes is None else run_tensor_hooks(notes.tensor, bar)
+        if bar is not None:
+            given[k] = bar
+    call.run_tensor_hooks(given)
+    for k in given:
         if (call, k) in targets:
             done[call, k] = given[k]
+        _retain((call, k), given[k], retained)
     sources = graph.sources((call, 0))
     wanted = [s is not None and graph.leads.get(s, False) for s in sources]
     if any(wanted):
@@ -228,6 +236,27 @@ def row_cotangents(tape, slot, bar, wanted, handle=None):
     if row.primitive is view:
         attrs = {**attrs, "offset": tape.rows[slot + 1]}
     return row.primitive.transpose_at(bar, y, xs, wanted, attrs)
+
+
+def saved_value(tape, slot, k):
+    """A value that a row saved: operand k, or its result (-1).
+
+    Raises
+    ------
+    RuntimeError
+        If it was freed, or overwritten.
+    """
+    notes = tape.notes.get(slot)
+    packed = notes.packed if notes is not None else {}
+    _check(tape, slot, tape.signature(slot), packed)
+    if k in packed:
+        return _unpack(tape, slot, k, *packed[k])
+    source = slot if k < 0 else tape.operands(slot)[k]
+    home = tape.imported(source)[2] if tape.signature(source).kind == op.IMPORT else None
+    if home is not None and not isinstance(home, tuple):
+        return home
+    tape.flush()
+    return _handle(tape, source)
 
 
 def _handle(tape, slot):

@@ -63,10 +63,12 @@ class saved_tensors_hooks:
             raise RuntimeError(_packing.disabled[-1])
         _packing.stack.append((self.pack_hook, self.unpack_hook))
         local.state.observe(_pack_row)
+        local.state.packing = True
 
     def __exit__(self, *error: Any) -> None:
         _packing.stack.pop()
         local.state.unobserve(_pack_row)
+        local.state.packing = bool(_packing.stack)
 
 
 class save_on_cpu(saved_tensors_hooks):
@@ -114,6 +116,7 @@ def pack(t: Tensor) -> tuple[Any, Callable] | None:
     pack_hook, unpack_hook = _packing.stack[-1]
     state = local.state
     observers, state.observers = state.observers, []
+    state.packing = False
     depth, state.depth = state.depth, 0
     try:
         with grad_mode(False):
@@ -122,7 +125,7 @@ def pack(t: Tensor) -> tuple[Any, Callable] | None:
             version = given._version
             packed = pack_hook(given)
     finally:
-        state.observers, state.depth = observers, depth
+        state.observers, state.depth, state.packing = observers, depth, True
         state.refresh()
     if given._version != version:
         raise RuntimeError(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 
 from ..dispatch import call
 from ..primitives.core import BY_FUNCTION
 from ..primitives.indexing import getitem
+from ..primitives.shape import view_by
 from ..tape.handle import Tensor, attach
 
 __all__: list[str] = []
@@ -41,6 +44,18 @@ def _divmod(self, other):
     return self // other, self % other
 
 
+def _part(name):
+    get = operator.attrgetter(name)
+
+    def part(self):
+        dtype = self._spec.dtype
+        if dtype.kind != "c":
+            return BY_FUNCTION[getattr(np, name)](self)
+        return view_by(self, get, "Select", name, np.dtype(dtype.char.lower()))
+
+    return part
+
+
 def _compress(self, condition, axis=None):
     """`numpy.compress` of the tensor: the places where a condition is true."""
     return BY_FUNCTION[np.compress](condition, self, axis)
@@ -48,8 +63,8 @@ def _compress(self, condition, axis=None):
 
 attach(
     compress=_compress,
-    real=property(lambda self: BY_FUNCTION[np.real](self), doc="Real part."),
-    imag=property(lambda self: BY_FUNCTION[np.imag](self), doc="Imaginary part."),
+    real=property(_part("real"), doc="Real part, a view; a real tensor itself."),
+    imag=property(_part("imag"), doc="Imaginary part, a view; zeros for a real tensor."),
     __iter__=_iter,
     __getitem__=getitem,
     __round__=_rounded,

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..operators import recorder_of
 from ..primitives.core import BY_FUNCTION, RECORDS, lift, ops
-from ..primitives.special import load
+from ..primitives.scipy_loader import load
 from ..tape.handle import Tensor, attach
 from .naming import named
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
 from ..primitives.core import lift, ops
 from ..tape.handle import Tensor
 from .activation import log_softmax, logsigmoid
@@ -69,16 +68,13 @@ def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -1
         The mean is weighted.
     """
     x, w = lifted(input, weight)
+    if reduction not in ("mean", "sum", "none"):
+        reduced(x, reduction)
     target = _classes(x, target, ignore_index)
-    counts = ops.not_equal(target, ignore_index)
-    axis = 1 if x._spec.ndim > 1 else 0
-    safe = ops.where(counts, target, np.zeros((), np.intp))
-    losses = -x.gather(axis, safe.unsqueeze(axis)).squeeze(axis)
-    weights = lift(counts, x._spec.dtype) if w is None else ops.where(counts, w[safe], np.zeros((), x._spec.dtype))
-    losses = ops.where(counts, losses * weights, np.zeros((), x._spec.dtype))
-    if reduction == "mean":
-        return losses.sum() / weights.sum()
-    return reduced(losses, reduction)
+    if w is not None and w._spec.requires_grad:
+        raise NotImplementedError("nll_loss: class weights are taken as constants; pass weight.detach()")
+    others = (target,) if w is None else (target, w)
+    return ops.nll_loss(x, *others, ignore_index=ignore_index, reduction=reduction)
 
 
 def _classes(x, target, ignore_index):
@@ -86,14 +82,13 @@ def _classes(x, target, ignore_index):
     target = lift(target)
     if target._spec.dtype.kind not in "iu":
         raise RuntimeError(f"expected class numbers of an integer dtype, and got {target._spec.dtype}")
-    expected = (x._spec.shape[0], *x._spec.shape[2:]) if x._spec.ndim > 1 else ()
-    if target._spec.shape != expected:
-        raise ShapeError(f"Expected target size {list(expected)}, got {list(target._spec.shape)}")
     if target._tape is None or not target._tape.tracing:
         from ..values import value_of
 
         values = value_of(target)
         n = x._spec.shape[1 if x._spec.ndim > 1 else 0]
+        if values.size == 0 or (values.min() >= 0 and values.max() < n):
+            return lift(target, np.dtype(np.intp))
         wrong = values[(values != ignore_index) & ((values < 0) | (values >= n))]
         if wrong.size:
             raise IndexError(f"Target {int(wrong.flat[0])} is out of bounds: there are {n} classes.")

@@ -9,7 +9,7 @@ import numpy as np
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .core import Primitive, lift, ops, primitive
-from .special import load
+from .scipy_loader import load
 
 SQRT_HALF, SQRT_2PI = math.sqrt(0.5), math.sqrt(2.0 * math.pi)
 _X = np.array([[1.0, -2.0, 3.0], [0.5, -0.25, -1.0]])

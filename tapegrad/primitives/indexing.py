@@ -13,7 +13,17 @@ from ..vm import opcodes as op
 from .core import ZERO, lift, ops, primitive, unbroadcast
 from .shape import PLANS, cast, layout_of, plan_view, view
 
-__all__ = ["advanced_key", "basic_view", "gather", "getitem", "index_put", "is_traced", "put", "scatter_add"]
+__all__ = [
+    "advanced_key",
+    "basic_view",
+    "gather",
+    "getitem",
+    "index_put",
+    "is_traced",
+    "key_form",
+    "put",
+    "scatter_add",
+]
 
 ARRAY = "array"
 """Stands in a key's form for an array of indices, which is an operand."""
@@ -28,11 +38,13 @@ def _bound(value):
     return value if type(value) is int or value is None else operator.index(value)
 
 
-def _form(key):
+def key_form(key):
     """A hashable form of a basic key, or None: ints and so on as they are, slices as tuples."""
     kind = type(key)
     if kind is int or key is None or key is Ellipsis:
         return (key,)
+    if kind is slice:
+        return ((_bound(key.start), _bound(key.stop), _bound(key.step)),)
     if kind is not tuple:
         key = (key,)
     made = []
@@ -99,7 +111,7 @@ def basic_view(x, key):
     IndexError
         NumPy's own.
     """
-    form = _form(key)
+    form = key_form(key)
     if form is None:
         return None
     found = _layouts.get((x._spec, form))
@@ -127,7 +139,7 @@ def getitem(x, key):
     IndexError
         NumPy's own, also for indices out of range.
     """
-    form = (key,) if key.__class__ is int else _form(key)
+    form = (key,) if key.__class__ is int else key_form(key)
     if form is None:
         return _advanced(x, key)
     plan = PLANS.get((x._spec, form))

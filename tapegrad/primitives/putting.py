@@ -231,22 +231,19 @@ def numpy_setxor1d(ar1, ar2, assume_unique=False):
     return getitem(both, new[1:] & new[:-1])
 
 
-def _unique_kind(function, **flags):
-    fields = getattr(function(np.zeros(1)), "_fields", None)
-    made = type(function(np.zeros(1)))
-
+def _unique_kind(function, result, **flags):
     def handler(x):
         found = BY_FUNCTION[np.unique](x, equal_nan=False, **flags)
-        return made(*found) if fields else found
+        return found if result is None else getattr(np.lib._arraysetops_impl, result)(*found)
 
     handler.__name__, handler.__doc__ = f"numpy_{function.__name__}", f"`numpy.{function.__name__}`."
     implements(function)(handler)
 
 
-_unique_kind(np.unique_all, return_index=True, return_inverse=True, return_counts=True)
-_unique_kind(np.unique_counts, return_counts=True)
-_unique_kind(np.unique_inverse, return_inverse=True)
-_unique_kind(np.unique_values)
+_unique_kind(np.unique_all, "UniqueAllResult", return_index=True, return_inverse=True, return_counts=True)
+_unique_kind(np.unique_counts, "UniqueCountsResult", return_counts=True)
+_unique_kind(np.unique_inverse, "UniqueInverseResult", return_inverse=True)
+_unique_kind(np.unique_values, None)
 
 
 # --- counting into bins ----------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from ..tape.record import record_view
 from ..tape.spec import contiguous_strides, spec_of
 from ..vm import opcodes as op
 from ..vm.kernels import extra_loop
-from .core import implements, lift, ops, primitive, unbroadcast
+from .core import BY_FUNCTION, implements, lift, ops, primitive, unbroadcast
 
 _X = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]])
 
@@ -23,21 +24,22 @@ class view:
         ((_X,), {"shape": (3,), "strides": (8,), "label": "Select", "offset": 24}),
         ((_X,), {"shape": (3, 2), "strides": (8, 24), "label": "T"}),
         ((_X,), {"shape": (2, 2), "strides": (24, -8), "label": "Slice", "offset": 16}),
+        ((_X * 1j,), {"dtype": _X.dtype, "shape": (2, 3), "strides": (48, 16), "label": "Select", "offset": 8}),
     )
     kind = op.WINDOW
     grad_name = "View"
 
     def infer(specs, attrs):
         (x,) = specs
-        made = spec_of(attrs["shape"], x.dtype, attrs["strides"])
-        return made, op.WINDOW if made.injective and x.injective else op.VIEW
+        made = spec_of(attrs["shape"], attrs.get("dtype", x.dtype), attrs["strides"])
+        return made, op.WINDOW if made.injective and x.injective and made.dtype == x.dtype else op.VIEW
 
-    def compute(x, shape, strides, label, offset=0, dense=None):
+    def compute(x, shape, strides, label, offset=0, dense=None, dtype=None):
         from ..tape.memory import address_of, array_at
 
-        return array_at(address_of(x) + offset, spec_of(shape, x.dtype, strides), x)
+        return array_at(address_of(x) + offset, spec_of(shape, dtype or x.dtype, strides), x)
 
-    def pullback(y_bar, y, x, shape, strides, label, offset=0, dense=None):
+    def pullback(y_bar, y, x, shape, strides, label, offset=0, dense=None, dtype=None):
         return placed(y_bar, x._spec.bar, *(dense or (strides, offset)))
 
 
@@ -88,6 +90,10 @@ def _is_packed(spec):
 
 def placed(v, base, strides, offset):
     """Zeros of the shape of `base`, with `v` in a window that is given by strides and offset in base's layout."""
+    if v._spec.dtype.kind != base.dtype.kind == "c":  # a window of real or imaginary parts
+        pairs = placed(v, _pairs(base), strides, offset)
+        real, imag = (view_by(pairs, operator.itemgetter((..., k)), "Select", ("part", k)) for k in (0, 1))
+        return cast(real, base.dtype) + cast(imag, base.dtype) * 1j
     if _is_packed(base):
         return ops.place(v, shape=base.shape, strides=strides, offset=offset, base_strides=base.strides)
     places = _places(base, v._spec.shape, strides, offset)
@@ -96,13 +102,21 @@ def placed(v, base, strides, offset):
     return reshape_to(flat, base.shape)
 
 
-def window_of(x, base, shape, strides, offset):
+def window_of(x, base, shape, strides, offset, dtype=None):
     """A window of `x` that is given by strides and offset in base's layout, whatever the layout of `x`."""
+    if dtype is not None and dtype != x._spec.dtype:
+        return window_of(BY_FUNCTION[np.stack]([ops.real(x), ops.imag(x)], -1), _pairs(base), shape, strides, offset)
     if x._spec.strides == base.strides:
         return view_of(x, shape, strides, offset, "View")
     places = _places(base, shape, strides, offset)
     unique = spec_of(shape, x._spec.dtype, strides).injective
     return ops.gather(reshape_to(x, (base.size,)), lift(places), key=("array",), unique=unique)
+
+
+def _pairs(spec):
+    """The layout of complex numbers as pairs of real ones."""
+    part = np.dtype(spec.dtype.char.lower())
+    return spec_of((*spec.shape, 2), part, (*spec.strides, part.itemsize))
 
 
 def _places(base, shape, strides, offset):
@@ -119,9 +133,10 @@ def _byte_offsets(shape, strides):
     return np.broadcast_to(total, shape)
 
 
-def view_of(x, shape, strides, offset, label):
+def view_of(x, shape, strides, offset, label, dtype=None):
     """Record a view of a tensor none of whose elements share memory; strides and offset in bytes."""
-    attrs = _view_attrs(x._spec, (tuple(shape), tuple(strides), offset), None, label)
+    dtype = None if dtype == x._spec.dtype else dtype
+    attrs = _view_attrs(x._spec, (tuple(shape), tuple(strides), offset), None, label, dtype)
     return record_view(view, x, attrs, offset)
 
 
@@ -129,7 +144,7 @@ PLANS: dict = {}
 """What `plan_view` answered, by spec and what names the view."""
 
 
-def view_by(x, make, label, key=None):
+def view_by(x, make, label, key=None, dtype=None):
     """Record the view of a tensor that a function makes of an array.
 
     Parameters
@@ -141,19 +156,21 @@ def view_by(x, make, label, key=None):
         For `grad_fn`.
     key : hashable, optional
         Under which to remember the plan.
+    dtype : numpy.dtype, optional
+        Of the view, if it is another one: that of the parts of complex numbers.
     """
     plan = PLANS.get((x._spec, key)) if key is not None else None
     if plan is None:
-        plan = plan_view(x._spec, make, label)
+        plan = plan_view(x._spec, make, label, dtype)
         if key is not None:
             PLANS[x._spec, key] = plan
     return record_view(view, x, *plan)
 
 
-def plan_view(spec, make, label):
+def plan_view(spec, make, label, dtype=None):
     """Attributes of `view`, and the byte offset, for the view that a function makes of an array."""
     at = layout_of(spec, make)
-    return _view_attrs(spec, at, None if spec.injective else layout_of(spec.dense, make), label), at[2]
+    return _view_attrs(spec, at, None if spec.injective else layout_of(spec.dense, make), label, dtype), at[2]
 
 
 def layout_of(spec, make):
@@ -166,12 +183,14 @@ def layout_of(spec, make):
     return made.shape, made.strides, offset
 
 
-def _view_attrs(spec, at, dense, label):
+def _view_attrs(spec, at, dense, label, dtype=None):
     """Attributes of `view`; `dense` is where it stands in the cotangent, if that is not laid out as the value is."""
     shape, strides, offset = at
     attrs = [("label", label), ("shape", shape), ("strides", strides)]
-    if dense is not None or not spec_of(shape, spec.dtype, strides).injective:
+    if dense is not None or dtype is not None or not spec_of(shape, spec.dtype, strides).injective:
         attrs.insert(1, ("offset", offset))
+    if dtype is not None:
+        attrs.insert(0, ("dtype", dtype))
     if dense is not None:
         attrs.insert(0, ("dense", dense[1:]))
     return tuple(attrs)

@@ -1,6 +1,6 @@
 """SciPy's special functions.
 
-They are registered by `load`, when the first of them meets a tensor: tapegrad itself never imports SciPy.
+They are registered when the first of them meets a tensor, see `scipy_loader`.
 
 References
 ----------
@@ -10,76 +10,18 @@ References
 from __future__ import annotations
 
 import math
-import threading
 
 import numpy as np
 
-from .core import BY_FUNCTION, RECORDS, implements, lift, ops, primitive
+from .core import ops
 from .domain import Above, Between, Normal
-from .packed import packed
+from .scipy_loader import scipy_ufunc
 
-__all__ = ["NO_ORDER", "NO_PARAMETER", "load", "over", "scipy_ufunc"]
+__all__ = ["NO_ORDER", "NO_PARAMETER", "over", "scipy_ufunc"]
 
 SQRT_PI, SQRT_2PI = math.sqrt(math.pi), math.sqrt(2.0 * math.pi)
 NO_ORDER = "the derivative with respect to the order has no closed form; make the order a constant"
 NO_PARAMETER = "the derivative with respect to this parameter has no closed form; make the parameter a constant"
-
-NO_RULE = "there is no rule for it in tapegrad, nor in general a closed form; make its operands constants"
-
-_waiting: list[type] = []
-_lock = threading.RLock()
-_SAME = {"cbrt": "cbrt", "exp2": "exp2", "expm1": "expm1", "log1p": "log1p", "round": "rint"}
-"""SciPy's functions that are NumPy's."""
-
-
-def scipy_ufunc(cls):
-    """Keep a record back until SciPy is in use."""
-    _waiting.append(cls)
-    return cls
-
-
-def load():
-    """Register the records of all functions that the installed SciPy has.
-
-    A function without a record of its own gets one that computes values and refuses derivatives.
-
-    Raises
-    ------
-    ImportError
-        If SciPy is not installed.
-    """
-    if not _waiting:
-        return
-    from scipy import special
-
-    with _lock:
-        for name, own in _SAME.items():
-            if hasattr(special, name):
-                BY_FUNCTION[getattr(special, name)] = RECORDS[own]
-        while _waiting:
-            cls = _waiting[0]
-            name = cls.__dict__.get("scipy_name", cls.__name__)
-            function = getattr(special._ufuncs, name, None) or getattr(special, name, None)
-            if isinstance(function, np.ufunc):
-                _register(cls, function)
-            if len(_waiting) == 1:
-                _register_rest(special)
-            del _waiting[0]
-
-
-def _register(cls, function):
-    (primitive if function.nout == 1 else packed)(function)(cls)
-
-
-def _register_rest(special):
-    """Records without a rule for the functions that have none."""
-    for name in dir(special):
-        function = getattr(special, name)
-        if isinstance(function, np.ufunc) and function not in BY_FUNCTION and not function.signature:
-            point = (0.5,) * function.nin
-            members = {"__doc__": f"`scipy.special.{name}`, without derivative.", "derivative": NO_RULE}
-            members |= {"probes": (point,)} if function.nout == 1 else {"samples": (tuple(map(np.array, point)),)}
-            _register(type(name, (), members), function)
 
 
 # --- error functions and the normal distribution -------------------------------------------------------------------
@@ -805,36 +747,3 @@ class kv:
     fixed = (0,)
     domain = (Above(0.0), Above(0.5))
     probes = ((2.0, 1.0), (0.5, 3.0))
-
-
-# --- NumPy's own ---------------------------------------------------------------------------------------------------
-
-
-@primitive()
-class numpy_i0:
-    """`numpy.i0`; its derivative, `scipy.special.i1`, needs SciPy."""
-
-    grad_name = "I0"
-    samples = [(np.array([0.0, 1.0, -10.0]),), (np.array([0.5, 2.0], "f"),)]
-
-    def infer(specs, attrs):
-        from ..tape.spec import spec_of
-        from ..vm import opcodes as op
-
-        return spec_of(specs[0].shape, specs[0].dtype), op.KERNEL
-
-    def compute(x):
-        return np.i0(x)
-
-    def pullback(y_bar, y, x):
-        load()
-        return y_bar * ops.i1(x)
-
-
-@implements(np.i0)
-def numpy_i0_function(x):
-    """`numpy.i0`."""
-    x = lift(x)
-    if x._spec.dtype.kind == "c":
-        raise TypeError("i0 not supported for complex values")
-    return numpy_i0(x if x._spec.dtype.kind == "f" else lift(x, np.dtype(float)))

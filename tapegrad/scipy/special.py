@@ -9,7 +9,7 @@ import numpy as np
 import scipy.special as _special
 
 from ..primitives.core import lift, ops
-from ..primitives.special import load as _load
+from ..primitives.scipy_loader import load as _load
 from ..tape.handle import Tensor
 
 _load()

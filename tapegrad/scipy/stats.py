@@ -15,7 +15,7 @@ import numpy as np
 import scipy.special as sp
 
 from ..primitives.core import lift
-from ..primitives.special import load as _load
+from ..primitives.scipy_loader import load as _load
 from ..tape.handle import Tensor
 from .special import multigammaln
 

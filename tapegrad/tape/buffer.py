@@ -16,6 +16,9 @@ class Buffer:
     ----------
     version : int
         Number of in-place writes, as PyTorch's ``_version``.
+    history : int
+        Number of writes that changed what the memory is computed from; after one, views are recorded anew. Writes
+        under no_grad and through `detach` leave it.
     site : tuple or None
         Where in the user's code the last write stands, see `tape.site`.
     quiet : Tape or None
@@ -24,19 +27,21 @@ class Buffer:
         Some tensor is, or was, a view of this memory.
     escaped : bool
         A NumPy array outside shares this memory.
-    copies_reads : bool
-        What a rule will read of this memory is copied when it is recorded, so that later writes do no harm.
     retained : bool
         Some view of this memory retains, or retained, its gradient.
+    copies_reads : bool
+        What a rule will read of this memory is copied when it is recorded, so that later writes do no harm.
     places : list
         ``(weak reference to a tape, slot)`` of the rows that computed what stands here: rows beside them may have
         saved it, and must learn of writes through other tapes.
     """
 
-    __slots__ = ("copies_reads", "escaped", "places", "quiet", "retained", "site", "version", "viewed")
+    __slots__ = (
+        "copies_reads", "escaped", "history", "places", "quiet", "retained", "site", "version", "viewed",
+    )  # fmt: skip
 
     def __init__(self):
-        self.version = 0
+        self.version = self.history = 0
         self.site = self.quiet = None
         self.viewed = self.escaped = self.retained = self.copies_reads = False
         self.places = []

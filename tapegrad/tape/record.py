@@ -246,7 +246,7 @@ def _run_now(tape, signature, slots, slot, tensor, tensors):
     if signature.kind == op.KERNEL and signature.out.nbytes > DEFER_BYTES:
         tensor._data = np.empty(signature.out.shape, signature.out.dtype)
         tape.preset[slot] = tensor._data
-    if signature.out.requires_grad:
+    if signature.out.requires_grad and not local.state.packing:  # else the user keeps what the reverse reads
         needs = signature.needs
         if needs & 1 and tensor._data is not None:
             tape.kept[slot] = tensor._data
@@ -287,7 +287,7 @@ def record_view(primitive, tensor, attrs, offset):
             keep(tape, slot, base._data)  # rows that read the view may run after the base is gone
             view._data = array_at(int(tape.arrays.addr[view._slot]), view._spec, base._data)
     buffer = view._buffer = buffer_of(base)
-    view._seen, buffer.viewed, buffer.quiet = buffer.version, True, None
+    view._seen, buffer.viewed, buffer.quiet = buffer.history, True, None
     view._offset = tensor._offset + offset
     if buffer.copies_reads:
         mark_careful(state)

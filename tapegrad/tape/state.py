@@ -28,9 +28,21 @@ class State:
         In inference mode: what is recorded can take no part in autograd later.
     observers : list
         Who looks at each row as it is recorded.
+    packing : bool
+        One of them keeps the values that the reverse will read, so that the tape need not.
     """
 
-    __slots__ = ("careful", "deferred", "depth", "grad_asked", "grad_enabled", "inference", "observers", "tape")
+    __slots__ = (
+        "careful",
+        "deferred",
+        "depth",
+        "grad_asked",
+        "grad_enabled",
+        "inference",
+        "observers",
+        "packing",
+        "tape",
+    )
 
     def __init__(self) -> None:
         from .tape import Tape
@@ -40,7 +52,7 @@ class State:
         self.careful = False
         self.deferred = False
         self.depth = 0
-        self.inference = False
+        self.inference = self.packing = False
         self.observers: list = []
         self.refresh()
 

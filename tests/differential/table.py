@@ -35,5 +35,5 @@ def scalar(lib, x):
 
 
 def name_of(node):
-    """Name of a node, None for None."""
-    return None if node is None else node.name()
+    """Name of a node without its namespace, None for None."""
+    return None if node is None else node.name().removeprefix("torch::autograd::")

@@ -113,7 +113,7 @@ def entries() -> list[Entry]:
         from scipy import special
     except ImportError:
         return found
-    from .primitives.special import load
+    from .primitives.scipy_loader import load
 
     load()
     for name, function in functions_of(special):

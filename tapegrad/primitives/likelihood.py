@@ -1,0 +1,91 @@
+"""Negative log-likelihood of classes, which picks one element for each target: one row, and its transpose."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import ShapeError
+from ..tape.spec import spec_of
+from ..vm import opcodes as op
+from .core import ops, primitive
+
+_LOGS = -np.abs(np.sin(np.arange(1.0, 13.0))).reshape(3, 4)
+_IMAGES = -np.abs(np.cos(np.arange(1.0, 25.0))).reshape(2, 3, 4)
+_TARGET, _PLACES = np.array([3, 0, 2]), np.array([[0, 2, 1, 1], [2, 0, -1, 0]])
+_WEIGHT = np.array([0.5, 1.0, 2.0, 0.7])
+_FORMS = [
+    (_LOGS, (_TARGET,), {"ignore_index": -100, "reduction": "mean"}),
+    (_LOGS, (_TARGET, _WEIGHT), {"ignore_index": 2, "reduction": "mean"}),
+    (_LOGS, (_TARGET, _WEIGHT), {"ignore_index": -100, "reduction": "none"}),
+    (_IMAGES, (_PLACES,), {"ignore_index": -1, "reduction": "sum"}),
+]
+
+
+def _picked(ndim, target, weight, ignore_index, reduction, dtype):
+    """A key for the elements that targets pick, and each one's part in the loss: a number if all have the same."""
+    counts = target != ignore_index
+    if weight is None and counts.all():
+        parts = 1.0 / max(target.size, 1) if reduction == "mean" else 1.0
+    else:
+        target = np.where(counts, target, 0)
+        parts = counts.astype(dtype) if weight is None else np.where(counts, weight[target], 0).astype(dtype)
+        if reduction == "mean":
+            parts = parts / (parts.sum() or 1)
+    if ndim == 1:
+        return (target,), parts
+    if target.ndim == 1:
+        return (np.arange(len(target)), target), parts
+    first, *others = np.ogrid[tuple(slice(n) for n in target.shape)]
+    return (first, target, *others), parts
+
+
+@primitive()
+class nll_loss:
+    """Minus the elements along axis 1 that targets pick, weighted; their mean, their sum or each of them."""
+
+    samples = tuple(((x, *others), attrs) for x, others, attrs in _FORMS)
+    fixed = (1, 2)
+
+    def infer(specs, attrs):
+        x, target = specs[:2]
+        expected = (x.shape[0], *x.shape[2:]) if x.ndim > 1 else ()
+        if target.shape != expected:
+            raise ShapeError(f"Expected target size {list(expected)}, got {list(target.shape)}")
+        if len(specs) > 2 and specs[2].shape != x.shape[min(x.ndim - 1, 1) :][:1]:
+            raise ShapeError(f"nll_loss: weight of shape {specs[2].shape} for classes in shape {x.shape}")
+        return spec_of(target.shape if attrs["reduction"] == "none" else (), x.dtype), op.KERNEL
+
+    def compute(x, target, weight=None, *, ignore_index, reduction):
+        key, parts = _picked(x.ndim, target, weight, ignore_index, reduction, x.dtype)
+        losses = x[key] * -parts
+        if np.ndim(parts):
+            losses[parts == 0] = 0  # where the logarithm may be -inf
+        if reduction == "none":
+            return losses
+        nothing = reduction == "mean" and not (target.size and np.any(parts))
+        return np.nan if nothing else losses.sum()
+
+    def pullback(y_bar, y, x, *others, **attrs):
+        return ops.nll_loss_spread(y_bar, *others, shape=x._spec.shape, **attrs), *[None] * len(others)
+
+
+@primitive()
+class nll_loss_spread:
+    """Zeros, with a cotangent where targets pick: the transpose of `nll_loss`."""
+
+    samples = tuple(
+        ((nll_loss.compute(x, *others, **attrs), *others), {**attrs, "shape": x.shape}) for x, others, attrs in _FORMS
+    )
+    fixed = (1, 2)
+
+    def infer(specs, attrs):
+        return spec_of(attrs["shape"], specs[0].dtype), op.KERNEL
+
+    def compute(v, target, weight=None, *, shape, ignore_index, reduction):
+        key, parts = _picked(len(shape), target, weight, ignore_index, reduction, v.dtype)
+        x_bar = np.zeros(shape, v.dtype)
+        x_bar[key] = -v * parts
+        return x_bar
+
+    def pullback(y_bar, y, v, *others, shape, **attrs):
+        return nll_loss(y_bar, *others, **attrs), *[None] * len(others)

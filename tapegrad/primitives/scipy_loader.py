@@ -1,0 +1,80 @@
+"""When SciPy's functions are registered: as the first of them meets a tensor, so that SciPy is not imported in vain."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+
+import numpy as np
+
+from .core import BY_FUNCTION, RECORDS, primitive
+from .packed import packed
+
+__all__ = ["load", "scipy_ufunc"]
+
+MODULES = (
+    "special", "scipy_bessel", "scipy_distributions", "scipy_elliptic", "scipy_misc", "scipy_polynomials",
+    "scipy_waves",
+)  # fmt: skip
+"""Where the records are; these modules are imported by nobody else."""
+NO_RULE = "there is no rule for it in tapegrad, nor in general a closed form; make its operands constants"
+
+_loaded = False
+_waiting: list[type] = []
+_lock = threading.RLock()
+_SAME = {"cbrt": "cbrt", "exp2": "exp2", "expm1": "expm1", "log1p": "log1p", "round": "rint"}
+"""SciPy's functions that are NumPy's."""
+
+
+def scipy_ufunc(cls):
+    """Keep a record back until SciPy is in use."""
+    _waiting.append(cls)
+    return cls
+
+
+def load():
+    """Register the records of all functions that the installed SciPy has.
+
+    A function without a record of its own gets one that computes values and refuses derivatives.
+
+    Raises
+    ------
+    ImportError
+        If SciPy is not installed.
+    """
+    global _loaded
+    if _loaded:
+        return
+    from scipy import special
+
+    with _lock:
+        for module in MODULES:
+            importlib.import_module(f".{module}", __package__)
+        for name, own in _SAME.items():
+            if hasattr(special, name):
+                BY_FUNCTION[getattr(special, name)] = RECORDS[own]
+        while _waiting:
+            cls = _waiting[0]
+            name = cls.__dict__.get("scipy_name", cls.__name__)
+            function = getattr(special._ufuncs, name, None) or getattr(special, name, None)
+            if isinstance(function, np.ufunc):
+                _register(cls, function)
+            del _waiting[0]
+        if not _loaded:
+            _register_rest(special)
+        _loaded = True
+
+
+def _register(cls, function):
+    (primitive if function.nout == 1 else packed)(function)(cls)
+
+
+def _register_rest(special):
+    """Records without a rule for the functions that have none."""
+    for name in dir(special):
+        function = getattr(special, name)
+        if isinstance(function, np.ufunc) and function not in BY_FUNCTION and not function.signature:
+            point = (0.5,) * function.nin
+            members = {"__doc__": f"`scipy.special.{name}`, without derivative.", "derivative": NO_RULE}
+            members |= {"probes": (point,)} if function.nout == 1 else {"samples": (tuple(map(np.array, point)),)}
+            _register(type(name, (), members), function)
