@@ -9,8 +9,6 @@ from .core import BY_FUNCTION
 
 __all__ = ["NO_GRADIENT"]
 
-_OLD = [np.in1d] if hasattr(np, "in1d") else []
-
 NO_GRADIENT = {
     "text": (
         np.array2string, np.array_repr, np.array_str, np.save, np.savetxt, np.savez, np.savez_compressed,
@@ -21,7 +19,7 @@ NO_GRADIENT = {
         np.packbits, np.ravel_multi_index, np.tril_indices_from, np.triu_indices_from, np.unpackbits,
         np.unravel_index, np.linalg.matrix_rank, np.einsum_path,
     ),
-    "truth": (np.is_busday, np.isin, np.may_share_memory, np.shares_memory, *_OLD),
+    "truth": (np.is_busday, np.isin, np.may_share_memory, np.shares_memory, getattr(np, "in1d", np.isin)),
     "a dtype": (np.min_scalar_type,),
 }  # fmt: skip
 """By what they return."""
