@@ -69,6 +69,8 @@ def binary(primitive, name, swapped=False):
                         return y
             elif kind is Size:
                 return operator(self, int(other))
+            elif kind is list or kind is tuple:
+                return slow(self, np.asarray(other))
             elif not isinstance(other, _OPERANDS):
                 return NotImplemented
         except (KeyError, AttributeError):  # a signature or number not met before; a tensor on no tape

@@ -55,6 +55,10 @@ def vectorized(x):
     return np.sum(np.vectorize(lambda a, b: a * b + 1.0)(x, x[::-1]))
 
 
+def joined_by_indexing(x):
+    return np.sum(np.r_[x[0], 1:4, x**2, [x[1], 0.5]] ** 2) + np.sum(np.c_[x, np.ones(3), x * x] ** 2)
+
+
 def from_indices(x):
     return np.sum(np.fromfunction(lambda i, j: i * 1.0 + j, (3, 3)) * x)
 
@@ -70,6 +74,7 @@ FUNCTIONS = [
     ranges,
     vectorized,
     from_indices,
+    joined_by_indexing,
 ]
 
 
@@ -124,6 +129,12 @@ def test_everything_else_is_numpys():
     assert set(dir(numpy)) <= set(dir(np))
     with pytest.raises(AttributeError):
         np.no_such_function  # noqa: B018
+
+
+def test_joining_plain_arrays_is_numpys():
+    numpy.testing.assert_array_equal(np.r_["0,2", [1, 2], [3, 4]], numpy.r_["0,2", [1, 2], [3, 4]])
+    with pytest.raises(NotImplementedError, match="directives in text are not supported"):
+        np.r_["0,2", tg.tensor(X)]
 
 
 def test_ndmin_and_dtype():

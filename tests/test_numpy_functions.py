@@ -150,6 +150,10 @@ CASES = {
     "apply_over_axes": (lambda x: np.apply_over_axes(np.sum, x, [0, 2]), T),
     "einsum path": (lambda a, b, c: np.einsum("ij,jk,lk->il", a, b, c, optimize=True), A, B, T[0]),
     "einsum optimal": (lambda a, b, c: np.einsum("ij,jk,k", a, b, c, optimize="optimal"), A, B, W),
+    "sliding windows": (lambda x: np.lib.stride_tricks.sliding_window_view(x, (2, 2)), A),
+    "sliding windows axis": (lambda x: np.lib.stride_tricks.sliding_window_view(x, 3, axis=1) ** 2, A),
+    "lists": (lambda x: [x * [1.0, 2.0, 3.0, 4.0], (1, 2, 3, 4) - x, np.add(x, [1, 2, 3, 4]), x @ [1, 2, 3, 4]], A),
+    "emath": (lambda x: [np.emath.sqrt(x), np.emath.log(x), np.emath.logn(2, x), np.emath.power(x, 1.5)], P),
     # methods of ufuncs
     "logaddexp.reduce": (lambda x: np.logaddexp.reduce(x, axis=1), A),
     "subtract.reduce": (lambda x: np.subtract.reduce(x), A),
@@ -202,6 +206,7 @@ CASES = {
     "ifftshift": (lambda x: np.fft.ifftshift(x, axes=1), T),
 }
 COMPLEX = {
+    "emath": (lambda x: [np.emath.sqrt(x), np.emath.log10(x), np.emath.arcsin(2.0 * x), np.emath.arctanh(x)], V),
     "convolve": (np.convolve, ZV, Z[1][:3]),
     "correlate": (lambda a, v: np.correlate(a, v, "full"), ZV[:2], Z[1]),
     "interp": (lambda f: np.interp(V, X[:4], f), ZV),

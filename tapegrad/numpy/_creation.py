@@ -193,6 +193,27 @@ def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float
     return function(*indices(_shape(shape), dtype), **kwargs)
 
 
+class _Joiner:
+    """`numpy.r_` and `numpy.c_`: arrays joined by indexing; slices are ranges, as in NumPy."""
+
+    def __init__(self, plain: Any, columns: bool):
+        self.plain, self.columns = plain, columns
+
+    def __getitem__(self, key: Any) -> Any:
+        parts = key if isinstance(key, tuple) else (key,)
+        if not any(holds_tensor(p) for p in parts):
+            return self.plain[key]
+        if any(isinstance(p, str) for p in parts):
+            raise NotImplementedError("r_ and c_: directives in text are not supported for tensors; use concatenate")
+        made = [np.r_[p] if isinstance(p, slice) else asarray(p) for p in parts]
+        if self.columns:
+            return BY_FUNCTION[np.column_stack](made)
+        return BY_FUNCTION[np.concatenate]([BY_FUNCTION[np.atleast_1d](p) for p in made])
+
+
+r_, c_ = _Joiner(np.r_, False), _Joiner(np.c_, True)
+
+
 class vectorize:
     """A function of numbers as one of arrays; on tensors it is called once for each element.
 

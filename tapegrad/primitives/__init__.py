@@ -43,6 +43,7 @@ from . import (
     reduction,
     repeating,
     scan,
+    scimath,
     selection,
     shape,
     sorting,
@@ -97,5 +98,6 @@ __all__ = [
     "eigen",
     "order",
     "matrix_functions",
+    "scimath",
     "trigonometric",
 ]

@@ -55,6 +55,12 @@ for _function, _label in VIEWS.items():
     _register(_function, _label)
 
 
+@implements(np.lib.stride_tricks.sliding_window_view)
+def numpy_sliding_window_view(x, window_shape, axis=None, *, subok=False, writeable=False):
+    """`numpy.lib.stride_tricks.sliding_window_view`."""
+    return view_of_function(np.lib.stride_tricks.sliding_window_view, "Unfold", lift(x), window_shape, axis)
+
+
 def _atleast(function, arrays):
     made = []
     for a in arrays:

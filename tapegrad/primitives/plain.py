@@ -19,7 +19,7 @@ NO_GRADIENT = {
         np.packbits, np.ravel_multi_index, np.tril_indices_from, np.triu_indices_from, np.unpackbits,
         np.unravel_index, np.linalg.matrix_rank, np.einsum_path,
     ),
-    "truth": (np.is_busday, np.isin, np.may_share_memory, np.shares_memory),
+    "truth": (np.is_busday, np.isin, np.may_share_memory, np.shares_memory, getattr(np, "in1d", np.isin)),
     "a dtype": (np.min_scalar_type,),
 }  # fmt: skip
 """By what they return."""

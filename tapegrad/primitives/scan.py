@@ -308,7 +308,7 @@ def numpy_ediff1d(ary, to_end=None, to_begin=None):
     return parts[0] if len(parts) == 1 else numpy_concatenate(parts)
 
 
-@implements(np.trapezoid)
+@implements(np.trapezoid, getattr(np, "trapz", np.trapezoid))
 def numpy_trapezoid(y, x=None, dx=1.0, axis=-1):
     """`numpy.trapezoid`."""
     y = lift(y)

@@ -1,0 +1,160 @@
+"""autograd's way to define primitives: `primitive`, `defvjp`, `defjvp`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import optree
+
+from ...autograd.function import Function
+from ...custom import _has_tensor, _on_arrays
+from ...primitives.core import lift
+from ...tape.handle import Tensor
+from ...values import value_of
+
+__all__ = ["VSpace", "defjvp", "defvjp", "defvjp_argnums", "notrace_primitive", "primitive", "vspace"]
+
+
+class primitive:
+    """A function of plain arrays whose derivative is defined by `defvjp` and `defjvp`."""
+
+    def __init__(self, fun: Callable):
+        self.fun = fun
+        self.vjps: dict[int, Callable | None] = {}
+        self.joint: Callable | None = None
+        self.jvps: dict[int, Any] = {}
+        functools.update_wrapper(self, fun, updated=())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function."""
+        if not _has_tensor(list(args)):
+            return self.fun(*args, **kwargs)
+        return (_Pushed if self.jvps else _Pulled).apply(self, kwargs, *args)
+
+
+class _Pulled(Function):
+    @staticmethod
+    def forward(ctx: Any, owner: Any, kwargs: Any, *args: Any) -> Any:
+        """The value, from plain arrays."""
+        y = _on_arrays(functools.partial(owner.fun, **kwargs), args)
+        y = y if isinstance(y, Tensor) else lift(np.array(y))
+        ctx.owner, ctx.kwargs, ctx.args = owner, kwargs, args
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        """What the rules give."""
+        (y,), owner, args = ctx.saved_tensors, ctx.owner, ctx.args
+        wanted = [k for k, a in enumerate(args) if isinstance(a, Tensor) and ctx.needs_input_grad[k + 2]]
+        bars: list[Any] = [None] * len(args)
+        if owner.joint is not None:
+            found = owner.joint(tuple(wanted), y, args, ctx.kwargs)(g)
+            for k, bar in zip(wanted, found, strict=True):
+                bars[k] = bar
+            return (None, None, *bars)
+        for k in wanted:
+            if k not in owner.vjps:
+                raise NotImplementedError(f"VJP of {owner.fun.__name__} wrt argnum {k} not defined")
+            maker = owner.vjps[k]
+            bars[k] = np.zeros(args[k].shape) if maker is None else maker(y, *args, **ctx.kwargs)(g)
+        return (None, None, *bars)
+
+
+class _Pushed(_Pulled):
+    @staticmethod
+    def jvp(ctx: Any, *dots: Any) -> Any:
+        """What the forward rules give, summed."""
+        (y,), owner, args = ctx.saved_tensors, ctx.owner, ctx.args
+        total: Any = np.zeros(y.shape)
+        for k, dot in enumerate(dots[2:]):
+            rule = owner.jvps.get(k)
+            if dot is None or not isinstance(args[k], Tensor):
+                continue
+            if k not in owner.jvps:
+                raise NotImplementedError(f"JVP of {owner.fun.__name__} wrt argnum {k} not defined")
+            if rule == "same":
+                total = total + owner(*args[:k], dot, *args[k + 1 :], **ctx.kwargs)
+            elif rule is not None:
+                total = total + rule(dot, y, *args, **ctx.kwargs)
+        return lift(total)
+
+
+def defvjp(fun: primitive, *makers: Callable | None, argnums: Sequence[int] | None = None) -> None:
+    """Define reverse rules ``maker(ans, *args) -> (g -> cotangent)``, one for each argument; None for zero."""
+    for k, maker in zip(range(len(makers)) if argnums is None else argnums, makers, strict=True):
+        fun.vjps[k] = maker
+
+
+def defvjp_argnums(fun: primitive, maker: Callable) -> None:
+    """Define a reverse rule for all arguments: ``maker(argnums, ans, args, kwargs) -> (g -> cotangents)``."""
+    fun.joint = maker
+
+
+def defjvp(fun: primitive, *rules: Any, argnums: Sequence[int] | None = None) -> None:
+    """Define forward rules ``rule(tangent, ans, *args)``, one for each argument; None for zero, "same" for linear."""
+    for k, rule in zip(range(len(rules)) if argnums is None else argnums, rules, strict=True):
+        fun.jvps[k] = rule
+
+
+def notrace_primitive(fun: Callable) -> Callable:
+    """A function that sees plain values, and has no gradient."""
+
+    @functools.wraps(fun)
+    def plain(*args: Any, **kwargs: Any) -> Any:
+        return fun(*[value_of(a) if isinstance(a, Tensor) else a for a in args], **kwargs)
+
+    return plain
+
+
+class VSpace:
+    """The vector space in which a value lies: arrays, numbers and containers of them."""
+
+    def __init__(self, value: Any):
+        leaves, self.treedef = optree.tree_flatten(value)
+        self.shapes = [np.shape(x) for x in leaves]
+        self.dtypes = [x.dtype if isinstance(x, Tensor) else np.asarray(x).dtype for x in leaves]
+        self.size = sum(int(np.prod(s)) for s in self.shapes)
+
+    def _made(self, make: Callable) -> Any:
+        leaves = [np.asarray(make(s), d)[()] for s, d in zip(self.shapes, self.dtypes, strict=True)]
+        return optree.tree_unflatten(self.treedef, leaves)
+
+    def zeros(self) -> Any:
+        """Zero."""
+        return self._made(np.zeros)
+
+    def ones(self) -> Any:
+        """Ones everywhere."""
+        return self._made(np.ones)
+
+    def randn(self) -> Any:
+        """Random numbers."""
+        rng = np.random.default_rng()
+        return self._made(lambda shape: rng.normal(size=shape))
+
+    def add(self, x: Any, y: Any) -> Any:
+        """Sum."""
+        return optree.tree_map(np.add, x, y)
+
+    def scalar_mul(self, x: Any, a: float) -> Any:
+        """Product with a number."""
+        return optree.tree_map(functools.partial(np.multiply, a), x)
+
+    def inner_prod(self, x: Any, y: Any) -> Any:
+        """Inner product."""
+        pairs = zip(optree.tree_leaves(x), optree.tree_leaves(y), strict=True)
+        return sum(np.real(np.sum(np.conj(a) * b)) for a, b in pairs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, VSpace) and (self.shapes, self.dtypes) == (other.shapes, other.dtypes)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def vspace(value: Any) -> VSpace:
+    """The space of a value."""
+    return VSpace(value)

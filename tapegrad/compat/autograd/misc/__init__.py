@@ -1,0 +1,7 @@
+"""autograd's utilities: flattening of containers, optimisers, fixed points."""
+
+from __future__ import annotations
+
+from . import fixed_points, flatten, optimizers
+
+__all__ = ["fixed_points", "flatten", "optimizers"]
