@@ -32,17 +32,25 @@ __all__ = ["Call", "users_code"]
 class users_code:
     """The user's own code runs: with values at hand, in the given gradient mode."""
 
+    __slots__ = ("before", "depth", "enabled")
+
     def __init__(self, grad_enabled: bool):
-        self.mode = grad_mode(grad_enabled)
+        self.enabled = grad_enabled
 
     def __enter__(self) -> None:
-        self.mode.__enter__()
         state = local.state
-        self.depth, state.depth = state.depth, 0
+        self.before, self.depth = state.grad_enabled, state.depth
+        state.depth = 0
+        if self.before != self.enabled:
+            state.grad_enabled = self.enabled
+            state.refresh()
 
     def __exit__(self, *error: Any) -> None:
-        local.state.depth = self.depth
-        self.mode.__exit__(*error)
+        state = local.state
+        state.depth = self.depth
+        if state.grad_enabled != self.before:
+            state.grad_enabled = self.before
+            state.refresh()
 
 
 def end_tape() -> None:
@@ -312,8 +320,9 @@ class _CallSweep:
         """Ask the call for cotangents."""
         call = self.call
         bars = self.bars = {k: tensor_over(np.array(array)) for k, array in self.seeds.items()}
-        with users_code(False):
-            call.run_tensor_hooks(bars)
+        if call.notes:
+            with users_code(False):
+                call.run_tensor_hooks(bars)
         wanted = [home is not None and (relevant is None or _leads(home, relevant)) for _, _, home in call.imports]
         if not any(wanted):
             return

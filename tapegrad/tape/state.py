@@ -7,6 +7,8 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 
+from .signature import CAREFUL, FAST
+
 __all__ = ["State", "grad_mode", "is_deferral_enabled", "local", "set_deferral"]
 
 
@@ -58,8 +60,6 @@ class State:
 
     def refresh(self) -> None:
         """Choose the tape's fast tables for the mode: none at all while views may be out of date."""
-        from .signature import CAREFUL, FAST
-
         self.tape.inference = self.inference
         slow = self.careful or self.observers or self.tape.escaped or not _deferral
         self.tape.fast = CAREFUL if slow else FAST[self.grad_enabled]
