@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CastingError", "ShapeError"]
+__all__ = ["CastingError", "ScalarError", "ShapeError"]
 
 
 class ShapeError(ValueError, RuntimeError):
@@ -11,3 +11,7 @@ class ShapeError(ValueError, RuntimeError):
 
 class CastingError(TypeError, RuntimeError):
     """A result does not fit into the dtype of its target: NumPy has a `TypeError`, PyTorch a `RuntimeError`."""
+
+
+class ScalarError(TypeError, ValueError):
+    """Several elements cannot be one number: NumPy has a `TypeError` for this, PyTorch a `ValueError`."""

@@ -42,11 +42,11 @@ def binary(primitive, name, swapped=False):
 
     def operator(self, other):
         kind = other.__class__
-        tape = self._tape
         try:
             if kind is Tensor:
                 i, j = self._slot, other._slot  # read before the tapes: see `record._import_tensor`
-                if other._tape is tape and self._tape is tape and tape.thread == get_ident():
+                tape = self._tape
+                if other._tape is tape and tape.thread == get_ident():
                     code, spec = tape.fast[k][self._spec][other._spec]
                     rows = tape.rows
                     slot = len(rows)
@@ -57,7 +57,8 @@ def binary(primitive, name, swapped=False):
                         return y
             elif kind is float or kind is int:
                 i = self._slot
-                if self._tape is tape and tape.thread == get_ident():
+                tape = self._tape
+                if tape.thread == get_ident():
                     code, spec = tape.fast[k][self._spec][kind]
                     j = tape.numbers[other]
                     rows = tape.rows
@@ -112,10 +113,10 @@ def unary(primitive, name):
     k = fast_index()
 
     def operator(self):
-        tape = self._tape
         try:
             i = self._slot
-            if self._tape is tape and tape.thread == get_ident():
+            tape = self._tape
+            if tape.thread == get_ident():
                 code, spec = tape.fast[k][self._spec]
                 rows = tape.rows
                 slot = len(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .errors import ScalarError, ShapeError
 from .tape.handle import attach
 from .tape.record import escape
 from .tape.state import local
@@ -65,7 +66,10 @@ def item(self):
     """
     _refuse(self, "item()", "Keep it an array, or stop its gradient on purpose with tapegrad.stop_gradient(x).")
     if self._spec.size != 1:
-        raise ValueError(f"item() needs exactly one element; this tensor has shape {self._spec.shape}")
+        raise ShapeError(
+            f"a Tensor with {self._spec.size} elements cannot be converted to Scalar: item() needs exactly one "
+            f"element; this tensor has shape {self._spec.shape}"
+        )
     return value_of(self).item()
 
 
@@ -114,9 +118,9 @@ def _number(kind, remedy):
     def convert(self):
         _refuse(self, f"{kind.__name__}()", remedy)
         if self._spec.size != 1:
-            raise TypeError(
-                f"only a tensor of one element can become a Python {kind.__name__}; this one has shape "
-                f"{self._spec.shape}"
+            raise ScalarError(
+                f"only one element tensors can be converted to Python scalars: only a tensor of one element can become "
+                f"a Python {kind.__name__}; this one has shape {self._spec.shape}"
             )
         return kind(value_of(self).item())
 
@@ -125,8 +129,9 @@ def _number(kind, remedy):
 
 def _bool(self):
     if self._spec.size != 1:
-        raise ValueError(
-            f"the truth value of a tensor with {self._spec.size} elements is ambiguous: use .any() or .all()"
+        raise ShapeError(
+            f"Boolean value of Tensor with more than one value is ambiguous: the truth value of a tensor with "
+            f"{self._spec.size} elements is ambiguous: use .any() or .all()"
         )
     return bool(value_of(self).item())
 

@@ -144,7 +144,7 @@ x.norm(p=1, dim=0); x.norm(p=inf, dim=0); x.norm(2, 1, True); x.softmax(dim=1); 
 s.softmax(0); x.sort(dim=1); x.sort(dim=0, descending=True); x.sort(descending=True); x.argsort(dim=0)
 x.argsort(descending=True); x.topk(2); x.topk(1, dim=0, largest=False); x.kthvalue(2)
 x.kthvalue(1, dim=0, keepdim=True); x.median(); x.median(dim=1); t.median(dim=2); t.median(); x.aminmax()
-x.aminmax(dim=1); x.count_nonzero(); x.quantile(0.3); x.quantile(0.5, dim=1); x.diff(); t.sum(dim=(0, 2))
+x.aminmax(dim=1); x.count_nonzero(); x.quantile(0.3); x.quantile(0.5, dim=1); x.diff(); x.diff(dim=0); t.sum(dim=(0, 2))
 t.mean(dim=(1, 2), keepdim=True); s.sum(); s.max(); s.sum(dim=0); s.max(dim=0); s.sort(dim=0)
 """
 VIEWS = """
@@ -212,6 +212,7 @@ y - 1; y / 2; -y; y.exp(); y.tanh(); y.sigmoid(); y.relu(); y.prod(); y.cumsum(0
 y.abs(); y.sqrt(); y @ m; y.as_strided((2,), (1,)); y.float(); y.where(b, 0.0); y[[0]]; y.contiguous()
 """
 REFUSALS = """
+x.item(); bool(x); float(x); int(x); v.item(); bool(v > 0)
 x.view(5); x.T.view(6); x.view(4, -1); x.reshape(5); x.expand(2, 4); x.expand(3); v.expand(-1, 3); x.narrow(0, 1, 2)
 x.narrow(0, 5, 1); x.select(0, 4); x.select(2, 0); v.unflatten(0, (2, 2)); x.split([1, 1], 1); x.split(-1)
 x.chunk(0); v.unfold(0, 4, 1); v.unfold(0, 2, 0); v.permute(0, 1); x.permute(0, 0); v.movedim(0, 1)
@@ -347,6 +348,32 @@ def test_numpy_words_keep_numpy_meanings():
 def test_own_refusals(call, error, match):
     with pytest.raises(error, match=match):
         call(tg.tensor(DATA["x"]))
+
+
+def test_out():
+    x, b = tg.tensor([1.0, 2.0], requires_grad=True), tg.tensor([3.0, 4.0])
+    y, z = x * 1.0, tg.zeros(2)
+    assert np.multiply(x, b, out=y) is y and y._version == 1
+    np.exp(x, out=z, where=np.array([True, False]))
+    (y.sum() + z.sum()).backward()
+    np.testing.assert_allclose(x.grad.numpy(), [3.0 + np.e, 4.0])
+    with pytest.raises(RuntimeError, match="leaf Variable"):
+        np.add(x, b, out=x)
+    n = tg.tensor([1, 2])
+    assert np.add(n, n, out=n).tolist() == [2, 4]
+    with pytest.raises(TypeError, match="can't be cast to the desired output type int64"):
+        np.add(n, 1.5, out=n)
+
+
+@pytest.mark.parametrize(
+    "call, word",
+    [(lambda x: x.mul_(2, alpha=3), "alpha"), (lambda x: x.add_(2, rounding_mode="floor"), "rounding_mode")],
+)
+def test_options_of_other_operations_are_refused(call, word):
+    x = tg.tensor([1.0, 2.0])
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{word}'"):
+        call(x)
+    assert x.tolist() == [1.0, 2.0] and x._version == 0
 
 
 def test_size_is_a_number_everywhere():

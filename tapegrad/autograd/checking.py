@@ -87,7 +87,9 @@ def gradcheck(
     GradcheckError
         Where derivatives disagree, with both Jacobians.
     ValueError
-        If no input requires grad, or no mode is to be checked.
+        If no input requires grad.
+    AssertionError
+        If no mode is to be checked.
 
     Examples
     --------
@@ -98,7 +100,7 @@ def gradcheck(
     True
     """
     if not (check_forward_ad or check_backward_ad):
-        raise ValueError("Expected at least one of check_forward_ad or check_backward_ad to be True")
+        raise AssertionError("Expected at least one of check_forward_ad or check_backward_ad to be True")
     given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     tolerance = _Tolerance(eps, atol, rtol, nondet_tol)
     varied = _check_inputs(given)
@@ -163,11 +165,11 @@ check_batched_grad, fast_mode, masked
 
     Raises
     ------
-    GradcheckError, ValueError
+    GradcheckError, ValueError, AssertionError
         As in `gradcheck`.
     """
     if not (check_fwd_over_rev or check_rev_over_rev):
-        raise ValueError("Expected at least one of check_fwd_over_rev or check_rev_over_rev to be True")
+        raise AssertionError("Expected at least one of check_fwd_over_rev or check_rev_over_rev to be True")
     given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     if grad_outputs is None:
         rng = np.random.default_rng(0)

@@ -81,7 +81,7 @@ def _linear_algebra(name, function):
 for _name, _function in {
     "inverse": np.linalg.inv, "det": np.linalg.det, "slogdet": np.linalg.slogdet, "pinverse": np.linalg.pinv,
     "cholesky": np.linalg.cholesky, "qr": np.linalg.qr, "matrix_power": np.linalg.matrix_power, "kron": np.kron,
-    "vdot": np.vdot, "cov": np.cov, "corrcoef": np.corrcoef, "diff": np.diff,
+    "vdot": np.vdot, "cov": np.cov, "corrcoef": np.corrcoef,
 }.items():  # fmt: skip
     _linear_algebra(_name, _function)
 

@@ -45,7 +45,7 @@ def _reduction(name, function):
 for _name, _function in {
     "sum": np.sum, "prod": np.prod, "mean": np.mean, "any": np.any, "all": np.all, "ptp": np.ptp, "amax": np.amax,
     "amin": np.amin, "cumsum": np.cumsum, "cumprod": np.cumprod, "nansum": np.nansum, "nanmean": np.nanmean,
-    "argmax": np.argmax, "argmin": np.argmin, "count_nonzero": np.count_nonzero,
+    "argmax": np.argmax, "argmin": np.argmin, "count_nonzero": np.count_nonzero, "diff": np.diff,
 }.items():  # fmt: skip
     _reduction(_name, _function)
 

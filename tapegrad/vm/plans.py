@@ -37,7 +37,7 @@ def walk(shape, strides):
     dims = [(n, tuple(s[d] for s in strides)) for d, n in enumerate(shape) if n != 1]
     if any(n == 0 for n, _ in dims):
         return [(0, (0,) * len(strides))]
-    dims.sort(key=lambda dim: [abs(s) for s in dim[1]], reverse=True)
+    dims.sort(key=_spread, reverse=True)
     merged: list = []
     for n, steps in dims:
         if merged and all(outer == n * inner for outer, inner in zip(merged[-1][1], steps, strict=True)):
@@ -45,6 +45,12 @@ def walk(shape, strides):
         else:
             merged.append((n, steps))
     return merged
+
+
+def _spread(dim):
+    """How far apart in memory neighbours along a dimension are: in the operand where they are farthest, then in all."""
+    steps = [abs(s) for s in dim[1]]
+    return max(steps), sum(steps)
 
 
 def loop_plan(loop, shape, strides, itemsize, accumulate=None, tiled=()):
