@@ -96,6 +96,8 @@ def _with_options(ufunc, handler, inputs, out, kwargs):
         values = [value_of(x) if isinstance(x, Tensor) else x for x in inputs]
         mask = {} if where is True else {"where": where}
         return ufunc(*values, out=out, casting=casting, dtype=dtype, **mask, **kwargs)
+    if kwargs and not isinstance(handler, Primitive) and target is None:
+        return handler(*inputs, **kwargs)  # axis= of vecdot and its like; the handler refuses others
     if kwargs:
         raise TypeError(f"{ufunc.__name__}: tapegrad does not support {', '.join(kwargs)} on tensors")
     if dtype is not None:

@@ -62,11 +62,16 @@ def _attach_binary(name, record):
 
     def method(self, other):
         y = function(self, other)
-        if y is NotImplemented:
+        if y is NotImplemented or _is_list(other):
             raise _not_an_operand(name, other)
         return y
 
     named(name, method, record.__doc__)
+
+
+def _is_list(other):
+    """Methods, as PyTorch's, take no lists; operators do, as NumPy's."""
+    return other.__class__ is list or other.__class__ is tuple
 
 
 def _not_an_operand(name, other):
@@ -103,7 +108,7 @@ for _name, _record in SPECIAL.items():
 def _add(self, other, *, alpha=1):
     """The sum with another tensor or number, `alpha` times the other."""
     y = Tensor.__add__(self, other if alpha == 1 else other * alpha)
-    if y is NotImplemented:
+    if y is NotImplemented or _is_list(other):
         raise _not_an_operand("add", other)
     return y
 
@@ -111,7 +116,7 @@ def _add(self, other, *, alpha=1):
 def _sub(self, other, *, alpha=1):
     """The difference from another tensor or number, `alpha` times the other."""
     y = Tensor.__sub__(self, other if alpha == 1 else other * alpha)
-    if y is NotImplemented:
+    if y is NotImplemented or _is_list(other):
         raise _not_an_operand("sub", other)
     return y
 
@@ -129,7 +134,7 @@ def div(self, other, *, rounding_mode=None):
         if dtype.kind in "iu":
             return ops.astype(ops.trunc(self / other), dtype=dtype)
     y = Tensor.__truediv__(self, other)
-    if y is NotImplemented:
+    if y is NotImplemented or _is_list(other):
         raise _not_an_operand("div", other)
     return ops.trunc(y) if rounding_mode else y
 
@@ -137,7 +142,7 @@ def div(self, other, *, rounding_mode=None):
 def _pow(self, exponent):
     """The tensor to the power of another tensor or number."""
     y = Tensor.__pow__(self, exponent)
-    if y is NotImplemented:
+    if y is NotImplemented or _is_list(exponent):
         raise _not_an_operand("pow", exponent)
     return y
 

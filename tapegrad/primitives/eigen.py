@@ -19,7 +19,6 @@ from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .core import BY_FUNCTION, implements, lift, ops, primitive
 from .factorizations import _off_diagonal, _on_diagonal, _real_part, _unpack
-from .indexing import is_traced
 from .linalg import floating_matrix, square
 from .matmul import adjoint, conjugated, matmul
 from .picking import _plain
@@ -95,13 +94,13 @@ _Eig = type(np.linalg.eig(np.eye(1)))
 
 
 def _is_real(x, w):
-    """Whether NumPy would give real eigenvalues; of traced values that is not known, and they stay complex."""
-    return x._spec.dtype.kind != "c" and not is_traced(x) and not np.any(_plain(w).imag)
+    """Whether NumPy would give real eigenvalues, which depends on the values."""
+    return x._spec.dtype.kind != "c" and not np.any(_plain(w).imag)
 
 
 @implements(np.linalg.eigvals)
 def linalg_eigvals(a):
-    """`numpy.linalg.eigvals`; real if all are, except in a compiled function, where that is not known."""
+    """`numpy.linalg.eigvals`; those of a real matrix are real if all are, so it cannot be compiled."""
     x = square(a, "eigvals")
     w = eigvals(x)
     return ops.real(w) if _is_real(x, w) else w
@@ -109,7 +108,7 @@ def linalg_eigvals(a):
 
 @implements(np.linalg.eig)
 def linalg_eig(a):
-    """`numpy.linalg.eig`; real if all eigenvalues are, except in a compiled function, where that is not known."""
+    """`numpy.linalg.eig`; that of a real matrix is real if all eigenvalues are, so it cannot be compiled."""
     x = square(a, "eig")
     n = x._spec.shape[-1]
     w, v = _unpack(eig_packed(x), (n,), (n, n))

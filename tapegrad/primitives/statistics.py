@@ -218,6 +218,8 @@ def numpy_average(a, axis=None, weights=None, returned=False, *, keepdims=False)
             w = BY_FUNCTION[np.transpose](w, tuple(int(k) for k in np.argsort(given_axes)))
         w = BY_FUNCTION[np.reshape](w, tuple(n if d in axes else 1 for d, n in enumerate(x._spec.shape)))
         w = expand_to(w, x._spec.shape)
+    dtypes = x._spec.dtype, w._spec.dtype
+    w = cast(w, np.result_type(*dtypes, *([np.float64] if x._spec.dtype.kind in "biu" else [])))
     total = numpy_sum(w, axis, keepdims=keepdims)
     y = numpy_sum(x * w, axis, keepdims=keepdims) / total
     return (y, expand_to(total, y._spec.shape)) if returned else y
