@@ -93,7 +93,7 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
             )
         value = made(*operands, **dict(attrs))
         operands = (expand_to(lift(value, spec.dtype), spec.shape),)
-        made, attrs = ops.copy, ()
+        made, attrs, index = ops.copy, (), None
     given, operands = operands, _separate(target, made, operands, state, attrs)
     tape = current_tape(state)
     buffer_of(target)

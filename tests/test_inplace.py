@@ -1160,3 +1160,19 @@ def test_line_of_a_remembered_assignment():
         line = sys._getframe().f_lineno - 1
         with pytest.raises(RuntimeError, match=f"{re.escape(__file__)}:{line}"):
             c.sum().backward()
+
+
+def test_remembered_writes_with_and_without_conversion():
+    """A write whose result had to be converted is another row than one of the target's own dtype."""
+    wide = tg.tensor([0.5, 0.25])
+    for _ in range(3):
+        a = tg.tensor(np.ones(2, np.float32), requires_grad=True)
+        x = a * np.float32(2.0)
+        x += wide
+        x += wide
+        x += np.float32(0.5)
+        x += 0.5
+        x *= wide
+        x.sum().backward()
+        assert x.dtype == np.float32 and x.tolist() == [2.0, 0.875]
+        assert a.grad.tolist() == [1.0, 0.5]
