@@ -13,6 +13,7 @@ from ..tape.workspace import Workspace
 from ..vm import opcodes as op
 from ..vm.entry import execute, link
 from ..vm.pools import pools
+from .passes import equal_rows, live_rows
 
 __all__ = ["Plan", "plan_program"]
 
@@ -34,30 +35,17 @@ def plan_program(tape, inputs, outputs):
     -------
     Plan
     """
-    keep = _live(tape, inputs, outputs)
-    return Plan(tape, keep, inputs, outputs)
-
-
-def _live(tape, inputs, outputs):
-    """Rows that the outputs depend on, in order; in-place writes are all kept, since order is all they have."""
-    live = set(inputs)
-    stack = list(outputs)
-    for row in tape.write_sites:
-        stack.append(row)
-    while stack:
-        slot = stack.pop()
-        if slot not in live:
-            live.add(slot)
-            stack += tape.operands(slot)
-    return sorted(live)
+    rows = live_rows(tape, inputs, outputs)
+    same = equal_rows(tape, rows)
+    return Plan(tape, rows, same, inputs, outputs)
 
 
 class Plan:
     """Linked instructions, and where inputs and outputs stand."""
 
-    def __init__(self, tape, keep, inputs, outputs):
+    def __init__(self, tape, rows, same, inputs, outputs):
         self.tape = tape
-        place = self._renumber(tape, keep)
+        place = self._renumber(tape, rows, same)
         self.inputs = [place[k] for k in inputs]
         self.outputs = [place[k] for k in outputs]
         roots = self._roots()
@@ -65,13 +53,16 @@ class Plan:
         self._bind(roots)
         self._link()
 
-    def _renumber(self, tape, keep):
-        """Rows that stay, with slots counted anew."""
+    def _renumber(self, tape, rows, same):
+        """Rows that stay, with slots counted anew; a row that is the same as another has its place."""
         place: dict = {}
         words: list[int] = []
         self.signatures: dict = {}
         self.constants: dict = {}
-        for slot in keep:
+        for slot in rows:
+            if slot in same:
+                place[slot] = place[same[slot]]
+                continue
             row = tape.signature(slot)
             place[slot] = new = len(words)
             self.signatures[new] = row
