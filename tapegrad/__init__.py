@@ -112,7 +112,15 @@ __all__ = [
     "zeros_like",
 ]
 
-_LATE = {"func": None, "nn": None, "make_dot": "inspect.drawing", "support": "catalogue"}
+_LATE = {
+    "compat": None,
+    "func": None,
+    "nn": None,
+    "numpy": None,
+    "scipy": None,
+    "make_dot": "inspect.drawing",
+    "support": "catalogue",
+}
 """What few programs use: imported when it is first asked for."""
 
 

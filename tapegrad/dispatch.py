@@ -96,6 +96,8 @@ def _with_options(ufunc, handler, inputs, out, kwargs):
         values = [value_of(x) if isinstance(x, Tensor) else x for x in inputs]
         mask = {} if where is True else {"where": where}
         return ufunc(*values, out=out, casting=casting, dtype=dtype, **mask, **kwargs)
+    if ufunc is np.matmul and target is None and set(kwargs) == {"axes"}:
+        return _along_axes(handler, inputs, kwargs["axes"])
     if kwargs and not isinstance(handler, Primitive) and target is None:
         return handler(*inputs, **kwargs)  # axis= of vecdot and its like; the handler refuses others
     if kwargs:
@@ -118,6 +120,15 @@ def _with_options(ufunc, handler, inputs, out, kwargs):
     if where is True:
         return write(target, handler, inputs)
     return write(target, ops.copy, (ops.where(where, handler(*inputs), target),))
+
+
+def _along_axes(handler, inputs, axes):
+    """A matrix product of other axes than the last."""
+    places = [(a,) if isinstance(a, int) else tuple(a) for a in axes]
+    back = [tuple(range(-len(p), 0)) for p in places]
+    moved = [np.moveaxis(lift(x), p, b) for x, p, b in zip(inputs, places, back, strict=False)]
+    y = handler(*moved)
+    return np.moveaxis(y, back[2], places[2]) if len(places) > 2 else y
 
 
 def _dtype(x):

@@ -154,6 +154,7 @@ CASES = {
     "sliding windows axis": (lambda x: np.lib.stride_tricks.sliding_window_view(x, 3, axis=1) ** 2, A),
     "lists": (lambda x: [x * [1.0, 2.0, 3.0, 4.0], (1, 2, 3, 4) - x, np.add(x, [1, 2, 3, 4]), x @ [1, 2, 3, 4]], A),
     "emath": (lambda x: [np.emath.sqrt(x), np.emath.log(x), np.emath.logn(2, x), np.emath.power(x, 1.5)], P),
+    "matmul axes": (lambda x, y: np.matmul(x, y, axes=[(0, 1), (2, 1), (1, 0)]), A, T),
     "vecdot axis": (lambda x, y: np.vecdot(x, y, axis=0), A, A**2),
     # methods of ufuncs
     "logaddexp.reduce": (lambda x: np.logaddexp.reduce(x, axis=1), A),
