@@ -181,6 +181,12 @@ def _check_target(target, state, part=False):
             "an argument of the function under transformation cannot be written in place: its memory is the caller's. "
             "Write to a copy (`x = x.copy()`)."
         )
+    if state.tape.tracing and not _is_made_here(target if base is None else base, state.tape):
+        raise RuntimeError(
+            "a function under compilation cannot write in place to a tensor that was made outside it, since a replay "
+            "would not; nor to one of integers or bools made inside it, whose values are part of the program. Make it an "
+            "argument and return the new value, or write to a copy (`x = x.clone()`)."
+        )
     if not target._spec.injective:
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
@@ -195,6 +201,11 @@ def _broadcasts(shape, target):
     """Whether an array of a shape can be broadcast to another shape."""
     lead = len(target) - len(shape)
     return lead >= 0 and all(n in (1, m) for n, m in zip(shape, target[lead:], strict=True))
+
+
+def _is_made_here(tensor, tape):
+    """Whether each replay of a tape under compilation makes a tensor's memory anew."""
+    return tensor._tape is tape and tape.signature(tape.root_of(tensor._slot)).kind != op.IMPORT
 
 
 def _check_recorded(target, operands, state):

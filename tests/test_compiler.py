@@ -78,3 +78,65 @@ def test_rows_that_nothing_depends_on_are_left_out():
     step = tg.compile(f)
     assert step(X) == np.sum(X * X)
     assert "log" not in kernels(step)
+
+
+OUTSIDE = {
+    "added": lambda t, x: t.add_(x),
+    "assigned": lambda t, x: t.__setitem__(0, x[0]),
+    "through a view": lambda t, x: t[:1].mul_(2.0),
+    "by out=": lambda t, x: np.multiply(x, x, out=t),
+}
+
+
+@pytest.mark.parametrize("write", OUTSIDE.values(), ids=OUTSIDE)
+def test_tensors_made_outside_are_not_written(write):
+    total = tg.zeros(3)
+
+    def f(x):
+        write(total, x)
+        return np.sum(x * total)
+
+    step = tg.compile(f)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="made outside it"):
+            step(X)
+    assert total.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_tensors_made_inside_are_made_anew():
+    def f(x):
+        y, whole = tg.zeros(3), np.zeros_like(x)
+        y += x
+        whole[1] = x[0]
+        return np.sum(y * y + whole)
+
+    step = tg.compile(tg.value_and_grad(f))
+    for _ in range(3):
+        value, gradient = step(X)
+        np.testing.assert_allclose(value, np.sum(X * X) + X[0])
+        np.testing.assert_allclose(gradient, 2 * X + [1.0, 0.0, 0.0])
+
+
+def test_integers_made_inside_are_part_of_the_program():
+    def f(x):
+        k = tg.tensor([0, 1])
+        k += 1
+        return np.sum(x[k])
+
+    with pytest.raises(RuntimeError, match="of integers or bools made inside it"):
+        tg.compile(f)(X)
+
+
+def test_captured_tensors_stay_what_they_are():
+    w = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = w * 2.0
+    view = y[::2]
+    step = tg.compile(tg.grad(lambda x: np.sum(x * w + y * x) + np.sum(view * x[:2])))
+    for _ in range(2):
+        np.testing.assert_allclose(step(X), [3.0 + 2.0, 6.0 + 6.0, 9.0])
+    assert w.tolist() == [1.0, 2.0, 3.0] and y.tolist() == [2.0, 4.0, 6.0] and view.tolist() == [2.0, 6.0]
+    (y * y).sum().backward()
+    assert w.grad.tolist() == [8.0, 16.0, 24.0]
+    with tg.no_grad():
+        w *= 10.0  # captured by value
+    np.testing.assert_allclose(step(X), [5.0, 12.0, 9.0])

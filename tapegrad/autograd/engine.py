@@ -7,7 +7,7 @@ import heapq
 import numpy as np
 
 from ..tape.blocks import SWEEP_TEMPORARIES, SweepArrays, give_block, recycled, take_block
-from ..tape.memory import address_of, array_at
+from ..tape.memory import address_of, array_at, empty_array
 from ..tape.record import rotate
 from ..tape.signature import by_index
 from ..tape.state import local
@@ -197,7 +197,7 @@ class _TapeSweep:
             for slot, _, home, *_ in tape.imports:
                 if home is None or slot > top or not wanted[slot]:
                     continue
-                array = _empty(tape.signature(slot).out.bar)
+                array = empty_array(tape.signature(slot).out.bar)
                 self.grads[slot] = home, array
                 if bar[slot]:
                     array[...] = self.seeds[slot]
@@ -347,14 +347,6 @@ class _TapeSweep:
 
 
 def _copy_like(array, spec):
-    copy = _empty(spec)
+    copy = empty_array(spec)
     copy[...] = array
     return copy
-
-
-def _empty(spec):
-    """An uninitialised array of a spec's very layout."""
-    if spec.contiguous:
-        return np.empty(spec.shape, spec.dtype)
-    memory = np.empty(max(spec.extent, 1), np.uint8)
-    return array_at(address_of(memory) - spec.low, spec, memory)

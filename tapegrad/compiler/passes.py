@@ -31,7 +31,7 @@ def live_rows(tape, inputs, outputs):
 
 
 def equal_rows(tape, rows):
-    """Rows that compute what an earlier row has computed: common subexpressions, the forward's in the reverse above all.
+    """Rows that compute what an earlier row has computed, such as the forward's in the reverse.
 
     Two rows are equal if their primitive, attributes and operands are, whatever their gradient flags. On a tape with
     in-place writes none is taken for another: the same operands may have other values by then.

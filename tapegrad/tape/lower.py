@@ -238,7 +238,8 @@ def _bring(tensor):
     """See to it that a rule's result stands on the scratch tape: it may be a constant that no row has read."""
     from .record import slot_of
 
-    slot_of(tensor, local.state, local.state.tape)
+    tape = local.state.tape
+    tensor._slot, tensor._tape = slot_of(tensor, local.state, tape), tape
 
 
 def _live_rows(tape, results):

@@ -6,7 +6,7 @@ import ctypes
 
 import numpy as np
 
-__all__ = ["address_of", "array_at"]
+__all__ = ["address_of", "array_at", "empty_array"]
 
 _probe = np.zeros(1, np.int64)
 
@@ -47,3 +47,11 @@ def array_at(address: int, spec, owner=None) -> np.ndarray:
     if spec.size == 0:
         return np.empty(spec.shape, spec.dtype)
     return np.asarray(_Memory(address, spec, owner))
+
+
+def empty_array(spec) -> np.ndarray:
+    """An uninitialised array of a spec's very layout; no two of its elements may share memory."""
+    if spec.contiguous:
+        return np.empty(spec.shape, spec.dtype)
+    memory = np.empty(max(spec.extent, 1), np.uint8)
+    return array_at(address_of(memory) - spec.low, spec, memory)

@@ -7,7 +7,7 @@ import numpy as np
 from ..vm import opcodes as op
 from .buffer import buffer_of
 from .handle import NOTHING, Tensor
-from .memory import address_of, array_at
+from .memory import address_of, array_at, empty_array
 from .signature import DEFER_BYTES, signature_of
 from .spec import spec_of, spec_of_array
 from .state import is_deferral_enabled, local
@@ -75,6 +75,8 @@ def slot_of(tensor, state, tape) -> int:
 
 
 def _import_tensor(tensor, state, tape) -> int:
+    if tape.tracing:
+        return _capture(tensor, tape)
     home_tape, home_slot, spec = tensor._tape, tensor._slot, tensor._spec
     data = tensor._data
     if home_tape is not None:
@@ -109,6 +111,26 @@ def _import_tensor(tensor, state, tape) -> int:
     tensor._tape = None
     tensor._slot = slot
     tensor._tape = tape
+    return slot
+
+
+def _capture(tensor, tape) -> int:
+    """Bring a tensor's value, copied, onto a tape under compilation; the tensor itself stays what and where it is."""
+    found = tape.captured.get(id(tensor))
+    if found is not None:
+        return found[1]
+    home_tape, spec, data = tensor._tape, tensor._spec, tensor._data
+    if home_tape is not None:
+        home_tape.flush()
+    if data is None:
+        data = home_tape.view(tensor._slot, spec)
+    if spec.injective:
+        own = empty_array(spec)
+        own[...] = data
+        data = own
+    home = tensor if tensor._leaf and spec.requires_grad else None
+    slot = tape.bring(spec, data, address_of(data), home)
+    tape.captured[id(tensor)] = tensor, slot
     return slot
 
 

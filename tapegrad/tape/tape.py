@@ -95,6 +95,8 @@ class Tape:
     imports : list of tuple
         ``(slot, owner array, home, buffer, version)`` of each value from outside; `home` is the leaf tensor,
         the ``(tape, slot)`` that computed it, or None where it needs no gradient.
+    captured : dict
+        Tensors from outside that a tape under compilation uses, and their slots, by the tensor's id.
     numbers : dict
         Slots of Python numbers used with float64 operands.
     fast : list of dict
@@ -122,6 +124,7 @@ class Tape:
         "__weakref__",
         "arrays",
         "cap",
+        "captured",
         "chunk_bytes",
         "chunks",
         "constants",
@@ -164,6 +167,7 @@ class Tape:
         self.fast = CAREFUL
         self.thread = threading.get_ident()
         self.constants: dict = {}
+        self.captured: dict = {}
         self.kept: dict = {}
         self.preset: dict = {}
         self.roots: dict[int, int] = {}
