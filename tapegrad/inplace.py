@@ -184,8 +184,8 @@ def _check_target(target, state, part=False):
     if state.tape.tracing and not _is_made_here(target if base is None else base, state.tape):
         raise RuntimeError(
             "a function under compilation cannot write in place to a tensor that was made outside it, since a replay "
-            "would not; nor to one of integers or bools made inside it, whose values are part of the program. Make it an "
-            "argument and return the new value, or write to a copy (`x = x.clone()`)."
+            "would not; nor to one of integers or bools made inside it, whose values are part of the program. Make it "
+            "an argument and return the new value, or write to a copy (`x = x.clone()`)."
         )
     if not target._spec.injective:
         raise RuntimeError(

@@ -71,7 +71,8 @@ def binary(primitive, name, swapped=False):
             elif kind is Size:
                 return operator(self, int(other))
             elif kind is list or kind is tuple:
-                return slow(self, np.asarray(other))
+                array = np.asarray(other)
+                return slow(self, array) if array.dtype.kind in "biufc" else NotImplemented
             elif not isinstance(other, _OPERANDS):
                 return NotImplemented
         except (KeyError, AttributeError):  # a signature or number not met before; a tensor on no tape
