@@ -7,10 +7,13 @@ object code is kept (see `tapegrad.vm.cache`) and put into memory by LLVM's own 
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
 import hashlib
 import os
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from . import cache
@@ -63,14 +66,27 @@ def _load(functions: tuple[str, ...], arguments: tuple) -> tuple[int, ...]:
         found = _link(stored)
         if found is not None:
             return found
-    from .jit import compile_object
+    with _without_collection():
+        from .jit import compile_object
 
-    stored = pack(*compile_object(functions, arguments))
+        stored = pack(*compile_object(functions, arguments))
     cache.write(name, stored)
     found = _link(stored)
     if found is None:
         raise RuntimeError(f"the compiled code of {functions} calls functions that this process lacks")
     return found
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Compiling makes millions of objects that live as long as it lasts; searching them for garbage takes a tenth more."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def pack(exported: list[str], imported: list[str], code: bytes) -> bytes:
