@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from _thread import get_ident
-from sys import _getframe
 from typing import Any
 
 import numpy as np
 
 from .errors import CastingError, ShapeError
-from .operators import STEP, fast_index
 from .primitives.core import lift, ops, primitive
-from .primitives.indexing import advanced_key, basic_view, index_put, key_form
 from .primitives.shape import expand_to, placed, view_of, window_of
 from .tape.buffer import buffer_of
 from .tape.handle import Tensor, attach
 from .tape.record import append, current_tape, is_inference, own_borrowed, slot_of
 from .tape.signature import FAST, signature_of
-from .tape.site import inside, user_site
+from .tape.site import user_site
 from .tape.state import grad_mode, local
 from .vm import opcodes as op
 
-__all__ = ["adopt_written", "assign", "in_place", "rewrite", "write"]
+__all__ = ["adopt_written", "check_target", "rewrite", "write"]
 
 
 @primitive()
@@ -55,7 +51,7 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
     operands : tuple
         Tensors, arrays or numbers; `target` itself may be among them.
     index : int, optional
-        Place in the fast tables under which to remember the row; see `in_place`.
+        Place in the fast tables under which to remember the row; see `updates.in_place`.
 
     Returns
     -------
@@ -69,7 +65,7 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
         elements overlap. Nothing has changed then.
     """
     state = local.state
-    _check_target(target, state)
+    check_target(target, state)
     operands = made.lift(operands) if hasattr(made, "lift") else tuple(lift(o) for o in operands)
     _check_recorded(target, operands, state)
     for t in operands:
@@ -137,14 +133,14 @@ def rewrite(target: Tensor, function, *args, **kwargs) -> Tensor:
     write does not change it.
     """
     state = local.state
-    _check_target(target, state)
+    check_target(target, state)
     old = target
     if state.grad_enabled and any(isinstance(t, Tensor) and t.requires_grad for t in (target, *args)):
         old = ops.copy(target)
     return write(target, ops.copy, (function(old, *args, **kwargs),))
 
 
-def _check_target(target, state, part=False):
+def check_target(target, state, part=False):
     """Refuse what may not be written, or of which not a part may be."""
     base = target._base
     if state.grad_enabled:
@@ -292,95 +288,6 @@ def _rebind(tensor, result):
     tensor._slot, tensor._tape, tensor._spec = result._slot, result._tape, result._spec
 
 
-_ASSIGNED = fast_index()
-
-
-def assign(self, key, value):
-    """``x[key] = value``: in place, on the tape, as ``x[key]`` would select.
-
-    Where nothing needs thought (see `in_place`; a key and a tensor as met before), it takes three rows: the view,
-    the write into it, and the whole after the write.
-    """
-    form, kind = None, value.__class__
-    try:
-        tape, rare = self._tape, self._rare
-        rows, buffer, code = tape.rows, rare._buffer, _getframe(1).f_code
-        if (
-            kind is Tensor
-            and value._tape is tape
-            and buffer.quiet is tape
-            and tape.thread == get_ident()
-            and len(rows) < tape.limit
-            and not inside[code.co_filename]
-        ):
-            form = key_form(key)
-            seen, offset, head, after, out = tape.fast[_ASSIGNED][self._spec][form, value._spec]
-            i, j, region, roots = self._slot, value._slot, len(rows), tape.roots
-            rows += (seen + i * STEP, offset, head + region * STEP + j)
-            root = roots[region] = roots[i] if i in roots else i
-            tape.note_write(region + 2, region, (code, _getframe(1).f_lasti), buffer)
-            rare._seen = buffer.version
-            if after:
-                rows += (after + i * STEP + region + 2, 0)
-                roots[region + 3] = root
-                self._slot, self._spec = region + 3, out
-            return
-    except (KeyError, AttributeError):  # an assignment not met before, a tensor elsewhere or without a buffer
-        pass
-    _assign(self, key, value, form)
-
-
-def _assign(self, key, value, form):
-    """An assignment that needs thought; `form` is the key's, if the next one like it may do without."""
-    plan = basic_view(self, key)
-    whole = plan is None or plan == (self._spec.shape, self._spec.strides, 0)
-    _check_target(self, local.state, part=not whole)
-    if plan is None:
-        form, indices, unique = advanced_key(self, key)
-        attrs = (("key", form), ("unique", unique or not indices))
-        write(self, index_put, (self, _cast(value, self._spec.dtype), *indices), attrs)
-        return
-    spec, region = self._spec, _region(self, *plan)
-    view = region._tape.signature(region._slot)
-    write(region, ops.copy, (_cast(value, self._spec.dtype),))
-    if self._base is not None:
-        self._refresh_view()
-        return
-    if not (self._leaf or self._foreign or self._retains) and self._buffer.is_alone(self._tape):
-        self._buffer.quiet = self._tape
-    if form is not None and value._spec.shape == plan[0] and value._spec.dtype == spec.dtype:
-        _remember_assignment(form, spec, view, plan, value._spec, self._spec)
-
-
-def _remember_assignment(form, spec, view, plan, value, out):
-    """Enter an assignment into the fast table; see `assign`."""
-    state = local.state
-    written = signature_of(ops.copy.writer, (view.out, value), (), state.grad_enabled)
-    if not (state.grad_enabled and written.deferrable):
-        return
-    after = 0
-    if out.requires_grad:
-        attrs = (("offset", plan[2]), ("strides", plan[1]))
-        after = signature_of(copy_slices, (spec, written.out), attrs, True).code
-    FAST[True][_ASSIGNED].setdefault(spec, {})[form, value] = view.code, plan[2], written.code, after, out
-
-
-def _cast(value, dtype):
-    """A value for assignment, cast as NumPy does (``unsafe``, but complex to real is refused)."""
-    value = lift(value)
-    if value._spec.dtype.kind == "c" and dtype.kind != "c":
-        raise TypeError("a complex value cannot be assigned to a real tensor: take .real or abs() first")
-    return lift(value, dtype)
-
-
-def _region(x, shape, strides, offset):
-    """A view for writing, of which no other tensor knows."""
-    viewed = x._buffer is not None and x._buffer.viewed
-    region = view_of(x, shape, strides, offset, "Slice")
-    region._buffer.viewed = viewed
-    return region
-
-
 def _is_stale_view(self):
     return self._base is not None and self._buffer.history != self._seen
 
@@ -401,107 +308,4 @@ def _refresh_view(self, anyway=False):
     self._seen = history
 
 
-attach(_is_stale_view=_is_stale_view, _refresh_view=_refresh_view, __setitem__=assign)
-
-_OPERATORS = {
-    "iadd": "add", "isub": "subtract", "imul": "multiply", "itruediv": "divide", "ipow": "power",
-    "ifloordiv": "floor_divide", "imod": "remainder", "imatmul": "matmul",
-    "iand": "bitwise_and", "ior": "bitwise_or", "ixor": "bitwise_xor",
-}  # fmt: skip
-
-
-def in_place(record, name, operands=2):
-    """A method that writes a function of the tensor, or of it and one more operand, where the tensor stands.
-
-    It takes two rows at most where nothing needs thought, as in `operators.binary`: for a target whose buffer is
-    `quiet`, which no view, leaf or array outside shares, and no other tape.
-    """
-    method = (_unary if operands == 1 else _binary)(record, fast_index())
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"`{record.name}` in place; returns the tensor."
-    return method
-
-
-def _binary(record, k):
-    def method(self, other, *, alpha=None, rounding_mode=None):
-        if alpha is not None or rounding_mode is not None:
-            return _with_options(record, self, other, alpha, rounding_mode)
-        kind = other.__class__
-        try:
-            tape, rare = self._tape, self._rare
-            rows, buffer, frame = tape.rows, rare._buffer, _getframe(1)
-            if inside[frame.f_code.co_filename]:
-                frame = frame.f_back  # type: ignore[assignment]
-            if (
-                buffer.quiet is tape
-                and tape.thread == get_ident()
-                and len(rows) < tape.limit
-                and not inside[frame.f_code.co_filename]
-            ):
-                if kind is Tensor:
-                    j = other._slot
-                    if other._tape is not tape or other is self:
-                        return write(self, record, (self, other), index=k)
-                    head, out, copied = tape.fast[k][self._spec][other._spec]
-                else:
-                    head, out, copied = tape.fast[k][self._spec][kind]
-                    j = tape.numbers[other]
-                source = i = self._slot
-                if copied:
-                    source = len(rows)
-                    rows.append(copied + i * STEP)
-                row = len(rows)
-                rows.append(head + i * STEP + source)
-                rows.append(j * STEP)
-                tape.note_write(row, i, (frame.f_code, frame.f_lasti), buffer)
-                if out is not None:
-                    self._slot, self._spec = row, out
-                return self
-        except (KeyError, AttributeError):  # a write not met before, a tensor elsewhere or without a buffer
-            pass
-        return write(self, record, (self, other), index=k)
-
-    return method
-
-
-def _with_options(record, target, other, alpha, rounding_mode):
-    """Sums and differences take an `alpha`, quotients a `rounding_mode`."""
-    if alpha is not None and rounding_mode is None and record in (ops.add, ops.subtract):
-        return write(target, record, (target, other * alpha))
-    if rounding_mode is not None and alpha is None and record is ops.divide:
-        return rewrite(target, Tensor.div, other, rounding_mode=rounding_mode)
-    word = "alpha" if alpha is not None and record is not ops.add else "rounding_mode"
-    raise TypeError(f"{record.name} in place got an unexpected keyword argument {word!r}")
-
-
-def _unary(record, k):
-    def method(self):
-        try:
-            tape, rare = self._tape, self._rare
-            rows, buffer, frame = tape.rows, rare._buffer, _getframe(1)
-            if (
-                buffer.quiet is tape
-                and tape.thread == get_ident()
-                and len(rows) < tape.limit
-                and not inside[frame.f_code.co_filename]
-            ):
-                head, out, copied = tape.fast[k][self._spec]
-                source = i = self._slot
-                if copied:
-                    source = len(rows)
-                    rows.append(copied + i * STEP)
-                row = len(rows)
-                rows.append(head + i * STEP + source)
-                tape.note_write(row, i, (frame.f_code, frame.f_lasti), buffer)
-                if out is not None:
-                    self._slot, self._spec = row, out
-                return self
-        except (KeyError, AttributeError):
-            pass
-        return write(self, record, (self,), index=k)
-
-    return method
-
-
-for _name, _made in _OPERATORS.items():
-    attach(**{f"__{_name}__": in_place(getattr(ops, _made), f"__{_name}__")})
+attach(_is_stale_view=_is_stale_view, _refresh_view=_refresh_view)

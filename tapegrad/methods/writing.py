@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..inplace import in_place, rewrite, write
+from ..inplace import rewrite, write
 from ..primitives.core import RECORDS, lift, ops
 from ..tape.handle import Tensor, attach
+from ..updates import in_place
 from .elementwise import BINARY, SPECIAL, UNARY, clamp, masked_fill, special
 from .naming import named
 

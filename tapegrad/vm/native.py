@@ -79,7 +79,7 @@ def _load(functions: tuple[str, ...], arguments: tuple) -> tuple[int, ...]:
 
 @contextlib.contextmanager
 def _without_collection() -> Iterator[None]:
-    """Compiling makes millions of objects that live as long as it lasts; searching them for garbage takes a tenth more."""
+    """Compiling makes millions of objects that stay as long as it lasts: looking for garbage takes a tenth more."""
     enabled = gc.isenabled()
     gc.disable()
     try:

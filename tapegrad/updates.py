@@ -1,0 +1,117 @@
+"""Operations in place, ``x += y`` and ``x.mul_(y)``: a look-up and an append where nothing needs thought."""
+
+from __future__ import annotations
+
+from _thread import get_ident
+from sys import _getframe
+
+from .inplace import rewrite, write
+from .operators import STEP, fast_index
+from .primitives.core import ops
+from .tape.handle import Tensor, attach
+from .tape.site import inside
+
+__all__ = ["in_place"]
+
+_OPERATORS = {
+    "iadd": "add", "isub": "subtract", "imul": "multiply", "itruediv": "divide", "ipow": "power",
+    "ifloordiv": "floor_divide", "imod": "remainder", "imatmul": "matmul",
+    "iand": "bitwise_and", "ior": "bitwise_or", "ixor": "bitwise_xor",
+}  # fmt: skip
+
+
+def in_place(record, name, operands=2):
+    """A method that writes a function of the tensor, or of it and one more operand, where the tensor stands.
+
+    It takes two rows at most where nothing needs thought, as in `operators.binary`: for a target whose buffer is
+    `quiet`, which no view, leaf or array outside shares, and no other tape.
+    """
+    method = (_unary if operands == 1 else _binary)(record, fast_index())
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"`{record.name}` in place; returns the tensor."
+    return method
+
+
+def _binary(record, k):
+    def method(self, other, *, alpha=None, rounding_mode=None):
+        if alpha is not None or rounding_mode is not None:
+            return _with_options(record, self, other, alpha, rounding_mode)
+        kind = other.__class__
+        try:
+            tape, rare = self._tape, self._rare
+            rows, buffer, frame = tape.rows, rare._buffer, _getframe(1)
+            if inside[frame.f_code.co_filename]:
+                frame = frame.f_back  # type: ignore[assignment]
+            if (
+                buffer.quiet is tape
+                and tape.thread == get_ident()
+                and len(rows) < tape.limit
+                and not inside[frame.f_code.co_filename]
+            ):
+                if kind is Tensor:
+                    j = other._slot
+                    if other._tape is not tape or other is self:
+                        return write(self, record, (self, other), index=k)
+                    head, out, copied = tape.fast[k][self._spec][other._spec]
+                else:
+                    head, out, copied = tape.fast[k][self._spec][kind]
+                    j = tape.numbers[other]
+                source = i = self._slot
+                if copied:
+                    source = len(rows)
+                    rows.append(copied + i * STEP)
+                row = len(rows)
+                rows.append(head + i * STEP + source)
+                rows.append(j * STEP)
+                tape.note_write(row, i, (frame.f_code, frame.f_lasti), buffer)
+                if out is not None:
+                    self._slot, self._spec = row, out
+                return self
+        except (KeyError, AttributeError):  # a write not met before, a tensor elsewhere or without a buffer
+            pass
+        return write(self, record, (self, other), index=k)
+
+    return method
+
+
+def _with_options(record, target, other, alpha, rounding_mode):
+    """Sums and differences take an `alpha`, quotients a `rounding_mode`."""
+    if alpha is not None and rounding_mode is None and record in (ops.add, ops.subtract):
+        return write(target, record, (target, other * alpha))
+    if rounding_mode is not None and alpha is None and record is ops.divide:
+        return rewrite(target, Tensor.div, other, rounding_mode=rounding_mode)
+    word = "alpha" if alpha is not None and record is not ops.add else "rounding_mode"
+    raise TypeError(f"{record.name} in place got an unexpected keyword argument {word!r}")
+
+
+def _unary(record, k):
+    def method(self):
+        try:
+            tape, rare = self._tape, self._rare
+            rows, buffer, frame = tape.rows, rare._buffer, _getframe(1)
+            if (
+                buffer.quiet is tape
+                and tape.thread == get_ident()
+                and len(rows) < tape.limit
+                and not inside[frame.f_code.co_filename]
+            ):
+                head, out, copied = tape.fast[k][self._spec]
+                source = i = self._slot
+                if copied:
+                    source = len(rows)
+                    rows.append(copied + i * STEP)
+                row = len(rows)
+                rows.append(head + i * STEP + source)
+                tape.note_write(row, i, (frame.f_code, frame.f_lasti), buffer)
+                if out is not None:
+                    self._slot, self._spec = row, out
+                return self
+        except (KeyError, AttributeError):
+            pass
+        return write(self, record, (self,), index=k)
+
+    return method
+
+
+for _name, _made in _OPERATORS.items():
+    attach(**{f"__{_name}__": in_place(getattr(ops, _made), f"__{_name}__")})
