@@ -53,7 +53,10 @@ def binary(primitive, name, swapped=False):
                     if slot < tape.limit:
                         rows.append(code + i * STEP + j)
                         y = Tensor()
-                        y._slot, y._spec, y._tape, y._rare = slot, spec, tape, NOTHING
+                        y._slot = slot  # one by one: together they would be packed into a tuple first
+                        y._spec = spec
+                        y._tape = tape
+                        y._rare = NOTHING
                         return y
             elif kind is float or kind is int:
                 i = self._slot
@@ -66,7 +69,10 @@ def binary(primitive, name, swapped=False):
                     if slot < tape.limit:
                         rows.append(code + (j * STEP + i if swapped else i * STEP + j))
                         y = Tensor()
-                        y._slot, y._spec, y._tape, y._rare = slot, spec, tape, NOTHING
+                        y._slot = slot  # one by one: together they would be packed into a tuple first
+                        y._spec = spec
+                        y._tape = tape
+                        y._rare = NOTHING
                         return y
             elif kind is Size:
                 return operator(self, int(other))
@@ -124,7 +130,10 @@ def unary(primitive, name):
                 if slot < tape.limit:
                     rows.append(code + i * STEP)
                     y = Tensor()
-                    y._slot, y._spec, y._tape, y._rare = slot, spec, tape, NOTHING
+                    y._slot = slot  # one by one: together they would be packed into a tuple first
+                    y._spec = spec
+                    y._tape = tape
+                    y._rare = NOTHING
                     return y
         except (KeyError, AttributeError):
             pass

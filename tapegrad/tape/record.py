@@ -137,7 +137,8 @@ def _capture(tensor, tape) -> int:
 def new_tensor(tape, slot, spec):
     """A handle for a slot."""
     tensor = object.__new__(Tensor)
-    tensor._tape, tensor._slot, tensor._spec, tensor._rare = tape, slot, spec, NOTHING
+    tensor._tape, tensor._slot, tensor._spec = tape, slot, spec
+    tensor._rare = NOTHING
     return tensor
 
 
