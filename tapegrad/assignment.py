@@ -28,8 +28,8 @@ def assign(self, key, value):
     """
     form, kind = None, value.__class__
     try:
-        tape, rare = self._tape, self._rare
-        rows, buffer, code = tape.rows, rare._buffer, _getframe(1).f_code
+        tape, buffer = self._tape, self._rare._buffer
+        rows, code = tape.rows, _getframe(1).f_code
         if (
             kind is Tensor
             and value._tape is tape
@@ -44,7 +44,6 @@ def assign(self, key, value):
             rows += (seen + i * STEP, offset, head + region * STEP + j)
             root = roots[region] = roots[i] if i in roots else i
             tape.note_write(region + 2, region, (code, _getframe(1).f_lasti), buffer)
-            rare._seen = buffer.version
             if after:
                 rows += (after + i * STEP + region + 2, 0)
                 roots[region + 3] = root
