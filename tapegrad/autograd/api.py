@@ -325,7 +325,7 @@ def _set_grad(self: Tensor, value: Tensor | None) -> None:
 
 
 def _get_requires_grad(self: Tensor) -> bool:
-    if self._base is not None:
+    if self._base is not None and not self._is_cut_off():
         self._refresh_view()  # it may have begun to require grad with its base
     return self._spec.requires_grad
 

@@ -36,13 +36,17 @@ def plain(x):
     if isinstance(x, (np.ndarray, np.generic)):
         return {"array": np.asarray(x)}
     if hasattr(x, "requires_grad"):
-        return {"array": np.array(x.detach().numpy()), "requires_grad": bool(x.requires_grad), "leaf": bool(x.is_leaf)}
+        array = np.array(x.detach().numpy())
+        flags = {"requires_grad": bool(x.requires_grad), "leaf": bool(x.is_leaf)}
+        return {"array": array, "dtype": array.dtype.name} | flags
     raise TypeError(f"a program returned {type(x).__name__}, which cannot be compared")
 
 
 def packed(x):
     """A plain outcome as JSON knows it."""
     if isinstance(x, np.ndarray):
+        if x.dtype.kind == "c":
+            return {"shape": list(x.shape), "values": x.real.ravel().tolist(), "imag": x.imag.ravel().tolist()}
         return {"shape": list(x.shape), "values": x.ravel().tolist()}
     if isinstance(x, list):
         return [packed(y) for y in x]
@@ -52,8 +56,8 @@ def packed(x):
 def unpacked(x):
     """The outcome that was packed."""
     if isinstance(x, dict):
-        if x.keys() == {"shape", "values"}:
-            return np.array(x["values"]).reshape(x["shape"])
+        if "values" in x:
+            return (np.array(x["values"]) + (1j * np.array(x["imag"]) if "imag" in x else 0)).reshape(x["shape"])
         return {k: unpacked(y) for k, y in x.items()}
     return [unpacked(y) for y in x] if isinstance(x, list) else x
 
