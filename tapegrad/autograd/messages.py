@@ -21,15 +21,15 @@ def stale(tape, row, operand):
     name = tape.signature(row).primitive.grad_name
     before = version_at(tape, root, row)
     now = foreign.version if foreign is not None else version_at(tape, root, write)
-    producer = _producer(tape, slot)
-    which = f", which is output 0 of {producer}" if producer and spec.requires_grad else ""
+    producer = _producer(tape, slot) if operand < 0 else _owner(tape, slot, write)
+    which = f", which is output 0 of {producer}," if producer and spec.requires_grad else ""
     site = foreign.site if foreign is not None else tape.write_sites.get(write)
     notes = tape.notes.get(row)
     recorded = f", recorded at {describe(notes.site)}" if notes is not None and notes.site else ""
     where = f" It was written at {describe(site)}." if site else ""
     return RuntimeError(
         f"one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"[{np.dtype(spec.dtype).name} {list(spec.shape)}]{which}, is at version {now}; expected version {before} "
+        f"[{np.dtype(spec.dtype).name} {list(spec.shape)}]{which} is at version {now}; expected version {before} "
         f"instead (needed by {name}Backward0{recorded}).{where} Write to a copy (`x = x.clone()`), or use an operation "
         f"that makes a new array, where the old value is still needed."
     )
@@ -43,7 +43,7 @@ def backward_name(signature):
     elif name == "Mm":
         ranks = tuple(min(s.ndim, 3) for s in signature.specs)
         name = {(1, 1): "Dot", (2, 1): "Mv", (2, 2): "Mm"}.get(ranks, "Bmm")
-    return name if name == "CopySlices" else name + "Backward0"
+    return name if name in ("CopySlices", "CopyBackwards") else name + "Backward0"
 
 
 def _producer(tape, slot):
@@ -55,10 +55,22 @@ def _producer(tape, slot):
         tape, slot = home
         if not isinstance(tape, Tape):
             return tape.ctx.name().removesuffix("Backward")
+    return backward_name(tape.signature(slot)).removesuffix("Backward0")
+
+
+def _owner(tape, slot, write):
+    """Name of the operation that an operand came from, after it was overwritten: what its `grad_fn` is now."""
+    if _is_view(tape, slot):
+        return "AsStrided"
+    if write < 0 or not tape.signature(write).out.requires_grad:
+        return _producer(tape, slot)
+    through = _is_view(tape, tape.operands(write)[0])
+    return "CopySlices" if through else backward_name(tape.signature(write)).removesuffix("Backward0")
+
+
+def _is_view(tape, slot):
     signature = tape.signature(slot)
-    if signature.primitive.grad_name == "View":
-        return "AsStrided"  # what a view becomes when its memory is written
-    return backward_name(signature).removesuffix("Backward0")
+    return signature.kind != op.IMPORT and signature.primitive.grad_name == "View"
 
 
 def version_at(tape, root, row):

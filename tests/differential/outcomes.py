@@ -15,14 +15,18 @@ import numpy as np
 FILE = Path(__file__).with_name("outcomes.json")
 
 
-def outcome(lib, run):
-    """What a program comes to: its plain result, or its error's type and message."""
+def outcome(lib, run, kind=None):
+    """What a program comes to: its plain result, or its error's type and message.
+
+    The type is given as `kind`, the name of a class, if the error belongs to that class.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             return ["value", plain(run(lib))]
         except Exception as error:
-            return [type(error).__name__, str(error)]
+            names = [c.__name__ for c in type(error).__mro__]
+            return [kind if kind in names else names[0], str(error)]
 
 
 def plain(x):

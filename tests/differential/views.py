@@ -65,7 +65,7 @@ def bases_of_views_of_views(lib):
 
 @program()
 def functions_that_return_the_tensor_itself(lib):
-    x, y = matrix(lib)
+    _x, y = matrix(lib)
     return [z is y for z in (y.contiguous(), y.to(y.dtype), y.double(), y.requires_grad_(), y.expand(2, 3), y[:])]
 
 
@@ -620,7 +620,7 @@ def views_of_a_number(lib):
 
 @program()
 def detached_view_shares_the_version(lib):
-    x, y = matrix(lib)
+    _x, y = matrix(lib)
     d = y[0].detach()
     d.mul_(2)
     return y._version, d._version, d._base is None, d._is_view(), y.data[0]._version
@@ -628,7 +628,7 @@ def detached_view_shares_the_version(lib):
 
 @program("modified by an inplace operation")
 def detached_view_is_written(lib):
-    x, y = matrix(lib)
+    _x, y = matrix(lib)
     z = y * y
     y[0].detach().zero_()
     z.sum().backward()
