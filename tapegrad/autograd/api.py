@@ -84,6 +84,10 @@ def _seeds(tensors: Any, gradients: Any, name: str, batched: bool = False) -> li
     return pairs
 
 
+def _array_of(cotangent: Any, dtype: np.dtype) -> np.ndarray:
+    return np.asarray(value_of(cotangent) if isinstance(cotangent, Tensor) else cotangent, dtype)
+
+
 def backward(
     tensors: _Tensors,
     grad_tensors: _Cotangents = None,
@@ -121,7 +125,7 @@ def backward(
     if create_graph:
         _recorded_backward(pairs, wanted)
         return
-    seeds = [(t, value_of(g) if isinstance(g, Tensor) else np.asarray(g, t._spec.dtype)) for t, g in pairs]
+    seeds = [(t, _array_of(g, t._spec.dtype)) for t, g in pairs]
     leaves, others = sweep(seeds, wanted, retain_graph)
     for leaf, array in leaves.values():
         if leaf._leaf and (wanted is None or any(leaf is t for t in wanted)):
@@ -245,7 +249,7 @@ def _gradients(
         bars = recorded_sweep([t for t, _ in pairs], recorded, wanted, create_graph, retained)
         _accumulate_recorded(retained, create_graph)
         return bars
-    seeds = [(t, value_of(g) if isinstance(g, Tensor) else np.asarray(g, t._spec.dtype)) for t, g in pairs]
+    seeds = [(t, _array_of(g, t._spec.dtype)) for t, g in pairs]
     leaves, others = sweep(seeds, wanted, retain_graph)
     _fill_retained(others)
     found: list[Tensor | None] = []
