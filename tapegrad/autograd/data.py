@@ -44,9 +44,8 @@ def _set_data(self: Tensor, value: ArrayLike | Tensor) -> None:
     version = self._version
     if keeps:  # the new values come from outside, and their gradient goes where it went
         tape, slot = home_of(self)
-        if hasattr(tape, "seal"):
-            tape.flush()
-            tape.seal()
+        tape.flush()
+        tape.seal()
         self._home = tape, slot
     if isinstance(value, Tensor) and holders > _TEMPORARY:
         escape(value)
