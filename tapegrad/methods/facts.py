@@ -105,6 +105,11 @@ def _new_tensor(self, data, dtype=None, requires_grad=False):
     return tensor(data, dtype or self._spec.dtype, requires_grad)
 
 
+def _at(x):
+    """Where a tensor's elements stand."""
+    return address_of(value_of(x)), x._spec.shape, x._spec.strides, x._spec.dtype
+
+
 def _dim(self):
     """Number of axes."""
     return self._spec.ndim
@@ -160,6 +165,14 @@ attach(
     type=_type,
     type_as=_type_as,
     cpu=_itself,
+    pin_memory=_itself,
+    resolve_conj=_itself,
+    resolve_neg=_itself,
+    is_cpu=property(lambda self: True, doc="Whether the memory is the machine's: always."),
+    is_conj=lambda self: False,
+    is_neg=lambda self: False,
+    get_device=lambda self: -1,
+    is_set_to=lambda self, other: _at(self) == _at(other),
     new_full=_new_full,
     new_tensor=_new_tensor,
     __len__=_len,
