@@ -211,8 +211,13 @@ class _TapeSweep:
             for slot in (*tape.retaining, *tape.notes):
                 if slot < n:
                     kept[slot] = kept[slot] or op.KEPT
+            written = tape.arrays.last_write
+            for slot, owner in tape.twins:  # of memory that came in twice, both must know the last write
+                written[owner] = max(written[slot], written[owner])
+            for slot, owner in tape.twins:
+                written[slot] = written[owner]
             for slot, _ in tape.written_elsewhere():
-                tape.arrays.last_write[slot] = n
+                written[slot] = n
             self._block(0, state)
             self.space = space
             if (tape.notes or watchers) and leave(tape):
