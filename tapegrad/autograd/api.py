@@ -126,7 +126,7 @@ def backward(
         _recorded_backward(pairs, wanted)
         return
     seeds = [(t, _array_of(g, t._spec.dtype)) for t, g in pairs]
-    leaves, others = sweep(seeds, wanted, retain_graph)
+    leaves, others = sweep(seeds, wanted, retain_graph, visit=True)
     for leaf, array in leaves.values():
         if leaf._leaf and (wanted is None or any(leaf is t for t in wanted)):
             accumulate(leaf, array)
@@ -157,7 +157,7 @@ def _recorded_backward(pairs: list[tuple[Tensor, Any]], inputs: list[Tensor] | N
     inputs = reachable_leaves([t for t, _ in pairs]) if inputs is None else inputs
     seeds = [lift(g, t._spec.dtype) for t, g in pairs]
     retained: list = []
-    bars = recorded_sweep([t for t, _ in pairs], seeds, inputs, True, retained)
+    bars = recorded_sweep([t for t, _ in pairs], seeds, inputs, True, retained, visit=True)
     leaves = {id(t): (t, bar) for t, bar in zip(inputs, bars, strict=True) if t._leaf and bar is not None}
     _accumulate_recorded([*leaves.values(), *retained], True)
     for t, bar in leaves.values():

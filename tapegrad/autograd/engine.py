@@ -26,7 +26,7 @@ __all__ = ["sweep"]
 FIRST_BLOCK = 1 << 15
 
 
-def sweep(seeds, inputs=None, retain_graph=False):
+def sweep(seeds, inputs=None, retain_graph=False, visit=False):
     """Propagate cotangents from outputs to inputs.
 
     Parameters
@@ -37,6 +37,9 @@ def sweep(seeds, inputs=None, retain_graph=False):
         Where to; by default every leaf that requires grad.
     retain_graph : bool
         Whether what the sweep visits may be visited again.
+    visit : bool
+        Whether rows that computed an input are visited although nothing beyond is wanted: as in PyTorch's
+        ``backward(inputs=)``, their saved values are checked and freed.
 
     Returns
     -------
@@ -87,6 +90,7 @@ def sweep(seeds, inputs=None, retain_graph=False):
     while heap:
         _, _, tape = heapq.heappop(heap)
         run = _TapeSweep(tape, pending[tape]) if isinstance(tape, Tape) else tape.sweep(pending[tape])
+        run.visits = visit
         run.run(targets, relevant)
         visited.append(run)
         for home, array in run.reached():
@@ -163,6 +167,7 @@ class _TapeSweep:
         self.tape, self.seeds = tape, seeds
         self.n = tape.cap
         self.arrays = recycled(SweepArrays, self.n)
+        self.visits = False
         self.ends = False  # whether the sweep may end at rows that it reaches but does not visit
         self.blocks: list[np.ndarray] = []
         self.replaced: list[np.ndarray] = []
@@ -206,8 +211,9 @@ class _TapeSweep:
                 addr[n + slot] = address_of(array)
             for other, slot in targets:
                 if other is tape:  # where nothing beyond it is wanted, the row itself is not visited
-                    self.ends = True
-                    kept[slot] = op.KEPT if any(wanted[k] for k in tape.operands(slot)) else op.KEPT_UNVISITED
+                    self.ends = not self.visits
+                    passed = self.visits or any(wanted[k] for k in tape.operands(slot))
+                    kept[slot] = op.KEPT if passed else op.KEPT_UNVISITED
             for slot in (*tape.retaining, *tape.notes):
                 if slot < n:
                     kept[slot] = kept[slot] or op.KEPT

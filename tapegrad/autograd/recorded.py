@@ -80,7 +80,7 @@ class _Graph:
                 stack += [(s, False) for s in self.sources(key) if s not in met]
 
 
-def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None):
+def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, visit=False):
     """Cotangents of `inputs`, recorded on the tape.
 
     Parameters
@@ -92,6 +92,8 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None):
         Whether the cotangents can be differentiated in turn.
     retained : list, optional
         Extended by pairs of a tensor that retains its gradient and that gradient.
+    visit : bool
+        As in `engine.sweep`.
 
     Returns
     -------
@@ -138,6 +140,8 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None):
             _retain(key, bar, retained)
             sources = graph.sources(key)
             if not any(graph.leads.get(s, False) for s in sources):
+                if visit and key in targets:
+                    _check(key[0], key[1], key[0].signature(key[1]))
                 continue
             for source, x_bar in zip(sources, _row_cotangents(graph, key, bar), strict=True):
                 if x_bar is not None:
