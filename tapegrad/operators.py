@@ -1,15 +1,19 @@
 """Operators of `Tensor`: a look-up and an append where nothing needs thought.
 
 Recording is what eager code spends its time on, so the common case is spelt out: operands on the thread's
-own tape, a signature met before, little work. Anything else takes the long way through `record`.
+own tape, a signature met before, little work. Anything else takes the long way through `record`. When an operator
+is first called, a twin in machine code takes its place, which does the same (see `descriptors`).
 """
 
 from __future__ import annotations
 
+import threading
 from _thread import get_ident
+from collections.abc import Callable
 
 import numpy as np
 
+from .descriptors import Operator, is_supported, methods_of
 from .primitives.core import RECORDS, Elementwise
 from .tape.handle import NOTHING, Tensor, attach
 from .tape.record import record
@@ -18,7 +22,7 @@ from .tape.size import Size
 from .tape.state import local
 from .vm.opcodes import SLOT_BITS
 
-__all__ = ["STEP", "binary", "fast_index", "recorder_of", "unary"]
+__all__ = ["STEP", "attach_operators", "binary", "described", "fast_index", "recorder_of", "unary"]
 
 STEP = 1 << SLOT_BITS  # sums and products of ints are quicker than shifts
 _OPERANDS = (Tensor, np.ndarray, np.generic, int, float, complex, bool)
@@ -90,11 +94,11 @@ def binary(primitive, name, swapped=False):
         y = record(primitive, tensors)
         if tensors[swapped] is self:
             _remember(k, primitive, tensors, other, swapped)
+        if operator in _waiting:
+            _hand_over(operator)
         return y
 
-    operator.__name__ = operator.__qualname__ = name
-    operator.__doc__ = primitive.__doc__
-    return operator
+    return _made(operator, name, primitive, 2, k, swapped)
 
 
 def _remember(k, primitive, tensors, other=None, swapped=False):
@@ -141,11 +145,47 @@ def unary(primitive, name):
         y = record(primitive, tensors)
         if tensors[0] is self:
             _remember(k, primitive, tensors)
+        if operator in _waiting:
+            _hand_over(operator)
         return y
 
+    return _made(operator, name, primitive, 1, k)
+
+
+def _made(operator, name, primitive, count, index, swapped=False):
     operator.__name__ = operator.__qualname__ = name
     operator.__doc__ = primitive.__doc__
+    described[operator] = Operator(operator, count, index, swapped)
     return operator
+
+
+# --- twins in machine code ---------------------------------------------------------------------------------------
+
+described: dict[Callable, Operator] = {}
+"""What their twins in machine code have to know of the functions that `unary` and `binary` made."""
+_waiting: dict = {}
+"""Operators whose twins have not been made, and the group that they are made with."""
+_lock = threading.Lock()
+
+
+def attach_operators(**operators):
+    """Attach operators to `Tensor`; when one of them is first called, twins in machine code replace them all."""
+    attach(**operators)
+    if is_supported():
+        _waiting.update(dict.fromkeys(operators.values(), operators))
+
+
+def _hand_over(operator):
+    """Put twins in the places of the operators of a group."""
+    with _lock:
+        group = _waiting.get(operator)
+        if group is None:
+            return
+        twins = methods_of([described[f] for f in group.values()])
+        for (name, function), twin in zip(group.items(), twins, strict=True):
+            del _waiting[function]
+            if vars(Tensor)[name] is function:
+                attach(**{name: twin})
 
 
 def recorder_of(primitive):
@@ -165,15 +205,11 @@ _COMPARISONS = {
     "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "eq": "equal", "ne": "not_equal",
 }  # fmt: skip
 _UNARY = {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "invert"}
-for _name, _record in _BINARY.items():
-    attach(**{f"__{_name}__": binary(RECORDS[_record], f"__{_name}__")})
-    attach(**{f"__r{_name}__": binary(RECORDS[_record], f"__r{_name}__", swapped=True)})
-for _name, _record in _COMPARISONS.items():
-    attach(**{f"__{_name}__": binary(RECORDS[_record], f"__{_name}__")})
-for _name, _record in _UNARY.items():
-    attach(**{f"__{_name}__": unary(RECORDS[_record], f"__{_name}__")})
 
-_power, _square = Tensor.__pow__, unary(RECORDS["square"], "__pow__")
+_operators = {f"__{name}__": binary(RECORDS[made], f"__{name}__") for name, made in (_BINARY | _COMPARISONS).items()}
+_operators |= {f"__r{name}__": binary(RECORDS[made], f"__r{name}__", swapped=True) for name, made in _BINARY.items()}
+_operators |= {f"__{name}__": unary(RECORDS[made], f"__{name}__") for name, made in _UNARY.items()}
+_power, _square = _operators.pop("__pow__"), unary(RECORDS["square"], "__pow__")
 
 
 def _pow(self, exponent):
@@ -183,4 +219,5 @@ def _pow(self, exponent):
     return _power(self, exponent)
 
 
+attach_operators(**_operators)
 attach(__pow__=_pow, __hash__=object.__hash__)
