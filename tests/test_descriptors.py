@@ -173,18 +173,19 @@ def test_garbage_collection_while_recording(x):
         def __del__(self):
             recorded.append(x * 2.0)
 
-    total, thresholds = x * 0.0, gc.get_threshold()
+    total, thresholds = x * 1.0 - x * 1.0, gc.get_threshold()
+    total = total + x * 2.0 - x * 2.0
     gc.set_threshold(3)
     try:
         for k in range(300):
             cycle = Recording()
             cycle.itself = cycle
             del cycle
-            total = total + x * float(k)
+            total = total + x * (1.0 + k % 2)
     finally:
         gc.set_threshold(*thresholds)
     assert recorded
-    np.testing.assert_array_equal(total.detach().numpy(), sum(range(300)) * np.array([1.0, 2.0, 3.0]))
+    np.testing.assert_array_equal(total.detach().numpy(), 450 * np.array([1.0, 2.0, 3.0]))
     for y in recorded:
         np.testing.assert_array_equal(y.detach().numpy(), [2, 4, 6])
 
