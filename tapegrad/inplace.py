@@ -17,18 +17,20 @@ from .tape.site import user_site
 from .tape.state import grad_mode, local
 from .vm import opcodes as op
 
-__all__ = ["adopt_written", "check_target", "rewrite", "write"]
+__all__ = ["adopt_written", "check_target", "patch", "rewrite", "write"]
 
 
 @primitive()
 class copy_slices:
     """A base after one of its views was written: the view's region from the new value, the rest from the old."""
 
-    kind = op.VIEW
+    kind = op.PATCHED
     grad_name = "CopySlices"
 
     def infer(specs: Any, attrs):
-        return specs[0], op.VIEW
+        base, value = specs
+        plain = base.dtype == value.dtype and base.injective and value.injective
+        return base, op.PATCHED if plain and base.bar_strides == base.strides else op.VIEW
 
     def compute(base, value, strides, offset):
         return base
@@ -260,11 +262,18 @@ def _take_over(target, result, state, tape):
 def _rebase(base, target, result, state, tape):
     """The base's history goes through what was written into its view."""
     base_slot = slot_of(base, state, tape)
-    attrs = (("offset", target._offset), ("strides", target._spec.strides))
-    signature = signature_of(copy_slices, (base._spec, result._spec), attrs, state.grad_enabled)
-    rebased = append(state, tape, signature, [base_slot, result._slot], (base, result), 0)
+    signature, offset = patch(base._spec, result._spec, target._spec.strides, target._offset, state.grad_enabled)
+    rebased = append(state, tape, signature, [base_slot, result._slot], (base, result), offset)
     _rebind(base, rebased)
     base._buffer.history += 1  # every view of it is recorded anew when it is next used
+
+
+def patch(base, value, strides, offset, grad_enabled):
+    """Signature, and offset word, of the row for a base of which a window, given by strides and offset, was written."""
+    signature = signature_of(copy_slices, (base, value), (("strides", strides),), grad_enabled)
+    if signature.kind == op.PATCHED:
+        return signature, offset
+    return signature_of(copy_slices, (base, value), (("offset", offset), ("strides", strides)), grad_enabled), 0
 
 
 def adopt_written(target):

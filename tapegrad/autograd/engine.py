@@ -54,7 +54,8 @@ def sweep(seeds, inputs=None, retain_graph=False):
         Where a value that a rule needs was overwritten or freed. No gradient has been handed out then.
     """
     if len(seeds) == 1:
-        alone = _sweep_alone(*seeds[0], inputs, retain_graph)
+        ((tensor, seed),) = seeds
+        alone = _sweep_alone(tensor, seed, inputs, retain_graph)
         if alone is not None:
             return alone, {}
     leaves: dict = {}

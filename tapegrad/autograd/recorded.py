@@ -233,7 +233,7 @@ def row_cotangents(tape, slot, bar, wanted, handle=None):
     xs = [packed[k] if k in packed else handle(tape, q) for k, q in enumerate(tape.operands(slot))]
     y = packed[-1] if -1 in packed else handle(tape, slot)
     attrs = row.attrs
-    if row.primitive is view:
+    if row.primitive is view or row.kind == op.PATCHED:
         attrs = {**attrs, "offset": tape.rows[slot + 1]}
     return row.primitive.transpose_at(bar, y, xs, wanted, attrs)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from _thread import get_ident
+
 import numpy as np
 
 from ..vm import opcodes as op
 from .buffer import buffer_of
 from .handle import NOTHING, Rare, Tensor
 from .memory import address_of, array_at, empty_array
-from .signature import DEFER_BYTES, signature_of
+from .signature import DEFER_BYTES, FAST, fast_index, signature_of
 from .spec import spec_of, spec_of_array
 from .state import is_deferral_enabled, local
 from .tape import FIRST_CHUNK, MAX_ROWS, Tape, TapeError
@@ -22,14 +24,16 @@ __all__ = [
     "new_tensor",
     "record",
     "record_view",
+    "remember_view",
     "renewed",
     "rotate",
     "slot_of",
+    "view_again",
 ]
 
 MOST_EXPECTED = 1 << 22
 """A new tape begins with no more memory than this."""
-_SHARING = (op.WINDOW, op.VIEW, op.WRITE)
+_SHARING = (*op.WITH_OFFSET, op.WRITE)
 COPY_BYTES = DEFER_BYTES
 """Constants up to this size are copied when they are recorded; rows that read larger ones run at once."""
 
@@ -260,7 +264,7 @@ def pack(signature, slots, offset=None) -> list[int]:
     """Row words of a signature and operand slots (and a view's byte offset)."""
     n = len(slots)
     words = [signature.code | (slots[0] << op.SLOT_BITS if n else 0) | (slots[1] if n > 1 else 0)]
-    if signature.kind in (op.WINDOW, op.VIEW):
+    if signature.kind in op.WITH_OFFSET:
         words.append(offset or 0)
         return words
     for k in range(2, n, 2):
@@ -321,6 +325,47 @@ def record_view(primitive, tensor, attrs, offset):
     if tensor._unrecorded or not state.grad_enabled:
         view._unrecorded = "inference" if state.inference else True
     return view
+
+
+def view_again(tensor, plan):
+    """The view that a plan (attributes and offset) describes, where it was recorded before and needs no thought.
+
+    That holds for small tensors on the thread's tape, views aside whose base was written since. Else, None. The plan
+    is one that is kept, as it is known by its identity.
+    """
+    rare, tape, slot = tensor._rare, tensor._tape, tensor._slot
+    try:
+        if tape.thread != get_ident():
+            return None
+        code, spec = tape.fast[_VIEWS][id(plan)]
+    except (KeyError, AttributeError):  # not met before; a tensor on no tape
+        return None
+    base, buffer, rows = rare._base, rare._buffer, tape.rows
+    row = len(rows)
+    if buffer is None or buffer.copies_reads or rare._unrecorded or row >= tape.limit:
+        return None
+    if base is not None and buffer.history != rare._seen:
+        return None
+    rows += (code + (slot << op.SLOT_BITS), plan[1])
+    roots = tape.roots
+    roots[row] = roots[slot] if slot in roots else slot
+    view = Tensor()
+    view._tape, view._slot, view._spec = tape, row, spec
+    view._rare = made = Rare()
+    made._base, made._buffer = tensor if base is None else base, buffer
+    made._seen, made._offset = buffer.history, rare._offset + plan[1]
+    buffer.viewed, buffer.quiet = True, None
+    return view
+
+
+_VIEWS = fast_index()
+
+
+def remember_view(plan, view):
+    """Enter a view into the fast table, if the next one by the same plan may simply be recorded."""
+    small = view._rare._base._spec.nbytes <= DEFER_BYTES
+    if local.state.grad_enabled and small and view._rare._data is None:
+        FAST[True][_VIEWS][id(plan)] = view._tape.signature(view._slot).code, view._spec
 
 
 def import_array(array: np.ndarray, copy: bool = False):

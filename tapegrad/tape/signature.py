@@ -75,7 +75,7 @@ class Signature:
 
     def __init__(self, primitive, specs, attrs, out, kind):
         self.primitive, self.specs, self.attrs, self.out, self.kind = primitive, specs, attrs, out, kind
-        view = kind in (op.WINDOW, op.VIEW)
+        view = kind in op.WITH_OFFSET
         self.width = 2 if view else 1 + max(0, (len(specs) - 1) // 2)
         self.small = view or max([s.nbytes for s in (*specs, out)]) <= DEFER_BYTES
         self.deferrable = self.small and not primitive.runs_at_once(specs)
