@@ -79,15 +79,20 @@ def tolist(self):
     return value_of(self).tolist()
 
 
-def numpy(self):
+def numpy(self, *, force=False):
     """The elements as a NumPy array that shares the tensor's memory.
+
+    Parameters
+    ----------
+    force : bool
+        Detach the tensor first.
 
     Raises
     ------
     RuntimeError
         If the tensor requires grad: use ``t.detach().numpy()``.
     """
-    if self.requires_grad:
+    if self.requires_grad and not force:
         raise RuntimeError(
             "Can't call numpy() on Tensor that requires grad, since the array would carry no gradient. "
             "Use tensor.detach().numpy() instead."

@@ -299,10 +299,10 @@ def _owner(array):
     return array
 
 
-def record_view(primitive, tensor, attrs, offset):
-    """Record a view of a tensor, `offset` bytes from its first element."""
+def record_view(primitive, tensor, attrs, offset, detached=False):
+    """Record a view of a tensor, `offset` bytes from its first element; one that is detached has no base."""
     state = local.state
-    if tensor._base is not None:
+    if tensor._base is not None and not detached:
         tensor._refresh_view()
     signature = signature_of(primitive, (tensor._spec,), attrs, state.grad_enabled)
     tape = current_tape(state)
@@ -322,8 +322,13 @@ def record_view(primitive, tensor, attrs, offset):
     view._offset = tensor._offset + offset
     if buffer.copies_reads:
         mark_careful(state)
+    if detached:
+        view._base = None  # a write to it is no write to a view: the other's history stays as it is
+        return view
     if tensor._unrecorded or not state.grad_enabled:
         view._unrecorded = "inference" if state.inference else True
+    if tensor._one_of_many or tensor._made_by:
+        view._one_of_many, view._made_by = tensor._one_of_many, tensor._made_by
     return view
 
 
