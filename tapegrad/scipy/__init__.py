@@ -11,6 +11,6 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("linalg", "signal", "special", "stats"):
+    if name in ("integrate", "interpolate", "linalg", "optimize", "signal", "sparse", "special", "stats"):
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"tapegrad.scipy has no {name!r}: it has linalg, signal, special and stats")
