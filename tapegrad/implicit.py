@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .autograd.captures import captured_by, pull_back, refuse_tracing, tracked
+from .autograd.captures import captured_by, fresh_tape, pull_back, refuse_tracing, tracked
 from .autograd.function import Function
 from .functional import grad
 from .primitives.core import lift
@@ -44,28 +44,30 @@ class _Root(Function):
     """A root, of which the residual's derivatives tell how it moves."""
 
     @staticmethod
-    def forward(ctx: Any, residual: Callable, x: np.ndarray, name: str, *captured: Tensor) -> Any:
+    def forward(ctx: Any, residual: Callable, x: np.ndarray, jacobian: Any, name: str, *captured: Tensor) -> Any:
         """The root as it was found."""
         y = lift(x.copy())
-        ctx.residual, ctx.label, ctx.captured = residual, name, captured
+        ctx.residual, ctx.known, ctx.label, ctx.captured = residual, jacobian, name, captured
         ctx.save_for_backward(y)
         return y
 
     @staticmethod
     def backward(ctx: Any, bar: Any) -> Any:
-        """Blondel et al. [1]_, eq. 2: solve J^T u = x_bar with J = dF/dx; the cotangent of what F reads is that of -u."""
+        """Blondel et al. [1]_, eq. 2: with J = dF/dx and J^T u = x_bar, what F reads gets the pullback of -u."""
         again = local.state.grad_enabled
+        fresh_tape()
         x = tracked(ctx.saved_tensors[0])
         r = _residual(ctx.residual, x, ctx.label)
         n = x._spec.size
-        rows = [pull_back([r], [e.reshape(r._spec.shape)], [x], (), again)[0] for e in np.eye(n)]
-        rows = [np.zeros(n) if row is None else np.reshape(row, (n,)) for row in rows]
-        jacobian: Any = np.stack(rows) if n else np.zeros((0, 0))
+        jacobian: Any = np.zeros((0, 0)) if n == 0 else ctx.known
+        if jacobian is None or again:
+            rows = [pull_back([r], [e.reshape(r._spec.shape)], [x], (), again)[0] for e in np.eye(n)]
+            jacobian = np.stack([np.zeros(n) if row is None else np.reshape(row, (n,)) for row in rows])
         _refuse_singular(plain(jacobian), ctx.label)
         _refuse_elsewhere(plain(jacobian), plain(r), plain(x), ctx.label)
         u = np.linalg.solve(np.transpose(jacobian), np.reshape(bar, (n,))) if n else bar
         _, *found = pull_back([r], [-np.reshape(u, r._spec.shape)], [x], ctx.captured, again)
-        return (None, None, None, *found)
+        return (None, None, None, None, *found)
 
 
 def _residual(residual: Callable, x: Tensor, name: str) -> Tensor:
@@ -96,12 +98,15 @@ def _refuse_elsewhere(jacobian: np.ndarray, r: np.ndarray, x: np.ndarray, name: 
     step = np.linalg.solve(jacobian, r.reshape(-1)) if r.size else r
     if not np.max(np.abs(step), initial=0.0) <= FAR * (1.0 + np.max(np.abs(x), initial=0.0)):
         raise ValueError(
-            f"{name}: what is to be differentiated is no solution: a Newton step from it goes {np.max(np.abs(step)):.2g} "
-            f"far. Let the solver converge (tol=...), and look for a solution at a bound or at a kink"
+            f"{name}: what is to be differentiated is no solution: a Newton step from it goes "
+            f"{np.max(np.abs(step)):.2g} far. Let the solver converge (tol=...), and look whether it is at a bound "
+            f"or a kink"
         )
 
 
-def implicit_root(fun: Callable, x: Any, *args: Any, name: str = "implicit_root") -> Any:
+def implicit_root(
+    fun: Callable, x: Any, *args: Any, jacobian: np.ndarray | None = None, name: str = "implicit_root"
+) -> Any:
     """A root that was found by any means, as a differentiable function of what `fun` depends on.
 
     Parameters
@@ -113,6 +118,8 @@ def implicit_root(fun: Callable, x: Any, *args: Any, name: str = "implicit_root"
         The root: a number or an array of any shape, to the precision that its solver reached.
     *args
         Passed on to `fun`.
+    jacobian : numpy.ndarray, shape (x.size, x.size), optional
+        The derivative of `fun` with respect to `x` at the root, if it is known.
     name : str
         For messages.
 
@@ -158,7 +165,7 @@ def implicit_root(fun: Callable, x: Any, *args: Any, name: str = "implicit_root"
     _, captured = captured_by(call, lift(array))
     if not captured:
         return array
-    return _Root.apply(residual, array, name, *captured)
+    return _Root.apply(residual, array, jacobian, name, *captured)
 
 
 def implicit_minimum(fun: Callable, x: Any, *args: Any, name: str = "implicit_minimum") -> Any:

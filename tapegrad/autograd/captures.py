@@ -12,10 +12,12 @@ from ..tape.handle import Tensor
 from ..tape.record import new_tensor, rotate
 from ..tape.state import grad_mode, local
 from ..tape.tape import Tape, next_rank
+from ..values import value_of
 from ..vm import opcodes as op
+from .engine import sweep
 from .recorded import home_of, recorded_sweep, source_of
 
-__all__ = ["captured_by", "pull_back", "refuse_tracing", "tracked"]
+__all__ = ["captured_by", "fresh_tape", "pull_back", "refuse_tracing", "tracked"]
 
 
 def refuse_tracing(name: str) -> None:
@@ -27,10 +29,19 @@ def refuse_tracing(name: str) -> None:
         )
 
 
+def fresh_tape() -> None:
+    """Begin a new tape, so that a sweep over what is recorded next has nothing else to look at."""
+    if not local.state.tape.tracing:
+        rotate(local.state)
+
+
 def tracked(x: Any) -> Tensor:
-    """The same values, differentiable from here on."""
+    """The same values, differentiable from here on; where gradients are recorded, with the history that they have."""
+    y = lift(x)
+    if not local.state.grad_enabled:
+        y = ops.detach(y)
     with grad_mode(True):
-        return ops.track(lift(x))
+        return ops.track(y)
 
 
 def captured_by(function: Callable, *args: Any) -> tuple[Any, list[Tensor]]:
@@ -125,8 +136,12 @@ def pull_back(
     pairs = [(y, lift(b, y._spec.dtype)) for y, b in zip(outputs, bars, strict=True) if _moves(y)]
     if not pairs:
         return [None] * len(inputs)
-    outputs, bars = [y for y, _ in pairs], [b for _, b in pairs]
-    return recorded_sweep(outputs, bars, inputs, create_graph, ends=arguments)
+    if create_graph:
+        outputs, bars = [y for y, _ in pairs], [b for _, b in pairs]
+        return recorded_sweep(outputs, bars, inputs, True, ends=[t for t in inputs if not t._leaf])
+    leaves, others = sweep([(y, value_of(b)) for y, b in pairs], inputs, retain_graph=True, ends=captured)
+    found = [leaves[id(t)][1] if id(t) in leaves else others.get(id(t)) for t in inputs]
+    return [None if g is None else lift(g) for g in found]
 
 
 def _moves(y: Any) -> bool:

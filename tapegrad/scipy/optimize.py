@@ -185,7 +185,7 @@ def root_scalar(
     """
     args = _tuple(args)
     settled = plain_tree(args)
-    alone = lambda x: f(x, *settled)  # noqa: E731
+    alone = lambda x: f(x, *settled)
     given: dict[str, Any] = {}
     if method in ("newton", "halley"):
         given["fprime"] = _float(grad(alone)) if fprime is None else _float(fprime, settled)
@@ -329,18 +329,18 @@ def minimize(
     settled = plain_tree(args)
     value = (lambda x, *more: fun(x, *more)[0]) if jac is True else fun
     shape = start.shape
-    takes = method is None or (isinstance(method, str) and method.lower() in WITH_GRADIENT)
+    named = str(method).lower() if method is not None else "bfgs"
     given: dict[str, Any] = {"hess": hess, "hessp": hessp}
     with outside():
-        alone = lambda x: fun(x, *settled)  # noqa: E731
-        if jac is None and takes:
+        alone = lambda x: fun(x, *settled)
+        if jac is None and named in WITH_GRADIENT:
             call, given["jac"] = _pair(value_and_grad(alone), ()), True
         else:
             call = _pair(fun, settled) if jac is True else _float(alone)
             given["jac"] = values_of(jac, *settled) if callable(jac) else jac
         if callable(hess):
             given["hess"] = values_of(hess, *settled)
-        elif hess is None and hessp is None and isinstance(method, str) and method.lower() in WITH_HESSIAN:
+        elif hess is None and hessp is None and named in WITH_HESSIAN:
             given["hess"] = values_of(hessian(alone))
         if callable(hessp):
             given["hessp"] = values_of(hessp, *settled)
@@ -390,8 +390,8 @@ def _refuse_constraints(value: Callable, constraints: Any, x: np.ndarray, args: 
     if found:
         raise NotImplementedError(
             "minimize: a minimum under constraints cannot be differentiated yet: put the constraints into the "
-            "parametrisation (x = softmax(z), x = exp(z)), use bounds, or give tapegrad.implicit_root the conditions of "
-            "Karush, Kuhn and Tucker as the function whose root the minimum and its multipliers are"
+            "parametrisation (x = softmax(z), x = exp(z)), use bounds, or give tapegrad.implicit_root the conditions "
+            "of Karush, Kuhn and Tucker as the function whose root the minimum and its multipliers are"
         )
 
 
