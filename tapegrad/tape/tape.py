@@ -8,7 +8,6 @@ can cross them from the latest to the earliest.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import sys
 import threading
@@ -23,8 +22,8 @@ from ..vm.pools import pools
 from .blocks import ROW_TEMPORARIES, RowArrays, give_block, recycled, take_block
 from .callout import run_call
 from .memory import address_of, array_at
+from .numbers import Numbers
 from .signature import CAREFUL, by_index, import_signature
-from .spec import spec_of
 from .workspace import workspace
 
 __all__ = ["MAX_ROWS", "Tape", "TapeError", "next_rank"]
@@ -50,39 +49,6 @@ class TapeError(RuntimeError):
     """A tape's rows or slots are inconsistent: a defect in tapegrad or in a rule given to it."""
 
 
-class _Numbers(dict):
-    """Slots of Python numbers as float64 constants; a number not met before is brought onto the tape."""
-
-    __slots__ = ("imports", "places", "rows")
-
-    def __init__(self, tape):
-        self.rows, self.imports, self.places = tape.rows, tape.imports, tape.import_addr
-
-    def __missing__(self, value):
-        array = _arrays.get(value) if value != 0 else None  # 0.0 == -0.0, yet they differ
-        if array is None:
-            array = np.array(value, np.float64)
-            array.flags.writeable = False
-            if value != 0 and len(_arrays) < _MOST_NUMBERS:
-                _arrays[value] = array
-        slot = len(self.rows)
-        self.imports.append((slot, array, None, None, 0))
-        self.places.append(address_of(array))
-        self.rows.append(_number_code() | len(self.imports) - 1)
-        if value != 0:
-            self[value] = slot
-        return slot
-
-
-_arrays: dict = {}
-_MOST_NUMBERS = 10_000
-
-
-@functools.cache
-def _number_code():
-    return import_signature(spec_of((), np.dtype(np.float64))).code
-
-
 class Tape:
     """Rows, imports and result memory of one recording.
 
@@ -102,6 +68,8 @@ class Tape:
     fast : list of dict
         Per operator, the signatures that may be recorded without further thought, by operand specs; swapped as a
         whole with the gradient mode.
+    expected : int
+        Bytes of the first chunk.
     limit : int
         Rows after which the tape ends.
     thread : int
@@ -127,9 +95,9 @@ class Tape:
         "captured",
         "chunk_bytes",
         "chunks",
-        "constants",
         "done",
         "escaped",
+        "expected",
         "fast",
         "numbers",
         "freed",
@@ -157,16 +125,16 @@ class Tape:
 
     arrays: RowArrays  # made when rows are first run
 
-    def __init__(self, tracing=False):
+    def __init__(self, tracing=False, expected=FIRST_CHUNK):
+        self.expected = expected
         self.rows: list[int] = []
         self.done = 0
         self.cap = 0
         self.imports: list = []
         self.import_addr: list[int] = []
-        self.numbers = _Numbers(self)
+        self.numbers = Numbers(self)
         self.fast = CAREFUL
         self.thread = threading.get_ident()
-        self.constants: dict = {}
         self.captured: dict = {}
         self.kept: dict = {}
         self.preset: dict = {}
@@ -195,6 +163,11 @@ class Tape:
         if self.sealed is None:
             self.sealed = next(_clock)
             self.fast = CAREFUL
+
+    @property
+    def used(self):
+        """Bytes of memory that results have taken."""
+        return self.chunk_bytes - self.memory_end + self.memory
 
     @property
     def rank(self):
@@ -301,8 +274,9 @@ class Tape:
         self.arrays, self.cap = arrays, cap
 
     def _chunk(self, need):
-        """More memory for results."""
-        chunk = take_block(max(FIRST_CHUNK << min(len(self.chunks), 7), need + 64))
+        """More memory for results; to begin with, as much as the tape before this one has used."""
+        n = len(self.chunks)
+        chunk = take_block(max(FIRST_CHUNK << min(n, 7) if n else self.expected, need + 64))
         self.chunks.append(chunk)
         self.chunk_bytes += chunk.nbytes
         if self.chunk_bytes > SEGMENT_BYTES and not self.tracing:
