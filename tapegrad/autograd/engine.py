@@ -28,7 +28,7 @@ MOST_EXPECTED = 1 << 22
 """A sweep begins with no more memory than this."""
 
 
-def sweep(seeds, inputs=None, retain_graph=False):
+def sweep(seeds, inputs=None, retain_graph=False, ends=()):
     """Propagate cotangents from outputs to inputs.
 
     Parameters
@@ -39,6 +39,8 @@ def sweep(seeds, inputs=None, retain_graph=False):
         Where to; by default every leaf that requires grad.
     retain_graph : bool
         Whether what the sweep visits may be visited again.
+    ends : sequence of Tensor
+        Those of the inputs beyond which the sweep does not go.
 
     Returns
     -------
@@ -65,8 +67,12 @@ def sweep(seeds, inputs=None, retain_graph=False):
     for tensor in inputs or ():
         if not tensor._leaf:
             targets.setdefault(home_of(tensor), []).append(tensor)
+    ended: dict = {home_of(t): None for t in ends if not t._leaf}
 
     def reach(home, array):
+        if home in ended:
+            ended[home] = np.array(array) if ended[home] is None else np.asarray(ended[home] + array)
+            return
         tape, slot = home
         seed = pending.get(tape)
         if seed is None:
@@ -90,7 +96,7 @@ def sweep(seeds, inputs=None, retain_graph=False):
     others: dict = {}
     visited = []
     everything = inputs is None or (not targets and _only_leads_to(pending, inputs))
-    relevant = None if everything else _relevant(pending, inputs, targets)
+    relevant = None if everything else _relevant(pending, inputs, targets, ended)
     while heap:
         _, _, tape = heapq.heappop(heap)
         run = _TapeSweep(tape, pending[tape]) if isinstance(tape, Tape) else tape.sweep(pending[tape])
@@ -103,6 +109,7 @@ def sweep(seeds, inputs=None, retain_graph=False):
                 reach_leaf(home, array)
         others.update(run.collected(targets))
         others.setdefault("retained", []).extend(run.retained())
+    others.update({id(t): bar for home, bar in ended.items() if bar is not None for t in targets[home]})
     for run in visited:
         if not retain_graph:
             run.free()
@@ -154,12 +161,14 @@ def _only_leads_to(tapes, inputs):
     return True
 
 
-def _relevant(pending, inputs, targets):
+def _relevant(pending, inputs, targets, ends=()):
     """Per tape, which slots lead to an input: the sweep goes nowhere else."""
     leaf_ids = {id(t) for t in inputs if t._leaf}
     found: dict = {"leaves": leaf_ids}
 
     def leads(home):
+        if home in ends:
+            return True
         if isinstance(home, tuple):
             return visit(home[0])[home[1]]
         return home is not None and id(home) in leaf_ids
