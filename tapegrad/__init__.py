@@ -39,6 +39,7 @@ from .functional import elementwise_grad, grad, jvp, stop_gradient, value_and_gr
 from .inspect.listing import format_tape
 from .jacobians import hessian, jacfwd, jacobian, jacrev, linearize
 from .methods.facts import is_tensor
+from .methods.standard import from_dlpack
 from .tape.handle import Tensor
 from .tape.state import is_deferral_enabled, set_deferral
 from .values import TracedValueError
@@ -67,6 +68,7 @@ __all__ = [
     "enable_grad",
     "eye",
     "format_tape",
+    "from_dlpack",
     "from_numpy",
     "full",
     "full_like",

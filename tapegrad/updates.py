@@ -16,7 +16,8 @@ __all__ = ["in_place"]
 _OPERATORS = {
     "iadd": "add", "isub": "subtract", "imul": "multiply", "itruediv": "divide", "ipow": "power",
     "ifloordiv": "floor_divide", "imod": "remainder", "imatmul": "matmul",
-    "iand": "bitwise_and", "ior": "bitwise_or", "ixor": "bitwise_xor",
+    "iand": "bitwise_and", "ior": "bitwise_or", "ixor": "bitwise_xor", "ilshift": "left_shift",
+    "irshift": "right_shift",
 }  # fmt: skip
 
 

@@ -72,7 +72,7 @@ def numpy_sort(a, axis=-1, kind=None, order=None, *, stable=None):
 @implements(np.argsort)
 def numpy_argsort(a, axis=-1, kind=None, order=None, *, stable=None):
     """`numpy.argsort`."""
-    x, axis = _axis_of(a, axis)
+    x, axis = _axis_of(a, axis if np.ndim(a) else None)
     return argsort(x, axis=axis, kind="stable" if given(stable) and stable else kind)
 
 
