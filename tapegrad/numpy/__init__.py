@@ -90,8 +90,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("fft", "linalg"):
-        return importlib.import_module(f"{__name__}.{name}")
+    if name in ("fft", "linalg", "special"):
+        try:
+            return importlib.import_module(f"{__name__}.{name}")
+        except ModuleNotFoundError as error:
+            raise AttributeError(f"tapegrad.numpy.{name} needs SciPy") from error
     found = globals()[name] = forwarded(getattr(_numpy, name))
     return found
 
