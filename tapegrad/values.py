@@ -103,8 +103,8 @@ def _array(self, dtype=None, copy=None):
             f"a NumPy function that tapegrad cannot see, or np.array(...), was given a value that requires grad "
             f"({self._spec.dtype.name}{list(self._spec.shape)}); the plain array would lose its gradient. Use a NumPy "
             f"function on the tensor itself (np.stack([x[0], x[1]]) rather than np.array([x[0], x[1]]), np.dot(w, x) "
-            f"or w @ x rather than w.dot(x), a new array rather than out=), or x.detach() to stop the gradient "
-            f"on purpose."
+            f"or w @ x rather than w.dot(x), a new array rather than out=), or `import tapegrad.numpy as np`, in which "
+            f"np.array and np.zeros take part, or x.detach() to stop the gradient on purpose."
         )
     array = value_of(self)
     if copy or (dtype is not None and array.dtype != dtype):

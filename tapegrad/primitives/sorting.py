@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..tape.handle import Tensor
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
-from ..tape.handle import Tensor
 from .core import ZERO, NoRuleError, implements, lift, ops, primitive
 from .indexing import getitem
 from .layout import view_of_function
