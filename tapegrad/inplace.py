@@ -8,6 +8,7 @@ import numpy as np
 
 from .errors import CastingError, ShapeError
 from .primitives.core import lift, ops, primitive
+from .primitives.indexing import getitem
 from .primitives.shape import expand_to, placed, view_of, window_of
 from .tape.buffer import buffer_of
 from .tape.handle import Tensor, attach
@@ -17,7 +18,7 @@ from .tape.site import user_site
 from .tape.state import grad_mode, local
 from .vm import opcodes as op
 
-__all__ = ["adopt_written", "check_target", "patch", "rewrite", "write"]
+__all__ = ["adopt_written", "check_target", "element", "is_number", "patch", "rewrite", "write"]
 
 
 @primitive()
@@ -142,9 +143,44 @@ def rewrite(target: Tensor, function, *args, **kwargs) -> Tensor:
     return write(target, ops.copy, (function(old, *args, **kwargs),))
 
 
+def is_number(tensor) -> bool:
+    """Whether NumPy would have a number here, to which nothing can be written: ``s += x`` makes a new one.
+
+    That is so for 0-d tensors in a function under transformation, but for those that were made to be filled.
+    """
+    if tensor._spec.shape:
+        return False
+    state, buffer = local.state, tensor._buffer
+    return (state.depth > 0 or state.tape.tracing) and not (buffer is not None and buffer.copies_reads)
+
+
+def element(x, key):
+    """``x[key]``; a single element is a number in NumPy, so that later writes to the array do not reach it.
+
+    It is copied in a function under transformation, and where arrays were made to be filled; else a view, as in
+    PyTorch.
+    """
+    y = getitem(x, key)
+    base = y._base
+    if y._spec.shape or base is None or base._leaf or base._foreign:
+        return y
+    state = local.state
+    if not (state.depth or state.tape.tracing or base._buffer.copies_reads):
+        return y
+    if state.tape.tracing and not _is_made_here(base, state.tape):
+        return y
+    return y if any(k is Ellipsis for k in (key if type(key) is tuple else (key,))) else ops.copy(y)
+
+
 def check_target(target, state, part=False):
     """Refuse what may not be written, or of which not a part may be."""
     base = target._base
+    if (target if base is None else base)._foreign:
+        raise RuntimeError(
+            "an argument of the function under transformation cannot be written in place: its memory is the caller's, "
+            "and it may be a leaf Variable that requires grad. Use `x = x + y` instead of `x += y`, or write to a copy "
+            "(`x = x.copy()`)."
+        )
     if state.grad_enabled:
         if target._leaf and not part:
             raise RuntimeError(
@@ -162,11 +198,6 @@ def check_target(target, state, part=False):
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a "
             "normal tensor before doing inplace update."
-        )
-    if (target if base is None else base)._foreign:
-        raise RuntimeError(
-            "an argument of the function under transformation cannot be written in place: its memory is the caller's. "
-            "Write to a copy (`x = x.copy()`)."
         )
     if state.tape.tracing and not _is_made_here(target if base is None else base, state.tape):
         raise RuntimeError(

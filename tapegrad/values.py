@@ -9,7 +9,7 @@ from .tape.handle import attach
 from .tape.record import escape
 from .tape.state import local
 
-__all__ = ["TracedValueError", "value_of"]
+__all__ = ["TracedValueError", "refuse_traced", "value_of"]
 
 
 class TracedValueError(TypeError):
@@ -47,7 +47,7 @@ def _concretised(tensor):
     )
 
 
-def _refuse(tensor, what, remedy):
+def refuse_traced(tensor, what, remedy):
     """Inside a transformation, a value that carries a gradient must not become a plain one."""
     if tensor.requires_grad and local.state.depth:
         raise TracedValueError(
@@ -64,7 +64,7 @@ def item(self):
     ValueError
         If there is not exactly one element.
     """
-    _refuse(self, "item()", "Keep it an array, or stop its gradient on purpose with tapegrad.stop_gradient(x).")
+    refuse_traced(self, "item()", "Keep it an array, or stop its gradient on purpose with tapegrad.stop_gradient(x).")
     if self._spec.size != 1:
         raise ShapeError(
             f"a Tensor with {self._spec.size} elements cannot be converted to Scalar: item() needs exactly one "
@@ -75,7 +75,7 @@ def item(self):
 
 def tolist(self):
     """The elements as nested lists of Python numbers."""
-    _refuse(self, "tolist()", "Stop its gradient on purpose with tapegrad.stop_gradient(x).")
+    refuse_traced(self, "tolist()", "Stop its gradient on purpose with tapegrad.stop_gradient(x).")
     return value_of(self).tolist()
 
 
@@ -108,8 +108,8 @@ def _array(self, dtype=None, copy=None):
             f"a NumPy function that tapegrad cannot see, or np.array(...), was given a value that requires grad "
             f"({self._spec.dtype.name}{list(self._spec.shape)}); the plain array would lose its gradient. Use a NumPy "
             f"function on the tensor itself (np.stack([x[0], x[1]]) rather than np.array([x[0], x[1]]), np.dot(w, x) "
-            f"or w @ x rather than w.dot(x), a new array rather than out=), or x.detach() to stop the gradient "
-            f"on purpose."
+            f"or w @ x rather than w.dot(x), a new array rather than out=), or `import tapegrad.numpy as np`, in which "
+            f"np.array and np.zeros take part, or x.detach() to stop the gradient on purpose."
         )
     array = value_of(self)
     if copy or (dtype is not None and array.dtype != dtype):
@@ -121,7 +121,7 @@ def _array(self, dtype=None, copy=None):
 
 def _number(kind, remedy):
     def convert(self):
-        _refuse(self, f"{kind.__name__}()", remedy)
+        refuse_traced(self, f"{kind.__name__}()", remedy)
         if self._spec.size != 1:
             raise ScalarError(
                 f"only one element tensors can be converted to Python scalars: only a tensor of one element can become "
