@@ -114,13 +114,14 @@ def document(runs):
     parts = [
         "# Timings",
         "Made by `python scripts/compare_peers.py --threads 1,2 --update`; not edited by hand.",
-        "The problems are written from their published definitions, in `asv_bench/benchmarks/problems`: those of ADBench "
-        "and GradBench, and some that show other kinds of work. All contenders compute value and gradient of the same "
-        "inputs in one process; each was checked against JAX in float64 before it was timed. Rounds are interleaved, a "
-        "number is the median of the rounds, a ratio the median of the rounds' ratios: above 1 is slower than tapegrad.",
-        "*JAX* is the faster one of `jax.jit` of the plain form and of the form that its users would write (`lax.scan`, "
-        "its own convolution); the plain form is left out where it is unrolled for so long that compiling takes minutes. "
-        "*By hand* are gradients written in Numba or NumPy for this one problem.",
+        "The problems are written from their published definitions, in `asv_bench/benchmarks/problems`: those of "
+        "ADBench and GradBench, and some that show other kinds of work. All contenders compute value and gradient of "
+        "the same inputs in one process; each was checked against JAX in float64 before it was timed. Rounds are "
+        "interleaved, a number is the median of the rounds, a ratio the median of the rounds' ratios: above 1 is "
+        "slower than tapegrad.",
+        "*JAX* is the faster one of `jax.jit` of the plain form and of the form that its users would write "
+        "(`lax.scan`, its own convolution); the plain form is left out where it is unrolled for so long that compiling "
+        "takes minutes. *By hand* are gradients written in Numba or NumPy for this one problem.",
         f"{runs[0]['machine']}.",
     ]
     for run in runs:
@@ -162,7 +163,7 @@ def summary(run):
     )
     text = (
         f"Time of one call, {threads_of(run)}, medians of interleaved rounds; in brackets the time divided by "
-        "tapegrad's (dynamic against dynamic, compiled against compiled; above 1 is slower than tapegrad). All problems, "
-        "sizes and peers: [docs/benchmarks.md](docs/benchmarks.md)."
+        "tapegrad's (dynamic against dynamic, compiled against compiled; above 1 is slower than tapegrad). All "
+        "problems, sizes and peers: [docs/benchmarks.md](docs/benchmarks.md)."
     )
     return "\n\n".join([text, markdown(rows), f"{run['machine']}."])
