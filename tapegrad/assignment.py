@@ -6,12 +6,12 @@ from _thread import get_ident
 from sys import _getframe
 
 from .inplace import check_target, copy_slices, write
-from .operators import STEP, fast_index
+from .operators import STEP
 from .primitives.core import lift, ops
 from .primitives.indexing import advanced_key, basic_view, index_put, key_form
 from .primitives.shape import view_of
 from .tape.handle import Tensor, attach
-from .tape.signature import FAST, signature_of
+from .tape.signature import FAST, fast_index, signature_of
 from .tape.site import inside
 from .tape.state import local
 

@@ -101,7 +101,8 @@ def _shared_words() -> np.ndarray:
     for name, function in fields.FUNCTIONS.items():
         words[getattr(fields, name)] = ctypes.cast(getattr(ctypes.pythonapi, function), ctypes.c_void_p).value or 0
     objects = {
-        "FLOAT_TYPE": float, "INT_TYPE": int, "LIST_TYPE": list, "TAPE_TYPE": Tape, "TENSOR_TYPE": Tensor,
+        "FLOAT_TYPE": float, "INT_TYPE": int, "FLOAT32_TYPE": np.float32, "FLOAT64_TYPE": np.float64,
+        "LIST_TYPE": list, "TAPE_TYPE": Tape, "TENSOR_TYPE": Tensor,
         "NOTHING": NOTHING, "NOT_IMPLEMENTED": NotImplemented, "METHOD": sys.intern("__call__"),
     }  # fmt: skip
     for name, thing in objects.items():

@@ -14,7 +14,7 @@ from .autograd.engine import sweep
 from .autograd.recorded import pushforward, recorded_sweep
 from .primitives.core import lift, ops
 from .tape.handle import Tensor
-from .tape.record import import_array
+from .tape.record import import_leaf
 from .tape.state import local
 from .values import value_of
 
@@ -183,12 +183,7 @@ def _trace(x: Any, what: str) -> Tensor:
     _check_real(array.dtype, what)
     if local.state.tape.tracing:
         return ops.track(lift(array))
-    traced = import_array(array)
-    traced._spec = traced._spec.differentiable
-    traced._leaf = True
-    rare = traced._rare
-    rare._borrowed, rare._foreign, rare._scalar = False, True, not isinstance(x, np.ndarray)
-    return traced
+    return import_leaf(array, not isinstance(x, np.ndarray))
 
 
 def _check_real(dtype: np.dtype, what: str) -> None:

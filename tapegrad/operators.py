@@ -16,31 +16,27 @@ import numpy as np
 from .descriptors import Operator, is_supported, methods_of
 from .primitives.core import RECORDS, Elementwise
 from .tape.handle import NOTHING, Tensor, attach
-from .tape.record import record
-from .tape.signature import FAST, signature_of
+from .tape.memory import address_of
+from .tape.record import COPY_BYTES, new_tensor, record, slot_of
+from .tape.signature import CAREFUL, FAST, fast_index, signature_of
 from .tape.size import Size
+from .tape.spec import spec_of_array
 from .tape.state import local
 from .vm.opcodes import SLOT_BITS
 
-__all__ = ["STEP", "attach_operators", "binary", "described", "fast_index", "recorder_of", "unary"]
+__all__ = ["STEP", "attach_operators", "binary", "described", "recorder_of", "unary"]
 
 STEP = 1 << SLOT_BITS  # sums and products of ints are quicker than shifts
+_NUMBERS = frozenset((float, int, np.float64, np.float32))
 _OPERANDS = (Tensor, np.ndarray, np.generic, int, float, complex, bool)
 _recorders: dict = {}
-
-
-def fast_index():
-    """A place of its own in the fast tables."""
-    for tables in FAST.values():
-        tables.append({})
-    return len(FAST[True]) - 1
 
 
 def binary(primitive, name, swapped=False):
     """A function of two operands, the first of them a tensor.
 
-    ``tape.fast[k]`` maps the operands' specs (``float`` or ``int`` for a Python number) to a row's code and the
-    result's spec.
+    ``tape.fast[k]`` maps the operands' specs to a row's code and the result's spec. In place of the second operand's
+    spec may stand a number's type; the entry then also has the character of the dtype that the number gets.
     """
     k = fast_index()
 
@@ -62,12 +58,12 @@ def binary(primitive, name, swapped=False):
                         y._tape = tape
                         y._rare = NOTHING
                         return y
-            elif kind is float or kind is int:
+            elif kind in _NUMBERS:
                 i = self._slot
                 tape = self._tape
                 if tape.thread == get_ident():
-                    code, spec = tape.fast[k][self._spec][kind]
-                    j = tape.numbers[other]
+                    code, spec, char = tape.fast[k][self._spec][kind]
+                    j = tape.numbers[char][other]
                     rows = tape.rows
                     slot = len(rows)
                     if slot < tape.limit:
@@ -90,6 +86,9 @@ def binary(primitive, name, swapped=False):
         return slow(self, other)
 
     def slow(self, other):
+        y = _prompt(k, self, other, swapped)
+        if y is not None:
+            return y
         tensors = primitive.lift((other, self) if swapped else (self, other))
         y = record(primitive, tensors)
         if tensors[swapped] is self:
@@ -112,11 +111,56 @@ def _remember(k, primitive, tensors, other=None, swapped=False):
     if len(specs) == 1:
         table[specs[0]] = signature.code, signature.out
         return
-    mine, its = tensors[swapped], tensors[not swapped]
-    if its is other:
+    mine, its, kind = tensors[swapped], tensors[not swapped], type(other)
+    if its is other or (kind is np.ndarray and its._spec.dtype == other.dtype):
         table.setdefault(mine._spec, {})[its._spec] = signature.code, signature.out
-    elif type(other) in (float, int) and its._spec.dtype.char == "d":
-        table.setdefault(mine._spec, {})[type(other)] = signature.code, signature.out
+    elif kind in _NUMBERS:
+        table.setdefault(mine._spec, {})[kind] = signature.code, signature.out, its._spec.dtype.char
+
+
+def _prompt(k, x, other, swapped):
+    """The result, where all that an operation met before needs is that operands are brought onto the tape.
+
+    That holds for leaves and constants, small arrays and numbers. Returns None if there is more to do.
+    """
+    state = local.state
+    tape = state.tape
+    kind = other.__class__
+    try:
+        entries = tape.fast[k][x._spec]
+        if kind is Tensor:
+            code, spec = entries[other._spec]
+        elif kind is np.ndarray:
+            if other.nbytes > COPY_BYTES:
+                return None
+            array = other.copy()
+            code, spec = entries[spec_of_array(array)]
+        else:
+            code, spec, char = entries[kind]
+    except KeyError:
+        return None
+    if not (_is_plain(x, tape) and (kind is not Tensor or _is_plain(other, tape))):
+        return None
+    i = slot_of(x, state, tape)
+    if kind is Tensor:
+        j = slot_of(other, state, tape)
+    elif kind is np.ndarray:
+        j = tape.bring(spec_of_array(array), array, address_of(array))
+    else:
+        j = tape.numbers[char][other]
+    slot = len(tape.rows)
+    if state.tape is not tape or tape.fast is CAREFUL or slot >= tape.limit:
+        return None
+    tape.rows.append(code + (j * STEP + i if swapped else i * STEP + j))
+    return new_tensor(tape, slot, spec)
+
+
+def _is_plain(tensor, tape):
+    """Whether a tensor is on the tape, or on none, with nothing about it that needs thought."""
+    if tensor._tape is tape:
+        return True
+    rare = tensor._rare
+    return tensor._tape is None and not (rare._borrowed or rare._inference) and rare._base is None
 
 
 def unary(primitive, name):

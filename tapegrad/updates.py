@@ -6,9 +6,10 @@ from _thread import get_ident
 from sys import _getframe
 
 from .inplace import rewrite, write
-from .operators import STEP, fast_index
+from .operators import STEP
 from .primitives.core import ops
 from .tape.handle import Tensor, attach
+from .tape.signature import fast_index
 from .tape.site import inside
 
 __all__ = ["in_place"]
@@ -55,7 +56,7 @@ def _binary(record, k):
                     head, out, copied = tape.fast[k][self._spec][other._spec]
                 else:
                     head, out, copied = tape.fast[k][self._spec][kind]
-                    j = tape.numbers[other]
+                    j = tape.numbers["d"][other]
                 source = i = self._slot
                 if copied:
                     source = len(rows)

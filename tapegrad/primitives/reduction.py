@@ -7,6 +7,7 @@ import numpy as np
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .core import implements, lift, ops, primitive
+from .memo import remembered
 from .shape import cast, expand_to, reshape_to
 
 __all__ = ["kept_shape", "normal_axes", "reduced_shape", "refuse"]
@@ -167,6 +168,7 @@ def _number(x, dtype, default):
 
 
 @implements(np.sum)
+@remembered
 def numpy_sum(a, axis=None, dtype=None, out=None, keepdims=False, initial=None, where=None):
     """`numpy.sum`."""
     if out is not None:
@@ -232,6 +234,7 @@ def import_ones(x):
 
 
 @implements(np.prod)
+@remembered
 def numpy_prod(a, axis=None, dtype=None, out=None, keepdims=False, initial=None, where=None):
     """`numpy.prod`."""
     refuse("prod", out=out)
@@ -317,12 +320,14 @@ def _extremum(record, function, combine, a, axis, out, keepdims, initial, where)
 
 
 @implements(np.max, np.amax)
+@remembered
 def numpy_max(a, axis=None, out=None, keepdims=False, initial=None, where=None):
     """`numpy.max`."""
     return _extremum(amax, np.max, np.maximum, a, axis, out, keepdims, initial, where)
 
 
 @implements(np.min, np.amin)
+@remembered
 def numpy_min(a, axis=None, out=None, keepdims=False, initial=None, where=None):
     """`numpy.min`."""
     return _extremum(amin, np.min, np.minimum, a, axis, out, keepdims, initial, where)

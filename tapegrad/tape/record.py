@@ -6,7 +6,7 @@ import numpy as np
 
 from ..vm import opcodes as op
 from .buffer import buffer_of
-from .handle import NOTHING, Tensor
+from .handle import NOTHING, Rare, Tensor
 from .memory import address_of, array_at, empty_array
 from .signature import DEFER_BYTES, signature_of
 from .spec import spec_of, spec_of_array
@@ -17,6 +17,7 @@ __all__ = [
     "constant",
     "escape",
     "import_array",
+    "import_leaf",
     "is_inference",
     "new_tensor",
     "record",
@@ -342,26 +343,23 @@ def import_array(array: np.ndarray, copy: bool = False):
     return tensor
 
 
-_scalars: dict[tuple, np.ndarray] = {}
+def import_leaf(array: np.ndarray, scalar: bool):
+    """A leaf over a caller's array of real floating numbers, on the thread's tape at once."""
+    if not array.dtype.isnative or not array.flags.aligned:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if array.nbytes <= COPY_BYTES:
+        array = array.copy()
+    state = local.state
+    tape = current_tape(state)
+    tensor = object.__new__(Tensor)
+    tensor._tape, tensor._spec = tape, spec_of_array(array).differentiable
+    tensor._rare = rare = Rare()
+    rare._data, rare._leaf, rare._foreign, rare._scalar = array, True, True, scalar
+    tensor._slot = tape.bring(tensor._spec, array, address_of(array), tensor)
+    return tensor
 
 
 def constant(value, dtype):
     """A 0-d constant tensor of a Python number, on the thread's tape."""
-    state = local.state
-    tape = current_tape(state)
-    key = (value, dtype.char)
-    if value == 0:  # 0.0 == -0.0, yet they differ
-        key = (repr(value), dtype.char)
-    slot = tape.constants.get(key)
-    spec = spec_of((), dtype)
-    if slot is None:
-        array = _scalars.get(key)
-        if array is None:
-            array = np.array(value, dtype=dtype)
-            array.flags.writeable = False
-            if len(_scalars) < 10_000:
-                _scalars[key] = array
-        slot = tape.constants[key] = tape.constant(array, spec)
-        if dtype.char == "d" and type(value) in (float, int) and value != 0:
-            tape.numbers[value] = slot
-    return new_tensor(tape, slot, spec)
+    tape = current_tape(local.state)
+    return new_tensor(tape, tape.numbers[dtype.char][value], spec_of((), dtype))

@@ -8,13 +8,20 @@ from ..vm import opcodes as op
 from ..vm.pools import pools
 from .spec import Spec
 
-__all__ = ["CAREFUL", "DEFER_BYTES", "FAST", "Signature", "import_signature", "signature_of"]
+__all__ = ["CAREFUL", "DEFER_BYTES", "FAST", "Signature", "fast_index", "import_signature", "signature_of"]
 
 DEFER_BYTES = 128 * 1024
 """Operations with an operand or a result of more bytes than this run at once."""
 
 FAST: dict[bool, list[dict]] = {True: [], False: []}
 """Per gradient mode and operator: operands' specs -> (code, result spec) of rows that may simply be appended."""
+
+
+def fast_index() -> int:
+    """A place of its own in the fast tables."""
+    for tables in FAST.values():
+        tables.append({})
+    return len(FAST[True]) - 1
 
 
 class _Nothing:

@@ -8,7 +8,6 @@ can cross them from the latest to the earliest.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import sys
 import threading
@@ -23,8 +22,8 @@ from ..vm.pools import pools
 from .blocks import ROW_TEMPORARIES, RowArrays, give_block, recycled, take_block
 from .callout import run_call
 from .memory import address_of, array_at
+from .numbers import Numbers
 from .signature import CAREFUL, by_index, import_signature
-from .spec import spec_of
 from .workspace import workspace
 
 __all__ = ["MAX_ROWS", "Tape", "TapeError", "next_rank"]
@@ -48,39 +47,6 @@ def next_rank() -> int:
 
 class TapeError(RuntimeError):
     """A tape's rows or slots are inconsistent: a defect in tapegrad or in a rule given to it."""
-
-
-class _Numbers(dict):
-    """Slots of Python numbers as float64 constants; a number not met before is brought onto the tape."""
-
-    __slots__ = ("imports", "places", "rows")
-
-    def __init__(self, tape):
-        self.rows, self.imports, self.places = tape.rows, tape.imports, tape.import_addr
-
-    def __missing__(self, value):
-        array = _arrays.get(value) if value != 0 else None  # 0.0 == -0.0, yet they differ
-        if array is None:
-            array = np.array(value, np.float64)
-            array.flags.writeable = False
-            if value != 0 and len(_arrays) < _MOST_NUMBERS:
-                _arrays[value] = array
-        slot = len(self.rows)
-        self.imports.append((slot, array, None, None, 0))
-        self.places.append(address_of(array))
-        self.rows.append(_number_code() | len(self.imports) - 1)
-        if value != 0:
-            self[value] = slot
-        return slot
-
-
-_arrays: dict = {}
-_MOST_NUMBERS = 10_000
-
-
-@functools.cache
-def _number_code():
-    return import_signature(spec_of((), np.dtype(np.float64))).code
 
 
 class Tape:
@@ -127,7 +93,6 @@ class Tape:
         "captured",
         "chunk_bytes",
         "chunks",
-        "constants",
         "done",
         "escaped",
         "fast",
@@ -163,10 +128,9 @@ class Tape:
         self.cap = 0
         self.imports: list = []
         self.import_addr: list[int] = []
-        self.numbers = _Numbers(self)
+        self.numbers = Numbers(self)
         self.fast = CAREFUL
         self.thread = threading.get_ident()
-        self.constants: dict = {}
         self.captured: dict = {}
         self.kept: dict = {}
         self.preset: dict = {}

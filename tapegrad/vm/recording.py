@@ -21,6 +21,8 @@ from .fields import (
     DICT_SET,
     FALLBACK,
     FAST_AT,
+    FLOAT32_TYPE,
+    FLOAT64_TYPE,
     FLOAT_TYPE,
     HEADER,
     INDEX,
@@ -94,6 +96,22 @@ def slot_of(tensor, at):
     """A tensor's slot."""
     c = i64(at)
     return call_python(c[AS_INT], i64(tensor + c[SLOT_AT])[0], 0, 0)
+
+
+@jit
+def slot_of_number(tape, char, number, at):
+    """The slot of a number as a constant of the dtype of that character; -1 where there is none."""
+    c = i64(at)
+    numbers = call_python(c[MAPPED_ITEM], i64(tape + c[NUMBERS_AT])[0], char, 0)
+    if numbers == 0:
+        return -1
+    found = call_python(c[MAPPED_ITEM], numbers, number, 0)
+    call_python(c[RELEASE], numbers, 0, 0)
+    if found == 0:
+        return -1
+    slot = call_python(c[AS_INT], found, 0, 0)
+    call_python(c[RELEASE], found, 0, 0)
+    return slot
 
 
 @jit
@@ -172,7 +190,8 @@ def _binary(x, other, at):
     """An operator of a tensor and another operand; a new reference, or 0 with Python's error set."""
     c = i64(at)
     kind = type_of(other)
-    if type_of(x) != c[TENSOR_TYPE] or (kind != c[TENSOR_TYPE] and kind != c[FLOAT_TYPE] and kind != c[INT_TYPE]):
+    number = kind == c[FLOAT_TYPE] or kind == c[INT_TYPE] or kind == c[FLOAT32_TYPE] or kind == c[FLOAT64_TYPE]
+    if type_of(x) != c[TENSOR_TYPE] or not (number or kind == c[TENSOR_TYPE]):
         return call(x, other, at)
     # First of all: this may collect garbage, and so run Python code that records.
     y = call_python(c[ALLOCATE], c[TENSOR_TYPE], 0, 0)
@@ -194,16 +213,14 @@ def _binary(x, other, at):
     if entry == 0:
         return give_up(y, x, other, at)
     i = slot_of(x, at)
-    if kind == c[TENSOR_TYPE]:
-        j = slot_of(other, at)
-    else:
-        found = call_python(c[MAPPED_ITEM], i64(tape + c[NUMBERS_AT])[0], other, 0)
-        if found == 0:
+    if number:
+        j = slot_of_number(tape, call_python(c[TUPLE_ITEM], entry, 2, 0), other, at)
+        if j < 0:
             return give_up(y, x, other, at)
-        j = call_python(c[AS_INT], found, 0, 0)
-        call_python(c[RELEASE], found, 0, 0)
         if c[SWAPPED]:
             i, j = j, i
+    else:
+        j = slot_of(other, at)
     if append(y, tape, entry, (i << SLOT_BITS) + j, at):
         return y
     return give_up(y, x, other, at)
