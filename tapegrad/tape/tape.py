@@ -82,6 +82,8 @@ class Tape:
         Where in the user's code each writing row comes from, see `tape.site`.
     roots : dict
         The slot that owns the memory, by the slots of views and writes.
+    questions : Questions
+        Answers what a function under compilation asks of values.
     notes : dict
         What users attached to rows: hooks and the like, see `tapegrad.autograd.hooks`.
     """
@@ -108,6 +110,7 @@ class Tape:
         "memory_end",
         "notes",
         "preset",
+        "questions",
         "retaining",
         "roots",
         "rows",
@@ -148,6 +151,7 @@ class Tape:
         self.escaped = False
         self.tracing = tracing
         self.inference = False
+        self.questions: Any = None
         self.limit = MAX_ROWS if tracing else SEGMENT_ROWS
         self.lock = threading.RLock()
 
