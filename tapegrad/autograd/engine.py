@@ -24,6 +24,8 @@ from .stepping import leave, step_through
 __all__ = ["sweep"]
 
 FIRST_BLOCK = 1 << 15
+MOST_EXPECTED = 1 << 22
+"""A sweep begins with no more memory than this."""
 
 
 def sweep(seeds, inputs=None, retain_graph=False):
@@ -51,6 +53,10 @@ def sweep(seeds, inputs=None, retain_graph=False):
     RuntimeError
         Where a value that a rule needs was overwritten or freed. No gradient has been handed out then.
     """
+    if len(seeds) == 1:
+        alone = _sweep_alone(*seeds[0], inputs, retain_graph)
+        if alone is not None:
+            return alone, {}
     leaves: dict = {}
     pending: dict = {}
     heap: list = []
@@ -105,6 +111,36 @@ def sweep(seeds, inputs=None, retain_graph=False):
             leaves[key] = leaf, run_leaf_hooks(leaf, array)
     finish_sweep()
     return leaves, others
+
+
+def _sweep_alone(tensor, seed, inputs, retain_graph):
+    """The leaves' gradients where one tape is all there is, and nobody looks on; None where it is not so simple."""
+    tape = tensor._tape
+    if tape is None or tensor._home is not None or tensor._leaf or tape.notes or tape.retaining or watchers:
+        return None
+    if inputs is not None:
+        wanted = {id(t) for t in inputs if t._leaf}
+        if len(wanted) < len(inputs):
+            return None
+    for entry in tape.imports:
+        home = entry[2]
+        if home is not None and (
+            home.__class__ is tuple or home._rare._hooks is not None or (inputs is not None and id(home) not in wanted)
+        ):
+            return None
+    run = _TapeSweep(tape, {tensor._slot: seed})
+    run.run((), None)
+    leaves: dict = {}
+    bar = run.arrays.bar
+    for slot, (leaf, array) in reversed(run.grads.items()):
+        if bar[slot] == op.FULL:
+            key = id(leaf)
+            leaves[key] = leaf, (np.asarray(leaves[key][1] + array) if key in leaves else array)
+    if not retain_graph:
+        run.free()
+    run.release()
+    finish_sweep()
+    return leaves
 
 
 def _only_leads_to(tapes, inputs):
@@ -194,7 +230,9 @@ class _TapeSweep:
                     array = _copy_like(array, spec.bar)
                 self.seeds[slot] = array
                 addr[n + slot], bar[slot] = address_of(array), op.FULL
-            for slot, _, home, *_ in tape.imports:
+            for slot, _, home, buffer, version in tape.imports:
+                if buffer is not None and buffer.version != version + tape.write_counts.get(slot, 0):
+                    tape.arrays.last_write[slot] = n
                 if home is None or slot > top or not wanted[slot]:
                     continue
                 array = empty_array(tape.signature(slot).out.bar)
@@ -208,13 +246,14 @@ class _TapeSweep:
                 if other is tape:  # where nothing beyond it is wanted, the row itself is not visited
                     self.ends = True
                     kept[slot] = op.KEPT if any(wanted[k] for k in tape.operands(slot)) else op.KEPT_UNVISITED
-            for slot in (*tape.retaining, *tape.notes):
-                if slot < n:
-                    kept[slot] = kept[slot] or op.KEPT
-            for slot, _ in tape.written_elsewhere():
+            if tape.retaining or tape.notes:
+                for slot in (*tape.retaining, *tape.notes):
+                    if slot < n:
+                        kept[slot] = kept[slot] or op.KEPT
+            for slot in tape.foreign_writes:
                 tape.arrays.last_write[slot] = n
-            self._block(0, state)
             self.space = space
+            self._block(space.expected, state)
             if (tape.notes or watchers) and leave(tape):
                 step_through(self, state)
             else:
@@ -233,7 +272,7 @@ class _TapeSweep:
             self._serve(status, state, space)
 
     def _block(self, need, state):
-        """More memory for cotangents."""
+        """More memory for cotangents; to begin with, as much as the sweep before this one has used."""
         block = take_block(max(FIRST_BLOCK << min(len(self.blocks), 5), need + need // 8 + 128))
         self.blocks.append(block)
         address = address_of(block)
@@ -341,6 +380,9 @@ class _TapeSweep:
 
     def release(self):
         """Hand back the working memory; what was found is in memory of its own."""
+        state = self.space.state
+        used = sum([block.nbytes for block in self.blocks]) - state[op.MEMORY_END] + state[op.MEMORY]
+        self.space.expected = min(used, MOST_EXPECTED)
         self.arrays.release()
         for block in self.blocks:
             give_block(block)

@@ -11,7 +11,7 @@ from .memory import address_of, array_at, copy_array, empty_array
 from .signature import DEFER_BYTES, signature_of
 from .spec import spec_of, spec_of_array
 from .state import is_deferral_enabled, local
-from .tape import MAX_ROWS, Tape, TapeError
+from .tape import FIRST_CHUNK, MAX_ROWS, Tape, TapeError
 
 __all__ = [
     "constant",
@@ -27,6 +27,8 @@ __all__ = [
     "slot_of",
 ]
 
+MOST_EXPECTED = 1 << 22
+"""A new tape begins with no more memory than this."""
 _SHARING = (op.WINDOW, op.VIEW, op.WRITE)
 COPY_BYTES = DEFER_BYTES
 """Constants up to this size are copied when they are recorded; rows that read larger ones run at once."""
@@ -50,9 +52,10 @@ def mark_escaped(state, tape):
 
 def rotate(state) -> Tape:
     """End the thread's tape and begin a new one."""
-    state.tape.seal()
+    old = state.tape
+    old.seal()
     state.careful = False
-    state.tape = Tape(tracing=state.tape.tracing)
+    state.tape = Tape(old.tracing, min(max(old.used, FIRST_CHUNK), MOST_EXPECTED))
     state.refresh()
     return state.tape
 
@@ -347,7 +350,7 @@ def import_leaf(array: np.ndarray, scalar: bool):
     """A leaf over a caller's array of real floating numbers, on the thread's tape at once."""
     if not array.dtype.isnative or not array.flags.aligned:
         array = array.astype(array.dtype.newbyteorder("="))
-    if array.nbytes <= COPY_BYTES:
+    elif array.nbytes <= COPY_BYTES:
         array = array.copy()
     state = local.state
     tape = current_tape(state)

@@ -68,6 +68,8 @@ class Tape:
     fast : list of dict
         Per operator, the signatures that may be recorded without further thought, by operand specs; swapped as a
         whole with the gradient mode.
+    expected : int
+        Bytes of the first chunk.
     limit : int
         Rows after which the tape ends.
     thread : int
@@ -97,6 +99,7 @@ class Tape:
         "chunks",
         "done",
         "escaped",
+        "expected",
         "fast",
         "numbers",
         "freed",
@@ -125,7 +128,8 @@ class Tape:
 
     arrays: RowArrays  # made when rows are first run
 
-    def __init__(self, tracing=False):
+    def __init__(self, tracing=False, expected=FIRST_CHUNK):
+        self.expected = expected
         self.rows: list[int] = []
         self.done = 0
         self.cap = 0
@@ -163,6 +167,11 @@ class Tape:
         if self.sealed is None:
             self.sealed = next(_clock)
             self.fast = CAREFUL
+
+    @property
+    def used(self):
+        """Bytes of memory that results have taken."""
+        return self.chunk_bytes - self.memory_end + self.memory
 
     @property
     def rank(self):
@@ -269,8 +278,9 @@ class Tape:
         self.arrays, self.cap = arrays, cap
 
     def _chunk(self, need):
-        """More memory for results."""
-        chunk = take_block(max(FIRST_CHUNK << min(len(self.chunks), 7), need + 64))
+        """More memory for results; to begin with, as much as the tape before this one has used."""
+        n = len(self.chunks)
+        chunk = take_block(max(FIRST_CHUNK << min(n, 7) if n else self.expected, need + 64))
         self.chunks.append(chunk)
         self.chunk_bytes += chunk.nbytes
         if self.chunk_bytes > SEGMENT_BYTES and not self.tracing:

@@ -16,9 +16,11 @@ from .fields import (
     CALL,
     CALL_WITH,
     CLEAR_ERROR,
+    COMPARE,
     DICT_ITEM,
     DICT_NEW,
     DICT_SET,
+    EQUAL,
     FALLBACK,
     FAST_AT,
     FLOAT32_TYPE,
@@ -252,7 +254,7 @@ unary, binary = jit(_unary), jit(_binary)
 def array_ufunc(x, arguments, count, names, at):
     """`Tensor.__array_ufunc__` of a ufunc, ``"__call__"``, and one or two operands of which the first is a tensor."""
     c = i64(at)
-    if names == 0 and 3 <= count <= 4 and i64(arguments)[1] == c[METHOD]:
+    if names == 0 and 3 <= count <= 4 and call_python(c[COMPARE], i64(arguments)[1], c[METHOD], EQUAL) & 3 == 1:
         first = i64(arguments)[2]
         found = call_python(c[DICT_ITEM], c[OPERATORS], i64(arguments)[0], 0)
         if found != 0 and type_of(first) == c[TENSOR_TYPE]:
