@@ -9,7 +9,7 @@ import numpy as np
 from ..vm import opcodes as op
 from .buffer import buffer_of
 from .handle import NOTHING, Rare, Tensor
-from .memory import address_of, array_at, empty_array
+from .memory import address_of, array_at, copy_array, empty_array
 from .signature import DEFER_BYTES, FAST, fast_index, signature_of
 from .spec import spec_of, spec_of_array
 from .state import is_deferral_enabled, local
@@ -227,7 +227,7 @@ def own_borrowed(signature, tensors):
             if (borrowed or inferred) and signature.needs >> (k + 1) & 1:
                 if inferred:
                     raise RuntimeError(INFERENCE_SAVED)
-                t._data, t._borrowed = t._data.copy(), False
+                t._data, t._borrowed = copy_array(t._data, t._spec), False
 
 
 def append(state, tape, signature, slots, tensors, offset=None):

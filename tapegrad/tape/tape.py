@@ -84,6 +84,8 @@ class Tape:
         Where in the user's code each writing row comes from, see `tape.site`.
     roots : dict
         The slot that owns the memory, by the slots of views and writes.
+    questions : Questions
+        Answers what a function under compilation asks of values.
     notes : dict
         What users attached to rows: hooks and the like, see `tapegrad.autograd.hooks`.
     """
@@ -111,6 +113,7 @@ class Tape:
         "memory_end",
         "notes",
         "preset",
+        "questions",
         "retaining",
         "roots",
         "rows",
@@ -152,6 +155,7 @@ class Tape:
         self.escaped = False
         self.tracing = tracing
         self.inference = False
+        self.questions: Any = None
         self.limit = MAX_ROWS if tracing else SEGMENT_ROWS
         self.lock = threading.RLock()
 
