@@ -122,8 +122,7 @@ def backward(
     if create_graph:
         _recorded_backward(pairs, wanted)
         return
-    seeds = [(t, value_of(g) if isinstance(g, Tensor) else np.asarray(g, t._spec.dtype)) for t, g in pairs]
-    leaves, others = sweep(seeds, wanted, retain_graph)
+    leaves, others = sweep([(t, _array_of(g, t)) for t, g in pairs], wanted, retain_graph)
     for leaf, array in leaves.values():
         if leaf._leaf and (wanted is None or any(leaf is t for t in wanted)):
             accumulate(leaf, array)
@@ -132,12 +131,20 @@ def backward(
     _fill_retained(others)
 
 
+def _array_of(cotangent: Any, output: Tensor) -> Any:
+    """An output's cotangent as an array, on the device if the output stands there."""
+    device = output._spec.device
+    if device is not None:
+        return device.cotangent(cotangent, output._spec)
+    return value_of(cotangent) if isinstance(cotangent, Tensor) else np.asarray(cotangent, output._spec.dtype)
+
+
 def accumulate(tensor: Tensor, array: np.ndarray) -> None:
     """Add a gradient to ``tensor.grad``; the array becomes the tensor's own."""
     grad = tensor._grad
     if grad is None:
         tensor._grad = tensor_over(array)
-    elif grad._buffer is None and grad._data is not None:  # nobody has seen its memory: nobody must be told
+    elif grad._buffer is None and isinstance(grad._data, np.ndarray):  # nobody has seen its memory: nobody must be told
         np.add(grad._data, array, out=grad._data)
     else:
         with grad_mode(False):
@@ -246,13 +253,12 @@ def _gradients(
         bars = recorded_sweep([t for t, _ in pairs], recorded, wanted, create_graph, retained)
         _accumulate_recorded(retained, create_graph)
         return bars
-    seeds = [(t, value_of(g) if isinstance(g, Tensor) else np.asarray(g, t._spec.dtype)) for t, g in pairs]
-    leaves, others = sweep(seeds, wanted, retain_graph)
+    leaves, others = sweep([(t, _array_of(g, t)) for t, g in pairs], wanted, retain_graph)
     _fill_retained(others)
     found: list[Tensor | None] = []
     for t in wanted:
         array = leaves[id(t)][1] if id(t) in leaves else others.get(id(t))
-        found.append(None if array is None else tensor(array))
+        found.append(None if array is None else tensor(array) if isinstance(array, np.ndarray) else tensor_over(array))
     return found
 
 

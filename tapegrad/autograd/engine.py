@@ -66,13 +66,13 @@ def sweep(seeds, inputs=None, retain_graph=False):
             seed = pending[tape] = {}
             heapq.heappush(heap, (-tape.rank, id(tape), tape))
         if slot in seed:
-            seed[slot] = np.asarray(seed[slot] + array)  # a sum of 0-d arrays is a NumPy scalar
+            seed[slot] = _total(seed[slot], array)
         else:
             seed[slot] = array
 
     def reach_leaf(leaf, array):
         if id(leaf) in leaves:
-            array = np.asarray(leaves.pop(id(leaf))[1] + array)
+            array = _total(leaves.pop(id(leaf))[1], array)
         leaves[id(leaf)] = leaf, array
 
     for tensor, seed in seeds:
@@ -86,7 +86,7 @@ def sweep(seeds, inputs=None, retain_graph=False):
     relevant = None if everything else _relevant(pending, inputs, targets)
     while heap:
         _, _, tape = heapq.heappop(heap)
-        run = _TapeSweep(tape, pending[tape]) if isinstance(tape, Tape) else tape.sweep(pending[tape])
+        run = _TapeSweep(tape, pending[tape]) if type(tape) is Tape else tape.sweep(pending[tape])
         run.run(targets, relevant)
         visited.append(run)
         for home, array in run.reached():
@@ -105,6 +105,12 @@ def sweep(seeds, inputs=None, retain_graph=False):
             leaves[key] = leaf, run_leaf_hooks(leaf, array)
     finish_sweep()
     return leaves, others
+
+
+def _total(a, b):
+    """The sum of two cotangents of one value."""
+    total = a + b
+    return np.asarray(total) if isinstance(total, np.generic) else total  # which a sum of 0-d arrays is
 
 
 def _only_leads_to(tapes, inputs):
@@ -135,6 +141,9 @@ def _relevant(pending, inputs, targets):
             found[tape] = {k: through or (tape, k) in targets for k in range(len(tape.types))}
             return found[tape]
         tape.flush()
+        if tape.device is not None:
+            found[tape] = tape.relevant(leads, targets)  # type: ignore[attr-defined]
+            return found[tape]
         wanted = np.zeros(tape.cap, np.bool_)
         found[tape] = wanted
         for slot, _, home, *_ in tape.imports:

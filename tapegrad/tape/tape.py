@@ -27,7 +27,7 @@ from .signature import CAREFUL, by_index, import_signature
 from .spec import spec_of
 from .workspace import workspace
 
-__all__ = ["MAX_ROWS", "Tape", "TapeError", "next_rank"]
+__all__ = ["MAX_ROWS", "Elsewhere", "Tape", "TapeError", "next_rank"]
 
 MAX_ROWS = op.SLOT_MASK - 4096
 """Rows that fit on one tape."""
@@ -44,6 +44,14 @@ _clock = itertools.count()
 def next_rank() -> int:
     """A place in the order of tapes after all that have been sealed."""
     return next(_clock)
+
+
+class Elsewhere(Exception):
+    """Raised where an operation of the host meets a tensor that stands on a device."""
+
+    def __init__(self, device):
+        super().__init__(f"an operand stands on {device}")
+        self.device = device
 
 
 class TapeError(RuntimeError):
@@ -156,6 +164,7 @@ class Tape:
     )
 
     arrays: RowArrays  # made when rows are first run
+    device: Any = None  # the host's tapes have none, see `tapegrad.cuda.tape`
 
     def __init__(self, tracing=False):
         self.rows: list[int] = []
@@ -189,6 +198,10 @@ class Tape:
 
     def __len__(self):
         return len(self.rows)
+
+    def successor(self):
+        """The tape that follows this one."""
+        return Tape(tracing=self.tracing)
 
     def seal(self):
         """Import nothing more onto this tape; from now on others may import from it."""
