@@ -68,6 +68,9 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
         elements overlap. Nothing has changed then.
     """
     state = local.state
+    device = target._spec.device
+    if device is not None and device is not state.tape.device:
+        return _write_elsewhere(device, target, made, operands, attrs)
     check_target(target, state)
     operands = made.lift(operands) if hasattr(made, "lift") else tuple(lift(o) for o in operands)
     _check_recorded(target, operands, state)
@@ -112,6 +115,13 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
     if index is not None and not attrs and target._base is None and signature.deferrable:
         _remember(index, spec, given, operands, signature, state.grad_enabled)
     return target
+
+
+def _write_elsewhere(device, target, made, operands, attrs):
+    """Write to a tensor that stands on a device, recording there."""
+    operands = made.lift(operands) if hasattr(made, "lift") else [lift(o) for o in operands]
+    with device.recording(local.state):
+        return write(target, made, tuple([device.brought(t) for t in operands]), attrs)
 
 
 def _remember(index, spec, given, operands, signature, grad_enabled):

@@ -104,6 +104,8 @@ def _remember(k, primitive, tensors, other=None, swapped=False):
     """Enter a signature into the fast table, where a row is all that the operation needs."""
     grad_enabled = local.state.grad_enabled
     specs = tuple([t._spec for t in tensors])
+    if any(s.device is not None for s in specs):
+        return
     signature = signature_of(primitive, specs, (), grad_enabled)
     if not signature.deferrable:
         return

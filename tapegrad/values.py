@@ -19,6 +19,8 @@ class TracedValueError(TypeError):
 def value_of(tensor) -> np.ndarray:
     """The tensor's elements as a NumPy array over the same memory; for reading at once, not for keeping.
 
+    What stands on a device is copied.
+
     Parameters
     ----------
     tensor : Tensor
@@ -33,9 +35,8 @@ def value_of(tensor) -> np.ndarray:
         if tape.tracing:
             return _questions(tensor).value(tensor)
         tape.flush()
-    if tensor._data is not None:
-        return tensor._data
-    return tape.view(tensor._slot, tensor._spec)
+    found = tensor._data if tensor._data is not None else tape.view(tensor._slot, tensor._spec)
+    return found if isinstance(found, np.ndarray) else found.to_host()
 
 
 def _questions(tensor):
@@ -106,9 +107,19 @@ def numpy(self, *, force=False):
             "Can't call numpy() on Tensor that requires grad, since the array would carry no gradient. "
             "Use tensor.detach().numpy() instead."
         )
+    _refuse_device(self)
     array = value_of(self)
     escape(self)
     return array
+
+
+def _refuse_device(self):
+    """A device's memory cannot be a NumPy array's."""
+    if self._spec.device is not None:
+        raise TypeError(
+            f"can't convert {self._spec.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to "
+            f"host memory first."
+        )
 
 
 def _array(self, dtype=None, copy=None):
@@ -120,6 +131,7 @@ def _array(self, dtype=None, copy=None):
             f"or w @ x rather than w.dot(x), a new array rather than out=), or `import tapegrad.numpy as np`, in which "
             f"np.array and np.zeros take part, or x.detach() to stop the gradient on purpose."
         )
+    _refuse_device(self)
     array = value_of(self)
     if copy or (dtype is not None and array.dtype != dtype):
         return array.astype(dtype or array.dtype)
@@ -181,6 +193,8 @@ def _repr(self):
         parts.append("requires_grad=True")
     elif spec.requires_grad:
         parts.append(f"grad_fn={self.grad_fn!r}")
+    if spec.device is not None:
+        parts.insert(1, f"device='{spec.device}'")
     return f"tensor({', '.join(parts)})"
 
 

@@ -13,7 +13,7 @@ from .memory import address_of, array_at, copy_array, empty_array
 from .signature import DEFER_BYTES, FAST, fast_index, signature_of
 from .spec import spec_of, spec_of_array
 from .state import is_deferral_enabled, local
-from .tape import FIRST_CHUNK, MAX_ROWS, Tape, TapeError
+from .tape import MAX_ROWS, Elsewhere, Tape, TapeError
 
 __all__ = [
     "constant",
@@ -31,8 +31,6 @@ __all__ = [
     "view_again",
 ]
 
-MOST_EXPECTED = 1 << 22
-"""A new tape begins with no more memory than this."""
 _SHARING = (*op.WITH_OFFSET, op.WRITE)
 COPY_BYTES = DEFER_BYTES
 """Constants up to this size are copied when they are recorded; rows that read larger ones run at once."""
@@ -59,7 +57,7 @@ def rotate(state) -> Tape:
     old = state.tape
     old.seal()
     state.careful = False
-    state.tape = Tape(old.tracing, min(max(old.used, FIRST_CHUNK), MOST_EXPECTED))
+    state.tape = old.successor()
     state.refresh()
     return state.tape
 
@@ -83,6 +81,10 @@ def slot_of(tensor, state, tape) -> int:
 
 
 def _import_tensor(tensor, state, tape) -> int:
+    if tensor._spec.device is not None or tape.device is not None:
+        from ..cuda.tape import import_elsewhere
+
+        return import_elsewhere(tensor, state, tape)
     if tape.tracing:
         return _capture(tensor, tape)
     home_tape, home_slot, spec = tensor._tape, tensor._slot, tensor._spec
@@ -160,14 +162,17 @@ def record(primitive, tensors, attrs=()):
     for t in tensors:
         if t._rare._base is not None:
             t._refresh_view()  # its base may have been written, and may have begun to require grad, since
-    signature = signature_of(primitive, tuple([t._spec for t in tensors]), attrs, state.grad_enabled)
-    if state.careful and signature.out.requires_grad:
-        kept = copies_of_reads(signature, tensors)
-        if kept is not tensors:
-            return record(primitive, kept, attrs)
-    tape = current_tape(state)
-    own_borrowed(signature, tensors)
-    slots = [slot_of(t, state, tape) for t in tensors]
+    try:
+        signature = signature_of(primitive, tuple([t._spec for t in tensors]), attrs, state.grad_enabled)
+        if state.careful and signature.out.requires_grad:
+            kept = copies_of_reads(signature, tensors)
+            if kept is not tensors:
+                return record(primitive, kept, attrs)
+        tape = current_tape(state)
+        own_borrowed(signature, tensors)
+        slots = [slot_of(t, state, tape) for t in tensors]
+    except Elsewhere as elsewhere:
+        return elsewhere.device.record(primitive, tensors, attrs)
     tape = state.tape
     return append(state, tape, signature, slots, tensors)
 
@@ -274,6 +279,9 @@ def pack(signature, slots, offset=None) -> list[int]:
 
 def _run_now(tape, signature, slots, slot, tensor, tensors):
     """Run a row at once. A large result gets memory of its own, kept by the tape only where the reverse reads it."""
+    if tape.device is not None:
+        tape.flush()
+        return
     if signature.kind == op.KERNEL and signature.out.nbytes > DEFER_BYTES:
         tensor._data = np.empty(signature.out.shape, signature.out.dtype)
         tape.preset[slot] = tensor._data
@@ -306,11 +314,15 @@ def record_view(primitive, tensor, attrs, offset, detached=False):
         tensor._refresh_view()
     signature = signature_of(primitive, (tensor._spec,), attrs, state.grad_enabled)
     tape = current_tape(state)
-    slot = slot_of(tensor, state, tape)
+    try:
+        slot = slot_of(tensor, state, tape)
+    except Elsewhere as elsewhere:
+        with elsewhere.device.recording(state):
+            return record_view(primitive, tensor, attrs, offset)
     tape = state.tape
     view = append(state, tape, signature, [slot], (tensor,), offset)
     view._base = base = tensor._base if tensor._base is not None else tensor
-    if base._data is not None and not state.deferred:
+    if base._data is not None and not state.deferred and tape.device is None:
         if view._spec.extent > DEFER_BYTES:
             tape.flush()
             view._data = array_at(int(tape.arrays.addr[view._slot]), view._spec, base._data)

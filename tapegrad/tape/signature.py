@@ -138,6 +138,11 @@ def signature_of(primitive, specs: tuple[Spec, ...], attrs: tuple, grad_enabled:
     key = (primitive, specs, attrs, grad_enabled)
     found = _interned.get(key)
     if found is None:
+        for spec in specs:
+            if spec.device is not None:
+                from ..cuda.signature import device_signature
+
+                return device_signature(*key)
         keywords = dict(attrs)
         out, kind = primitive.infer(specs, keywords)
         grad = grad_enabled and primitive.carries_grad(specs, out)
