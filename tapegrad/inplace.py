@@ -8,6 +8,7 @@ import numpy as np
 
 from .errors import CastingError, ShapeError
 from .primitives.core import lift, ops, primitive
+from .primitives.indexing import getitem
 from .primitives.shape import expand_to, placed, view_of, window_of
 from .tape.buffer import buffer_of
 from .tape.handle import Tensor, attach
@@ -19,18 +20,20 @@ from .tape.state import grad_mode, local
 from .values import value_of
 from .vm import opcodes as op
 
-__all__ = ["adopt_shape", "adopt_written", "check_target", "rewrite", "write"]
+__all__ = ["adopt_shape", "adopt_written", "check_target", "element", "is_number", "patch", "rewrite", "write"]
 
 
 @primitive()
 class copy_slices:
     """A base after one of its views was written: the view's region from the new value, the rest from the old."""
 
-    kind = op.VIEW
+    kind = op.PATCHED
     grad_name = "CopySlices"
 
     def infer(specs: Any, attrs):
-        return specs[0], op.VIEW
+        base, value = specs
+        plain = base.dtype == value.dtype and base.injective and value.injective
+        return base, op.PATCHED if plain and base.bar_strides == base.strides else op.VIEW
 
     def compute(base, value, strides, offset):
         return base
@@ -67,6 +70,9 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
         elements overlap. Nothing has changed then.
     """
     state = local.state
+    device = target._spec.device
+    if device is not None and device is not state.tape.device:
+        return _write_elsewhere(device, target, made, operands, attrs)
     check_target(target, state)
     operands = made.lift(operands) if hasattr(made, "lift") else tuple(lift(o) for o in operands)
     _check_recorded(target, operands, state)
@@ -111,6 +117,13 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
     if index is not None and not attrs and target._base is None and signature.deferrable:
         _remember(index, spec, given, operands, signature, state.grad_enabled)
     return target
+
+
+def _write_elsewhere(device, target, made, operands, attrs):
+    """Write to a tensor that stands on a device, recording there."""
+    operands = made.lift(operands) if hasattr(made, "lift") else [lift(o) for o in operands]
+    with device.recording(local.state):
+        return write(target, made, tuple([device.brought(t) for t in operands]), attrs)
 
 
 def _remember(index, spec, given, operands, signature, grad_enabled):
@@ -173,9 +186,44 @@ def adopt_shape(target: Tensor, view, args=(), kwargs=None) -> Tensor:
     return target
 
 
+def is_number(tensor) -> bool:
+    """Whether NumPy would have a number here, to which nothing can be written: ``s += x`` makes a new one.
+
+    That is so for 0-d tensors in a function under transformation, but for those that were made to be filled.
+    """
+    if tensor._spec.shape:
+        return False
+    state, buffer = local.state, tensor._buffer
+    return (state.depth > 0 or state.tape.tracing) and not (buffer is not None and buffer.copies_reads)
+
+
+def element(x, key):
+    """``x[key]``; a single element is a number in NumPy, so that later writes to the array do not reach it.
+
+    It is copied in a function under transformation, and where arrays were made to be filled; else a view, as in
+    PyTorch.
+    """
+    y = getitem(x, key)
+    base = y._base
+    if y._spec.shape or base is None or base._leaf or base._foreign:
+        return y
+    state = local.state
+    if not (state.depth or state.tape.tracing or base._buffer.copies_reads):
+        return y
+    if state.tape.tracing and not _is_made_here(base, state.tape):
+        return y
+    return y if any(k is Ellipsis for k in (key if type(key) is tuple else (key,))) else ops.copy(y)
+
+
 def check_target(target, state, part=False):
     """Refuse what may not be written, or of which not a part may be."""
     base = target._base
+    if (target if base is None else base)._foreign:
+        raise RuntimeError(
+            "an argument of the function under transformation cannot be written in place: its memory is the caller's, "
+            "and it may be a leaf Variable that requires grad. Use `x = x + y` instead of `x += y`, or write to a copy "
+            "(`x = x.copy()`)."
+        )
     if state.grad_enabled:
         if target._leaf and not part:
             raise RuntimeError(
@@ -193,11 +241,6 @@ def check_target(target, state, part=False):
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a "
             "normal tensor before doing inplace update."
-        )
-    if (target if base is None else base)._foreign:
-        raise RuntimeError(
-            "an argument of the function under transformation cannot be written in place: its memory is the caller's. "
-            "Write to a copy (`x = x.copy()`)."
         )
     if state.tape.tracing and not _is_made_here(target if base is None else base, state.tape):
         raise RuntimeError(
@@ -301,11 +344,18 @@ def _take_over(target, result, state, tape):
 def _rebase(base, target, result, state, tape):
     """The base's history goes through what was written into its view."""
     base_slot = slot_of(base, state, tape)
-    attrs = (("offset", target._offset), ("strides", target._spec.strides))
-    signature = signature_of(copy_slices, (base._spec, result._spec), attrs, state.grad_enabled)
-    rebased = append(state, tape, signature, [base_slot, result._slot], (base, result), 0)
+    signature, offset = patch(base._spec, result._spec, target._spec.strides, target._offset, state.grad_enabled)
+    rebased = append(state, tape, signature, [base_slot, result._slot], (base, result), offset)
     _rebind(base, rebased)
     base._buffer.history += 1  # every view of it is recorded anew when it is next used
+
+
+def patch(base, value, strides, offset, grad_enabled):
+    """Signature, and offset word, of the row for a base of which a window, given by strides and offset, was written."""
+    signature = signature_of(copy_slices, (base, value), (("strides", strides),), grad_enabled)
+    if signature.kind == op.PATCHED:
+        return signature, offset
+    return signature_of(copy_slices, (base, value), (("offset", offset), ("strides", strides)), grad_enabled), 0
 
 
 def adopt_written(target):

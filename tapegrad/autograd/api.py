@@ -84,10 +84,6 @@ def _seeds(tensors: Any, gradients: Any, name: str, batched: bool = False) -> li
     return pairs
 
 
-def _array_of(cotangent: Any, dtype: np.dtype) -> np.ndarray:
-    return np.asarray(value_of(cotangent) if isinstance(cotangent, Tensor) else cotangent, dtype)
-
-
 def backward(
     tensors: _Tensors,
     grad_tensors: _Cotangents = None,
@@ -125,8 +121,7 @@ def backward(
     if create_graph:
         _recorded_backward(pairs, wanted)
         return
-    seeds = [(t, _array_of(g, t._spec.dtype)) for t, g in pairs]
-    leaves, others = sweep(seeds, wanted, retain_graph, visit=True)
+    leaves, others = sweep([(t, _array_of(g, t)) for t, g in pairs], wanted, retain_graph, visit=True)
     for leaf, array in leaves.values():
         if leaf._leaf and (wanted is None or any(leaf is t for t in wanted)):
             accumulate(leaf, array)
@@ -135,12 +130,20 @@ def backward(
     _fill_retained(others)
 
 
+def _array_of(cotangent: Any, output: Tensor) -> Any:
+    """An output's cotangent as an array, on the device if the output stands there."""
+    device = output._spec.device
+    if device is not None:
+        return device.cotangent(cotangent, output._spec)
+    return np.asarray(value_of(cotangent) if isinstance(cotangent, Tensor) else cotangent, output._spec.dtype)
+
+
 def accumulate(tensor: Tensor, array: np.ndarray) -> None:
     """Add a gradient to ``tensor.grad``; the array becomes the tensor's own."""
     grad = tensor._grad
     if grad is None:
         tensor._grad = tensor_over(array)
-    elif grad._buffer is None and grad._data is not None:  # nobody has seen its memory: nobody must be told
+    elif grad._buffer is None and isinstance(grad._data, np.ndarray):  # nobody has seen its memory: nobody must be told
         np.add(grad._data, array, out=grad._data)
     else:
         with grad_mode(False):
@@ -249,13 +252,12 @@ def _gradients(
         bars = recorded_sweep([t for t, _ in pairs], recorded, wanted, create_graph, retained)
         _accumulate_recorded(retained, create_graph)
         return bars
-    seeds = [(t, _array_of(g, t._spec.dtype)) for t, g in pairs]
-    leaves, others = sweep(seeds, wanted, retain_graph)
+    leaves, others = sweep([(t, _array_of(g, t)) for t, g in pairs], wanted, retain_graph)
     _fill_retained(others)
     found: list[Tensor | None] = []
     for t in wanted:
         array = leaves[id(t)][1] if id(t) in leaves else others.get(id(t))
-        found.append(None if array is None else tensor(array))
+        found.append(None if array is None else tensor(array) if isinstance(array, np.ndarray) else tensor_over(array))
     return found
 
 

@@ -5,4 +5,4 @@ PyTorch's is wanted (``dim=``, ``keepdim=`` and the like); `docs/methods.md` lis
 """
 
 from . import elementwise, reductions, shaping, selecting, products, facts, copying  # noqa: F401, I001
-from . import placing, ranking, resizing, writing, arrays  # noqa: F401
+from . import placing, ranking, resizing, writing, standard, arrays  # noqa: F401

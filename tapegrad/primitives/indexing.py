@@ -7,7 +7,7 @@ import operator
 import numpy as np
 
 from ..tape.handle import Tensor
-from ..tape.record import record_view
+from ..tape.record import record_view, remember_view, view_again
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .core import ZERO, lift, ops, primitive, unbroadcast
@@ -145,7 +145,11 @@ def getitem(x, key):
     plan = PLANS.get((x._spec, form))
     if plan is None:
         plan = PLANS[x._spec, form] = plan_view(x._spec, _viewer(form), _label(form, x._spec.shape))
-    return record_view(view, x, *plan)
+    made = view_again(x, plan)
+    if made is None:
+        made = record_view(view, x, *plan)
+        remember_view(plan, made)
+    return made
 
 
 def _label(form, shape):

@@ -1,0 +1,272 @@
+"""Appending a row in compiled code, by the functions of Python's C interface.
+
+These do what the operators of `tapegrad.operators` do for operands that were met before, with the same lists and
+dictionaries. Whatever needs thought, they leave to the Python function. Python's lock is held all the time, and
+nothing here raises: where an allocation fails, the Python function tries again, and raises.
+
+Objects are int64 addresses. ``at`` is the address of a table of words, see `fields`.
+"""
+
+from __future__ import annotations
+
+from .fields import (
+    ALLOCATE,
+    APPEND,
+    AS_INT,
+    CALL,
+    CALL_WITH,
+    CLEAR_ERROR,
+    COMPARE,
+    DICT_ITEM,
+    DICT_NEW,
+    DICT_SET,
+    EQUAL,
+    FALLBACK,
+    FAST_AT,
+    FLOAT32_TYPE,
+    FLOAT64_TYPE,
+    FLOAT_TYPE,
+    HEADER,
+    INDEX,
+    INT,
+    INT_TYPE,
+    LIMIT_AT,
+    LIST_ITEM,
+    LIST_SIZE,
+    LIST_TYPE,
+    MAPPED_ITEM,
+    METHOD,
+    NOT_IMPLEMENTED,
+    NOTHING,
+    NUMBERS_AT,
+    OPERANDS,
+    OPERATORS,
+    RARE_AT,
+    RELEASE,
+    RETAIN,
+    ROWS_AT,
+    SLOT_AT,
+    SPEC_AT,
+    SWAPPED,
+    TAPE_AT,
+    TAPE_TYPE,
+    TENSOR_TYPE,
+    THIS_THREAD,
+    THREAD_AT,
+    TUPLE_ITEM,
+    TUPLE_NEW,
+    TUPLE_SET,
+    TUPLE_SIZE,
+)
+from .intrinsics import call_python, i64
+from .jit import jit
+from .opcodes import SLOT_BITS
+
+__all__ = ["array_ufunc", "binary", "unary"]
+
+
+@jit
+def type_of(thing):
+    """The type of an object."""
+    return i64(thing + HEADER)[0]
+
+
+@jit
+def own(thing, at):
+    """The same object, with one reference more."""
+    call_python(i64(at)[RETAIN], thing, 0, 0)
+    return thing
+
+
+@jit
+def table_of(tape, at):
+    """The operator's table of rows met before; 0 where this thread may not record there without thought."""
+    c = i64(at)
+    if type_of(tape) != c[TAPE_TYPE]:
+        return 0
+    thread = call_python(c[AS_INT], i64(tape + c[THREAD_AT])[0], 0, 0)
+    if thread != call_python(c[THIS_THREAD], 0, 0, 0):
+        return 0
+    fast = i64(tape + c[FAST_AT])[0]
+    if type_of(fast) != c[LIST_TYPE]:
+        return 0
+    return call_python(c[LIST_ITEM], fast, c[INDEX], 0)
+
+
+@jit
+def slot_of(tensor, at):
+    """A tensor's slot."""
+    c = i64(at)
+    return call_python(c[AS_INT], i64(tensor + c[SLOT_AT])[0], 0, 0)
+
+
+@jit
+def slot_of_number(tape, char, number, at):
+    """The slot of a number as a constant of the dtype of that character; -1 where there is none."""
+    c = i64(at)
+    numbers = call_python(c[MAPPED_ITEM], i64(tape + c[NUMBERS_AT])[0], char, 0)
+    if numbers == 0:
+        return -1
+    found = call_python(c[MAPPED_ITEM], numbers, number, 0)
+    call_python(c[RELEASE], numbers, 0, 0)
+    if found == 0:
+        return -1
+    slot = call_python(c[AS_INT], found, 0, 0)
+    call_python(c[RELEASE], found, 0, 0)
+    return slot
+
+
+@jit
+def append(y, tape, entry, operands, at):
+    """Append the row of a table's entry, and fill in its handle, the new tensor `y`; returns whether that was done."""
+    c = i64(at)
+    rows = i64(tape + c[ROWS_AT])[0]
+    slot = call_python(c[LIST_SIZE], rows, 0, 0)
+    if slot >= call_python(c[AS_INT], i64(tape + c[LIMIT_AT])[0], 0, 0):
+        return 0
+    code = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 0, 0), 0, 0)
+    word = call_python(c[INT], code + operands, 0, 0)
+    place = call_python(c[INT], slot, 0, 0)
+    done = word != 0 and place != 0 and call_python(c[APPEND], rows, word, 0) & 1 == 0
+    call_python(c[RELEASE], word, 0, 0)
+    if not done:
+        call_python(c[RELEASE], place, 0, 0)
+        return 0
+    i64(y + c[SLOT_AT])[0] = place
+    i64(y + c[SPEC_AT])[0] = own(call_python(c[TUPLE_ITEM], entry, 1, 0), at)
+    i64(y + c[TAPE_AT])[0] = own(tape, at)
+    i64(y + c[RARE_AT])[0] = own(c[NOTHING], at)
+    return 1
+
+
+@jit
+def call(x, other, at):
+    """What the operator's Python function returns, or 0 where it raises."""
+    c = i64(at)
+    n = 1 if other == 0 else 2
+    arguments = call_python(c[TUPLE_NEW], n, 0, 0)
+    if arguments == 0:
+        return 0
+    call_python(c[TUPLE_SET], arguments, 0, own(x, at))
+    if n == 2:
+        call_python(c[TUPLE_SET], arguments, 1, own(other, at))
+    result = call_python(c[CALL], c[FALLBACK], arguments, 0)
+    call_python(c[RELEASE], arguments, 0, 0)
+    return result
+
+
+@jit
+def call_general(x, arguments, count, names, at):
+    """What the Python function returns for positional arguments, and those whose names come last; 0 if it raises."""
+    c = i64(at)
+    named = 0 if names == 0 else call_python(c[TUPLE_SIZE], names, 0, 0)
+    positional = call_python(c[TUPLE_NEW], count + 1, 0, 0)
+    if positional == 0:
+        return 0
+    call_python(c[TUPLE_SET], positional, 0, own(x, at))
+    for k in range(count):
+        call_python(c[TUPLE_SET], positional, k + 1, own(i64(arguments)[k], at))
+    keywords = 0
+    result = 0
+    if named:
+        keywords = call_python(c[DICT_NEW], 0, 0, 0)
+    if keywords or not named:
+        for k in range(named):
+            call_python(c[DICT_SET], keywords, call_python(c[TUPLE_ITEM], names, k, 0), i64(arguments)[count + k])
+        result = call_python(c[CALL_WITH], c[FALLBACK], positional, keywords)
+    call_python(c[RELEASE], keywords, 0, 0)
+    call_python(c[RELEASE], positional, 0, 0)
+    return result
+
+
+@jit
+def give_up(y, x, other, at):
+    """Take the long way."""
+    c = i64(at)
+    call_python(c[RELEASE], y, 0, 0)
+    call_python(c[CLEAR_ERROR], 0, 0, 0)
+    return call(x, other, at)
+
+
+def _binary(x, other, at):
+    """An operator of a tensor and another operand; a new reference, or 0 with Python's error set."""
+    c = i64(at)
+    kind = type_of(other)
+    number = kind == c[FLOAT_TYPE] or kind == c[INT_TYPE] or kind == c[FLOAT32_TYPE] or kind == c[FLOAT64_TYPE]
+    if type_of(x) != c[TENSOR_TYPE] or not (number or kind == c[TENSOR_TYPE]):
+        return call(x, other, at)
+    # First of all: this may collect garbage, and so run Python code that records.
+    y = call_python(c[ALLOCATE], c[TENSOR_TYPE], 0, 0)
+    if y == 0:
+        return give_up(y, x, other, at)
+    tape = i64(x + c[TAPE_AT])[0]
+    key = kind
+    if kind == c[TENSOR_TYPE]:
+        if i64(other + c[TAPE_AT])[0] != tape:
+            return give_up(y, x, other, at)
+        key = i64(other + c[SPEC_AT])[0]
+    table = table_of(tape, at)
+    if table == 0:
+        return give_up(y, x, other, at)
+    entry = call_python(c[DICT_ITEM], table, i64(x + c[SPEC_AT])[0], 0)
+    if entry == 0:
+        return give_up(y, x, other, at)
+    entry = call_python(c[DICT_ITEM], entry, key, 0)
+    if entry == 0:
+        return give_up(y, x, other, at)
+    i = slot_of(x, at)
+    if number:
+        j = slot_of_number(tape, call_python(c[TUPLE_ITEM], entry, 2, 0), other, at)
+        if j < 0:
+            return give_up(y, x, other, at)
+        if c[SWAPPED]:
+            i, j = j, i
+    else:
+        j = slot_of(other, at)
+    if append(y, tape, entry, (i << SLOT_BITS) + j, at):
+        return y
+    return give_up(y, x, other, at)
+
+
+def _unary(x, nothing, at):
+    """A function of one tensor; a new reference, or 0 with Python's error set."""
+    c = i64(at)
+    if type_of(x) != c[TENSOR_TYPE]:
+        return call(x, 0, at)
+    y = call_python(c[ALLOCATE], c[TENSOR_TYPE], 0, 0)
+    if y == 0:
+        return give_up(y, x, 0, at)
+    tape = i64(x + c[TAPE_AT])[0]
+    table = table_of(tape, at)
+    if table == 0:
+        return give_up(y, x, 0, at)
+    entry = call_python(c[DICT_ITEM], table, i64(x + c[SPEC_AT])[0], 0)
+    if entry == 0:
+        return give_up(y, x, 0, at)
+    if append(y, tape, entry, slot_of(x, at) << SLOT_BITS, at):
+        return y
+    return give_up(y, x, 0, at)
+
+
+unary, binary = jit(_unary), jit(_binary)
+
+
+def array_ufunc(x, arguments, count, names, at):
+    """`Tensor.__array_ufunc__` of a ufunc, ``"__call__"``, and one or two operands of which the first is a tensor."""
+    c = i64(at)
+    if names == 0 and 3 <= count <= 4 and call_python(c[COMPARE], i64(arguments)[1], c[METHOD], EQUAL) & 3 == 1:
+        first = i64(arguments)[2]
+        found = call_python(c[DICT_ITEM], c[OPERATORS], i64(arguments)[0], 0)
+        if found != 0 and type_of(first) == c[TENSOR_TYPE]:
+            table = call_python(c[AS_INT], found, 0, 0)
+            result = 0
+            if i64(table)[OPERANDS] != count - 2:
+                return call_general(x, arguments, count, names, at)
+            if count == 3:
+                result = unary(first, 0, table)
+            else:
+                result = binary(first, i64(arguments)[3], table)
+            if result != c[NOT_IMPLEMENTED]:
+                return result
+            call_python(c[RELEASE], result, 0, 0)
+    return call_general(x, arguments, count, names, at)
