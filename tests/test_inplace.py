@@ -634,6 +634,24 @@ def test_overlapping_source_is_read_first():
     np.testing.assert_array_equal(t.numpy(), np.concatenate([x[::-1][3:], x[::-1][:3]]))
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.int32])
+@pytest.mark.parametrize("columns", [2, 4, 8, 9, 16])
+def test_negated_columns(dtype, columns):
+    """NumPy's own loop takes wrong elements at some strides."""
+    a = np.arange(1, 5 * columns + 1, dtype=dtype).reshape(5, columns)
+    x = tg.tensor(a)
+    x[:, 1].neg_()
+    expected = a.copy()
+    expected[:, 1] *= -1
+    assert x.tolist() == expected.tolist()
+    y = tg.tensor(a)
+    assert (-y[:, 0]).tolist() == (-1 * a[:, 0]).tolist()
+    if a.dtype.kind == "f":
+        w = tg.tensor(a, requires_grad=True)
+        (-(w * 1.0)[:, 0] * a[:, 1]).sum().backward()
+        assert w.grad[:, 0].tolist() == (-1 * a[:, 1]).tolist() and not w.grad[:, 1:].any()
+
+
 def test_negative_steps():
     a = tg.tensor(np.arange(1.0, 7.0), requires_grad=True)
     b = a * 2.0
