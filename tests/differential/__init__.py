@@ -9,6 +9,7 @@ from . import (  # noqa: F401 -- they fill the table
     graphs,
     hooks,
     modes,
+    networks,
     sweeps,
     tensors,
     transforms,
