@@ -12,6 +12,7 @@ from . import (  # noqa: F401 -- they fill the table
     networks,
     sweeps,
     tensors,
+    threads,
     transforms,
     views,
     writes,
