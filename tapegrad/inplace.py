@@ -170,15 +170,18 @@ def adopt_shape(target: Tensor, view, args=(), kwargs=None) -> Tensor:
     Tensor
         `target`.
     """
+    check_target(target, local.state)
+    alias = view(target.detach(), *args, **(kwargs or {}))  # what is wrong with the arguments is found before the write
     write(target, ops.copy, (target,))
     if target._leaf:  # without gradients: its history is that it has none
-        array = value_of(view(target.detach(), *args, **(kwargs or {})))
+        array = value_of(alias)
         rotate(local.state)
         target._data, target._tape = array, None
         target._spec = spec_of_array(array, target._spec.requires_grad)
         return target
     viewed = target._buffer.viewed
-    made = view(target, *args, **(kwargs or {}))
+    with grad_mode(local.state.grad_enabled or target._spec.requires_grad):  # its history is its own, whatever the mode
+        made = view(target, *args, **(kwargs or {}))
     target._buffer.viewed = viewed
     if made is not target:
         target._data = None if target._data is None else value_of(made)

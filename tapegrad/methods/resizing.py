@@ -31,8 +31,13 @@ def _in_place(name: str, view: Callable) -> Callable:
     )
 
 
-for _name in ("t_", "swapaxes_", "swapdims_", "squeeze_", "unsqueeze_"):
+def _squeeze(self: Tensor, dim: Any = None) -> Tensor:
+    return self.squeeze() if dim is None else self.squeeze(dim=dim)
+
+
+for _name in ("t_", "swapaxes_", "swapdims_", "unsqueeze_"):
     _in_place(_name, getattr(Tensor, _name[:-1]))
+_in_place("squeeze_", _squeeze)
 _in_place("transpose_", vars(Tensor)["swapaxes"])  # only PyTorch has it, where it swaps two axes
 
 
