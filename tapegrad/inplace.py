@@ -328,8 +328,6 @@ def _take_over(target, result, state, tape):
     base = target._base
     buffer = buffer_of(target)
     buffer.tell(tape)
-    if base is None and not (target._leaf or target._foreign or target._retains) and buffer.is_alone(tape):
-        buffer.quiet = tape
     requires = result._spec.requires_grad
     if base is not None and (requires or base._spec.requires_grad) and state.grad_enabled:
         _rebase(base, target, result, state, tape)
@@ -337,6 +335,9 @@ def _take_over(target, result, state, tape):
         _rebind(target, result)
         buffer.history += 1
         target._seen = buffer.history
+    if base is None and not (target._leaf or target._foreign or target._retains) and buffer.is_alone(tape):
+        if target._home is None:  # else the next write that is recorded must leave the home behind
+            buffer.quiet = tape
     if buffer.viewed and not state.careful and requires:
         state.careful = True
         state.refresh()

@@ -634,6 +634,33 @@ def test_overlapping_source_is_read_first():
     np.testing.assert_array_equal(t.numpy(), np.concatenate([x[::-1][3:], x[::-1][:3]]))
 
 
+@pytest.mark.parametrize("first", ["method", "assignment"])
+@pytest.mark.parametrize("second", ["method", "operator", "assignment"])
+def test_writes_without_and_with_history_on_two_tapes(first, second):
+    """A tensor of an earlier tape keeps its history through the first write, and gets a new one by the second."""
+    found = []
+    for lib in (OURS, theirs()):
+        x = lib.leaf(1, 2, 3)
+        y, w = x * 2.0, x * 3.0
+        for step in range(2):
+            if lib is OURS:
+                rotate(local.state)
+            if step == 0:
+                with lib.no_grad():
+                    if first == "method":
+                        y.mul_(0.5)
+                    else:
+                        y[0:1] = w[0:1]
+                if second == "method":
+                    y.mul_(w)
+                elif second == "operator":
+                    y *= w
+                else:
+                    y[0:2] = w[1:]
+        found.append(lib.array(lib.grad((y * y).sum(), x)[0]))
+    np.testing.assert_allclose(*found)
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.int32])
 @pytest.mark.parametrize("columns", [2, 4, 8, 9, 16])
 def test_negated_columns(dtype, columns):
