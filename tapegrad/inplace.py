@@ -129,13 +129,14 @@ def _remember(index, spec, given, operands, signature, grad_enabled):
     copied = operands[0] is not given[0]
     copy = signature_of(ops.copy, (spec,), (), grad_enabled).code if copied else 0
     table = FAST[grad_enabled][index]
-    entry = signature.code, signature.out if signature.out.requires_grad else None, copy
+    char = operands[-1]._spec.dtype.char
+    entry = signature.code, signature.out if signature.out.requires_grad else None, copy, char
     if len(operands) == 1:
         table[spec] = entry
     elif operands[1] is given[1]:
         other = operands[1]
         table.setdefault(spec, {})[other._spec] = entry
-        if other._spec.dtype.char == "d" and other._spec.shape == () and not other._spec.requires_grad:
+        if char in "fd" and other._spec.shape == () and not other._spec.requires_grad:
             table[spec][float] = table[spec][int] = entry
 
 
