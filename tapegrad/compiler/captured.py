@@ -15,15 +15,16 @@ from typing import Any
 
 import numpy as np
 
+from ..tape.site import inside
+
 __all__ = ["Captured", "Draws"]
 
-_OURS = __name__.partition(".")[0]
 _FIXED = (types.ModuleType, type, types.BuiltinFunctionType, np.ufunc)
 _PLAIN = (int, float, complex, str, bytes, bool)
 
 
 def _is_installed(function: types.FunctionType) -> bool:
-    return function.__module__ in (None, _OURS) or "site-packages" in function.__code__.co_filename
+    return "site-packages" in function.__code__.co_filename
 
 
 def _names(code: types.CodeType) -> Iterator[str]:
@@ -59,7 +60,7 @@ class Captured:
         self._seen.add(id(found))
         code = found.__code__
         place = f"{code.co_filename}:{code.co_firstlineno}"
-        ours = str(found.__module__).partition(".")[0] == _OURS
+        ours = inside[code.co_filename]  # a wrapper has the module of the function that it wraps
         for name, cell in zip(code.co_freevars, found.__closure__ or (), strict=True):
             try:
                 value = cell.cell_contents
@@ -85,6 +86,11 @@ class Captured:
             self.held.append((value, _contents(value), name, place))
         else:
             self._reach(value)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing that could change."""
+        return not (self.names or self.cells or self.held)
 
     def change(self) -> str | None:
         """What is other than it was: a sentence, or None."""
