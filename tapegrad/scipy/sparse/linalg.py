@@ -156,25 +156,21 @@ def _iterative(name: str) -> Callable:
         a = _linalg.aslinearoperator(A)
         infos: list[int] = []
 
-        def run(operator: Any, preconditioner: Any, start: Any) -> Callable:
+        def run(operator: Any, start: Any, preconditioner: Any) -> Callable:
             def call(b: np.ndarray) -> np.ndarray:
-                x, info = solver(operator, b, start, M=preconditioner, **options)
-                infos.append(info)
-                if info:
+                x, info = solver(operator, b, start if not infos else None, M=preconditioner, **options)
+                if infos and info:  # the first is the user's to look at
                     raise np.linalg.LinAlgError(
-                        f"{name}: no convergence in the reverse (info {info}); raise maxiter or rtol"
+                        f"{name}: no convergence in solving for the derivative (info {info}); try another method or "
+                        f"another maxiter"
                     )
+                infos.append(info)
                 return x
 
             return call
 
-        back = run(a.H, None if M is None else _linalg.aslinearoperator(M).H, None)
-
-        def forward(b: np.ndarray) -> np.ndarray:
-            x, info = solver(a, b, x0, M=M, **options)
-            infos.append(info)
-            return x
-
+        forward = run(a, x0, M)
+        back = run(a.H, None, None if M is None else _linalg.aslinearoperator(M).H)
         return linear_map(forward, back)(b), infos[0] if infos else 0
 
     solve.__name__ = solve.__qualname__ = name
