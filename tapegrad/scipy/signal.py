@@ -122,8 +122,9 @@ def convolve2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", f
     if mode == "valid":
         return convolve(a, v, mode)
     margins = [(n - 1, n - 1) for n in v.shape]
-    extra = {"constant_values": fillvalue} if boundary == "fill" else {}
-    y = convolve(np.pad(a, margins, modes[boundary], **extra), v, "valid")
+    extra: Any = {"constant_values": fillvalue} if boundary == "fill" else {}
+    how: Any = modes[boundary]
+    y = convolve(np.pad(a, margins, how, **extra), v, "valid")
     return y if mode == "full" else _centred(y, a.shape)
 
 
@@ -137,7 +138,7 @@ def correlate2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", 
 
 def _filter_operands(b: Any, a: Any, x: Any, axis: int) -> tuple[Any, Any, Any]:
     """Coefficients over the first of the denominator, and the signal with its axis last, in one dtype."""
-    tensors = [np.atleast_1d(lift(stacked(v))) for v in (b, a, x)]
+    tensors: list[Any] = [np.atleast_1d(lift(stacked(v))) for v in (b, a, x)]
     dtype = np.result_type(*[t._spec.dtype for t in tensors], np.float32)
     b, a, x = [lift(t, dtype) for t in tensors]
     if b.ndim != 1 or a.ndim != 1:
@@ -299,9 +300,10 @@ def savgol_filter(
         modes = {"mirror": "reflect", "constant": "constant", "nearest": "edge", "wrap": "wrap"}
         if mode not in modes:
             raise ValueError("mode must be 'mirror', 'constant', 'nearest' 'wrap' or 'interp'.")
-        extra = {"constant_values": cval} if mode == "constant" else {}
+        extra: Any = {"constant_values": cval} if mode == "constant" else {}
+        how: Any = modes[mode]
         margins = [(0, 0)] * (z.ndim - 1) + [(half, half)]
-        y = _windows(np.pad(z, margins, modes[mode], **extra), weights)
+        y = _windows(np.pad(z, margins, how, **extra), weights)
     return np.moveaxis(y, -1, axis)
 
 
@@ -378,7 +380,7 @@ def welch(
     n = min(256 if nperseg is None else nperseg, z.shape[-1])
     taper = scipy.signal.get_window(window, n) if isinstance(window, (str, tuple)) else np.asarray(window, float)
     step = n - (n // 2 if noverlap is None else noverlap)
-    parts = np.lib.stride_tricks.sliding_window_view(z, n, axis=-1)[..., ::step, :]
+    parts: Any = np.lib.stride_tricks.sliding_window_view(z, n, axis=-1)[..., ::step, :]
     if detrend:
         parts = _detrend(parts, -1, detrend)
     scale = 1.0 / (fs * np.sum(taper**2)) if scaling == "density" else 1.0 / np.sum(taper) ** 2
