@@ -40,6 +40,7 @@ from .implicit import implicit_minimum, implicit_root
 from .inspect.listing import format_tape
 from .jacobians import hessian, jacfwd, jacobian, jacrev, linearize
 from .methods.facts import is_tensor
+from .methods.standard import from_dlpack
 from .tape.handle import Tensor
 from .tape.state import is_deferral_enabled, set_deferral
 from .values import TracedValueError
@@ -68,6 +69,7 @@ __all__ = [
     "enable_grad",
     "eye",
     "format_tape",
+    "from_dlpack",
     "from_numpy",
     "full",
     "full_like",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from _thread import get_ident
 from sys import _getframe
 
-from .inplace import check_target, copy_slices, write
+from .inplace import check_target, patch, write
 from .operators import STEP
 from .primitives.core import lift, ops
 from .primitives.indexing import advanced_key, basic_view, index_put, key_form
@@ -29,7 +29,8 @@ def assign(self, key, value):
     form, kind = None, value.__class__
     try:
         tape, buffer = self._tape, self._rare._buffer
-        rows, code = tape.rows, _getframe(1).f_code
+        rows, frame = tape.rows, _getframe(1)
+        code = frame.f_code
         if (
             kind is Tensor
             and value._tape is tape
@@ -38,14 +39,14 @@ def assign(self, key, value):
             and len(rows) < tape.limit
             and not inside[code.co_filename]
         ):
-            form = key_form(key)
-            seen, offset, head, after, out = tape.fast[_ASSIGNED][self._spec][form, value._spec]
+            form = (key,) if key.__class__ is int else key_form(key)
+            seen, offset, head, after, shift, out = tape.fast[_ASSIGNED][self._spec][form, value._spec]
             i, j, region, roots = self._slot, value._slot, len(rows), tape.roots
             rows += (seen + i * STEP, offset, head + region * STEP + j)
             root = roots[region] = roots[i] if i in roots else i
-            tape.note_write(region + 2, region, (code, _getframe(1).f_lasti), buffer)
+            tape.note_write(region + 2, region, (code, frame.f_lasti), buffer)
             if after:
-                rows += (after + i * STEP + region + 2, 0)
+                rows += (after + i * STEP + region + 2, shift)
                 roots[region + 3] = root
                 self._slot, self._spec = region + 3, out
             return
@@ -82,11 +83,11 @@ def _remember_assignment(form, spec, view, plan, value, out):
     written = signature_of(ops.copy.writer, (view.out, value), (), state.grad_enabled)
     if not (state.grad_enabled and written.deferrable):
         return
-    after = 0
+    after = shift = 0
     if out.requires_grad:
-        attrs = (("offset", plan[2]), ("strides", plan[1]))
-        after = signature_of(copy_slices, (spec, written.out), attrs, True).code
-    FAST[True][_ASSIGNED].setdefault(spec, {})[form, value] = view.code, plan[2], written.code, after, out
+        signature, shift = patch(spec, written.out, plan[1], plan[2], True)
+        after = signature.code
+    FAST[True][_ASSIGNED].setdefault(spec, {})[form, value] = view.code, plan[2], written.code, after, shift, out
 
 
 def _cast(value, dtype):

@@ -105,6 +105,8 @@ def _remember(k, primitive, tensors, other=None, swapped=False):
     """Enter a signature into the fast table, where a row is all that the operation needs."""
     grad_enabled = local.state.grad_enabled
     specs = tuple([t._spec for t in tensors])
+    if any(s.device is not None for s in specs):
+        return
     signature = signature_of(primitive, specs, (), grad_enabled)
     if not signature.deferrable:
         return
@@ -245,6 +247,7 @@ def recorder_of(primitive):
 _BINARY = {
     "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power", "matmul": "matmul",
     "floordiv": "floor_divide", "mod": "remainder", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
+    "lshift": "left_shift", "rshift": "right_shift",
 }  # fmt: skip
 _COMPARISONS = {
     "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "eq": "equal", "ne": "not_equal",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from _thread import get_ident
 from sys import _getframe
 
-from .inplace import rewrite, write
+from .inplace import is_number, rewrite, write
 from .operators import STEP
 from .primitives.core import ops
-from .tape.handle import Tensor, attach
+from .tape.handle import NOTHING, Tensor, attach
 from .tape.signature import fast_index
 from .tape.site import inside
 
@@ -17,7 +17,8 @@ __all__ = ["in_place"]
 _OPERATORS = {
     "iadd": "add", "isub": "subtract", "imul": "multiply", "itruediv": "divide", "ipow": "power",
     "ifloordiv": "floor_divide", "imod": "remainder", "imatmul": "matmul",
-    "iand": "bitwise_and", "ior": "bitwise_or", "ixor": "bitwise_xor",
+    "iand": "bitwise_and", "ior": "bitwise_or", "ixor": "bitwise_xor", "ilshift": "left_shift",
+    "irshift": "right_shift",
 }  # fmt: skip
 
 
@@ -27,14 +28,17 @@ def in_place(record, name, operands=2):
     It takes two rows at most where nothing needs thought, as in `operators.binary`: for a target whose buffer is
     `quiet`, which no view, leaf or array outside shares, and no other tape.
     """
-    method = (_unary if operands == 1 else _binary)(record, fast_index())
+    operator = getattr(Tensor, "__" + name[3:]) if name.startswith("__i") else None
+    method = _unary(record, fast_index()) if operands == 1 else _binary(record, fast_index(), operator)
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"`{record.name}` in place; returns the tensor."
     return method
 
 
-def _binary(record, k):
+def _binary(record, k, operator):
     def method(self, other, *, alpha=None, rounding_mode=None):
+        if self._rare is NOTHING and operator is not None and is_number(self):
+            return operator(self, other)
         if alpha is not None or rounding_mode is not None:
             return _with_options(record, self, other, alpha, rounding_mode)
         kind = other.__class__
@@ -70,6 +74,8 @@ def _binary(record, k):
                 return self
         except (KeyError, AttributeError):  # a write not met before, a tensor elsewhere or without a buffer
             pass
+        if operator is not None and is_number(self):
+            return operator(self, other)
         return write(self, record, (self, other), index=k)
 
     return method

@@ -56,7 +56,8 @@ def sweep(seeds, inputs=None, retain_graph=False, ends=()):
         Where a value that a rule needs was overwritten or freed. No gradient has been handed out then.
     """
     if len(seeds) == 1:
-        alone = _sweep_alone(*seeds[0], inputs, retain_graph)
+        ((tensor, seed),) = seeds
+        alone = _sweep_alone(tensor, seed, inputs, retain_graph)
         if alone is not None:
             return alone, {}
     leaves: dict = {}
@@ -78,13 +79,13 @@ def sweep(seeds, inputs=None, retain_graph=False, ends=()):
             seed = pending[tape] = {}
             heapq.heappush(heap, (-tape.rank, id(tape), tape))
         if slot in seed:
-            seed[slot] = np.asarray(seed[slot] + array)  # a sum of 0-d arrays is a NumPy scalar
+            seed[slot] = _total(seed[slot], array)
         else:
             seed[slot] = array
 
     def reach_leaf(leaf, array):
         if id(leaf) in leaves:
-            array = np.asarray(leaves.pop(id(leaf))[1] + array)
+            array = _total(leaves.pop(id(leaf))[1], array)
         leaves[id(leaf)] = leaf, array
 
     for tensor, seed in seeds:
@@ -98,7 +99,7 @@ def sweep(seeds, inputs=None, retain_graph=False, ends=()):
     relevant = None if everything else _relevant(pending, inputs, targets, ended)
     while heap:
         _, _, tape = heapq.heappop(heap)
-        run = _TapeSweep(tape, pending[tape]) if isinstance(tape, Tape) else tape.sweep(pending[tape])
+        run = _TapeSweep(tape, pending[tape]) if type(tape) is Tape else tape.sweep(pending[tape])
         run.run(targets, relevant)
         visited.append(run)
         for home, array in run.reached():
@@ -123,7 +124,7 @@ def sweep(seeds, inputs=None, retain_graph=False, ends=()):
 def _sweep_alone(tensor, seed, inputs, retain_graph):
     """The leaves' gradients where one tape is all there is, and nobody looks on; None where it is not so simple."""
     tape = tensor._tape
-    if tape is None or tensor._home is not None or tensor._leaf or tape.notes or tape.retaining or watchers:
+    if type(tape) is not Tape or tensor._home is not None or tensor._leaf or tape.notes or tape.retaining or watchers:
         return None
     if inputs is not None:
         wanted = {id(t) for t in inputs if t._leaf}
@@ -148,6 +149,12 @@ def _sweep_alone(tensor, seed, inputs, retain_graph):
     run.release()
     finish_sweep()
     return leaves
+
+
+def _total(a, b):
+    """The sum of two cotangents of one value."""
+    total = a + b
+    return np.asarray(total) if isinstance(total, np.generic) else total  # which a sum of 0-d arrays is
 
 
 def _only_leads_to(tapes, inputs):
@@ -180,6 +187,9 @@ def _relevant(pending, inputs, targets, ends=()):
             found[tape] = {k: through or (tape, k) in targets for k in range(len(tape.types))}
             return found[tape]
         tape.flush()
+        if tape.device is not None:
+            found[tape] = tape.relevant(leads, targets)  # type: ignore[attr-defined]
+            return found[tape]
         wanted = np.zeros(tape.cap, np.bool_)
         found[tape] = wanted
         for slot, _, home, *_ in tape.imports:

@@ -124,8 +124,8 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=())
     roots = [id(t) if t._leaf else home_of(t) for t in outputs]
     graph.mark(roots)
     with grad_mode(create_graph):
-        for key, seed in zip(roots, seeds, strict=True):
-            reach(key, seed)
+        for key, output, seed in zip(roots, outputs, seeds, strict=True):
+            reach(key, placed_with(seed, output._spec))
         done: dict = {}
         while heap:
             *_, key = heapq.heappop(heap)
@@ -155,6 +155,13 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=())
             done[key] = bar
     finish_sweep()
     return [done.get(id(t) if t._leaf else home_of(t)) for t in inputs]
+
+
+def placed_with(tensor, spec):
+    """A cotangent where its value stands: it is brought to the device, if that is on one."""
+    if tensor._spec.device is spec.device:
+        return tensor
+    return spec.device.bring(tensor) if tensor._spec.device is None else tensor._spec.device.fetch(tensor)
 
 
 def _retain(key, bar, retained):
@@ -238,8 +245,11 @@ def row_cotangents(tape, slot, bar, wanted, handle=None):
     xs = [packed[k] if k in packed else handle(tape, q) for k, q in enumerate(tape.operands(slot))]
     y = packed[-1] if -1 in packed else handle(tape, slot)
     attrs = row.attrs
-    if row.primitive is view:
+    if row.primitive is view or row.kind == op.PATCHED:
         attrs = {**attrs, "offset": tape.rows[slot + 1]}
+    if tape.device is not None:
+        with tape.device.rules():
+            return row.primitive.transpose_at(bar, y, xs, wanted, attrs)
     return row.primitive.transpose_at(bar, y, xs, wanted, attrs)
 
 
@@ -360,4 +370,4 @@ def _zeros(spec):
 
     from ..tape.record import import_array
 
-    return import_array(np.zeros(spec.shape, spec.dtype))
+    return placed_with(import_array(np.zeros(spec.shape, spec.dtype)), spec)
