@@ -44,6 +44,10 @@ def _divmod(self, other):
     return self // other, self % other
 
 
+def _rdivmod(self, other):
+    return other // self, other % self
+
+
 def _part(name):
     get = operator.attrgetter(name)
 
@@ -72,6 +76,7 @@ attach(
     __floor__=_forward("__floor__", np.floor),
     __ceil__=_forward("__ceil__", np.ceil),
     __divmod__=_divmod,
+    __rdivmod__=_rdivmod,
 )
 
 
