@@ -72,6 +72,7 @@ SADDLE = Problem(
     jax=saddle_jax,
     floor=saddle_floor,
     unrolled=("small", "medium", "large"),
+    nested=True,
 )
 
 STEP = 0.1
@@ -172,6 +173,7 @@ PARTICLE = Problem(
     jax=particle_jax,
     floor=particle_floor,
     unrolled=("small", "medium", "large"),
+    nested=True,
 )
 
 
@@ -258,4 +260,5 @@ HMC = Problem(
     jax=leapfrog_jax,
     floor=leapfrog_floor,
     is_step=True,
+    nested=True,
 )
