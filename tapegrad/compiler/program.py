@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
 import warnings
 from collections import deque
@@ -26,6 +27,7 @@ from .errors import ConcretisationError
 from .guards import Guard, Questions
 from .paths import Paths, first_difference
 from .plan import plan_program
+from .saving import _Absent, dump_bytes, load_bytes, save
 
 __all__ = ["Compiled", "compile"]
 
@@ -189,6 +191,8 @@ class Compiled:
             if paths.misses > 2 * paths.limit and paths.hits < paths.misses:
                 self._give_up(paths, f"takes another path nearly each time (last: {reason})")
                 return None
+            if isinstance(self.fun, _Absent):
+                raise self.fun.refuse(reason)
             name = getattr(self.fun, "__name__", "the function")
             reached = Captured(self.fun).generators
             draws = Draws([*reached, *(x for x in flat if isinstance(x, np.random.Generator))])
@@ -210,6 +214,31 @@ class Compiled:
         name = getattr(self.fun, "__name__", "the function")
         self._reasons.append(f"given up: {name} {why}")
         warnings.warn(f"{name} {why}; it will be run as it is, not compiled", RuntimeWarning, stacklevel=4)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the recorded paths to a file that `tapegrad.load` reads: rows, constants and guards, no Python code.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Written at once: it holds what it held before, or all of the new.
+
+        Raises
+        ------
+        SaveError
+            If nothing has been recorded, or something has no place in a file: a primitive of one's own, containers
+            other than tuples, lists and dictionaries. A `TypeError`.
+        """
+        save(self, path)
+
+    def __reduce__(self) -> tuple:
+        return load_bytes, (dump_bytes(self), f"a pickle of {getattr(self, '__name__', 'a function')}")
+
+    def __copy__(self) -> Compiled:
+        return self
+
+    def __deepcopy__(self, memo: dict) -> Compiled:
+        return self
 
     def paths(self) -> list[Program]:
         """The recorded paths of all structures of arguments, each with its guards; those used last come first."""
@@ -276,7 +305,8 @@ class Program:
             self.expected = [b"".join([self.outcomes[k] for k in chunk]) for chunk in self.chunks]
             answers = questions.slots(self.chunks)
             questions.release()
-        self.plan = plan_program(tape, inputs, outputs + answers)
+        self.recorded = tape, inputs, outputs + answers
+        self.plan = plan_program(*self.recorded)
 
     def _collect(self, flat_result: list, tape: Tape) -> list[int]:
         """Slots of the outputs; notes, per leaf of the result, its output number or its constant value."""
