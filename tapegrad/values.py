@@ -9,7 +9,7 @@ from .tape.handle import attach
 from .tape.record import escape
 from .tape.state import local
 
-__all__ = ["TracedValueError", "value_of"]
+__all__ = ["TracedValueError", "refuse_traced", "value_of"]
 
 
 class TracedValueError(TypeError):
@@ -18,6 +18,8 @@ class TracedValueError(TypeError):
 
 def value_of(tensor) -> np.ndarray:
     """The tensor's elements as a NumPy array over the same memory; for reading at once, not for keeping.
+
+    What stands on a device is copied.
 
     Parameters
     ----------
@@ -33,9 +35,8 @@ def value_of(tensor) -> np.ndarray:
         if tape.tracing:
             return _questions(tensor).value(tensor)
         tape.flush()
-    if tensor._data is not None:
-        return tensor._data
-    return tape.view(tensor._slot, tensor._spec)
+    found = tensor._data if tensor._data is not None else tape.view(tensor._slot, tensor._spec)
+    return found if isinstance(found, np.ndarray) else found.to_host()
 
 
 def _questions(tensor):
@@ -54,7 +55,7 @@ def _is_traced(tensor):
     return tensor._tape is not None and tensor._tape.tracing
 
 
-def _refuse(tensor, what, remedy):
+def refuse_traced(tensor, what, remedy):
     """Inside a transformation, a value that carries a gradient must not become a plain one."""
     if tensor.requires_grad and local.state.depth:
         raise TracedValueError(
@@ -71,7 +72,7 @@ def item(self):
     ValueError
         If there is not exactly one element.
     """
-    _refuse(self, "item()", "Keep it an array, or stop its gradient on purpose with tapegrad.stop_gradient(x).")
+    refuse_traced(self, "item()", "Keep it an array, or stop its gradient on purpose with tapegrad.stop_gradient(x).")
     if self._spec.size != 1:
         raise ShapeError(
             f"a Tensor with {self._spec.size} elements cannot be converted to Scalar: item() needs exactly one "
@@ -84,26 +85,41 @@ def item(self):
 
 def tolist(self):
     """The elements as nested lists of Python numbers."""
-    _refuse(self, "tolist()", "Stop its gradient on purpose with tapegrad.stop_gradient(x).")
+    refuse_traced(self, "tolist()", "Stop its gradient on purpose with tapegrad.stop_gradient(x).")
     return value_of(self).tolist()
 
 
-def numpy(self):
+def numpy(self, *, force=False):
     """The elements as a NumPy array that shares the tensor's memory.
+
+    Parameters
+    ----------
+    force : bool
+        Detach the tensor first.
 
     Raises
     ------
     RuntimeError
         If the tensor requires grad: use ``t.detach().numpy()``.
     """
-    if self.requires_grad:
+    if self.requires_grad and not force:
         raise RuntimeError(
             "Can't call numpy() on Tensor that requires grad, since the array would carry no gradient. "
             "Use tensor.detach().numpy() instead."
         )
+    _refuse_device(self)
     array = value_of(self)
     escape(self)
     return array
+
+
+def _refuse_device(self):
+    """A device's memory cannot be a NumPy array's."""
+    if self._spec.device is not None:
+        raise TypeError(
+            f"can't convert {self._spec.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to "
+            f"host memory first."
+        )
 
 
 def _array(self, dtype=None, copy=None):
@@ -112,9 +128,10 @@ def _array(self, dtype=None, copy=None):
             f"a NumPy function that tapegrad cannot see, or np.array(...), was given a value that requires grad "
             f"({self._spec.dtype.name}{list(self._spec.shape)}); the plain array would lose its gradient. Use a NumPy "
             f"function on the tensor itself (np.stack([x[0], x[1]]) rather than np.array([x[0], x[1]]), np.dot(w, x) "
-            f"or w @ x rather than w.dot(x), a new array rather than out=), or x.detach() to stop the gradient "
-            f"on purpose."
+            f"or w @ x rather than w.dot(x), a new array rather than out=), or `import tapegrad.numpy as np`, in which "
+            f"np.array and np.zeros take part, or x.detach() to stop the gradient on purpose."
         )
+    _refuse_device(self)
     array = value_of(self)
     if copy or (dtype is not None and array.dtype != dtype):
         return array.astype(dtype or array.dtype)
@@ -125,7 +142,7 @@ def _array(self, dtype=None, copy=None):
 
 def _number(kind, remedy):
     def convert(self):
-        _refuse(self, f"{kind.__name__}()", remedy)
+        refuse_traced(self, f"{kind.__name__}()", remedy)
         if self._spec.size != 1:
             raise ScalarError(
                 f"only one element tensors can be converted to Python scalars: only a tensor of one element can become "
@@ -176,6 +193,8 @@ def _repr(self):
         parts.append("requires_grad=True")
     elif spec.requires_grad:
         parts.append(f"grad_fn={self.grad_fn!r}")
+    if spec.device is not None:
+        parts.insert(1, f"device='{spec.device}'")
     return f"tensor({', '.join(parts)})"
 
 

@@ -28,7 +28,7 @@ MOST_EXPECTED = 1 << 22
 """A sweep begins with no more memory than this."""
 
 
-def sweep(seeds, inputs=None, retain_graph=False):
+def sweep(seeds, inputs=None, retain_graph=False, ends=()):
     """Propagate cotangents from outputs to inputs.
 
     Parameters
@@ -39,6 +39,8 @@ def sweep(seeds, inputs=None, retain_graph=False):
         Where to; by default every leaf that requires grad.
     retain_graph : bool
         Whether what the sweep visits may be visited again.
+    ends : sequence of Tensor
+        Those of the inputs beyond which the sweep does not go.
 
     Returns
     -------
@@ -54,7 +56,8 @@ def sweep(seeds, inputs=None, retain_graph=False):
         Where a value that a rule needs was overwritten or freed. No gradient has been handed out then.
     """
     if len(seeds) == 1:
-        alone = _sweep_alone(*seeds[0], inputs, retain_graph)
+        ((tensor, seed),) = seeds
+        alone = _sweep_alone(tensor, seed, inputs, retain_graph)
         if alone is not None:
             return alone, {}
     leaves: dict = {}
@@ -64,21 +67,25 @@ def sweep(seeds, inputs=None, retain_graph=False):
     for tensor in inputs or ():
         if not tensor._leaf:
             targets.setdefault(home_of(tensor), []).append(tensor)
+    ended: dict = {home_of(t): None for t in ends if not t._leaf}
 
     def reach(home, array):
+        if home in ended:
+            ended[home] = np.array(array) if ended[home] is None else np.asarray(ended[home] + array)
+            return
         tape, slot = home
         seed = pending.get(tape)
         if seed is None:
             seed = pending[tape] = {}
             heapq.heappush(heap, (-tape.rank, id(tape), tape))
         if slot in seed:
-            seed[slot] = np.asarray(seed[slot] + array)  # a sum of 0-d arrays is a NumPy scalar
+            seed[slot] = _total(seed[slot], array)
         else:
             seed[slot] = array
 
     def reach_leaf(leaf, array):
         if id(leaf) in leaves:
-            array = np.asarray(leaves.pop(id(leaf))[1] + array)
+            array = _total(leaves.pop(id(leaf))[1], array)
         leaves[id(leaf)] = leaf, array
 
     for tensor, seed in seeds:
@@ -89,10 +96,10 @@ def sweep(seeds, inputs=None, retain_graph=False):
     others: dict = {}
     visited = []
     everything = inputs is None or (not targets and _only_leads_to(pending, inputs))
-    relevant = None if everything else _relevant(pending, inputs, targets)
+    relevant = None if everything else _relevant(pending, inputs, targets, ended)
     while heap:
         _, _, tape = heapq.heappop(heap)
-        run = _TapeSweep(tape, pending[tape]) if isinstance(tape, Tape) else tape.sweep(pending[tape])
+        run = _TapeSweep(tape, pending[tape]) if type(tape) is Tape else tape.sweep(pending[tape])
         run.run(targets, relevant)
         visited.append(run)
         for home, array in run.reached():
@@ -102,6 +109,7 @@ def sweep(seeds, inputs=None, retain_graph=False):
                 reach_leaf(home, array)
         others.update(run.collected(targets))
         others.setdefault("retained", []).extend(run.retained())
+    others.update({id(t): bar for home, bar in ended.items() if bar is not None for t in targets[home]})
     for run in visited:
         if not retain_graph:
             run.free()
@@ -116,7 +124,7 @@ def sweep(seeds, inputs=None, retain_graph=False):
 def _sweep_alone(tensor, seed, inputs, retain_graph):
     """The leaves' gradients where one tape is all there is, and nobody looks on; None where it is not so simple."""
     tape = tensor._tape
-    if tape is None or tensor._home is not None or tensor._leaf or tape.notes or tape.retaining or watchers:
+    if type(tape) is not Tape or tensor._home is not None or tensor._leaf or tape.notes or tape.retaining or watchers:
         return None
     if inputs is not None:
         wanted = {id(t) for t in inputs if t._leaf}
@@ -143,6 +151,12 @@ def _sweep_alone(tensor, seed, inputs, retain_graph):
     return leaves
 
 
+def _total(a, b):
+    """The sum of two cotangents of one value."""
+    total = a + b
+    return np.asarray(total) if isinstance(total, np.generic) else total  # which a sum of 0-d arrays is
+
+
 def _only_leads_to(tapes, inputs):
     """Whether the tapes import nothing differentiable but these leaves, so that every row is relevant."""
     ids = {id(t) for t in inputs}
@@ -153,12 +167,14 @@ def _only_leads_to(tapes, inputs):
     return True
 
 
-def _relevant(pending, inputs, targets):
+def _relevant(pending, inputs, targets, ends=()):
     """Per tape, which slots lead to an input: the sweep goes nowhere else."""
     leaf_ids = {id(t) for t in inputs if t._leaf}
     found: dict = {"leaves": leaf_ids}
 
     def leads(home):
+        if home in ends:
+            return True
         if isinstance(home, tuple):
             return visit(home[0])[home[1]]
         return home is not None and id(home) in leaf_ids
@@ -171,6 +187,9 @@ def _relevant(pending, inputs, targets):
             found[tape] = {k: through or (tape, k) in targets for k in range(len(tape.types))}
             return found[tape]
         tape.flush()
+        if tape.device is not None:
+            found[tape] = tape.relevant(leads, targets)  # type: ignore[attr-defined]
+            return found[tape]
         wanted = np.zeros(tape.cap, np.bool_)
         found[tape] = wanted
         for slot, _, home, *_ in tape.imports:

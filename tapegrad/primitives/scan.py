@@ -227,6 +227,8 @@ def numpy_cumprod(a, axis=None, dtype=None, out=None):
 
 def _cumulative(record, function, x, axis, dtype, out, include_initial, first):
     x = lift(x)
+    if x._spec.ndim == 0:
+        x = reshape_to(x, (1,))
     if axis is None:
         if x._spec.ndim != 1:
             raise ValueError("For arrays which have more than one dimension ``axis`` argument is required.")

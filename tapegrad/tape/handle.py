@@ -52,6 +52,8 @@ class Rare:
         A view made together with others, by the function of that name.
     _foreign : bool
         The memory is the caller's: nothing may be written there.
+    _made : bool
+        Made by the user on the host: it does not follow other operands to a device.
     _user, _scalar : bool
         Came into a transformation as a tensor, or as a number: its gradient is one, too.
     """
@@ -72,6 +74,7 @@ class Rare:
     _retains = False
     _one_of_many: str | None = None
     _foreign = False
+    _made = False
     _user = False
     _scalar = False
 
@@ -117,6 +120,10 @@ class Tensor:
         __ror__: Any
         __xor__: Any
         __rxor__: Any
+        __lshift__: Any
+        __rlshift__: Any
+        __rshift__: Any
+        __rrshift__: Any
         __lt__: Any
         __le__: Any
         __gt__: Any

@@ -26,7 +26,7 @@ from .numbers import Numbers
 from .signature import CAREFUL, by_index, import_signature
 from .workspace import workspace
 
-__all__ = ["MAX_ROWS", "Tape", "TapeError", "next_rank"]
+__all__ = ["MAX_ROWS", "Elsewhere", "Tape", "TapeError", "next_rank"]
 
 MAX_ROWS = op.SLOT_MASK - 4096
 """Rows that fit on one tape."""
@@ -35,6 +35,8 @@ SEGMENT_ROWS = 1 << 13
 SEGMENT_BYTES = 1 << 25
 """So is a tape whose results take more memory than this."""
 FIRST_CHUNK = 1 << 15
+MOST_EXPECTED = 1 << 22
+"""A new tape begins with no more memory than this."""
 FIRST_ROWS = 256
 
 _clock = itertools.count()
@@ -43,6 +45,14 @@ _clock = itertools.count()
 def next_rank() -> int:
     """A place in the order of tapes after all that have been sealed."""
     return next(_clock)
+
+
+class Elsewhere(Exception):
+    """Raised where an operation of the host meets a tensor that stands on a device."""
+
+    def __init__(self, device):
+        super().__init__(f"an operand stands on {device}")
+        self.device = device
 
 
 class TapeError(RuntimeError):
@@ -127,6 +137,7 @@ class Tape:
     )
 
     arrays: RowArrays  # made when rows are first run
+    device: Any = None  # the host's tapes have none, see `tapegrad.cuda.tape`
 
     def __init__(self, tracing=False, expected=FIRST_CHUNK):
         self.expected = expected
@@ -161,6 +172,10 @@ class Tape:
 
     def __len__(self):
         return len(self.rows)
+
+    def successor(self):
+        """The tape that follows this one."""
+        return Tape(self.tracing, min(max(self.used, FIRST_CHUNK), MOST_EXPECTED))
 
     def seal(self):
         """Import nothing more onto this tape; from now on others may import from it."""
