@@ -75,13 +75,28 @@ class Questions:
         Slots of the arguments.
     arrays : list of numpy.ndarray
         The arguments; copied when the first question comes.
+    lines : bool
+        Note for each row where in the user's code it comes from; the reverse's rows come from where the row of the
+        forward does.
     """
 
-    def __init__(self, tape, inputs, arrays):
+    def __init__(self, tape, inputs, arrays, lines=False):
+        self.lines: dict[int, Any] | None = {} if lines else None
+        self._source: Any = None
         self.tape, self.inputs, self.arrays = tape, inputs, arrays
         self.guards: list[Guard] = []
         self.outcomes: list[bytes] = []
         self._bound = False
+
+    def note(self, slot: int) -> None:
+        """Note where a row comes from."""
+        if self.lines is not None:
+            self.lines[slot] = self._source or user_site()
+
+    def follow(self, slot: int | None) -> None:
+        """From now on rows are recorded on behalf of a row of the forward; None: no longer."""
+        if self.lines is not None:
+            self._source = None if slot is None else self.lines.get(slot)
 
     def truth(self, tensor) -> bool:
         """``bool(tensor)``, of one element."""

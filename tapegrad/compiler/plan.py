@@ -58,6 +58,7 @@ class Plan:
         words: list[int] = []
         self.signatures: dict = {}
         self.constants: dict = {}
+        self.origins: dict = {}
         for slot in rows:
             if slot in same:
                 place[slot] = place[same[slot]]
@@ -65,6 +66,7 @@ class Plan:
             row = tape.signature(slot)
             place[slot] = new = len(words)
             self.signatures[new] = row
+            self.origins[new] = slot
             if row.kind == op.IMPORT:
                 owner = tape.imported(slot)[1]
                 self.constants[new] = owner
@@ -219,8 +221,38 @@ class Plan:
         self.length = int(state[op.CODE_LEN])
         self.calls = any(pools.table[row.index, op.HAS_CALL] for row in self.signatures.values())
 
+    def stretches(self):
+        """Slots of rows and the words of code that run them, in order: for those who look inside.
+
+        Returns
+        -------
+        list of tuple
+            ``(slots, first, last)``; words ``first`` to ``last - 1`` run those rows.
+        """
+        found, at = [], 0
+        for slot, row in self.signatures.items():
+            if row.kind in (op.KERNEL, op.WRITE):
+                start = int(pools.table[row.index, op.FORWARD])
+                words = pools.templates[start : start + int(pools.table[row.index, op.FORWARD_LEN])].tolist()
+                p, length = 0, 0
+                while p < len(words):
+                    length += 0 if words[p] & 255 == op.ALIAS else words[p] >> 8 & 255
+                    p += words[p] >> 8 & 255
+                found.append(([slot], at, at + length))
+                at += length
+        return found
+
     def replay(self, arrays):
         """Run the program; returns its outputs as arrays and NumPy scalars."""
+        results = self.bind(arrays)
+        self.run(0, self.length)
+        for k, (spec, slots, view) in enumerate(self.bound_outputs):
+            if slots is None:
+                results[k] = view[()] if spec.ndim == 0 else view.copy()
+        return results
+
+    def bind(self, arrays):
+        """Say where inputs and new outputs stand; returns the outputs, None for those that are copied in the end."""
         addr = self.addr
         for x, (slots, offsets) in zip(arrays, self.bound_inputs, strict=True):
             if slots is None:
@@ -235,13 +267,13 @@ class Plan:
             array = np.empty(spec.shape, spec.dtype)
             addr[slots] = where + address_of(array)
             results.append(array)
-        space = self.space
-        space.state[op.PC] = 0
-        execute(space.at)
-        while space.state[op.PC] < self.length:
-            run_call(self.code, space.state, addr, pools.consts)
-            execute(space.at)
-        for k, (spec, slots, view) in enumerate(self.bound_outputs):
-            if slots is None:
-                results[k] = view[()] if spec.ndim == 0 else view.copy()
         return results
+
+    def run(self, first, last):
+        """Run a stretch of the code."""
+        space = self.space
+        space.state[op.PC], space.state[op.CODE_LEN] = first, last
+        execute(space.at)
+        while space.state[op.PC] < last:
+            run_call(self.code, space.state, self.addr, pools.consts)
+            execute(space.at)
