@@ -87,6 +87,21 @@ def test_new_paths_of_a_loaded_function_are_refused():
     assert again(X, scale=1)[0] == step(X, scale=1)[0]
 
 
+def test_a_path_that_fails_leaves_the_others():
+    def f(a):
+        return np.sum(np.linalg.inv(a)) if abs(np.linalg.det(a)) > 1e-6 else np.sum(a)
+
+    step = tg.compile(f)
+    inputs = [np.ones((3, 3)), np.eye(3), np.zeros((3, 3))]
+    expected = [step(a) for a in inputs]
+    again = load_bytes(dump_bytes(step))
+    assert [again(a) for a in inputs] == expected == [9.0, 3.0, 0.0]
+    alone = tg.compile(np.linalg.inv)
+    alone(np.eye(3))
+    with pytest.raises(np.linalg.LinAlgError, match="Singular"):
+        load_bytes(dump_bytes(alone))(np.zeros((3, 3)))
+
+
 def test_results_that_are_constants_and_containers():
     def f(x, n):
         return {"y": x * n, "n": n, 3: [None, (x, "text", 2.5, np.arange(3))]}

@@ -139,7 +139,7 @@ class Compiled:
             paths = self._meet(key)
         program = paths.latest
         reason = None if len(paths) else self._newness(key)
-        last = -1
+        last, failed = -1, []
         while not paths.given_up:
             recorded = program is None
             if program is None:
@@ -149,6 +149,12 @@ class Compiled:
             try:
                 found = program.run(arrays)
             except Exception as error:
+                if isinstance(self.fun, _Absent):  # the arguments may be those of another path
+                    failed.append(program)
+                    program, last = next((p for p in paths if p not in failed), None), -1
+                    if program is None:
+                        raise self.fun.failed(error) from error
+                    continue
                 if recorded or not program.guards:
                     raise
                 program, reason = None, f"the recorded path failed ({type(error).__name__}: {error})"
