@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .device import Device, MixedDevicesError, device_of, devices
+from ..errors import MixedDevicesError
+from .device import Device, device_of, devices
 from .memory import OutOfMemoryError
 
 __all__ = ["Device", "MixedDevicesError", "OutOfMemoryError", "device_of", "devices"]
