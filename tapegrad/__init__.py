@@ -44,7 +44,7 @@ from .tape.state import is_deferral_enabled, set_deferral
 from .values import TracedValueError
 
 if TYPE_CHECKING:
-    from . import func, nn
+    from . import cuda, func, nn
     from .catalogue import support
     from .inspect.drawing import make_dot
 
@@ -59,6 +59,7 @@ __all__ = [
     "check_grads",
     "checkpoint",
     "compile",
+    "cuda",
     "custom_jvp",
     "custom_vjp",
     "elementwise_grad",
@@ -114,6 +115,7 @@ __all__ = [
 
 _LATE = {
     "compat": None,
+    "cuda": None,
     "func": None,
     "nn": None,
     "numpy": None,

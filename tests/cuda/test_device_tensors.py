@@ -414,7 +414,7 @@ def test_out_of_memory_is_an_error_and_leaks_nothing(device):
     used, capacity = device.pool.used, device.driver.capacity
     device.driver.capacity = 4000
     try:
-        with pytest.raises(OutOfMemoryError, match="CUDA out of memory. Tried to allocate 7.812 KiB"):
+        with pytest.raises(OutOfMemoryError, match=r"CUDA out of memory\. Tried to allocate 7\.812 KiB"):
             value_of(x * 2.0)
         assert device.pool.used == used
     finally:
@@ -435,3 +435,64 @@ def test_importing_the_package_imports_no_cuda():
 def test_device_of_is_one_object():
     assert device_of("cuda") is device_of("cuda:0") is device_of(0)
     assert device_of("cpu") is None
+
+
+# --- other libraries -------------------------------------------------------------------------------------------------
+
+
+def test_dlpack_shares_memory():
+    x = tg.tensor(X, device="cuda")
+    seen = np.from_dlpack(x)  # the stand-in's memory is the host's
+    np.testing.assert_array_equal(seen, X)
+    back = tg.cuda.from_dlpack(np.arange(6.0).reshape(2, 3).T)
+    assert back.is_cuda and back.shape == (3, 2)
+    np.testing.assert_array_equal(value_of(back * 2.0), 2 * np.arange(6.0).reshape(2, 3).T)
+    x.mul_(2.0)
+    value_of(x)
+    np.testing.assert_array_equal(seen, 2 * X)
+
+
+def test_dlpack_keeps_the_memory():
+    seen = np.from_dlpack(tg.tensor(X, device="cuda") * 2.0)
+    gc.collect()
+    np.testing.assert_array_equal(seen, 2 * X)
+
+
+def test_cuda_array_interface(device):
+    x = tg.tensor(X, device="cuda")
+    described = x.T.__cuda_array_interface__
+    assert described["shape"] == (3, 2) and described["strides"] == (8, 24) and described["typestr"] == "<f8"
+    assert described["data"] == (x.data_ptr(), False)
+
+    class Other:
+        __cuda_array_interface__ = described
+
+    shared = tg.cuda.as_tensor(Other())
+    np.testing.assert_array_equal(value_of(shared + 0.0), X.T)
+    with pytest.raises(RuntimeError, match="requires grad"):
+        _ = leaf().__cuda_array_interface__
+    with pytest.raises(AttributeError, match="non-CUDA tensor"):
+        _ = tg.tensor(X).__cuda_array_interface__
+    with pytest.raises(TypeError, match="has no __cuda_array_interface__"):
+        tg.cuda.as_tensor(X)
+
+
+def test_names_of_torch_cuda(device):
+    assert tg.cuda.is_available() and tg.cuda.device_count() == 1 and tg.cuda.is_simulated()
+    assert tg.cuda.get_device_name() == "simulated in Python"
+    x = tg.tensor(np.ones(100), device="cuda")
+    assert tg.cuda.memory_allocated() >= 800
+    assert tg.cuda.max_memory_allocated() >= tg.cuda.memory_allocated()
+    assert tg.cuda.memory_reserved() >= tg.cuda.memory_allocated()
+    tg.cuda.synchronize()
+    tg.cuda.empty_cache()
+    with tg.cuda.stream(tg.cuda.Stream()):
+        y = x * 2.0
+    np.testing.assert_array_equal(value_of(y), np.full(100, 2.0))
+    assert device.stream is None
+
+
+def test_support_shows_the_device():
+    assert "numpy.linalg.inv: supported; cuda: kernel" in tg.support("linalg.inv")
+    assert "numpy.isnat" in tg.support("isnat") and "cuda: refused" in tg.support("isnat")
+    assert "On a GPU:" in tg.support()

@@ -30,7 +30,10 @@ def compiled(record, operands):
 
     def run(*arrays):
         arrays = np.broadcast_arrays(*[a.astype(k) for a, k in zip(arrays, loop, strict=False)])
-        found = [scalar(*[a[()] if a.shape == () else a for a in point]) for point in zip(*[a.ravel() for a in arrays])]
+        found = [
+            scalar(*[a[()] if a.shape == () else a for a in point])
+            for point in zip(*[a.ravel() for a in arrays], strict=True)
+        ]
         with np.errstate(all="ignore"):
             return (
                 np.array(found, dtype=complex if loop[-1].kind == "c" else None)
