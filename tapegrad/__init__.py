@@ -36,9 +36,11 @@ from .creation import (
 )
 from .custom import checkpoint, custom_jvp, custom_vjp, primitive
 from .functional import elementwise_grad, grad, jvp, stop_gradient, value_and_grad, vjp
+from .implicit import implicit_minimum, implicit_root
 from .inspect.listing import format_tape
 from .jacobians import hessian, jacfwd, jacobian, jacrev, linearize
 from .methods.facts import is_tensor
+from .methods.standard import from_dlpack
 from .tape.handle import Tensor
 from .tape.state import is_deferral_enabled, set_deferral
 from .values import TracedValueError
@@ -68,12 +70,15 @@ __all__ = [
     "enable_grad",
     "eye",
     "format_tape",
+    "from_dlpack",
     "from_numpy",
     "full",
     "full_like",
     "func",
     "grad",
     "hessian",
+    "implicit_minimum",
+    "implicit_root",
     "inference_mode",
     "is_anomaly_check_nan_enabled",
     "is_anomaly_enabled",

@@ -7,8 +7,9 @@ import sys
 
 import numpy as np
 
+from .descriptors import is_supported, table_of, ufunc_method
 from .inplace import write
-from .operators import recorder_of
+from .operators import described, recorder_of
 from .primitives.core import BY_FUNCTION, Primitive, lift, ops
 from .primitives.folding import methods_of_ufuncs
 from .tape.handle import Tensor, attach
@@ -29,6 +30,8 @@ def _array_ufunc(self, ufunc, method, *inputs, **options):
 
 
 _recorders: dict = {}
+_tables: dict = {}
+"""For machine code, which takes this method's place when it is first called."""
 
 
 def _find_recorder(ufunc):
@@ -36,6 +39,10 @@ def _find_recorder(ufunc):
     found = recorder_of(handler) if handler is not None else None
     if found is not None:
         _recorders[ufunc] = found
+        if is_supported():
+            if not _tables:
+                attach(__array_ufunc__=ufunc_method(_array_ufunc, _tables))
+            _tables[ufunc] = table_of(described[found])
     return found
 
 
@@ -217,6 +224,10 @@ def _method(ufunc, handler, method, inputs, out, kwargs):
 
 
 def _array_function(self, function, types, args, kwargs):
+    if len(args) == 1 and "out" not in kwargs:
+        handler = BY_FUNCTION.get(function)
+        if handler is not None:
+            return handler(*args, **kwargs)
     return call(function, args, kwargs)
 
 

@@ -14,7 +14,7 @@ from .autograd.engine import sweep
 from .autograd.recorded import pushforward, recorded_sweep
 from .primitives.core import lift, ops
 from .tape.handle import Tensor
-from .tape.record import import_array
+from .tape.record import import_leaf
 from .tape.state import local
 from .values import value_of
 
@@ -117,9 +117,9 @@ def value_and_grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: boo
             value, aux = _split_pair(result, fun) if has_aux else (result, None)
             _check_scalar(value, fun)
             grads = _gradients(value, leaves, trace.nested)
-        keep = trace.nested or any(t._user for t in leaves)
+        keep = trace.nested or any([t._user for t in leaves])
         plain = grads if keep else [_plain(g, t) for g, t in zip(grads, leaves, strict=True)]
-        tree: Any = optree.tree_unflatten(treedef, plain)
+        tree: Any = treedef.unflatten(plain)
         if not keep:
             value, aux = _release(value), _release(aux)
         elif not trace.nested:
@@ -156,12 +156,12 @@ def _trace_arguments(
             raise ValueError(
                 f"{what}: argnums names argument {k}, but the function was called with {count} positional arguments"
             )
-    if len({k % count for k in numbers}) < len(numbers):
+    if len(numbers) > 1 and len({k % count for k in numbers}) < len(numbers):
         raise ValueError(f"{what}: argnums {numbers} names an argument twice")
-    chosen: Any = tuple(args[k] for k in numbers)
+    chosen: Any = tuple([args[k] for k in numbers])
     flat, treedef = optree.tree_flatten(chosen)
     leaves = [_trace(x, what) for x in flat]
-    traced = optree.tree_unflatten(treedef, leaves)
+    traced: Any = treedef.unflatten(leaves)
     filled = list(args)
     for k, x in zip(numbers, traced, strict=True):
         filled[k] = x
@@ -170,6 +170,8 @@ def _trace_arguments(
 
 def _trace(x: Any, what: str) -> Tensor:
     """A traced value for an argument's leaf."""
+    if x.__class__ is np.ndarray and x.dtype.char in "fd" and not local.state.tape.tracing:
+        return import_leaf(x, False)
     if isinstance(x, Tensor):
         _check_real(x._spec.dtype, what)
         traced = ops.track(x)
@@ -183,12 +185,7 @@ def _trace(x: Any, what: str) -> Tensor:
     _check_real(array.dtype, what)
     if local.state.tape.tracing:
         return ops.track(lift(array))
-    traced = import_array(array)
-    traced._spec = traced._spec.differentiable
-    traced._leaf = True
-    rare = traced._rare
-    rare._borrowed, rare._foreign, rare._scalar = False, True, not isinstance(x, np.ndarray)
-    return traced
+    return import_leaf(array, not isinstance(x, np.ndarray))
 
 
 def _check_real(dtype: np.dtype, what: str) -> None:
@@ -236,15 +233,22 @@ def _gradients(value: Any, leaves: list[Tensor], nested: bool) -> list[Any]:
     """Cotangents of the leaves for a unit cotangent of the value; zeros where it does not depend on them."""
     if not isinstance(value, Tensor) or not value.requires_grad:
         return [_zeros_like(t) for t in leaves]
-    recorded = nested or any(not t._leaf for t in leaves)
-    if recorded:
+    if nested or not all([t._leaf for t in leaves]):
         seed = lift(np.ones((), value._spec.dtype))
         found = recorded_sweep([value], [seed], leaves, local.state.depth > 1 or not local.state.tape.tracing)
         return [_zeros_like(t) if g is None else g for g, t in zip(found, leaves, strict=True)]
-    reached, _ = sweep([(value, np.ones((), value._spec.dtype))], leaves)
+    reached, _ = sweep([(value, _one(value._spec.dtype))], leaves)
     for t in leaves:
         t._tape = None
     return [reached[id(t)][1] if id(t) in reached else np.zeros(t._spec.shape, t._spec.dtype) for t in leaves]
+
+
+@functools.cache
+def _one(dtype: np.dtype) -> np.ndarray:
+    """A cotangent of one; sweeps change no seed."""
+    one = np.ones((), dtype)
+    one.flags.writeable = False
+    return one
 
 
 def _zeros_like(t: Tensor) -> Any:

@@ -1,42 +1,42 @@
 """Operators of `Tensor`: a look-up and an append where nothing needs thought.
 
 Recording is what eager code spends its time on, so the common case is spelt out: operands on the thread's
-own tape, a signature met before, little work. Anything else takes the long way through `record`.
+own tape, a signature met before, little work. Anything else takes the long way through `record`. When an operator
+is first called, a twin in machine code takes its place, which does the same (see `descriptors`).
 """
 
 from __future__ import annotations
 
+import threading
 from _thread import get_ident
+from collections.abc import Callable
 
 import numpy as np
 
+from .descriptors import Operator, is_supported, methods_of
 from .primitives.core import RECORDS, Elementwise
 from .tape.handle import NOTHING, Tensor, attach
-from .tape.record import record
-from .tape.signature import FAST, signature_of
+from .tape.memory import address_of
+from .tape.record import COPY_BYTES, new_tensor, record, slot_of
+from .tape.signature import CAREFUL, FAST, fast_index, signature_of
 from .tape.size import Size
+from .tape.spec import spec_of_array
 from .tape.state import local
 from .vm.opcodes import SLOT_BITS
 
-__all__ = ["STEP", "binary", "fast_index", "recorder_of", "unary"]
+__all__ = ["STEP", "attach_operators", "binary", "described", "hand_over", "recorder_of", "unary", "waiting"]
 
 STEP = 1 << SLOT_BITS  # sums and products of ints are quicker than shifts
+_NUMBERS = frozenset((float, int, np.float64, np.float32))
 _OPERANDS = (Tensor, np.ndarray, np.generic, int, float, complex, bool)
 _recorders: dict = {}
-
-
-def fast_index():
-    """A place of its own in the fast tables."""
-    for tables in FAST.values():
-        tables.append({})
-    return len(FAST[True]) - 1
 
 
 def binary(primitive, name, swapped=False):
     """A function of two operands, the first of them a tensor.
 
-    ``tape.fast[k]`` maps the operands' specs (``float`` or ``int`` for a Python number) to a row's code and the
-    result's spec.
+    ``tape.fast[k]`` maps the operands' specs to a row's code and the result's spec. In place of the second operand's
+    spec may stand a number's type; the entry then also has the character of the dtype that the number gets.
     """
     k = fast_index()
 
@@ -58,12 +58,12 @@ def binary(primitive, name, swapped=False):
                         y._tape = tape
                         y._rare = NOTHING
                         return y
-            elif kind is float or kind is int:
+            elif kind in _NUMBERS:
                 i = self._slot
                 tape = self._tape
                 if tape.thread == get_ident():
-                    code, spec = tape.fast[k][self._spec][kind]
-                    j = tape.numbers[other]
+                    code, spec, char = tape.fast[k][self._spec][kind]
+                    j = tape.numbers[char][other]
                     rows = tape.rows
                     slot = len(rows)
                     if slot < tape.limit:
@@ -86,15 +86,18 @@ def binary(primitive, name, swapped=False):
         return slow(self, other)
 
     def slow(self, other):
+        y = _prompt(k, self, other, swapped)
+        if y is not None:
+            return y
         tensors = primitive.lift((other, self) if swapped else (self, other))
         y = record(primitive, tensors)
         if tensors[swapped] is self:
             _remember(k, primitive, tensors, other, swapped)
+        if operator in waiting:
+            hand_over(operator)
         return y
 
-    operator.__name__ = operator.__qualname__ = name
-    operator.__doc__ = primitive.__doc__
-    return operator
+    return _made(operator, name, primitive, 2, k, swapped)
 
 
 def _remember(k, primitive, tensors, other=None, swapped=False):
@@ -110,11 +113,56 @@ def _remember(k, primitive, tensors, other=None, swapped=False):
     if len(specs) == 1:
         table[specs[0]] = signature.code, signature.out
         return
-    mine, its = tensors[swapped], tensors[not swapped]
-    if its is other:
+    mine, its, kind = tensors[swapped], tensors[not swapped], type(other)
+    if its is other or (kind is np.ndarray and its._spec.dtype == other.dtype):
         table.setdefault(mine._spec, {})[its._spec] = signature.code, signature.out
-    elif type(other) in (float, int) and its._spec.dtype.char == "d":
-        table.setdefault(mine._spec, {})[type(other)] = signature.code, signature.out
+    elif kind in _NUMBERS:
+        table.setdefault(mine._spec, {})[kind] = signature.code, signature.out, its._spec.dtype.char
+
+
+def _prompt(k, x, other, swapped):
+    """The result, where all that an operation met before needs is that operands are brought onto the tape.
+
+    That holds for leaves and constants, small arrays and numbers. Returns None if there is more to do.
+    """
+    state = local.state
+    tape = state.tape
+    kind = other.__class__
+    try:
+        entries = tape.fast[k][x._spec]
+        if kind is Tensor:
+            code, spec = entries[other._spec]
+        elif kind is np.ndarray:
+            if other.nbytes > COPY_BYTES:
+                return None
+            array = other.copy()
+            code, spec = entries[spec_of_array(array)]
+        else:
+            code, spec, char = entries[kind]
+    except KeyError:
+        return None
+    if not (_is_plain(x, tape) and (kind is not Tensor or _is_plain(other, tape))):
+        return None
+    i = slot_of(x, state, tape)
+    if kind is Tensor:
+        j = slot_of(other, state, tape)
+    elif kind is np.ndarray:
+        j = tape.bring(spec_of_array(array), array, address_of(array))
+    else:
+        j = tape.numbers[char][other]
+    slot = len(tape.rows)
+    if state.tape is not tape or tape.fast is CAREFUL or slot >= tape.limit:
+        return None
+    tape.rows.append(code + (j * STEP + i if swapped else i * STEP + j))
+    return new_tensor(tape, slot, spec)
+
+
+def _is_plain(tensor, tape):
+    """Whether a tensor is on the tape, or on none, with nothing about it that needs thought."""
+    if tensor._tape is tape:
+        return True
+    rare = tensor._rare
+    return tensor._tape is None and not (rare._borrowed or rare._inference) and rare._base is None
 
 
 def unary(primitive, name):
@@ -143,11 +191,47 @@ def unary(primitive, name):
         y = record(primitive, tensors)
         if tensors[0] is self:
             _remember(k, primitive, tensors)
+        if operator in waiting:
+            hand_over(operator)
         return y
 
+    return _made(operator, name, primitive, 1, k)
+
+
+def _made(operator, name, primitive, count, index, swapped=False):
     operator.__name__ = operator.__qualname__ = name
     operator.__doc__ = primitive.__doc__
+    described[operator] = Operator(operator, count, index, swapped)
     return operator
+
+
+# --- twins in machine code ---------------------------------------------------------------------------------------
+
+described: dict[Callable, Operator] = {}
+"""What their twins in machine code have to know of the functions that `unary` and `binary` made."""
+waiting: dict = {}
+"""Operators whose twins have not been made, and the group that they are made with."""
+_lock = threading.Lock()
+
+
+def attach_operators(**operators):
+    """Attach operators to `Tensor`; when one of them is first called, twins in machine code replace them all."""
+    attach(**operators)
+    if is_supported():
+        waiting.update(dict.fromkeys(operators.values(), operators))
+
+
+def hand_over(operator):
+    """Put twins in the places of the operators of a group."""
+    with _lock:
+        group = waiting.get(operator)
+        if group is None:
+            return
+        twins = methods_of([described[f] for f in group.values()])
+        for (name, function), twin in zip(group.items(), twins, strict=True):
+            del waiting[function]
+            if vars(Tensor)[name] is function:
+                attach(**{name: twin})
 
 
 def recorder_of(primitive):
@@ -162,20 +246,17 @@ def recorder_of(primitive):
 _BINARY = {
     "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power", "matmul": "matmul",
     "floordiv": "floor_divide", "mod": "remainder", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
+    "lshift": "left_shift", "rshift": "right_shift",
 }  # fmt: skip
 _COMPARISONS = {
     "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "eq": "equal", "ne": "not_equal",
 }  # fmt: skip
 _UNARY = {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "invert"}
-for _name, _record in _BINARY.items():
-    attach(**{f"__{_name}__": binary(RECORDS[_record], f"__{_name}__")})
-    attach(**{f"__r{_name}__": binary(RECORDS[_record], f"__r{_name}__", swapped=True)})
-for _name, _record in _COMPARISONS.items():
-    attach(**{f"__{_name}__": binary(RECORDS[_record], f"__{_name}__")})
-for _name, _record in _UNARY.items():
-    attach(**{f"__{_name}__": unary(RECORDS[_record], f"__{_name}__")})
 
-_power, _square = Tensor.__pow__, unary(RECORDS["square"], "__pow__")
+_operators = {f"__{name}__": binary(RECORDS[made], f"__{name}__") for name, made in (_BINARY | _COMPARISONS).items()}
+_operators |= {f"__r{name}__": binary(RECORDS[made], f"__r{name}__", swapped=True) for name, made in _BINARY.items()}
+_operators |= {f"__{name}__": unary(RECORDS[made], f"__{name}__") for name, made in _UNARY.items()}
+_power, _square = _operators.pop("__pow__"), unary(RECORDS["square"], "__pow__")
 
 
 def _pow(self, exponent):
@@ -185,4 +266,5 @@ def _pow(self, exponent):
     return _power(self, exponent)
 
 
+attach_operators(**_operators)
 attach(__pow__=_pow, __hash__=object.__hash__)

@@ -12,8 +12,7 @@ from ..creation import check_differentiable, tensor
 from ..primitives.core import lift, ops
 from ..tape.buffer import Buffer
 from ..tape.handle import Tensor, attach
-from ..tape.record import is_inference, new_tensor
-from ..tape.spec import spec_of_array
+from ..tape.record import is_inference
 from ..tape.state import grad_mode, local
 from ..values import value_of
 from .engine import sweep
@@ -136,7 +135,7 @@ def _array_of(cotangent: Any, output: Tensor) -> Any:
     device = output._spec.device
     if device is not None:
         return device.cotangent(cotangent, output._spec)
-    return value_of(cotangent) if isinstance(cotangent, Tensor) else np.asarray(cotangent, output._spec.dtype)
+    return np.asarray(value_of(cotangent) if isinstance(cotangent, Tensor) else cotangent, output._spec.dtype)
 
 
 def accumulate(tensor: Tensor, array: np.ndarray) -> None:
@@ -330,16 +329,20 @@ def _set_grad(self: Tensor, value: Tensor | None) -> None:
     self._grad = value
 
 
+def _delete_grad(self: Tensor) -> None:
+    self._grad = None
+
+
 def _get_requires_grad(self: Tensor) -> bool:
-    if self._base is not None:
+    if self._base is not None and not self._is_cut_off():
         self._refresh_view()  # it may have begun to require grad with its base
     return self._spec.requires_grad
 
 
 def _set_requires_grad(self: Tensor, value: bool) -> None:
-    if bool(value) == self._spec.requires_grad:
+    if bool(value) == self._spec.requires_grad and (self._leaf or not value):
         return
-    if not value and not self._leaf:
+    if self._spec.requires_grad and not self._leaf:
         raise RuntimeError(
             "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
             "subgraph that doesn't require differentiation use var_no_grad = var.detach()."
@@ -364,6 +367,8 @@ def _set_requires_grad(self: Tensor, value: bool) -> None:
 
 def _requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
     """Change whether operations on this leaf are recorded; returns it."""
+    if requires_grad and self._spec.requires_grad:
+        return self
     _set_requires_grad(self, requires_grad)
     return self
 
@@ -377,23 +382,6 @@ def _detach(self: Tensor) -> Tensor:
     if is_inference(self):
         alias._inference = True
     return alias
-
-
-def _get_data(self: Tensor) -> Tensor:
-    array = value_of(self)  # the same memory, a version of its own: writes through .data go unnoticed
-    made = new_tensor(None, 0, spec_of_array(array))
-    made._data = array
-    made._buffer = Buffer()
-    made._buffer.escaped = True
-    return made
-
-
-def _set_data(self: Tensor, value: ArrayLike | Tensor) -> None:
-    array = value_of(value) if isinstance(value, Tensor) else np.asarray(value)
-    if array.dtype != self._spec.dtype:
-        raise RuntimeError(f"data of dtype {array.dtype} cannot replace data of dtype {self._spec.dtype}")
-    fresh = tensor(array, requires_grad=self._leaf)
-    self._tape, self._data, self._spec = None, fresh._data, fresh._spec
 
 
 def _is_leaf(self: Tensor) -> bool:
@@ -410,11 +398,10 @@ attach(
     backward=_backward,
     retain_grad=_retain_grad,
     retains_grad=property(lambda self: self._retains),
-    grad=property(_get_grad, _set_grad, doc="Accumulated gradient of a leaf, or of a tensor that retains it."),
+    grad=property(_get_grad, _set_grad, _delete_grad, doc="Accumulated gradient of a leaf, or what a tensor retains."),
     requires_grad=property(_get_requires_grad, _set_requires_grad),
     requires_grad_=_requires_grad_,
     detach=_detach,
-    data=property(_get_data, _set_data),
     is_leaf=property(_is_leaf),
     _version=property(_version),
     grad_fn=property(node_of),

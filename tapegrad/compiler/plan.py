@@ -17,8 +17,7 @@ from .passes import equal_rows, live_rows
 
 __all__ = ["Plan", "plan_program"]
 
-_VIEWS = (op.WINDOW, op.VIEW)
-_SHARING = (op.WINDOW, op.VIEW, op.WRITE)
+_SHARING = (*op.WITH_OFFSET, op.WRITE)
 
 
 def plan_program(tape, inputs, outputs):
@@ -72,7 +71,7 @@ class Plan:
                 words.append(row.code)
                 continue
             operands = [place[k] for k in tape.operands(slot)]
-            offset = tape.rows[slot + 1] if row.kind in _VIEWS else None
+            offset = tape.rows[slot + 1] if row.kind in op.WITH_OFFSET else None
             from ..tape.record import pack
 
             words += pack(row, operands, offset)
@@ -154,7 +153,7 @@ class Plan:
                 shift[slot] = 0
             else:
                 first = (int(self.words[slot]) >> op.SLOT_BITS) & op.SLOT_MASK
-                shift[slot] = shift[first] + (int(self.words[slot + 1]) if row.kind in _VIEWS else 0)
+                shift[slot] = shift[first] + (int(self.words[slot + 1]) if row.kind in (op.WINDOW, op.VIEW) else 0)
                 self.addr[slot] = self.addr[roots[slot]] + shift[slot]
         at = n
         for places in self.temps.values():

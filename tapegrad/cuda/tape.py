@@ -28,17 +28,20 @@ class DeviceTape(Tape):
         What rows computed, by slot: arrays on the device, or on the host what was fetched.
     failure : BaseException or None
         What went wrong when rows were run.
+    numbers_here : dict
+        Slots of numbers, by their bytes and dtype.
     handles : dict
         Weak references to the tensors that stand for rows: what has none, and no rule reads, need not be kept.
     """
 
-    __slots__ = ("device", "failure", "handles", "values")
+    __slots__ = ("device", "failure", "handles", "numbers_here", "values")
 
     def __init__(self, device: Any, tracing: bool = False):
         super().__init__(tracing)
         self.device = device
         self.failure: BaseException | None = None
         self.values: dict[int, Any] = {}
+        self.numbers_here: dict[tuple[bytes, str], int] = {}
         self.handles: dict[int, Any] = {}
         self.limit = SEGMENT_ROWS
 
@@ -67,9 +70,9 @@ class DeviceTape(Tape):
     def constant_of(self, array: np.ndarray, spec: Any) -> int:
         """Slot of a number."""
         key = (array.tobytes(), array.dtype.char)
-        slot = self.constants.get(key)
+        slot = self.numbers_here.get(key)
         if slot is None:
-            slot = self.constants[key] = self.bring(spec, array, 0)
+            slot = self.numbers_here[key] = self.bring(spec, array, 0)
         return slot
 
     # --- running --------------------------------------------------------------------------------------

@@ -7,8 +7,8 @@ import operator
 import numpy as np
 
 from ..dispatch import call
+from ..inplace import element
 from ..primitives.core import BY_FUNCTION
-from ..primitives.indexing import getitem
 from ..primitives.shape import view_by
 from ..tape.handle import Tensor, attach
 
@@ -33,6 +33,8 @@ for _name in _FUNCTIONS:
 
 
 def _iter(self):
+    if not self._spec.shape:
+        raise TypeError("iteration over a 0-d tensor")
     return (self[k] for k in range(len(self)))
 
 
@@ -66,7 +68,7 @@ attach(
     real=property(_part("real"), doc="Real part, a view; a real tensor itself."),
     imag=property(_part("imag"), doc="Imaginary part, a view; zeros for a real tensor."),
     __iter__=_iter,
-    __getitem__=getitem,
+    __getitem__=element,
     __round__=_rounded,
     __trunc__=_forward("__trunc__", np.trunc),
     __floor__=_forward("__floor__", np.floor),

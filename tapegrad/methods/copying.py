@@ -9,19 +9,22 @@ import numpy as np
 from ..creation import tensor
 from ..primitives.core import ops
 from ..tape.handle import Tensor, attach
-from ..values import value_of
+from ..tape.state import local
+from ..values import refuse_traced, value_of
 
 __all__: list[str] = []
 
 
 def _deepcopy(self: Tensor, memo: dict) -> Tensor:
-    """A leaf of its own, its gradient included.
+    """A leaf of its own, its gradient included; in a function under transformation, a copy with the history.
 
     Raises
     ------
     RuntimeError
         If the tensor has a history.
     """
+    if self._spec.requires_grad and local.state.depth:
+        return memo.setdefault(id(self), ops.copy(self))
     if self._spec.requires_grad and not self._leaf:
         raise RuntimeError(
             "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment: "
@@ -40,7 +43,14 @@ def _rebuild(array: np.ndarray, requires_grad: bool) -> Tensor:
 
 
 def _reduce(self: Tensor) -> tuple[Any, ...]:
-    """Values and the flag; the history and the gradient stay behind, as in PyTorch."""
+    """Values and the flag; the history and the gradient stay behind, as in PyTorch.
+
+    Raises
+    ------
+    TracedValueError
+        If the value is being differentiated.
+    """
+    refuse_traced(self, "pickling", "Use the value itself, or pickle tapegrad.stop_gradient(x).")
     return _rebuild, (np.array(value_of(self)), self._spec.requires_grad)
 
 
@@ -49,4 +59,4 @@ def _clone(self: Tensor) -> Tensor:
     return ops.copy(self)
 
 
-attach(clone=_clone, copy=_clone, __deepcopy__=_deepcopy, __reduce__=_reduce)
+attach(clone=_clone, copy=_clone, __copy__=_clone, __deepcopy__=_deepcopy, __reduce__=_reduce)

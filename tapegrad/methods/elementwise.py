@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..operators import recorder_of
+from ..operators import attach_operators, recorder_of, unary
 from ..primitives.core import BY_FUNCTION, RECORDS, lift, ops
 from ..primitives.scipy_loader import load
 from ..tape.handle import Tensor, attach
@@ -43,18 +43,12 @@ SPECIAL = {
 """Methods that need SciPy, and the records that they are."""
 
 
-def _function_of(record):
-    """The fastest way to call a record of one operand."""
-    return recorder_of(record) or record
-
-
 def _attach_unary(name, record):
-    function = _function_of(record)
-
-    def method(self):
-        return function(self)
-
-    named(name, method, record.__doc__)
+    function = unary(record, name) if recorder_of(record) else None
+    if function is None:
+        named(name, lambda self: record(self), record.__doc__)
+    else:
+        attach_operators(**{name: function})
 
 
 def _attach_binary(name, record):
@@ -149,7 +143,7 @@ def _pow(self, exponent):
 
 def _rsqrt(self):
     """One over the square root."""
-    return 1.0 / ops.sqrt(self)
+    return ops.reciprocal(ops.sqrt(self))
 
 
 def _frac(self):

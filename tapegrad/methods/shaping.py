@@ -146,7 +146,7 @@ def _t(self):
 def _matrix_transpose(self):
     """The last two axes swapped."""
     if self._spec.ndim < 2:
-        raise RuntimeError(
+        raise ShapeError(
             f"tensor.mT is only supported on matrices or batches of matrices. Got {self._spec.ndim}-D tensor."
         )
     return _swap(self, -2, -1)

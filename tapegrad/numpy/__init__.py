@@ -15,17 +15,19 @@ place::
 
 Creation functions return tensors. Every other function is NumPy's own, which calls tapegrad when it meets a tensor;
 lists that hold tensors are made tensors first.
+
+This is also the namespace of the Array API standard, which `Tensor.__array_namespace__` returns: with its extensions
+`linalg` and `fft`, tensors for all arrays that functions of tensors return, and DLPack both ways.
 """
 
 from __future__ import annotations
 
-import functools
 import importlib
-from collections.abc import Callable
 from typing import Any
 
 import numpy as _numpy
 
+from ..methods.standard import from_dlpack
 from ._creation import (
     arange,
     array,
@@ -40,7 +42,6 @@ from ._creation import (
     fromfunction,
     full,
     full_like,
-    holds_tensor,
     identity,
     indices,
     linspace,
@@ -52,18 +53,25 @@ from ._creation import (
     zeros,
     zeros_like,
 )
+from ._forwarding import forwarded
+from ._standard import __array_api_version__, __array_namespace_info__, argsort, astype, sort
 
 __all__ = [
+    "__array_api_version__",
+    "__array_namespace_info__",
     "arange",
+    "argsort",
     "array",
     "asanyarray",
     "asarray",
     "ascontiguousarray",
+    "astype",
     "c_",
     "copy",
     "empty",
     "empty_like",
     "eye",
+    "from_dlpack",
     "fromfunction",
     "full",
     "full_like",
@@ -73,42 +81,21 @@ __all__ = [
     "ones",
     "ones_like",
     "r_",
+    "sort",
     "tri",
     "vectorize",
     "zeros",
     "zeros_like",
 ]
 
-_OF_SEQUENCES = {
-    "append", "block", "broadcast_arrays", "choose", "column_stack", "concat", "concatenate", "dstack", "einsum",
-    "hstack", "ix_", "lexsort", "meshgrid", "multi_dot", "piecewise", "select", "stack", "vstack",
-}  # fmt: skip
-"""Functions whose lists are lists of arrays."""
-
-
-def _joined(x: Any) -> Any:
-    return array(x) if isinstance(x, (list, tuple)) and holds_tensor(x) else x
-
-
-def forwarded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A NumPy function that takes lists of tensors as arrays."""
-    if function.__name__ in _OF_SEQUENCES:
-        return function
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return function(*map(_joined, args), **{k: _joined(v) for k, v in kwargs.items()})
-
-    return call
-
 
 def __getattr__(name: str) -> Any:
-    if name in ("fft", "linalg"):
-        return importlib.import_module(f"{__name__}.{name}")
-    found = getattr(_numpy, name)
-    if callable(found) and not isinstance(found, (type, _numpy.ufunc)):
-        found = forwarded(found)
-        globals()[name] = found
+    if name in ("fft", "linalg", "special"):
+        try:
+            return importlib.import_module(f"{__name__}.{name}")
+        except ModuleNotFoundError as error:
+            raise AttributeError(f"tapegrad.numpy.{name} needs SciPy") from error
+    found = globals()[name] = forwarded(getattr(_numpy, name))
     return found
 
 

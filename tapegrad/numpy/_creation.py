@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ..creation import tensor
+from ..creation import from_numpy, tensor
+from ..methods.standard import check_device
 from ..primitives.core import BY_FUNCTION, lift, ops
 from ..primitives.shape import cast, expand_to, reshape_to
 from ..tape.buffer import buffer_of
 from ..tape.handle import Tensor
 from ..tape.record import import_array, renewed
 
-__all__ = ["holds_tensor"]
+__all__ = ["holds_tensor", "joined"]
 
 
 def fillable(made: Tensor) -> Tensor:
@@ -24,11 +25,28 @@ def fillable(made: Tensor) -> Tensor:
     return made
 
 
+_IGNORED = {"order", "subok", "like"}
+"""What says how memory is laid out, or what kind of array comes out."""
+
+
+def _check(function: str, options: dict[str, Any]) -> None:
+    """Refuse another device, and options that NumPy's function does not have."""
+    check_device(options.pop("device", None))
+    unknown = options.keys() - _IGNORED
+    if unknown:
+        raise TypeError(f"{function}() got an unexpected keyword argument {sorted(unknown)[0]!r}")
+
+
 def holds_tensor(x: Any) -> bool:
     """Whether there is a tensor somewhere in nested lists."""
     if isinstance(x, (list, tuple)):
         return any(holds_tensor(v) for v in x)
     return isinstance(x, Tensor)
+
+
+def joined(x: Any) -> Any:
+    """Lists that hold tensors as one tensor; anything else as it is."""
+    return array(x) if isinstance(x, (list, tuple)) and holds_tensor(x) else x
 
 
 def _flat(x: Any, shape: list[int], leaves: list[Any], depth: int) -> None:
@@ -64,10 +82,11 @@ def array(object: Any, dtype: Any = None, *, copy: bool | None = True, ndmin: in
     dtype : dtype, optional
         By default, the elements' common one.
     copy : bool or None, default True
+        None copies where it must, False nothing at all.
     ndmin : int, default 0
         Axes that the result has at least.
     **options
-        ``order``, ``subok`` and ``like`` are taken and do nothing.
+        ``order``, ``subok`` and ``like`` are taken and do nothing; ``device`` may be ``"cpu"``.
 
     Returns
     -------
@@ -76,8 +95,11 @@ def array(object: Any, dtype: Any = None, *, copy: bool | None = True, ndmin: in
     Raises
     ------
     ValueError
-        If the lists are ragged.
+        If the lists are ragged, `copy` is False and there is no way round a copy, or the device is another one.
     """
+    _check("array", options)
+    if copy is False:
+        return _shared(object, dtype, ndmin)
     if isinstance(object, Tensor):
         made = lift(object) if dtype is None else lift(object, np.dtype(dtype))
         made = ops.copy(made) if copy and made is object else made
@@ -94,9 +116,18 @@ def array(object: Any, dtype: Any = None, *, copy: bool | None = True, ndmin: in
     return made if made is object or not copy else fillable(made)
 
 
-def asarray(a: Any, dtype: Any = None, **options: Any) -> Tensor:
-    """A tensor of nested lists; a tensor of the right dtype itself."""
-    return array(a, dtype, copy=None)
+def _shared(object: Any, dtype: Any, ndmin: int) -> Tensor:
+    """A tensor over the memory of a tensor or array."""
+    there = object if isinstance(object, Tensor) else np.array(object, dtype=dtype, copy=False)
+    if there.dtype != np.dtype(there.dtype if dtype is None else dtype):
+        raise ValueError(f"copy=False, and dtype {there.dtype} cannot become {np.dtype(dtype)} without a copy")
+    made = there if isinstance(there, Tensor) else from_numpy(there)
+    return made[(None,) * (ndmin - made.ndim)] if ndmin > made.ndim else made
+
+
+def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: bool | None = None, **options: Any) -> Tensor:
+    """A tensor of nested lists; a tensor of the right dtype itself, unless a copy is asked for."""
+    return array(a, dtype, copy=copy, **options)
 
 
 asanyarray = ascontiguousarray = asarray
@@ -112,8 +143,9 @@ def _shape(shape: Any) -> tuple[int, ...]:
 
 
 def _filled(function: Callable[..., Any]) -> Callable[..., Tensor]:
-    def make(shape: Any, dtype: Any = float, order: str = "C", **options: Any) -> Tensor:
-        return fillable(import_array(function(_shape(shape), dtype), copy=True))
+    def make(shape: Any, dtype: Any = None, order: str = "C", **options: Any) -> Tensor:
+        _check(function.__name__, options)
+        return fillable(import_array(function(_shape(shape), float if dtype is None else dtype), copy=True))
 
     make.__name__ = make.__qualname__ = function.__name__
     make.__doc__ = f"`numpy.{function.__name__}`, as a tensor to be filled."
@@ -125,12 +157,16 @@ zeros, ones, empty = _filled(np.zeros), _filled(np.ones), _filled(np.empty)
 
 def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", **options: Any) -> Tensor:
     """`numpy.full`; the value may be a tensor."""
+    _check("full", options)
     value = lift(fill_value) if dtype is None else lift(fill_value, np.dtype(dtype))
     return fillable(ops.copy(expand_to(value, _shape(shape))))
 
 
 def _like(function: Callable[..., Any]) -> Callable[..., Tensor]:
-    def make(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None) -> Tensor:
+    def make(
+        a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
+    ) -> Tensor:
+        check_device(device)
         spec = asarray(a)._spec
         return function(spec.shape if shape is None else shape, spec.dtype if dtype is None else dtype)
 
@@ -142,43 +178,56 @@ def _like(function: Callable[..., Any]) -> Callable[..., Tensor]:
 zeros_like, ones_like, empty_like = _like(zeros), _like(ones), _like(empty)
 
 
-def full_like(a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None):
+def full_like(
+    a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *,
+    device: Any = None,
+) -> Tensor:  # fmt: skip
     """`numpy.full_like`; the value may be a tensor."""
+    check_device(device)
     spec = asarray(a)._spec
     dtype = spec.dtype if dtype is None else np.dtype(dtype)
     return fillable(ops.copy(expand_to(cast(lift(fill_value), dtype), spec.shape if shape is None else _shape(shape))))
 
 
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = float, **options: Any) -> Tensor:
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None, **options: Any) -> Tensor:
     """`numpy.eye`, as a tensor."""
-    return fillable(import_array(np.eye(N, M, k, dtype), copy=True))
+    _check("eye", options)
+    return fillable(import_array(np.eye(N, M, k, float if dtype is None else dtype), copy=True))
 
 
-def identity(n: int, dtype: Any = float, **options: Any) -> Tensor:
+def identity(n: int, dtype: Any = None, **options: Any) -> Tensor:
     """`numpy.identity`, as a tensor."""
-    return eye(n, dtype=dtype)
+    return eye(n, dtype=dtype, **options)
 
 
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = float, **options: Any) -> Tensor:
     """`numpy.tri`, as a tensor."""
+    _check("tri", options)
     return import_array(np.tri(N, M, k, dtype), copy=True)
 
 
-def arange(*args: Any, dtype: Any = None, **options: Any) -> Tensor:
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, **options: Any) -> Tensor:
     """`numpy.arange`, as a tensor; bounds that are tensors take part, their values decide the length."""
-    if not any(isinstance(a, Tensor) for a in args):
-        return import_array(np.arange(*args, dtype=dtype), copy=True)
-    start, stop, step = (0, args[0], 1) if len(args) == 1 else (*args, 1)[:3]
+    _check("arange", options)
+    if stop is None:
+        start, stop = 0, start
+    bounds = (start, stop, step)
+    if not any(isinstance(a, Tensor) for a in bounds):
+        return fillable(import_array(np.arange(*bounds, dtype=dtype), copy=True))
     from ..primitives.picking import _plain
 
-    count = np.arange(*[_plain(a).item() for a in (start, stop, step)]).size
+    count = np.arange(*[_plain(a).item() for a in bounds]).size
     y = lift(start) + np.arange(count) * lift(step)
     return y if dtype is None else cast(y, np.dtype(dtype))
 
 
-def linspace(start: Any, stop: Any, num: int = 50, **options: Any) -> Any:
+def linspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None,
+    axis: int = 0, *, device: Any = None,
+) -> Any:  # fmt: skip
     """`numpy.linspace`, as a tensor."""
-    return BY_FUNCTION[np.linspace](start, stop, num, **options)
+    check_device(device)
+    return BY_FUNCTION[np.linspace](start, stop, num, endpoint, retstep, dtype, axis)
 
 
 def indices(dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:

@@ -6,9 +6,16 @@ from typing import Any
 
 import numpy as _numpy
 
-from . import forwarded
+from ._forwarding import forwarded
+from ._standard import fftfreq, rfftfreq
+
+__all__ = ["fftfreq", "rfftfreq"]
 
 
 def __getattr__(name: str) -> Any:
-    found = getattr(_numpy.fft, name)
-    return found if isinstance(found, type) or not callable(found) else forwarded(found)
+    found = globals()[name] = forwarded(getattr(_numpy.fft, name))
+    return found
+
+
+def __dir__() -> list[str]:
+    return dir(_numpy.fft)

@@ -6,9 +6,13 @@ from typing import Any
 
 import numpy as _numpy
 
-from . import forwarded
+from ._forwarding import forwarded
 
 
 def __getattr__(name: str) -> Any:
-    found = getattr(_numpy.linalg, name)
-    return found if isinstance(found, type) or not callable(found) else forwarded(found)
+    found = globals()[name] = forwarded(getattr(_numpy.linalg, name))
+    return found
+
+
+def __dir__() -> list[str]:
+    return dir(_numpy.linalg)

@@ -7,7 +7,7 @@ import numpy as np
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .core import ZERO, implements, lift, ops, primitive
-from .reduction import given, kept_shape, normal_axes, reduced_row, reduced_shape, refuse
+from .reduction import axes_of_ufunc, given, kept_shape, reduced_row, reduced_shape, refuse
 from .shape import reshape_to
 
 _BOOL, _INT = np.dtype(np.bool_), np.dtype(np.intp)
@@ -102,7 +102,7 @@ def _reduce(record, a, axis, keepdims, out=None, where=None):
     x = lift(a)
     if given(where):
         x = ops.where(where, x != 0, record is all_)
-    return record(x, axis=normal_axes(axis, x._spec.ndim), keepdims=bool(given(keepdims) and keepdims))
+    return record(x, axis=axes_of_ufunc(axis, x._spec.ndim), keepdims=bool(given(keepdims) and keepdims))
 
 
 @implements(np.any)
@@ -128,7 +128,7 @@ def _position(record, function, a, axis, out, keepdims):
     x = lift(a)
     shape = x._spec.shape
     keepdims = bool(given(keepdims) and keepdims)
-    if axis is None:
+    if axis is None or (not shape and axis in (0, -1)):
         y = record(reshape_to(x, (x._spec.size,)), axis=0) if x._spec.size else function(np.empty(shape))
         return reshape_to(y, (1,) * len(shape)) if keepdims else y
     axis = np.lib.array_utils.normalize_axis_index(axis, len(shape))

@@ -18,7 +18,7 @@ import numpy as np
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .core import BY_FUNCTION, implements, lift, ops, primitive
-from .factorizations import _off_diagonal, _on_diagonal, _real_part, _unpack
+from .factorizations import _off_diagonal, _on_diagonal, _real_part, _unpack, in_line
 from .linalg import floating_matrix, square
 from .matmul import adjoint, conjugated, matmul
 from .picking import _plain
@@ -67,7 +67,7 @@ class eig_packed:
 
     def compute(a):
         w, v = np.linalg.eig(a)
-        packed = np.concatenate([w, v.reshape(*a.shape[:-2], -1)], -1)
+        packed = np.concatenate([w, in_line(v)], -1)
         return packed.astype(np.result_type(a.dtype, np.complex64))
 
     def pullback(y_bar, y, a):

@@ -37,6 +37,11 @@ def _unpack(packed, *shapes):
     return parts
 
 
+def in_line(a):
+    """An array with its last two axes made one."""
+    return a.reshape(*a.shape[:-2], a.shape[-2] * a.shape[-1])
+
+
 def _real_part(x):
     return ops.real(x) if x._spec.dtype.kind == "c" else x
 
@@ -75,8 +80,7 @@ class eigh_packed:
 
     def compute(a):
         w, v = np.linalg.eigh(a)
-        batch = a.shape[:-2]
-        return np.concatenate([w.astype(a.dtype), v.reshape(*batch, -1)], -1)
+        return np.concatenate([w.astype(a.dtype), in_line(v)], -1)
 
     def pullback(y_bar, y, a):
         # Giles 2008 [1]_, section 3.1: A_bar = V (D_bar + F o (V^T V_bar)) V^T, F_ij = 1 / (d_j - d_i).
@@ -106,8 +110,7 @@ class svd_packed:
 
     def compute(a):
         u, s, vh = np.linalg.svd(a, full_matrices=False)
-        batch = a.shape[:-2]
-        return np.concatenate([u.reshape(*batch, -1), s.astype(a.dtype), vh.reshape(*batch, -1)], -1)
+        return np.concatenate([in_line(u), s.astype(a.dtype), in_line(vh)], -1)
 
     def pullback(y_bar, y, a):
         # As in Giles 2008 [1]_, section 3.2, with dU and dV added: P = U^H dA V has
@@ -156,8 +159,7 @@ class qr_packed:
 
     def compute(a):
         q, r = np.linalg.qr(a)
-        batch = a.shape[:-2]
-        return np.concatenate([q.reshape(*batch, -1), r.reshape(*batch, -1)], -1)
+        return np.concatenate([in_line(q), in_line(r)], -1)
 
     def pullback(y_bar, y, a):
         # Walter and Lehmann 2010: A_bar = (Q_bar + Q copyltu(R R_bar^T - Q_bar^T Q)) R^-T.
@@ -223,6 +225,9 @@ def linalg_qr(a, mode="reduced"):
     """`numpy.linalg.qr`; of matrices with fewer rows than columns, the first square block must be regular."""
     x = floating_matrix(a, "qr")
     m, n = x._spec.shape[-2:]
+    if mode in ("complete", "raw") and not x._spec.requires_grad:
+        made = np.linalg.qr(_plain(x), mode)
+        return _Qr(*map(lift, made)) if mode == "complete" else tuple(map(lift, made))
     if mode not in ("reduced", "r") and not (mode == "complete" and m <= n):
         raise NotImplementedError(
             f"qr: mode {mode!r} is not differentiable for shape {x._spec.shape}, as its columns beyond the first {n} "

@@ -11,7 +11,7 @@ from .combining import numpy_stack
 from .core import BY_FUNCTION, ZERO, Elementwise, NoRuleError, lift, ops, primitive
 from .indexing import advanced_key, getitem
 from .picking import _plain, gather_along
-from .reduction import given, normal_axes
+from .reduction import axes_of_ufunc, given
 from .scan import along
 from .shape import cast, reshape_to
 
@@ -121,7 +121,7 @@ def _reduce(ufunc, handler, array, axis=0, dtype=None, keepdims=False, initial=N
     if where is not True:
         raise NoRuleError(f"numpy.{ufunc.__name__}.reduce: where= is not supported; replace the elements with np.where")
     x = lift(array) if dtype is None else lift(array, np.dtype(dtype))
-    axes = normal_axes(axis, x._spec.ndim)
+    axes = axes_of_ufunc(axis, x._spec.ndim)
     shape = x._spec.shape
     for d in sorted(axes, reverse=True):
         x = _fold(ufunc, handler, x, d, initial if d == axes[-1] else None)

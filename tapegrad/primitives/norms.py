@@ -68,8 +68,10 @@ def _vector_norm(x, ord, axes, keepdims):
 
 
 def _extreme(record, x, axes, keepdims):
-    if x._spec.size == 0:
-        raise ValueError("zero-size array to reduction operation which has no identity")
+    if 0 in [x._spec.shape[d] for d in axes]:
+        if record is amin:
+            raise ValueError("zero-size array to reduction operation which has no identity")
+        return sum_(x, axis=axes, keepdims=keepdims)  # a norm of nothing is zero
     return record(x, axis=axes, keepdims=keepdims)
 
 
@@ -82,7 +84,7 @@ def _matrix_norm(x, ord, axes, keepdims):
         x = BY_FUNCTION[np.moveaxis](x, axes, (-2, -1))
         s = BY_FUNCTION[np.linalg.svd](x, compute_uv=False)
         last = (s._spec.ndim - 1,)
-        y = {2: amax, -2: amin, "nuc": sum_}[ord](s, axis=last, keepdims=False)
+        y = sum_(s, axis=last, keepdims=False) if ord == "nuc" else _extreme(amax if ord > 0 else amin, s, last, False)
     elif ord in (1, -1, np.inf, -np.inf):
         rows, columns = axes if abs(ord) == 1 else axes[::-1]
         sums = sum_(np.absolute(x), axis=(rows,), keepdims=True)

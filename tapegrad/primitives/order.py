@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .core import implements, lift, ops
+from ..tape.handle import Tensor
+from .core import NoRuleError, implements, lift, ops
 from .layout import view_of_function
 from .picking import _plain, numpy_take_along_axis
 from .reduction import refuse
@@ -12,9 +13,15 @@ from .shape import reshape_to
 from .sorting import _sorted_for, between, numpy_median, numpy_percentile, numpy_quantile, virtual_index
 
 
+def _constant(q, name):
+    if isinstance(q, Tensor) and q._spec.requires_grad:
+        raise NoRuleError(f"{name} has no derivative by q in tapegrad; use tapegrad.stop_gradient(q), or {name[3:]}")
+    return _plain(q)
+
+
 def _nan_quantile(a, q, axis, method, keepdims, name):
     """Quantiles of the elements that are not NaN: how many there are is looked up in the values."""
-    q = np.asarray(_plain(q), float)
+    q = np.asarray(_constant(q, name), float)
     if ((q < 0) | (q > 1)).any():
         raise ValueError("Quantiles must be in the range [0, 1]")
     s, kept = _sorted_for(a, axis, name, None)
@@ -51,7 +58,7 @@ def numpy_nanpercentile(
     keep = keepdims is not np._NoValue and bool(keepdims)
     if not _has_nan(a) or lift(a)._spec.size == 0:
         return numpy_percentile(a, q, axis, method=method, keepdims=keep)
-    return _nan_quantile(a, np.asarray(_plain(q)) / 100.0, axis, method, keep, "nanpercentile")
+    return _nan_quantile(a, np.asarray(_constant(q, "nanpercentile")) / 100.0, axis, method, keep, "nanpercentile")
 
 
 @implements(np.nanmedian)

@@ -166,7 +166,8 @@ def _vecdot(x1, x2, /, *, axis=-1):
     )
     if x1._spec.shape[-1] != x2._spec.shape[-1]:
         raise _differ("vecdot", x1, x2)
-    return numpy_sum(conjugated(x1) * x2, -1)
+    y = conjugated(x1) * x2
+    return numpy_sum(y, -1, dtype=y._spec.dtype)
 
 
 def _matvec(x1, x2, /):

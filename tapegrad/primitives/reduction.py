@@ -7,9 +7,10 @@ import numpy as np
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .core import implements, lift, ops, primitive
+from .memo import remembered
 from .shape import cast, expand_to, reshape_to
 
-__all__ = ["kept_shape", "normal_axes", "reduced_shape", "refuse"]
+__all__ = ["axes_of_ufunc", "kept_shape", "normal_axes", "reduced_shape", "refuse"]
 
 
 def normal_axes(axis, ndim):
@@ -19,6 +20,11 @@ def normal_axes(axis, ndim):
     if type(axis) is int and -ndim <= axis < ndim:
         return (axis % ndim,)
     return tuple(sorted(np.lib.array_utils.normalize_axis_tuple(axis, ndim)))
+
+
+def axes_of_ufunc(axis, ndim):
+    """Axes of a ufunc's reduction: like NumPy's, it takes axis 0 or -1 of a number, and leaves that as it is."""
+    return () if ndim == 0 and (axis == 0 or axis == -1) else normal_axes(axis, ndim)
 
 
 def reduced_shape(shape, axes, keepdims):
@@ -167,6 +173,7 @@ def _number(x, dtype, default):
 
 
 @implements(np.sum)
+@remembered
 def numpy_sum(a, axis=None, dtype=None, out=None, keepdims=False, initial=None, where=None):
     """`numpy.sum`."""
     if out is not None:
@@ -176,7 +183,7 @@ def numpy_sum(a, axis=None, dtype=None, out=None, keepdims=False, initial=None, 
         x = _number(x, dtype, np.sum)
     if given(where):
         x = ops.where(where, x, np.zeros((), x._spec.dtype))
-    y = sum_(x, axis=normal_axes(axis, x._spec.ndim), keepdims=bool(given(keepdims) and keepdims))
+    y = sum_(x, axis=axes_of_ufunc(axis, x._spec.ndim), keepdims=bool(given(keepdims) and keepdims))
     return y + initial if given(initial) else y
 
 
@@ -232,13 +239,14 @@ def import_ones(x):
 
 
 @implements(np.prod)
+@remembered
 def numpy_prod(a, axis=None, dtype=None, out=None, keepdims=False, initial=None, where=None):
     """`numpy.prod`."""
     refuse("prod", out=out)
     x = _number(lift(a), dtype, np.prod)
     if given(where):
         x = ops.where(where, x, np.ones((), x._spec.dtype))
-    y = prod(x, axis=normal_axes(axis, x._spec.ndim), keepdims=bool(given(keepdims) and keepdims))
+    y = prod(x, axis=axes_of_ufunc(axis, x._spec.ndim), keepdims=bool(given(keepdims) and keepdims))
     return y * initial if given(initial) else y
 
 
@@ -306,7 +314,7 @@ def _extremum(record, function, combine, a, axis, out, keepdims, initial, where)
                 f"to specify 'initial'"
             )
         x = ops.where(where, x, initial)
-    axes = normal_axes(axis, x._spec.ndim)
+    axes = axes_of_ufunc(axis, x._spec.ndim)
     if given(initial) and x._spec.size == 0:
         x = np.full([n or d in axes for d, n in enumerate(x._spec.shape)], initial, x._spec.dtype)
         x = lift(x)
@@ -317,12 +325,14 @@ def _extremum(record, function, combine, a, axis, out, keepdims, initial, where)
 
 
 @implements(np.max, np.amax)
+@remembered
 def numpy_max(a, axis=None, out=None, keepdims=False, initial=None, where=None):
     """`numpy.max`."""
     return _extremum(amax, np.max, np.maximum, a, axis, out, keepdims, initial, where)
 
 
 @implements(np.min, np.amin)
+@remembered
 def numpy_min(a, axis=None, out=None, keepdims=False, initial=None, where=None):
     """`numpy.min`."""
     return _extremum(amin, np.min, np.minimum, a, axis, out, keepdims, initial, where)

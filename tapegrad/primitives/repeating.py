@@ -30,7 +30,7 @@ def numpy_tile(A, reps):
 def numpy_repeat(a, repeats, axis=None):
     """`numpy.repeat`."""
     x = lift(a)
-    if axis is None:
+    if axis is None or (x._spec.ndim == 0 and axis in (0, -1)):
         x, axis = reshape_to(x, (x._spec.size,)), 0
     axis = np.lib.array_utils.normalize_axis_index(axis, x._spec.ndim)
     n = x._spec.shape[axis]

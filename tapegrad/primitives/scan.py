@@ -12,6 +12,7 @@ from .combining import numpy_concatenate
 from .core import BY_FUNCTION, implements, lift, ops, primitive
 from .indexing import getitem
 from .layout import view_of_function
+from .memo import remembered
 from .reduction import given, numpy_sum, refuse
 from .shape import cast, expand_to, reshape_to
 
@@ -211,12 +212,14 @@ def _scan(record, function, a, axis, dtype, out):
 
 
 @implements(np.cumsum)
+@remembered
 def numpy_cumsum(a, axis=None, dtype=None, out=None):
     """`numpy.cumsum`."""
     return _scan(cumsum, np.cumsum, a, axis, dtype, out)
 
 
 @implements(np.cumprod)
+@remembered
 def numpy_cumprod(a, axis=None, dtype=None, out=None):
     """`numpy.cumprod`."""
     return _scan(cumprod, np.cumprod, a, axis, dtype, out)
@@ -224,6 +227,8 @@ def numpy_cumprod(a, axis=None, dtype=None, out=None):
 
 def _cumulative(record, function, x, axis, dtype, out, include_initial, first):
     x = lift(x)
+    if x._spec.ndim == 0:
+        x = reshape_to(x, (1,))
     if axis is None:
         if x._spec.ndim != 1:
             raise ValueError("For arrays which have more than one dimension ``axis`` argument is required.")

@@ -52,17 +52,22 @@ def load():
             importlib.import_module(f".{module}", __package__)
         for name, own in _SAME.items():
             if hasattr(special, name):
-                BY_FUNCTION[getattr(special, name)] = RECORDS[own]
+                BY_FUNCTION[_named(special, name)] = RECORDS[own]
         while _waiting:
             cls = _waiting[0]
             name = cls.__dict__.get("scipy_name", cls.__name__)
-            function = getattr(special._ufuncs, name, None) or getattr(special, name, None)
+            function = _named(special, name)
             if isinstance(function, np.ufunc):
                 _register(cls, function)
             del _waiting[0]
         if not _loaded:
             _register_rest(special)
         _loaded = True
+
+
+def _named(special, name):
+    """A function of SciPy's; with SCIPY_ARRAY_API, the public one is a wrapper of the ufunc."""
+    return getattr(special._ufuncs, name, None) or getattr(special, name, None)
 
 
 def _register(cls, function):
@@ -72,7 +77,7 @@ def _register(cls, function):
 def _register_rest(special):
     """Records without a rule for the functions that have none."""
     for name in dir(special):
-        function = getattr(special, name)
+        function = _named(special, name)
         if isinstance(function, np.ufunc) and function not in BY_FUNCTION and not function.signature:
             point = (0.5,) * function.nin
             members = {"__doc__": f"`scipy.special.{name}`, without derivative.", "derivative": NO_RULE}

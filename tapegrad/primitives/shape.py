@@ -177,6 +177,8 @@ def layout_of(spec, make):
     """Shape, strides and byte offset of the view that a function makes of an array."""
     origin = model(spec)
     made = make(origin)
+    if isinstance(made, np.generic):  # NumPy turns views of 0-d arrays into scalars here and there
+        made = origin
     offset = 0
     if made.size:
         offset = made.__array_interface__["data"][0] - origin.__array_interface__["data"][0]

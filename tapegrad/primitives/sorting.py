@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..tape.handle import Tensor
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
-from .core import ZERO, implements, lift, ops, primitive
+from .core import ZERO, NoRuleError, implements, lift, ops, primitive
 from .indexing import getitem
 from .layout import view_of_function
 from .picking import _plain, gather_along
@@ -72,7 +73,7 @@ def numpy_sort(a, axis=-1, kind=None, order=None, *, stable=None):
 @implements(np.argsort)
 def numpy_argsort(a, axis=-1, kind=None, order=None, *, stable=None):
     """`numpy.argsort`."""
-    x, axis = _axis_of(a, axis)
+    x, axis = _axis_of(a, axis if np.ndim(a) else None)
     return argsort(x, axis=axis, kind="stable" if given(stable) and stable else kind)
 
 
@@ -200,7 +201,7 @@ _PERCENT = "Percentiles must be in the range [0, 100]"
 
 
 def _quantile(a, q, axis, out, method, keepdims, name):
-    weak = isinstance(q, (int, float))
+    weak, given_q = isinstance(q, (int, float)), q
     q = _plain(q).astype(float)
     if ((q < 0) | (q > 1)).any():
         raise ValueError({"quantile": "Quantiles must be in the range [0, 1]"}.get(name, _PERCENT))
@@ -209,6 +210,14 @@ def _quantile(a, q, axis, out, method, keepdims, name):
     if n == 0:
         raise IndexError(f"{name}: there is no element along the axis")
     below, above, t = virtual_index(q.ravel(), n, method)
+    if isinstance(given_q, Tensor) and given_q._spec.requires_grad:
+        if method not in _HYNDMAN_FAN:
+            raise NoRuleError(
+                f"{name}: method {method!r} has steps in q, and so no derivative by it; use method='linear', or "
+                f"tapegrad.stop_gradient(q)"
+            )
+        slope = n + 1.0 - sum(_HYNDMAN_FAN[method])
+        t = t + slope * (reshape_to(given_q, (q.size,)) - q.ravel())
     y = between(getitem(s, (Ellipsis, below)), getitem(s, (Ellipsis, above)), t, s._spec.dtype if weak else None)
     y = _nan_where_nan(y, _expand_last(s))
     y = view_of_function(np.moveaxis, "Permute", y, -1, 0)
@@ -217,7 +226,7 @@ def _quantile(a, q, axis, out, method, keepdims, name):
 
 def between(low, high, t, dtype=None):
     """The element `t` of the way from one to another; measured from the nearer end, as NumPy does."""
-    if np.isin(t, (0.0, 1.0)).all():
+    if not isinstance(t, Tensor) and np.isin(t, (0.0, 1.0)).all():
         return ops.where(t == 1.0, high, low)
     t = t if dtype is None else t.astype(dtype)
     step = high - low
@@ -231,7 +240,7 @@ def _expand_last(s):
 
 @implements(np.quantile)
 def numpy_quantile(a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=False, *, weights=None):
-    """`numpy.quantile`; `q` is taken as a constant."""
+    """`numpy.quantile`, differentiable by `q`, too."""
     refuse("quantile", weights=weights)
     return _quantile(a, q, axis, out, method, keepdims, "quantile")
 
@@ -240,11 +249,10 @@ def numpy_quantile(a, q, axis=None, out=None, overwrite_input=False, method="lin
 def numpy_percentile(
     a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=False, *, weights=None
 ):
-    """`numpy.percentile`; `q` is taken as a constant."""
+    """`numpy.percentile`, differentiable by `q`, too."""
     refuse("percentile", weights=weights)
-    return _quantile(
-        a, q / 100.0 if isinstance(q, (int, float)) else _plain(q) / 100.0, axis, out, method, keepdims, "percentile"
-    )
+    q = (q if isinstance(q, (int, float, Tensor)) else np.asarray(q)) / 100.0
+    return _quantile(a, q, axis, out, method, keepdims, "percentile")
 
 
 @implements(np.unique)

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..tape.handle import Tensor
 from .core import BY_FUNCTION, implements, lift, ops, primitive
+from .memo import remembered
 from .reduction import (
     count_of,
     given,
@@ -72,6 +73,7 @@ def _keep(keepdims):
 
 
 @implements(np.mean)
+@remembered
 def numpy_mean(a, axis=None, dtype=None, out=None, keepdims=False, *, where=None):
     """`numpy.mean`."""
     refuse("mean", out=out)

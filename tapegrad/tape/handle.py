@@ -120,6 +120,10 @@ class Tensor:
         __ror__: Any
         __xor__: Any
         __rxor__: Any
+        __lshift__: Any
+        __rlshift__: Any
+        __rshift__: Any
+        __rrshift__: Any
         __lt__: Any
         __le__: Any
         __gt__: Any

@@ -8,13 +8,20 @@ from ..vm import opcodes as op
 from ..vm.pools import pools
 from .spec import Spec
 
-__all__ = ["CAREFUL", "DEFER_BYTES", "FAST", "Signature", "import_signature", "signature_of"]
+__all__ = ["CAREFUL", "DEFER_BYTES", "FAST", "Signature", "fast_index", "import_signature", "signature_of"]
 
 DEFER_BYTES = 128 * 1024
 """Operations with an operand or a result of more bytes than this run at once."""
 
 FAST: dict[bool, list[dict]] = {True: [], False: []}
 """Per gradient mode and operator: operands' specs -> (code, result spec) of rows that may simply be appended."""
+
+
+def fast_index() -> int:
+    """A place of its own in the fast tables."""
+    for tables in FAST.values():
+        tables.append({})
+    return len(FAST[True]) - 1
 
 
 class _Nothing:
@@ -68,7 +75,7 @@ class Signature:
 
     def __init__(self, primitive, specs, attrs, out, kind):
         self.primitive, self.specs, self.attrs, self.out, self.kind = primitive, specs, attrs, out, kind
-        view = kind in (op.WINDOW, op.VIEW)
+        view = kind in op.WITH_OFFSET
         self.width = 2 if view else 1 + max(0, (len(specs) - 1) // 2)
         self.small = view or max([s.nbytes for s in (*specs, out)]) <= DEFER_BYTES
         self.deferrable = self.small and not primitive.runs_at_once(specs)

@@ -8,7 +8,6 @@ can cross them from the latest to the earliest.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import sys
 import threading
@@ -24,8 +23,8 @@ from ..vm.pools import pools
 from .blocks import ROW_TEMPORARIES, RowArrays, give_block, recycled, take_block
 from .callout import run_call
 from .memory import address_of, array_at
+from .numbers import Numbers
 from .signature import CAREFUL, by_index, import_signature
-from .spec import spec_of
 from .workspace import workspace
 
 __all__ = ["MAX_ROWS", "Elsewhere", "Tape", "TapeError", "next_rank"]
@@ -37,6 +36,8 @@ SEGMENT_ROWS = 1 << 13
 SEGMENT_BYTES = 1 << 25
 """So is a tape whose results take more memory than this."""
 FIRST_CHUNK = 1 << 15
+MOST_EXPECTED = 1 << 22
+"""A new tape begins with no more memory than this."""
 FIRST_ROWS = 256
 
 _clock = itertools.count()
@@ -62,39 +63,6 @@ class TapeError(RuntimeError):
     """A tape's rows or slots are inconsistent: a defect in tapegrad or in a rule given to it."""
 
 
-class _Numbers(dict):
-    """Slots of Python numbers as float64 constants; a number not met before is brought onto the tape."""
-
-    __slots__ = ("imports", "places", "rows")
-
-    def __init__(self, tape):
-        self.rows, self.imports, self.places = tape.rows, tape.imports, tape.import_addr
-
-    def __missing__(self, value):
-        array = _arrays.get(value) if value != 0 else None  # 0.0 == -0.0, yet they differ
-        if array is None:
-            array = np.array(value, np.float64)
-            array.flags.writeable = False
-            if value != 0 and len(_arrays) < _MOST_NUMBERS:
-                _arrays[value] = array
-        slot = len(self.rows)
-        self.imports.append((slot, array, None, None, 0))
-        self.places.append(address_of(array))
-        self.rows.append(_number_code() | len(self.imports) - 1)
-        if value != 0:
-            self[value] = slot
-        return slot
-
-
-_arrays: dict = {}
-_MOST_NUMBERS = 10_000
-
-
-@functools.cache
-def _number_code():
-    return import_signature(spec_of((), np.dtype(np.float64))).code
-
-
 class Tape:
     """Rows, imports and result memory of one recording.
 
@@ -114,6 +82,8 @@ class Tape:
     fast : list of dict
         Per operator, the signatures that may be recorded without further thought, by operand specs; swapped as a
         whole with the gradient mode.
+    expected : int
+        Bytes of the first chunk.
     limit : int
         Rows after which the tape ends.
     thread : int
@@ -128,6 +98,8 @@ class Tape:
         Where in the user's code each writing row comes from, see `tape.site`.
     roots : dict
         The slot that owns the memory, by the slots of views and writes.
+    questions : Questions
+        Answers what a function under compilation asks of values.
     notes : dict
         What users attached to rows: hooks and the like, see `tapegrad.autograd.hooks`.
     """
@@ -139,9 +111,9 @@ class Tape:
         "captured",
         "chunk_bytes",
         "chunks",
-        "constants",
         "done",
         "escaped",
+        "expected",
         "fast",
         "numbers",
         "freed",
@@ -155,6 +127,7 @@ class Tape:
         "memory_end",
         "notes",
         "preset",
+        "questions",
         "retaining",
         "roots",
         "rows",
@@ -170,16 +143,16 @@ class Tape:
     arrays: RowArrays  # made when rows are first run
     device: Any = None  # the host's tapes have none, see `tapegrad.cuda.tape`
 
-    def __init__(self, tracing=False):
+    def __init__(self, tracing=False, expected=FIRST_CHUNK):
+        self.expected = expected
         self.rows: list[int] = []
         self.done = 0
         self.cap = 0
         self.imports: list = []
         self.import_addr: list[int] = []
-        self.numbers = _Numbers(self)
+        self.numbers = Numbers(self)
         self.fast = CAREFUL
         self.thread = threading.get_ident()
-        self.constants: dict = {}
         self.captured: dict = {}
         self.kept: dict = {}
         self.preset: dict = {}
@@ -197,6 +170,7 @@ class Tape:
         self.escaped = False
         self.tracing = tracing
         self.inference = False
+        self.questions: Any = None
         self.limit = MAX_ROWS if tracing else SEGMENT_ROWS
         self.lock = threading.RLock()
 
@@ -205,13 +179,18 @@ class Tape:
 
     def successor(self):
         """The tape that follows this one."""
-        return Tape(tracing=self.tracing)
+        return Tape(self.tracing, min(max(self.used, FIRST_CHUNK), MOST_EXPECTED))
 
     def seal(self):
         """Import nothing more onto this tape; from now on others may import from it."""
         if self.sealed is None:
             self.sealed = next(_clock)
             self.fast = CAREFUL
+
+    @property
+    def used(self):
+        """Bytes of memory that results have taken."""
+        return self.chunk_bytes - self.memory_end + self.memory
 
     @property
     def rank(self):
@@ -318,8 +297,9 @@ class Tape:
         self.arrays, self.cap = arrays, cap
 
     def _chunk(self, need):
-        """More memory for results."""
-        chunk = take_block(max(FIRST_CHUNK << min(len(self.chunks), 7), need + 64))
+        """More memory for results; to begin with, as much as the tape before this one has used."""
+        n = len(self.chunks)
+        chunk = take_block(max(FIRST_CHUNK << min(n, 7) if n else self.expected, need + 64))
         self.chunks.append(chunk)
         self.chunk_bytes += chunk.nbytes
         if self.chunk_bytes > SEGMENT_BYTES and not self.tracing:

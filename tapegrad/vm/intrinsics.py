@@ -7,7 +7,7 @@ from numba import types
 
 from .jit import intrinsic
 
-__all__ = ["call_loop", "fill_zero", "i32", "i64", "load", "store", "u8"]
+__all__ = ["call_loop", "call_python", "fill_zero", "i32", "i64", "load", "store", "u8"]
 
 
 @intrinsic
@@ -21,6 +21,19 @@ def call_loop(typingctx, fn, args, dims, steps, data):
         target = builder.inttoptr(values[0], function.as_pointer())
         builder.call(target, [builder.inttoptr(v, pointer) for v in values[1:]])
         return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def call_python(typingctx, fn, a, b, c):
+    """Call the C function at address `fn`; one that takes fewer arguments, all of them words, ignores the others."""
+    signature = types.int64(*[types.int64] * 4)
+
+    def codegen(context, builder, signature, values):
+        word = ir.IntType(64)
+        function = ir.FunctionType(word, [word] * 3)
+        return builder.call(builder.inttoptr(values[0], function.as_pointer()), values[1:])
 
     return signature, codegen
 

@@ -13,12 +13,12 @@ import gc
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from . import cache
 
-__all__ = ["addresses", "bind_data", "features", "processor", "vector_bytes"]
+__all__ = ["addresses", "bind_data", "bind_last", "features", "processor", "vector_bytes"]
 
 _lock = threading.RLock()
 _loaded: dict[tuple, tuple[int, ...]] = {}
@@ -110,32 +110,50 @@ def _link(stored: bytes) -> tuple[int, ...] | None:
 def bind_data(address: int, data: int) -> int:
     """Address of a loop that calls the loop at `address` with `data` as its fourth argument.
 
-    One compiled loop so serves a whole family of functions.  It takes LLVM about two milliseconds, hardly more than
-    reading a loop from the cache.
+    One compiled loop so serves a whole family of functions.  It takes LLVM a millisecond or two.
     """
     key = address, data
     with _lock:
         if key not in _bound:
-            _bound[key] = _compile_binding(address, data)
+            (_bound[key],) = bind_last(address, [data], 4, returns=False)
         return _bound[key]
 
 
-def _compile_binding(address: int, data: int) -> int:
+def bind_last(address: int, data: Sequence[int], count: int, returns: bool = True) -> list[int]:
+    """Addresses of functions that call the one at `address`, each with its own word as the last argument.
+
+    Parameters
+    ----------
+    address : int
+        Of a C function.
+    data : sequence of int
+        A word for each of the functions to make.
+    count : int
+        How many arguments the function at `address` takes, all of them words; those made here take one less.
+    returns : bool, default True
+        Whether it returns a word.
+
+    Returns
+    -------
+    list of int
+    """
     from llvmlite import ir
 
-    word, pointer = ir.IntType(64), ir.IntType(8).as_pointer()
-    loop_type = ir.FunctionType(ir.VoidType(), [pointer] * 4)
+    word = ir.IntType(64)
+    result = word if returns else ir.VoidType()
     module = ir.Module("bound")
-    function = ir.Function(module, loop_type, "bound")
-    builder = ir.IRBuilder(function.append_basic_block())
-    loop = builder.inttoptr(word(address), loop_type.as_pointer())
-    builder.call(loop, [*function.args[:3], builder.inttoptr(word(data), pointer)], tail=True)
-    builder.ret_void()
+    inner = ir.FunctionType(result, [word] * count)
+    for k, value in enumerate(data):
+        function = ir.Function(module, ir.FunctionType(result, [word] * (count - 1)), f"bound_{k}")
+        builder = ir.IRBuilder(function.append_basic_block())
+        target = builder.inttoptr(word(address), inner.as_pointer())
+        found = builder.call(target, [*function.args, word(value)], tail=True)
+        builder.ret(found) if returns else builder.ret_void()
     llvm = _llvm()
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(str(module)), target_machine(opt=1))
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(str(module)), target_machine(opt=0))
     engine.finalize_object()
     _engines.append(engine)
-    return engine.get_function_address("bound")
+    return [engine.get_function_address(f"bound_{k}") for k in range(len(data))]
 
 
 # --- LLVM and the processor --------------------------------------------------------------------------------------

@@ -1,0 +1,207 @@
+"""Methods in machine code: the operators' common case without Python's interpreter.
+
+Recording is what eager code spends its time on, and an operator written in Python spends most of that in Python's own
+interpreter. So each has a twin in machine code (`tapegrad.vm.recording`), which reads the same tables through
+Python's C interface and hands whatever it does not know to the Python function. The twins take the operators' places
+when the first of them is called, since that is when machine code is loaded.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .tape.buffer import Buffer
+from .tape.handle import NOTHING, Tensor
+from .tape.memory import address_of
+from .tape.site import inside
+from .tape.tape import Tape
+from .vm import fields
+from .vm.native import addresses, bind_last
+
+__all__ = ["Operator", "is_supported", "methods_of", "table_of", "ufunc_method"]
+
+_NAMES = "unary", "binary", "array_ufunc", "write_unary", "write_binary", "assign"
+_RECORDERS = tuple(f"recording.{name}" for name in _NAMES)
+_NOARGS, _O, _FASTCALL, _KEYWORDS = 0x0004, 0x0008, 0x0080, 0x0002  # METH_... of Python's C interface
+_kept: list = []  # what machine code refers to
+
+
+class Operator(NamedTuple):
+    """What a twin in machine code has to know of an operator.
+
+    Attributes
+    ----------
+    function : callable
+        Takes the long way.
+    operands : int
+        One or two; three for an assignment.
+    table : int
+        Its place in the fast tables.
+    swapped : bool
+        Whether a number comes first, and the tensor second.
+    writes : bool
+        Whether it writes in place.
+    """
+
+    function: Callable
+    operands: int
+    table: int
+    swapped: bool = False
+    writes: bool = False
+
+
+class _Definition(ctypes.Structure):
+    """PyMethodDef."""
+
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("function", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    ]
+
+
+@functools.cache
+def is_supported() -> bool:
+    """Whether this Python lays its objects out as machine code expects, and nobody has switched it off.
+
+    The environment variable ``TAPEGRAD_NATIVE=0`` keeps the operators in Python, to look into them with a debugger.
+    """
+    return (
+        os.environ.get("TAPEGRAD_NATIVE", "1") != "0"
+        and sys.implementation.name == "cpython"
+        and getattr(sys, "_is_gil_enabled", lambda: True)()
+        and object.__basicsize__ == fields.HEADER + 8
+        and ctypes.sizeof(ctypes.c_void_p) == 8
+        and _word(Tensor(), fields.HEADER) == id(Tensor)
+    )
+
+
+def _word(thing: object, offset: int) -> int:
+    return ctypes.c_uint64.from_address(id(thing) + offset).value
+
+
+def _place(thing: Any, name: str) -> int:
+    """Bytes from an object's start to one of its slots."""
+    mark = object()
+    before = getattr(thing, name, None)
+    setattr(thing, name, mark)
+    places = [k for k in range(0, type(thing).__basicsize__, 8) if _word(thing, k) == id(mark)]
+    setattr(thing, name, before)
+    if len(places) != 1:
+        raise RuntimeError(f"the slot {name} of {type(thing).__name__} was found {len(places)} times in its memory")
+    return places[0]
+
+
+@functools.cache
+def _shared_words() -> np.ndarray:
+    """The part of the tables that all operators have in common."""
+    words = np.zeros(fields.COUNT, np.int64)
+    for name, function in fields.FUNCTIONS.items():
+        found = getattr(ctypes.pythonapi, function, None)
+        words[getattr(fields, name)] = (ctypes.cast(found, ctypes.c_void_p).value or 0) if found else 0
+    objects = {
+        "FLOAT_TYPE": float, "INT_TYPE": int, "FLOAT32_TYPE": np.float32, "FLOAT64_TYPE": np.float64,
+        "LIST_TYPE": list, "TAPE_TYPE": Tape, "TENSOR_TYPE": Tensor,
+        "BUFFER_TYPE": Buffer, "NOTHING": NOTHING, "NOT_IMPLEMENTED": NotImplemented, "NONE": None, "FALSE": False,
+        "METHOD": sys.intern("__call__"), "BUFFER_NAME": sys.intern("_buffer"), "FILENAME": sys.intern("co_filename"),
+        "INSIDE": inside,
+    }  # fmt: skip
+    for name, thing in objects.items():
+        words[getattr(fields, name)] = id(thing)
+    slots = {
+        Tensor(): {"SLOT_AT": "_slot", "SPEC_AT": "_spec", "TAPE_AT": "_tape", "RARE_AT": "_rare"},
+        Tape(): {
+            "FAST_AT": "fast", "LIMIT_AT": "limit", "NUMBERS_AT": "numbers", "ROWS_AT": "rows", "THREAD_AT": "thread",
+            "ROOTS_AT": "roots", "WRITES_AT": "writes", "COUNTS_AT": "write_counts", "SITES_AT": "write_sites",
+        },
+        Buffer(): {"QUIET_AT": "quiet", "SITE_AT": "site", "VERSION_AT": "version"},
+    }  # fmt: skip
+    for thing, places in slots.items():
+        for name, slot in places.items():
+            words[getattr(fields, name)] = _place(thing, slot)
+    return words
+
+
+def _table(function: Callable, **given: int) -> int:
+    words = _shared_words().copy()
+    words[fields.FALLBACK] = id(function)
+    for name, word in given.items():
+        words[getattr(fields, name)] = word
+    _kept.append((words, function))
+    return address_of(words)
+
+
+def table_of(operator: Operator) -> int:
+    """Address of the table that machine code reads for an operator."""
+    function, operands, table, swapped, _ = operator
+    return _table(function, OPERANDS=operands, INDEX=table, SWAPPED=swapped)
+
+
+def methods_of(operators: Sequence[Operator]) -> list[Any]:
+    """Methods of `Tensor` in machine code.
+
+    Parameters
+    ----------
+    operators : sequence of Operator
+
+    Returns
+    -------
+    list of method descriptors
+        One for each operator, of its function's name and documentation.
+    """
+    made = {}
+    for (writes, count), (recorder, words, flags, operands) in _FORMS.items():
+        group = [operator for operator in operators if (operator.writes, operator.operands) == (writes, count)]
+        if group:
+            address = addresses(_RECORDERS)[_RECORDERS.index(recorder)]
+            codes = bind_last(address, [table_of(operator) for operator in group], words)
+            for operator, code in zip(group, codes, strict=True):
+                made[operator] = _method(operator.function, code, flags, operands)
+    return [made[operator] for operator in operators]
+
+
+_FORMS = {
+    (False, 1): ("recording.unary", 3, _NOARGS, "$self, /"),
+    (False, 2): ("recording.binary", 3, _O, "$self, other, /"),
+    (True, 1): ("recording.write_unary", 3, _NOARGS, "$self, /"),
+    (True, 2): ("recording.write_binary", 5, _FASTCALL | _KEYWORDS, "$self, other, /, **options"),
+    (True, 3): ("recording.assign", 5, _FASTCALL | _KEYWORDS, "$self, key, value, /"),
+}
+"""By whether an operator writes and how many operands it has: the machine code, its arguments, how Python calls it."""
+
+
+def ufunc_method(function: Callable, operators: dict) -> Any:
+    """`Tensor.__array_ufunc__` in machine code.
+
+    Parameters
+    ----------
+    function : callable
+        Takes the long way.
+    operators : dict
+        By ufunc, the address of its operator's table; it may grow later.
+
+    Returns
+    -------
+    method descriptor
+    """
+    _kept.append(operators)
+    table = _table(function, OPERATORS=id(operators))
+    (code,) = bind_last(addresses(_RECORDERS)[2], [table], 5)
+    return _method(function, code, _FASTCALL | _KEYWORDS, "$self, ufunc, method, /, *inputs, **options")
+
+
+def _method(function: Callable, code: int, flags: int, operands: str) -> Any:
+    make = ctypes.pythonapi.PyDescr_NewMethod
+    make.restype, make.argtypes = ctypes.py_object, [ctypes.py_object, ctypes.POINTER(_Definition)]
+    doc = f"{function.__name__}({operands})\n--\n\n{function.__doc__ or ''}"
+    definition = _Definition(function.__name__.encode(), code, flags, doc.encode())
+    _kept.append(definition)
+    return make(Tensor, ctypes.byref(definition))

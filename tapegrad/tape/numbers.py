@@ -1,0 +1,68 @@
+"""Slots of the Python numbers that operations on a tape use, as constants of the operation's dtype."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .memory import address_of
+from .signature import import_signature
+from .spec import spec_of
+
+if TYPE_CHECKING:
+    from .tape import Tape
+
+__all__ = ["Numbers"]
+
+_MOST_NUMBERS = 10_000
+
+
+class Numbers(dict):
+    """By dtype (its character), the numbers of that dtype; made when first asked for."""
+
+    __slots__ = ("tape",)
+
+    def __init__(self, tape: Tape):
+        # Not the tape itself, which would then be part of a cycle.
+        self.tape = tape.rows, tape.imports, tape.import_addr
+
+    def __missing__(self, char: str) -> _NumbersOf:
+        found = self[char] = _NumbersOf(_kind(char), *self.tape)
+        return found
+
+
+@functools.cache
+def _kind(char: str) -> tuple[np.dtype, int, dict]:
+    """The dtype of a character, the code of rows that bring such numbers, and the numbers brought before."""
+    dtype = np.dtype(char)
+    return dtype, import_signature(spec_of((), dtype)).code, {}
+
+
+class _NumbersOf(dict):
+    """By number, its slot; a number not met before is brought onto the tape."""
+
+    __slots__ = ("arrays", "code", "dtype", "imports", "places", "rows")
+
+    def __init__(self, kind: tuple[np.dtype, int, dict], rows: list, imports: list, places: list):
+        self.dtype, self.code, self.arrays = kind
+        self.rows, self.imports, self.places = rows, imports, places
+
+    def __missing__(self, value: float) -> int:
+        key = value if value != 0 else repr(value)  # 0.0 == -0.0, yet they differ
+        slot = self.get(key)
+        if slot is not None:
+            return slot
+        array = self.arrays.get(key)
+        if array is None:
+            array = np.array(value, self.dtype)
+            array.flags.writeable = False
+            if len(self.arrays) < _MOST_NUMBERS:
+                self.arrays[key] = array
+        slot = len(self.rows)
+        self.imports.append((slot, array, None, None, 0))
+        self.places.append(address_of(array))
+        self.rows.append(self.code | len(self.imports) - 1)
+        self[key] = slot
+        return slot
