@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .descriptors import Operator, is_supported, methods_of
+from .foreign import meet
 from .primitives.core import RECORDS, Elementwise
 from .tape.handle import NOTHING, Tensor, attach
 from .tape.memory import address_of
@@ -24,7 +25,7 @@ from .tape.spec import spec_of_array
 from .tape.state import local
 from .vm.opcodes import SLOT_BITS
 
-__all__ = ["STEP", "attach_operators", "binary", "described", "recorder_of", "unary"]
+__all__ = ["STEP", "attach_operators", "binary", "described", "hand_over", "recorder_of", "unary", "waiting"]
 
 STEP = 1 << SLOT_BITS  # sums and products of ints are quicker than shifts
 _NUMBERS = frozenset((float, int, np.float64, np.float32))
@@ -80,7 +81,7 @@ def binary(primitive, name, swapped=False):
                 array = np.asarray(other)
                 return slow(self, array) if array.dtype.kind in "biufc" else NotImplemented
             elif not isinstance(other, _OPERANDS):
-                return NotImplemented
+                return meet(name, self, other)
         except (KeyError, AttributeError):  # a signature or number not met before; a tensor on no tape
             pass
         return slow(self, other)
@@ -93,8 +94,8 @@ def binary(primitive, name, swapped=False):
         y = record(primitive, tensors)
         if tensors[swapped] is self:
             _remember(k, primitive, tensors, other, swapped)
-        if operator in _waiting:
-            _hand_over(operator)
+        if operator in waiting:
+            hand_over(operator)
         return y
 
     return _made(operator, name, primitive, 2, k, swapped)
@@ -191,8 +192,8 @@ def unary(primitive, name):
         y = record(primitive, tensors)
         if tensors[0] is self:
             _remember(k, primitive, tensors)
-        if operator in _waiting:
-            _hand_over(operator)
+        if operator in waiting:
+            hand_over(operator)
         return y
 
     return _made(operator, name, primitive, 1, k)
@@ -209,7 +210,7 @@ def _made(operator, name, primitive, count, index, swapped=False):
 
 described: dict[Callable, Operator] = {}
 """What their twins in machine code have to know of the functions that `unary` and `binary` made."""
-_waiting: dict = {}
+waiting: dict = {}
 """Operators whose twins have not been made, and the group that they are made with."""
 _lock = threading.Lock()
 
@@ -218,18 +219,18 @@ def attach_operators(**operators):
     """Attach operators to `Tensor`; when one of them is first called, twins in machine code replace them all."""
     attach(**operators)
     if is_supported():
-        _waiting.update(dict.fromkeys(operators.values(), operators))
+        waiting.update(dict.fromkeys(operators.values(), operators))
 
 
-def _hand_over(operator):
+def hand_over(operator):
     """Put twins in the places of the operators of a group."""
     with _lock:
-        group = _waiting.get(operator)
+        group = waiting.get(operator)
         if group is None:
             return
         twins = methods_of([described[f] for f in group.values()])
         for (name, function), twin in zip(group.items(), twins, strict=True):
-            del _waiting[function]
+            del waiting[function]
             if vars(Tensor)[name] is function:
                 attach(**{name: twin})
 

@@ -245,6 +245,8 @@ def append(state, tape, signature, slots, tensors, offset=None):
         tape.rows.extend(words)
     if signature.kind in _SHARING:
         tape.roots[slot] = tape.roots.get(slots[0], slots[0])
+    if tape.questions is not None:
+        tape.questions.note(slot)
     tensor = new_tensor(tape, slot, signature.out)
     waits = state.deferred or (signature.deferrable and not tape.escaped and is_deferral_enabled())
     if waits and not state.observers:
