@@ -278,9 +278,10 @@ class pseudo_huber:
     """Pseudo-Huber loss, d² (sqrt(1 + (r / d)²) - 1)."""
 
     def partials(y, d, r):
-        ratio = r / d
-        root = ops.sqrt(1.0 + ratio * ratio)
-        return 2.0 * d * (root - 1.0) - r * ratio / root, r / root
+        # As d hypot(d, r) - d²
+        size = ops.hypot(d, r)
+        safe = ops.where(size == 0.0, 1.0, size)
+        return size + d * (d / safe) - 2.0 * d, r * (d / safe)
 
     domain = (Above(0.3), Normal())
     probes = ((1.0, 0.5), (1.0, -2.0))
@@ -350,11 +351,18 @@ class rgamma:
     """Reciprocal of the gamma function."""
 
     def partials(y, x):
-        return -y * ops.psi(x)
+        if x._spec.dtype.kind == "c":
+            return -y * ops.psi(x)
+        # Left of 1/2 by reflection (DLMF 5.5.3): y = gamma(1 - x) sin(pi x) / pi, also where y is 0 and psi infinite.
+        left = x < 0.5
+        u, v = ops.where(left, 1.0 - x, 1.0), ops.where(left, 1.0, x)
+        turn = math.pi * x
+        reflected = ops.gamma(u) * (ops.cos(turn) - ops.psi(u) * ops.sin(turn) / math.pi)
+        return ops.where(left, reflected, -y * ops.psi(v))
 
     complex_orders = 1
     domain = Above(0.2)
-    probes = (0.5, 1.0, 5.0, -1.5)
+    probes = (0.5, 1.0, 5.0, -1.5, 0.0, -1.0, -2.0)
 
 
 @scipy_ufunc
