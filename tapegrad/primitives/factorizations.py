@@ -242,7 +242,8 @@ def linalg_qr(a, mode="reduced"):
     m, n = x._spec.shape[-2:]
     if mode not in ("reduced", "r", "complete"):
         raise NotImplementedError(
-            f"qr: mode {mode!r} gives LAPACK's reflections, which have no rule for tensors; use 'reduced', 'complete' or 'r'"
+            f"qr: mode {mode!r} gives LAPACK's reflections, which have no rule for tensors; use 'reduced', "
+            f"'complete' or 'r'"
         )
     if m < n:
         q, left = _unpack(qr_packed(getitem(x, (Ellipsis, slice(0, m)))), (m, m), (m, m))
