@@ -1,4 +1,4 @@
-"""SciPy functions that trace by themselves: the setting is read when SciPy is imported, so a process of its own tries them."""
+"""SciPy functions that trace by themselves; the setting is read when SciPy is imported, hence processes of their own."""
 
 from __future__ import annotations
 
