@@ -36,6 +36,7 @@ from .creation import (
 )
 from .custom import checkpoint, custom_jvp, custom_vjp, primitive
 from .functional import elementwise_grad, grad, jvp, stop_gradient, value_and_grad, vjp
+from .implicit import implicit_minimum, implicit_root
 from .inspect.listing import format_tape
 from .jacobians import hessian, jacfwd, jacobian, jacrev, linearize
 from .methods.facts import is_tensor
@@ -75,6 +76,8 @@ __all__ = [
     "func",
     "grad",
     "hessian",
+    "implicit_minimum",
+    "implicit_root",
     "inference_mode",
     "is_anomaly_check_nan_enabled",
     "is_anomaly_enabled",

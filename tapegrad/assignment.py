@@ -5,15 +5,17 @@ from __future__ import annotations
 from _thread import get_ident
 from sys import _getframe
 
-from .inplace import check_target, copy_slices, write
-from .operators import STEP
+from .descriptors import Operator
+from .inplace import check_target, patch, write
+from .operators import STEP, described, hand_over, waiting
 from .primitives.core import lift, ops
 from .primitives.indexing import advanced_key, basic_view, index_put, key_form
 from .primitives.shape import view_of
-from .tape.handle import Tensor, attach
+from .tape.handle import Tensor
 from .tape.signature import FAST, fast_index, signature_of
 from .tape.site import inside
 from .tape.state import local
+from .updates import attach_in_place
 
 __all__ = ["assign"]
 
@@ -29,7 +31,8 @@ def assign(self, key, value):
     form, kind = None, value.__class__
     try:
         tape, buffer = self._tape, self._rare._buffer
-        rows, code = tape.rows, _getframe(1).f_code
+        rows, frame = tape.rows, _getframe(1)
+        code = frame.f_code
         if (
             kind is Tensor
             and value._tape is tape
@@ -38,19 +41,21 @@ def assign(self, key, value):
             and len(rows) < tape.limit
             and not inside[code.co_filename]
         ):
-            form = key_form(key)
-            seen, offset, head, after, out = tape.fast[_ASSIGNED][self._spec][form, value._spec]
+            form = key if key.__class__ is int else key_form(key)
+            seen, offset, head, after, shift, out = tape.fast[_ASSIGNED][self._spec][form][value._spec]
             i, j, region, roots = self._slot, value._slot, len(rows), tape.roots
             rows += (seen + i * STEP, offset, head + region * STEP + j)
             root = roots[region] = roots[i] if i in roots else i
-            tape.note_write(region + 2, region, (code, _getframe(1).f_lasti), buffer)
+            tape.note_write(region + 2, region, (code, frame.f_lasti), buffer)
             if after:
-                rows += (after + i * STEP + region + 2, 0)
+                rows += (after + i * STEP + region + 2, shift)
                 roots[region + 3] = root
                 self._slot, self._spec = region + 3, out
             return
     except (KeyError, AttributeError):  # an assignment not met before, a tensor elsewhere or without a buffer
         pass
+    if assign in waiting:
+        hand_over(assign)
     _assign(self, key, value, form)
 
 
@@ -82,11 +87,12 @@ def _remember_assignment(form, spec, view, plan, value, out):
     written = signature_of(ops.copy.writer, (view.out, value), (), state.grad_enabled)
     if not (state.grad_enabled and written.deferrable):
         return
-    after = 0
+    after = shift = 0
     if out.requires_grad:
-        attrs = (("offset", plan[2]), ("strides", plan[1]))
-        after = signature_of(copy_slices, (spec, written.out), attrs, True).code
-    FAST[True][_ASSIGNED].setdefault(spec, {})[form, value] = view.code, plan[2], written.code, after, out
+        signature, shift = patch(spec, written.out, plan[1], plan[2], True)
+        after = signature.code
+    entries = FAST[True][_ASSIGNED].setdefault(spec, {}).setdefault(form, {})
+    entries[value] = view.code, plan[2], written.code, after, shift, out
 
 
 def _cast(value, dtype):
@@ -105,4 +111,6 @@ def _region(x, shape, strides, offset):
     return region
 
 
-attach(__setitem__=assign)
+assign.__name__ = assign.__qualname__ = "__setitem__"
+described[assign] = Operator(assign, 3, _ASSIGNED, writes=True)
+attach_in_place(__setitem__=assign)

@@ -56,7 +56,7 @@ def _make(array: ArrayLike, requires_grad: bool, escaped: bool = False) -> Tenso
         check_differentiable(array.dtype)
     made = new_tensor(None, 0, spec_of_array(array, requires_grad))
     made._data = array
-    made._leaf = requires_grad
+    made._leaf, made._made = requires_grad, True
     if local.state.inference:
         made._inference = True
     if escaped:
@@ -74,7 +74,9 @@ def check_differentiable(dtype: np.dtype) -> None:
         )
 
 
-def tensor(data: ArrayLike | Tensor, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def tensor(
+    data: ArrayLike | Tensor, dtype: DTypeLike | None = None, requires_grad: bool = False, device: Any = None
+) -> Tensor:
     """A tensor with a copy of the data.
 
     Parameters
@@ -85,6 +87,8 @@ def tensor(data: ArrayLike | Tensor, dtype: DTypeLike | None = None, requires_gr
         By default as NumPy: float64 for Python floats, int64 for ints.
     requires_grad : bool
         Whether operations on it are recorded and ``backward()`` fills its ``grad``.
+    device : str or Device, optional
+        Where it stands: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``. By default where `data` does.
 
     Returns
     -------
@@ -105,10 +109,25 @@ def tensor(data: ArrayLike | Tensor, dtype: DTypeLike | None = None, requires_gr
     tensor([1., 2.], requires_grad=True)
     """
     if isinstance(data, Tensor):
+        device = data._spec.device if device is None else device
         data = _values_alone(data)
     elif isinstance(data, (list, tuple)) and _holds_tensor(data):
         data = _plain(data)
-    return _make(np.array(data, dtype=dtype, order="C", subok=False), requires_grad)
+    made = _make(np.array(data, dtype=dtype, order="C", subok=False), requires_grad)
+    return made if device is None or device == "cpu" else _moved(made, device)
+
+
+def _moved(made: Tensor, device: Any) -> Tensor:
+    """A leaf with the values of a new one, on a device."""
+    from .cuda import device_of
+
+    place = device_of(device)
+    if place is None:
+        return made
+    moved = place.tensor_over(place.upload(value_of(made)))
+    if made._spec.requires_grad:
+        moved._spec, moved._leaf = moved._spec.differentiable, True
+    return moved
 
 
 def _values_alone(data: Tensor) -> np.ndarray:

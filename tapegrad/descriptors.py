@@ -17,15 +17,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .tape.buffer import Buffer
 from .tape.handle import NOTHING, Tensor
 from .tape.memory import address_of
+from .tape.site import inside
 from .tape.tape import Tape
 from .vm import fields
 from .vm.native import addresses, bind_last
 
 __all__ = ["Operator", "is_supported", "methods_of", "table_of", "ufunc_method"]
 
-_RECORDERS = "recording.unary", "recording.binary", "recording.array_ufunc"
+_NAMES = "unary", "binary", "array_ufunc", "write_unary", "write_binary", "assign"
+_RECORDERS = tuple(f"recording.{name}" for name in _NAMES)
 _NOARGS, _O, _FASTCALL, _KEYWORDS = 0x0004, 0x0008, 0x0080, 0x0002  # METH_... of Python's C interface
 _kept: list = []  # what machine code refers to
 
@@ -38,17 +41,20 @@ class Operator(NamedTuple):
     function : callable
         Takes the long way.
     operands : int
-        One or two.
+        One or two; three for an assignment.
     table : int
         Its place in the fast tables.
     swapped : bool
         Whether a number comes first, and the tensor second.
+    writes : bool
+        Whether it writes in place.
     """
 
     function: Callable
     operands: int
     table: int
     swapped: bool = False
+    writes: bool = False
 
 
 class _Definition(ctypes.Structure):
@@ -99,19 +105,28 @@ def _shared_words() -> np.ndarray:
     """The part of the tables that all operators have in common."""
     words = np.zeros(fields.COUNT, np.int64)
     for name, function in fields.FUNCTIONS.items():
-        words[getattr(fields, name)] = ctypes.cast(getattr(ctypes.pythonapi, function), ctypes.c_void_p).value or 0
+        found = getattr(ctypes.pythonapi, function, None)
+        words[getattr(fields, name)] = (ctypes.cast(found, ctypes.c_void_p).value or 0) if found else 0
     objects = {
         "FLOAT_TYPE": float, "INT_TYPE": int, "FLOAT32_TYPE": np.float32, "FLOAT64_TYPE": np.float64,
         "LIST_TYPE": list, "TAPE_TYPE": Tape, "TENSOR_TYPE": Tensor,
-        "NOTHING": NOTHING, "NOT_IMPLEMENTED": NotImplemented, "METHOD": sys.intern("__call__"),
+        "BUFFER_TYPE": Buffer, "NOTHING": NOTHING, "NOT_IMPLEMENTED": NotImplemented, "NONE": None, "FALSE": False,
+        "METHOD": sys.intern("__call__"), "BUFFER_NAME": sys.intern("_buffer"), "FILENAME": sys.intern("co_filename"),
+        "INSIDE": inside,
     }  # fmt: skip
     for name, thing in objects.items():
         words[getattr(fields, name)] = id(thing)
-    tensor, tape = Tensor(), Tape()
-    for name in ("slot", "spec", "tape", "rare"):
-        words[getattr(fields, f"{name.upper()}_AT")] = _place(tensor, f"_{name}")
-    for name in ("fast", "limit", "numbers", "rows", "thread"):
-        words[getattr(fields, f"{name.upper()}_AT")] = _place(tape, name)
+    slots = {
+        Tensor(): {"SLOT_AT": "_slot", "SPEC_AT": "_spec", "TAPE_AT": "_tape", "RARE_AT": "_rare"},
+        Tape(): {
+            "FAST_AT": "fast", "LIMIT_AT": "limit", "NUMBERS_AT": "numbers", "ROWS_AT": "rows", "THREAD_AT": "thread",
+            "ROOTS_AT": "roots", "WRITES_AT": "writes", "COUNTS_AT": "write_counts", "SITES_AT": "write_sites",
+        },
+        Buffer(): {"QUIET_AT": "quiet", "SITE_AT": "site", "VERSION_AT": "version"},
+    }  # fmt: skip
+    for thing, places in slots.items():
+        for name, slot in places.items():
+            words[getattr(fields, name)] = _place(thing, slot)
     return words
 
 
@@ -126,7 +141,7 @@ def _table(function: Callable, **given: int) -> int:
 
 def table_of(operator: Operator) -> int:
     """Address of the table that machine code reads for an operator."""
-    function, operands, table, swapped = operator
+    function, operands, table, swapped, _ = operator
     return _table(function, OPERANDS=operands, INDEX=table, SWAPPED=swapped)
 
 
@@ -143,13 +158,24 @@ def methods_of(operators: Sequence[Operator]) -> list[Any]:
         One for each operator, of its function's name and documentation.
     """
     made = {}
-    for count, flags, operands in ((1, _NOARGS, "$self, /"), (2, _O, "$self, other, /")):
-        group = [operator for operator in operators if operator.operands == count]
-        address = addresses(_RECORDERS)[count - 1]
-        codes = bind_last(address, [table_of(operator) for operator in group], 3)
-        for operator, code in zip(group, codes, strict=True):
-            made[operator] = _method(operator.function, code, flags, operands)
+    for (writes, count), (recorder, words, flags, operands) in _FORMS.items():
+        group = [operator for operator in operators if (operator.writes, operator.operands) == (writes, count)]
+        if group:
+            address = addresses(_RECORDERS)[_RECORDERS.index(recorder)]
+            codes = bind_last(address, [table_of(operator) for operator in group], words)
+            for operator, code in zip(group, codes, strict=True):
+                made[operator] = _method(operator.function, code, flags, operands)
     return [made[operator] for operator in operators]
+
+
+_FORMS = {
+    (False, 1): ("recording.unary", 3, _NOARGS, "$self, /"),
+    (False, 2): ("recording.binary", 3, _O, "$self, other, /"),
+    (True, 1): ("recording.write_unary", 3, _NOARGS, "$self, /"),
+    (True, 2): ("recording.write_binary", 5, _FASTCALL | _KEYWORDS, "$self, other, /, **options"),
+    (True, 3): ("recording.assign", 5, _FASTCALL | _KEYWORDS, "$self, key, value, /"),
+}
+"""By whether an operator writes and how many operands it has: the machine code, its arguments, how Python calls it."""
 
 
 def ufunc_method(function: Callable, operators: dict) -> Any:

@@ -222,6 +222,10 @@ def _method(ufunc, handler, method, inputs, out, kwargs):
 
 
 def _array_function(self, function, types, args, kwargs):
+    if len(args) == 1 and "out" not in kwargs:
+        handler = BY_FUNCTION.get(function)
+        if handler is not None:
+            return handler(*args, **kwargs)
     return call(function, args, kwargs)
 
 

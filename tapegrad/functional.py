@@ -128,10 +128,12 @@ def value_and_grad(
             _check_scalar(value, fun, holomorphic)
             if holomorphic:
                 _check_complex(leaves)
-            grads = [conjugated(g) for g in _gradients(value, leaves, trace.nested)]
-        keep = trace.nested or any(t._user for t in leaves)
+            grads = _gradients(value, leaves, trace.nested)
+        if any([t._spec.dtype.kind == "c" for t in leaves]):
+            grads = list(map(conjugated, grads))
+        keep = trace.nested or any([t._user for t in leaves])
         plain = grads if keep else [_plain(g, t) for g, t in zip(grads, leaves, strict=True)]
-        tree: Any = optree.tree_unflatten(treedef, plain)
+        tree: Any = treedef.unflatten(plain)
         if not keep:
             value, aux = _release(value), _release(aux)
         elif not trace.nested:
@@ -168,12 +170,12 @@ def _trace_arguments(
             raise ValueError(
                 f"{what}: argnums names argument {k}, but the function was called with {count} positional arguments"
             )
-    if len({k % count for k in numbers}) < len(numbers):
+    if len(numbers) > 1 and len({k % count for k in numbers}) < len(numbers):
         raise ValueError(f"{what}: argnums {numbers} names an argument twice")
-    chosen: Any = tuple(args[k] for k in numbers)
+    chosen: Any = tuple([args[k] for k in numbers])
     flat, treedef = optree.tree_flatten(chosen)
     leaves = [_trace(x, what) for x in flat]
-    traced = optree.tree_unflatten(treedef, leaves)
+    traced: Any = treedef.unflatten(leaves)
     filled = list(args)
     for k, x in zip(numbers, traced, strict=True):
         filled[k] = x
@@ -182,6 +184,8 @@ def _trace_arguments(
 
 def _trace(x: Any, what: str) -> Tensor:
     """A traced value for an argument's leaf."""
+    if x.__class__ is np.ndarray and x.dtype.char in "fd" and not local.state.tape.tracing:
+        return import_leaf(x, False)
     if isinstance(x, Tensor):
         _check_floating(x._spec.dtype, what)
         traced = ops.track(x)
@@ -261,15 +265,22 @@ def _gradients(value: Any, leaves: list[Tensor], nested: bool) -> list[Any]:
     """Cotangents of the leaves for a unit cotangent of the value; zeros where it does not depend on them."""
     if not isinstance(value, Tensor) or not value.requires_grad:
         return [_zeros_like(t) for t in leaves]
-    recorded = nested or any(not t._leaf for t in leaves)
-    if recorded:
+    if nested or not all([t._leaf for t in leaves]):
         seed = lift(np.ones((), value._spec.dtype))
         found = recorded_sweep([value], [seed], leaves, local.state.depth > 1 or not local.state.tape.tracing)
         return [_zeros_like(t) if g is None else g for g, t in zip(found, leaves, strict=True)]
-    reached, _ = sweep([(value, np.ones((), value._spec.dtype))], leaves)
+    reached, _ = sweep([(value, _one(value._spec.dtype))], leaves)
     for t in leaves:
         t._tape = None
     return [reached[id(t)][1] if id(t) in reached else np.zeros(t._spec.shape, t._spec.dtype) for t in leaves]
+
+
+@functools.cache
+def _one(dtype: np.dtype) -> np.ndarray:
+    """A cotangent of one; sweeps change no seed."""
+    one = np.ones((), dtype)
+    one.flags.writeable = False
+    return one
 
 
 def _zeros_like(t: Tensor) -> Any:

@@ -18,18 +18,20 @@ from .tape.site import user_site
 from .tape.state import grad_mode, local
 from .vm import opcodes as op
 
-__all__ = ["adopt_written", "check_target", "element", "is_number", "rewrite", "write"]
+__all__ = ["adopt_written", "check_target", "element", "is_number", "patch", "rewrite", "write"]
 
 
 @primitive()
 class copy_slices:
     """A base after one of its views was written: the view's region from the new value, the rest from the old."""
 
-    kind = op.VIEW
+    kind = op.PATCHED
     grad_name = "CopySlices"
 
     def infer(specs: Any, attrs):
-        return specs[0], op.VIEW
+        base, value = specs
+        plain = base.dtype == value.dtype and base.injective and value.injective
+        return base, op.PATCHED if plain and base.bar_strides == base.strides else op.VIEW
 
     def compute(base, value, strides, offset):
         return base
@@ -66,6 +68,9 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
         elements overlap. Nothing has changed then.
     """
     state = local.state
+    device = target._spec.device
+    if device is not None and device is not state.tape.device:
+        return _write_elsewhere(device, target, made, operands, attrs)
     check_target(target, state)
     operands = made.lift(operands) if hasattr(made, "lift") else tuple(lift(o) for o in operands)
     _check_recorded(target, operands, state)
@@ -112,18 +117,26 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
     return target
 
 
+def _write_elsewhere(device, target, made, operands, attrs):
+    """Write to a tensor that stands on a device, recording there."""
+    operands = made.lift(operands) if hasattr(made, "lift") else [lift(o) for o in operands]
+    with device.recording(local.state):
+        return write(target, made, tuple([device.brought(t) for t in operands]), attrs)
+
+
 def _remember(index, spec, given, operands, signature, grad_enabled):
     """Enter a write into the fast table: its code, its result where that is the new history, a copy's code."""
     copied = operands[0] is not given[0]
     copy = signature_of(ops.copy, (spec,), (), grad_enabled).code if copied else 0
     table = FAST[grad_enabled][index]
-    entry = signature.code, signature.out if signature.out.requires_grad else None, copy
+    char = operands[-1]._spec.dtype.char
+    entry = signature.code, signature.out if signature.out.requires_grad else None, copy, char
     if len(operands) == 1:
         table[spec] = entry
     elif operands[1] is given[1]:
         other = operands[1]
         table.setdefault(spec, {})[other._spec] = entry
-        if other._spec.dtype.char == "d" and other._spec.shape == () and not other._spec.requires_grad:
+        if char in "fd" and other._spec.shape == () and not other._spec.requires_grad:
             table[spec][float] = table[spec][int] = entry
 
 
@@ -195,19 +208,8 @@ def check_target(target, state, part=False):
                 "a view of a leaf Variable that requires grad is being used in an in-place operation. Write under "
                 "`with tapegrad.no_grad():`, or to a view of a copy (`x = x.clone()`)."
             )
-        if target._one_of_many and base is not None and base.requires_grad:
-            raise RuntimeError(
-                f"Output of {target._one_of_many} is a view and is being modified inplace. This view is the output of "
-                f"a function that returns multiple views. Such functions do not allow the output views to be modified "
-                f"inplace: write to a part taken by itself (`x[2:4]`, `x.narrow(...)`), or to a copy."
-            )
-    if target._made_by is not None and state.grad_enabled:
-        raise RuntimeError(
-            f"Output 0 of {target._made_by} is a view and is being modified inplace. This view was created inside a "
-            f"custom Function (or because an input was returned as-is) and the autograd logic to handle view+inplace "
-            f"would override the custom backward associated with the custom Function, leading to incorrect gradients. "
-            f"This behavior is forbidden: clone() the output of the custom Function."
-        )
+        if target._made_by is not None or (target._one_of_many and base is not None and base.requires_grad):
+            _check_kind_of_view(target, "is being")
     if is_inference(target) and not state.inference:
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a "
@@ -243,15 +245,34 @@ def _is_made_here(tensor, tape):
 def _check_recorded(target, operands, state):
     """A view made under no_grad may not bring gradients into its base, nor cut off the base's."""
     base = target._base
-    if target._unrecorded and state.grad_enabled:
+    if base is not None and state.grad_enabled:
         if base._spec.requires_grad or any(t._spec.requires_grad for t in operands):
-            mode = "inference mode" if target._unrecorded == "inference" else "no_grad mode"
-            now = "in normal mode" if target._unrecorded == "inference" else "with grad mode enabled"
-            raise RuntimeError(
-                f"A view was created in {mode} and is being modified inplace {now}: whether the write should be "
-                f"differentiated cannot be told. Make both the view and the write under `tapegrad.no_grad()` (or "
-                f"`inference_mode()`), or neither."
-            )
+            _check_kind_of_view(target, "is being")
+
+
+def _check_kind_of_view(view, done):
+    """Refuse views whose history cannot follow a write to their memory; `done` tells what was written, and when."""
+    if view._made_by is not None:
+        raise RuntimeError(
+            f"Output 0 of {view._made_by} is a view and {done} modified inplace. This view was created inside a custom "
+            f"Function (or because an input was returned as-is) and the autograd logic to handle view+inplace would "
+            f"override the custom backward associated with the custom Function, leading to incorrect gradients. This "
+            f"behavior is forbidden: clone() the output of the custom Function."
+        )
+    if view._unrecorded:
+        mode = "inference mode" if view._unrecorded == "inference" else "no_grad mode"
+        now = "in normal mode" if view._unrecorded == "inference" else "with grad mode enabled"
+        raise RuntimeError(
+            f"A view was created in {mode} and {done} modified inplace {now}: whether the write should be "
+            f"differentiated cannot be told. Make both the view and the write under `tapegrad.no_grad()` (or "
+            f"`inference_mode()`), or neither."
+        )
+    if view._one_of_many:
+        raise RuntimeError(
+            f"Output of {view._one_of_many} is a view and {done} modified inplace. This view is the output of a "
+            f"function that returns multiple views. Such functions do not allow the output views to be modified "
+            f"inplace: write to a part taken by itself (`x[2:4]`, `x.narrow(...)`), or to a copy."
+        )
 
 
 def _separate(target, made, operands, state, attrs):
@@ -296,11 +317,18 @@ def _take_over(target, result, state, tape):
 def _rebase(base, target, result, state, tape):
     """The base's history goes through what was written into its view."""
     base_slot = slot_of(base, state, tape)
-    attrs = (("offset", target._offset), ("strides", target._spec.strides))
-    signature = signature_of(copy_slices, (base._spec, result._spec), attrs, state.grad_enabled)
-    rebased = append(state, tape, signature, [base_slot, result._slot], (base, result), 0)
+    signature, offset = patch(base._spec, result._spec, target._spec.strides, target._offset, state.grad_enabled)
+    rebased = append(state, tape, signature, [base_slot, result._slot], (base, result), offset)
     _rebind(base, rebased)
     base._buffer.history += 1  # every view of it is recorded anew when it is next used
+
+
+def patch(base, value, strides, offset, grad_enabled):
+    """Signature, and offset word, of the row for a base of which a window, given by strides and offset, was written."""
+    signature = signature_of(copy_slices, (base, value), (("strides", strides),), grad_enabled)
+    if signature.kind == op.PATCHED:
+        return signature, offset
+    return signature_of(copy_slices, (base, value), (("offset", offset), ("strides", strides)), grad_enabled), 0
 
 
 def adopt_written(target):
@@ -328,6 +356,11 @@ def _is_stale_view(self):
     return self._base is not None and self._buffer.history != self._seen
 
 
+def _is_cut_off(self):
+    """Whether the view's history cannot follow the write that came after it: it can be read, but not used."""
+    return self._is_stale_view() and bool(self._unrecorded or self._one_of_many or self._made_by)
+
+
 def _refresh_view(self, anyway=False):
     """Record the view again, from its base as it is now, if that was written since (or `anyway`)."""
     if not (_is_stale_view(self) or anyway):
@@ -336,6 +369,8 @@ def _refresh_view(self, anyway=False):
     if not (base._spec.requires_grad or self._spec.requires_grad):
         self._seen = history
         return
+    if local.state.grad_enabled and self._is_cut_off():
+        _check_kind_of_view(self, "its base or another view of its base has been")
     viewed = self._buffer.viewed
     with grad_mode(True):  # whatever the mode in which it is looked at, it has its base's history
         fresh = view_of(base, self._spec.shape, self._spec.strides, self._offset, "AsStrided", self._spec.dtype)
@@ -344,4 +379,4 @@ def _refresh_view(self, anyway=False):
     self._seen = history
 
 
-attach(_is_stale_view=_is_stale_view, _refresh_view=_refresh_view)
+attach(_is_cut_off=_is_cut_off, _is_stale_view=_is_stale_view, _refresh_view=_refresh_view)

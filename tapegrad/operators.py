@@ -24,7 +24,7 @@ from .tape.spec import spec_of_array
 from .tape.state import local
 from .vm.opcodes import SLOT_BITS
 
-__all__ = ["STEP", "attach_operators", "binary", "described", "recorder_of", "unary"]
+__all__ = ["STEP", "attach_operators", "binary", "described", "hand_over", "recorder_of", "unary", "waiting"]
 
 STEP = 1 << SLOT_BITS  # sums and products of ints are quicker than shifts
 _NUMBERS = frozenset((float, int, np.float64, np.float32))
@@ -93,8 +93,8 @@ def binary(primitive, name, swapped=False):
         y = record(primitive, tensors)
         if tensors[swapped] is self:
             _remember(k, primitive, tensors, other, swapped)
-        if operator in _waiting:
-            _hand_over(operator)
+        if operator in waiting:
+            hand_over(operator)
         return y
 
     return _made(operator, name, primitive, 2, k, swapped)
@@ -104,6 +104,8 @@ def _remember(k, primitive, tensors, other=None, swapped=False):
     """Enter a signature into the fast table, where a row is all that the operation needs."""
     grad_enabled = local.state.grad_enabled
     specs = tuple([t._spec for t in tensors])
+    if any(s.device is not None for s in specs):
+        return
     signature = signature_of(primitive, specs, (), grad_enabled)
     if not signature.deferrable:
         return
@@ -189,8 +191,8 @@ def unary(primitive, name):
         y = record(primitive, tensors)
         if tensors[0] is self:
             _remember(k, primitive, tensors)
-        if operator in _waiting:
-            _hand_over(operator)
+        if operator in waiting:
+            hand_over(operator)
         return y
 
     return _made(operator, name, primitive, 1, k)
@@ -207,7 +209,7 @@ def _made(operator, name, primitive, count, index, swapped=False):
 
 described: dict[Callable, Operator] = {}
 """What their twins in machine code have to know of the functions that `unary` and `binary` made."""
-_waiting: dict = {}
+waiting: dict = {}
 """Operators whose twins have not been made, and the group that they are made with."""
 _lock = threading.Lock()
 
@@ -216,18 +218,18 @@ def attach_operators(**operators):
     """Attach operators to `Tensor`; when one of them is first called, twins in machine code replace them all."""
     attach(**operators)
     if is_supported():
-        _waiting.update(dict.fromkeys(operators.values(), operators))
+        waiting.update(dict.fromkeys(operators.values(), operators))
 
 
-def _hand_over(operator):
+def hand_over(operator):
     """Put twins in the places of the operators of a group."""
     with _lock:
-        group = _waiting.get(operator)
+        group = waiting.get(operator)
         if group is None:
             return
         twins = methods_of([described[f] for f in group.values()])
         for (name, function), twin in zip(group.items(), twins, strict=True):
-            del _waiting[function]
+            del waiting[function]
             if vars(Tensor)[name] is function:
                 attach(**{name: twin})
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from _thread import get_ident
 from sys import _getframe
 
+from .descriptors import Operator, is_supported
 from .inplace import is_number, rewrite, write
-from .operators import STEP
+from .operators import STEP, described, hand_over, waiting
 from .primitives.core import ops
 from .tape.handle import NOTHING, Tensor, attach
 from .tape.signature import fast_index
 from .tape.site import inside
 
-__all__ = ["in_place"]
+__all__ = ["attach_in_place", "in_place"]
 
 _OPERATORS = {
     "iadd": "add", "isub": "subtract", "imul": "multiply", "itruediv": "divide", "ipow": "power",
@@ -29,10 +31,19 @@ def in_place(record, name, operands=2):
     `quiet`, which no view, leaf or array outside shares, and no other tape.
     """
     operator = getattr(Tensor, "__" + name[3:]) if name.startswith("__i") else None
-    method = _unary(record, fast_index()) if operands == 1 else _binary(record, fast_index(), operator)
+    index = fast_index()
+    method = _unary(record, index) if operands == 1 else _binary(record, index, operator)
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"`{record.name}` in place; returns the tensor."
+    described[method] = Operator(method, operands, index, writes=True)
     return method
+
+
+def attach_in_place(**methods):
+    """Attach methods to `Tensor`; from Python 3.11 on, a twin in machine code replaces each when it is first called."""
+    attach(**methods)
+    if sys.version_info >= (3, 11) and is_supported():
+        waiting.update((method, {name: method}) for name, method in methods.items())
 
 
 def _binary(record, k, operator):
@@ -57,10 +68,10 @@ def _binary(record, k, operator):
                     j = other._slot
                     if other._tape is not tape or other is self:
                         return write(self, record, (self, other), index=k)
-                    head, out, copied = tape.fast[k][self._spec][other._spec]
+                    head, out, copied, _ = tape.fast[k][self._spec][other._spec]
                 else:
-                    head, out, copied = tape.fast[k][self._spec][kind]
-                    j = tape.numbers["d"][other]
+                    head, out, copied, char = tape.fast[k][self._spec][kind]
+                    j = tape.numbers[char][other]
                 source = i = self._slot
                 if copied:
                     source = len(rows)
@@ -76,6 +87,8 @@ def _binary(record, k, operator):
             pass
         if operator is not None and is_number(self):
             return operator(self, other)
+        if method in waiting:
+            hand_over(method)
         return write(self, record, (self, other), index=k)
 
     return method
@@ -102,7 +115,7 @@ def _unary(record, k):
                 and len(rows) < tape.limit
                 and not inside[frame.f_code.co_filename]
             ):
-                head, out, copied = tape.fast[k][self._spec]
+                head, out, copied, _ = tape.fast[k][self._spec]
                 source = i = self._slot
                 if copied:
                     source = len(rows)
@@ -115,10 +128,12 @@ def _unary(record, k):
                 return self
         except (KeyError, AttributeError):
             pass
+        if method in waiting:
+            hand_over(method)
         return write(self, record, (self,), index=k)
 
     return method
 
 
 for _name, _made in _OPERATORS.items():
-    attach(**{f"__{_name}__": in_place(getattr(ops, _made), f"__{_name}__")})
+    attach_in_place(**{f"__{_name}__": in_place(getattr(ops, _made), f"__{_name}__")})

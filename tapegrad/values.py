@@ -19,6 +19,8 @@ class TracedValueError(TypeError):
 def value_of(tensor) -> np.ndarray:
     """The tensor's elements as a NumPy array over the same memory; for reading at once, not for keeping.
 
+    What stands on a device is copied.
+
     Parameters
     ----------
     tensor : Tensor
@@ -31,20 +33,26 @@ def value_of(tensor) -> np.ndarray:
     tape = tensor._tape
     if tape is not None:
         if tape.tracing:
-            raise _concretised(tensor)
+            return _questions(tensor).value(tensor)
         tape.flush()
-    if tensor._data is not None:
-        return tensor._data
-    return tape.view(tensor._slot, tensor._spec)
+    found = tensor._data if tensor._data is not None else tape.view(tensor._slot, tensor._spec)
+    return found if isinstance(found, np.ndarray) else found.to_host()
 
 
-def _concretised(tensor):
+def _questions(tensor):
+    """Who answers for a traced value: the recording under way."""
+    if tensor._tape.questions is not None:
+        return tensor._tape.questions
     from .compiler.errors import ConcretisationError
 
-    return ConcretisationError(
-        f"a value was asked for while a function is being compiled: {tensor._spec!r} has no value yet. The outcome "
-        f"of bool(), int() or float() of a traced value cannot be part of a compiled tape"
+    raise ConcretisationError(
+        f"a rule asked for a value while it was recorded: {tensor._spec!r} has none. A derivative rule may look at "
+        f"shapes and dtypes, not at values"
     )
+
+
+def _is_traced(tensor):
+    return tensor._tape is not None and tensor._tape.tracing
 
 
 def refuse_traced(tensor, what, remedy):
@@ -70,6 +78,8 @@ def item(self):
             f"a Tensor with {self._spec.size} elements cannot be converted to Scalar: item() needs exactly one "
             f"element; this tensor has shape {self._spec.shape}"
         )
+    if _is_traced(self):
+        return _questions(self).number(self, _KINDS[self._spec.dtype.kind])
     return value_of(self).item()
 
 
@@ -79,22 +89,37 @@ def tolist(self):
     return value_of(self).tolist()
 
 
-def numpy(self):
+def numpy(self, *, force=False):
     """The elements as a NumPy array that shares the tensor's memory.
+
+    Parameters
+    ----------
+    force : bool
+        Detach the tensor first.
 
     Raises
     ------
     RuntimeError
         If the tensor requires grad: use ``t.detach().numpy()``.
     """
-    if self.requires_grad:
+    if self.requires_grad and not force:
         raise RuntimeError(
             "Can't call numpy() on Tensor that requires grad, since the array would carry no gradient. "
             "Use tensor.detach().numpy() instead."
         )
+    _refuse_device(self)
     array = value_of(self)
     escape(self)
     return array
+
+
+def _refuse_device(self):
+    """A device's memory cannot be a NumPy array's."""
+    if self._spec.device is not None:
+        raise TypeError(
+            f"can't convert {self._spec.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to "
+            f"host memory first."
+        )
 
 
 def _array(self, dtype=None, copy=None):
@@ -106,6 +131,7 @@ def _array(self, dtype=None, copy=None):
             f"or w @ x rather than w.dot(x), a new array rather than out=), or `import tapegrad.numpy as np`, in which "
             f"np.array and np.zeros take part, or x.detach() to stop the gradient on purpose."
         )
+    _refuse_device(self)
     array = value_of(self)
     if copy or (dtype is not None and array.dtype != dtype):
         return array.astype(dtype or array.dtype)
@@ -122,6 +148,8 @@ def _number(kind, remedy):
                 f"only one element tensors can be converted to Python scalars: only a tensor of one element can become "
                 f"a Python {kind.__name__}; this one has shape {self._spec.shape}"
             )
+        if _is_traced(self):
+            return _questions(self).number(self, kind)
         return kind(value_of(self).item())
 
     return convert
@@ -133,6 +161,8 @@ def _bool(self):
             f"Boolean value of Tensor with more than one value is ambiguous: the truth value of a tensor with "
             f"{self._spec.size} elements is ambiguous: use .any() or .all()"
         )
+    if _is_traced(self):
+        return _questions(self).truth(self)
     return bool(value_of(self).item())
 
 
@@ -142,16 +172,17 @@ def _index(self):
             f"only an integer tensor of one element can be an index, not "
             f"{self._spec.dtype.name}{list(self._spec.shape)}; write int(tapegrad.stop_gradient(x))"
         )
+    if _is_traced(self):
+        return _questions(self).number(self, int)
     return int(value_of(self).item())
 
 
 def _repr(self):
     """As PyTorch prints: values, then dtype where it is not the default, then where its gradient comes from."""
     spec = self._spec
-    try:
-        values = value_of(self)
-    except TypeError:
+    if _is_traced(self):  # to print a value is no question that a path depends on
         return f"tensor(..., shape={spec.shape}, dtype={spec.dtype.name}, traced)"
+    values = value_of(self)
     text = np.array2string(values, separator=", ", prefix="tensor(", floatmode="maxprec", threshold=1000)
     parts = [text]
     if spec.size == 0 and spec.shape != (0,):
@@ -162,12 +193,14 @@ def _repr(self):
         parts.append("requires_grad=True")
     elif spec.requires_grad:
         parts.append(f"grad_fn={self.grad_fn!r}")
+    if spec.device is not None:
+        parts.insert(1, f"device='{spec.device}'")
     return f"tensor({', '.join(parts)})"
 
 
 def _format(self, spec):
     """A tensor of one element formats as a number; printing loses nothing, so it is allowed anywhere."""
-    if self._spec.size == 1 and not (self._tape is not None and self._tape.tracing):
+    if self._spec.size == 1 and not _is_traced(self):
         return format(value_of(self).item(), spec)
     return format(repr(self), spec)
 
@@ -177,6 +210,7 @@ def _sort(self, *args, **kwargs):
     raise TypeError("sorting in place is not supported: use y = np.sort(x), which is differentiable")
 
 
+_KINDS = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
 _MATH = "Use the NumPy function of the same name (np.sin(x) rather than math.sin(x)), or tapegrad.stop_gradient(x)."
 attach(
     item=item,

@@ -11,7 +11,7 @@ from tapegrad.vm import opcodes as op
 
 def kernels(compiled):
     """Names of the primitives that a replay runs, in order."""
-    (program,) = compiled.programs.values()
+    (program,) = compiled.paths()
     rows = program.plan.signatures.values()
     return [row.primitive.name for row in rows if row.kind in (op.KERNEL, op.WRITE)]
 

@@ -490,3 +490,21 @@ def test_values_are_numpys():
     np.testing.assert_array_equal((s @ t.T).numpy(), a @ b.T)
     np.testing.assert_array_equal(s.sum(axis=0).numpy(), a.sum(axis=0))
     np.testing.assert_array_equal(s.mean(axis=1).numpy(), a.mean(axis=1))
+
+
+LAYOUTS = {
+    "transposed": lambda n: np.arange(2.0 * n).reshape(n, 2).T,
+    "every other": lambda n: np.arange(4.0 * n).reshape(2, 2 * n)[:, ::2],
+    "backwards": lambda n: np.arange(2.0 * n).reshape(2, n)[::-1, ::-1],
+    "broadcast": lambda n: np.broadcast_to(np.arange(1.0 * n), (2, n)),
+}
+
+
+@SIZES
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_constants_keep_their_layout_when_they_are_copied(layout, n):
+    array, w = layout(n), np.array([2.0, 3.0])
+    (value, product), gradient = tg.value_and_grad(lambda w: (np.sum(w @ array), w @ array), has_aux=True)(w)
+    np.testing.assert_array_equal(product, w @ array)
+    np.testing.assert_allclose(value, product.sum())
+    np.testing.assert_allclose(gradient, array.sum(axis=1))

@@ -2,6 +2,7 @@
 
 import gc
 import inspect
+import operator
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from tapegrad import descriptors
 from tapegrad.operators import _OPERANDS, described
 from tapegrad.tape.handle import NOTHING, Tensor
 from tapegrad.tape.record import rotate
+from tapegrad.tape.site import describe
 from tapegrad.tape.state import local
 
 pytestmark = pytest.mark.skipif(not descriptors.is_supported(), reason="this Python keeps its operators in Python")
@@ -198,8 +200,74 @@ def test_modes_have_their_own_tables(x):
 
 
 def test_every_operator_is_described():
-    for function, operator in described.items():
-        assert operator.function is function and operator.operands in (1, 2)
+    for function, description in described.items():
+        counts = (1, 2, 3) if description.writes else (1, 2)
+        assert description.function is function and description.operands in counts
+
+
+IN_PLACE = {
+    "method": lambda x, y: x.mul_(y),
+    "operator": lambda x, y: operator.iadd(x, y),
+    "number": lambda x, y: x.add_(2.0),
+    "unary": lambda x, y: x.sin_(),
+    "assignment": lambda x, y: operator.setitem(x, 1, y[0]),
+}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="writes are recorded in Python before 3.11")
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_writes(x, name):
+    """The short way leaves the same rows, notes and references as the Python function."""
+    write = IN_PLACE[name]
+
+    def run():
+        rotate(local.state)
+        y, z = x * 1.0, x * 2.0
+        for _ in range(4):
+            write(y, z)
+        tape = y._tape
+        notes = tape.roots, tape.writes, tape.write_counts, {r: describe(s) for r, s in tape.write_sites.items()}
+        return tape.rows, notes, y._slot, y._version, y.detach().numpy().copy(), describe(y._buffer.site)
+
+    methods = {n: vars(Tensor)[n] for n in ("mul_", "__iadd__", "add_", "sin_", "__setitem__")}
+    native = run()
+    assert all(type(vars(Tensor)[n]) is type(list.append) for n, w in zip(methods, IN_PLACE, strict=True) if w == name)
+    functions = {n: next(f for f in described if f.__name__ == n and described[f].writes) for n in methods}
+    for n, function in functions.items():
+        setattr(Tensor, n, function)
+    try:
+        python = run()
+    finally:
+        for n, method in methods.items():
+            setattr(Tensor, n, method)
+    for ours, theirs in zip(native, python, strict=True):
+        np.testing.assert_equal(ours, theirs)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="writes are recorded in Python before 3.11")
+def test_references_are_balanced_by_writes(x):
+    y, z = x * 1.0, x * 2.0
+    code = test_references_are_balanced_by_writes.__code__
+
+    def work(times):
+        for _ in range(times):
+            y.mul_(z).add_(0.75).sin_()
+            y[1] = z[0]
+            with pytest.raises(TypeError):
+                y.add_("text")
+            with pytest.raises(IndexError):
+                y[7] = z[0]
+
+    work(3)
+    things = y._buffer, x._tape, z._spec, y._spec, NOTHING, code, None
+    gc.collect()
+    before = [sys.getrefcount(thing) for thing in things]
+    work(100)
+    gc.collect()
+    after = [sys.getrefcount(thing) for thing in things]
+    # Views and the tape's notes stay; what is left over would be seen a hundred times.
+    assert all(b - a < 50 for a, b in zip(before[2:], after[2:], strict=True))
+    assert after[0] - before[0] < 1000 and after[1] - before[1] < 1000
 
 
 PROGRAM = """

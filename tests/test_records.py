@@ -209,8 +209,6 @@ TORCH = {
     },
 }
 OWN_KINKS = {
-    "fmax": "operands that tie share the cotangent, as in maximum; PyTorch gives it all to the first",
-    "fmin": "operands that tie share the cotangent, as in minimum; PyTorch gives it all to the first",
     "hypot": "0 at the origin, where PyTorch has NaN",
     "logaddexp": "0 where the derivative is 0, which PyTorch gives as NaN",
     "logaddexp2": "0 where the derivative is 0, which PyTorch gives as NaN",

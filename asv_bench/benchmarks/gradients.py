@@ -1,10 +1,14 @@
-"""Value and gradient: cost of an operation, of the reverse sweep, of every primitive, of a training step."""
+"""Value and gradient: cost of an operation, of the reverse sweep, of every problem."""
+
+from types import SimpleNamespace
 
 import numpy as np
 
 import tapegrad as tg
 
-from .programs import expression, mlp
+from .problems import PROBLEMS
+
+NAMESPACE = SimpleNamespace(**{name: getattr(np, name) for name in np.__all__}, grad=tg.grad)
 
 
 def value_and_grad(function, mode):
@@ -50,32 +54,20 @@ class Reverse:
         self.y.backward(retain_graph=True)
 
 
-class Expression:
-    """The expression of 23 instructions, value and gradient together."""
+class Problems:
+    """Value and gradient of every problem that peers are compared by, small and medium."""
 
-    params = (["dynamic", "compiled"], [3, 1000, 1_000_000])
-    param_names = ("mode", "elements")
+    params = (["dynamic", "compiled"], [problem.name for problem in PROBLEMS], ["small", "medium"])
+    param_names = ("mode", "problem", "size")
 
-    def setup(self, mode, elements):
-        self.x = np.random.default_rng(0).normal(size=elements)
-        self.step = value_and_grad(lambda x: expression(np, x), mode)
-        self.step(self.x)
-
-    def time_value_and_grad(self, mode, elements):
-        self.step(self.x)
-
-
-class MLP:
-    """Loss and gradients of a classifier 784-256-128-10, batch of 128, float32."""
-
-    params = ["dynamic", "compiled"]
-    param_names = ("mode",)
-
-    def setup(self, mode):
-        program = mlp(np.random.default_rng(0))
-        self.arguments = (program.parameters, *program.data)
-        self.step = value_and_grad(program.over(np), mode)
+    def setup(self, mode, name, size):
+        case = next(problem for problem in PROBLEMS if problem.name == name).case(size)
+        function = case.over(NAMESPACE)
+        if not case.problem.is_step:
+            function = tg.value_and_grad(function)
+        self.step = tg.compile(function) if mode == "compiled" else function
+        self.arguments = case.parameters, *case.data
         self.step(*self.arguments)
 
-    def time_value_and_grad(self, mode):
+    def time_value_and_grad(self, mode, name, size):
         self.step(*self.arguments)

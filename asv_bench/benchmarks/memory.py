@@ -4,7 +4,7 @@ import numpy as np
 
 import tapegrad as tg
 
-from .programs import expression
+from .problems.elementary import expression
 
 
 class Memory:

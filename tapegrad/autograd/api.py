@@ -12,8 +12,7 @@ from ..creation import check_differentiable, tensor
 from ..primitives.core import lift, ops
 from ..tape.buffer import Buffer
 from ..tape.handle import Tensor, attach
-from ..tape.record import is_inference, new_tensor
-from ..tape.spec import spec_of_array
+from ..tape.record import is_inference
 from ..tape.state import grad_mode, local
 from ..values import value_of
 from .engine import sweep
@@ -122,8 +121,7 @@ def backward(
     if create_graph:
         _recorded_backward(pairs, wanted)
         return
-    seeds = [(t, value_of(g) if isinstance(g, Tensor) else np.asarray(g, t._spec.dtype)) for t, g in pairs]
-    leaves, others = sweep(seeds, wanted, retain_graph)
+    leaves, others = sweep([(t, _array_of(g, t)) for t, g in pairs], wanted, retain_graph)
     for leaf, array in leaves.values():
         if leaf._leaf and (wanted is None or any(leaf is t for t in wanted)):
             accumulate(leaf, array)
@@ -132,12 +130,20 @@ def backward(
     _fill_retained(others)
 
 
+def _array_of(cotangent: Any, output: Tensor) -> Any:
+    """An output's cotangent as an array, on the device if the output stands there."""
+    device = output._spec.device
+    if device is not None:
+        return device.cotangent(cotangent, output._spec)
+    return np.asarray(value_of(cotangent) if isinstance(cotangent, Tensor) else cotangent, output._spec.dtype)
+
+
 def accumulate(tensor: Tensor, array: np.ndarray) -> None:
     """Add a gradient to ``tensor.grad``; the array becomes the tensor's own."""
     grad = tensor._grad
     if grad is None:
         tensor._grad = tensor_over(array)
-    elif grad._buffer is None and grad._data is not None:  # nobody has seen its memory: nobody must be told
+    elif grad._buffer is None and isinstance(grad._data, np.ndarray):  # nobody has seen its memory: nobody must be told
         np.add(grad._data, array, out=grad._data)
     else:
         with grad_mode(False):
@@ -246,13 +252,12 @@ def _gradients(
         bars = recorded_sweep([t for t, _ in pairs], recorded, wanted, create_graph, retained)
         _accumulate_recorded(retained, create_graph)
         return bars
-    seeds = [(t, value_of(g) if isinstance(g, Tensor) else np.asarray(g, t._spec.dtype)) for t, g in pairs]
-    leaves, others = sweep(seeds, wanted, retain_graph)
+    leaves, others = sweep([(t, _array_of(g, t)) for t, g in pairs], wanted, retain_graph)
     _fill_retained(others)
     found: list[Tensor | None] = []
     for t in wanted:
         array = leaves[id(t)][1] if id(t) in leaves else others.get(id(t))
-        found.append(None if array is None else tensor(array))
+        found.append(None if array is None else tensor(array) if isinstance(array, np.ndarray) else tensor_over(array))
     return found
 
 
@@ -324,16 +329,20 @@ def _set_grad(self: Tensor, value: Tensor | None) -> None:
     self._grad = value
 
 
+def _delete_grad(self: Tensor) -> None:
+    self._grad = None
+
+
 def _get_requires_grad(self: Tensor) -> bool:
-    if self._base is not None:
+    if self._base is not None and not self._is_cut_off():
         self._refresh_view()  # it may have begun to require grad with its base
     return self._spec.requires_grad
 
 
 def _set_requires_grad(self: Tensor, value: bool) -> None:
-    if bool(value) == self._spec.requires_grad:
+    if bool(value) == self._spec.requires_grad and (self._leaf or not value):
         return
-    if not value and not self._leaf:
+    if self._spec.requires_grad and not self._leaf:
         raise RuntimeError(
             "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
             "subgraph that doesn't require differentiation use var_no_grad = var.detach()."
@@ -358,6 +367,8 @@ def _set_requires_grad(self: Tensor, value: bool) -> None:
 
 def _requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
     """Change whether operations on this leaf are recorded; returns it."""
+    if requires_grad and self._spec.requires_grad:
+        return self
     _set_requires_grad(self, requires_grad)
     return self
 
@@ -371,23 +382,6 @@ def _detach(self: Tensor) -> Tensor:
     if is_inference(self):
         alias._inference = True
     return alias
-
-
-def _get_data(self: Tensor) -> Tensor:
-    array = value_of(self)  # the same memory, a version of its own: writes through .data go unnoticed
-    made = new_tensor(None, 0, spec_of_array(array))
-    made._data = array
-    made._buffer = Buffer()
-    made._buffer.escaped = True
-    return made
-
-
-def _set_data(self: Tensor, value: ArrayLike | Tensor) -> None:
-    array = value_of(value) if isinstance(value, Tensor) else np.asarray(value)
-    if array.dtype != self._spec.dtype:
-        raise RuntimeError(f"data of dtype {array.dtype} cannot replace data of dtype {self._spec.dtype}")
-    fresh = tensor(array, requires_grad=self._leaf)
-    self._tape, self._data, self._spec = None, fresh._data, fresh._spec
 
 
 def _is_leaf(self: Tensor) -> bool:
@@ -404,11 +398,10 @@ attach(
     backward=_backward,
     retain_grad=_retain_grad,
     retains_grad=property(lambda self: self._retains),
-    grad=property(_get_grad, _set_grad, doc="Accumulated gradient of a leaf, or of a tensor that retains it."),
+    grad=property(_get_grad, _set_grad, _delete_grad, doc="Accumulated gradient of a leaf, or what a tensor retains."),
     requires_grad=property(_get_requires_grad, _set_requires_grad),
     requires_grad_=_requires_grad_,
     detach=_detach,
-    data=property(_get_data, _set_data),
     is_leaf=property(_is_leaf),
     _version=property(_version),
     grad_fn=property(node_of),

@@ -171,6 +171,7 @@ class Call:
         base = y._base
         self._become(k, y, value_of(y))
         buffer = buffer_of(y)
+        buffer.version += 1
         buffer.history += 1
         y._seen = buffer.history
         if base is not None:

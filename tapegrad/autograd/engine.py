@@ -24,9 +24,11 @@ from .stepping import leave, step_through
 __all__ = ["sweep"]
 
 FIRST_BLOCK = 1 << 15
+MOST_EXPECTED = 1 << 22
+"""A sweep begins with no more memory than this."""
 
 
-def sweep(seeds, inputs=None, retain_graph=False):
+def sweep(seeds, inputs=None, retain_graph=False, ends=()):
     """Propagate cotangents from outputs to inputs.
 
     Parameters
@@ -37,6 +39,8 @@ def sweep(seeds, inputs=None, retain_graph=False):
         Where to; by default every leaf that requires grad.
     retain_graph : bool
         Whether what the sweep visits may be visited again.
+    ends : sequence of Tensor
+        Those of the inputs beyond which the sweep does not go.
 
     Returns
     -------
@@ -51,6 +55,11 @@ def sweep(seeds, inputs=None, retain_graph=False):
     RuntimeError
         Where a value that a rule needs was overwritten or freed. No gradient has been handed out then.
     """
+    if len(seeds) == 1:
+        ((tensor, seed),) = seeds
+        alone = _sweep_alone(tensor, seed, inputs, retain_graph)
+        if alone is not None:
+            return alone, {}
     leaves: dict = {}
     pending: dict = {}
     heap: list = []
@@ -58,21 +67,25 @@ def sweep(seeds, inputs=None, retain_graph=False):
     for tensor in inputs or ():
         if not tensor._leaf:
             targets.setdefault(home_of(tensor), []).append(tensor)
+    ended: dict = {home_of(t): None for t in ends if not t._leaf}
 
     def reach(home, array):
+        if home in ended:
+            ended[home] = np.array(array) if ended[home] is None else np.asarray(ended[home] + array)
+            return
         tape, slot = home
         seed = pending.get(tape)
         if seed is None:
             seed = pending[tape] = {}
             heapq.heappush(heap, (-tape.rank, id(tape), tape))
         if slot in seed:
-            seed[slot] = np.asarray(seed[slot] + array)  # a sum of 0-d arrays is a NumPy scalar
+            seed[slot] = _total(seed[slot], array)
         else:
             seed[slot] = array
 
     def reach_leaf(leaf, array):
         if id(leaf) in leaves:
-            array = np.asarray(leaves.pop(id(leaf))[1] + array)
+            array = _total(leaves.pop(id(leaf))[1], array)
         leaves[id(leaf)] = leaf, array
 
     for tensor, seed in seeds:
@@ -83,10 +96,10 @@ def sweep(seeds, inputs=None, retain_graph=False):
     others: dict = {}
     visited = []
     everything = inputs is None or (not targets and _only_leads_to(pending, inputs))
-    relevant = None if everything else _relevant(pending, inputs, targets)
+    relevant = None if everything else _relevant(pending, inputs, targets, ended)
     while heap:
         _, _, tape = heapq.heappop(heap)
-        run = _TapeSweep(tape, pending[tape]) if isinstance(tape, Tape) else tape.sweep(pending[tape])
+        run = _TapeSweep(tape, pending[tape]) if type(tape) is Tape else tape.sweep(pending[tape])
         run.run(targets, relevant)
         visited.append(run)
         for home, array in run.reached():
@@ -96,6 +109,7 @@ def sweep(seeds, inputs=None, retain_graph=False):
                 reach_leaf(home, array)
         others.update(run.collected(targets))
         others.setdefault("retained", []).extend(run.retained())
+    others.update({id(t): bar for home, bar in ended.items() if bar is not None for t in targets[home]})
     for run in visited:
         if not retain_graph:
             run.free()
@@ -105,6 +119,42 @@ def sweep(seeds, inputs=None, retain_graph=False):
             leaves[key] = leaf, run_leaf_hooks(leaf, array)
     finish_sweep()
     return leaves, others
+
+
+def _sweep_alone(tensor, seed, inputs, retain_graph):
+    """The leaves' gradients where one tape is all there is, and nobody looks on; None where it is not so simple."""
+    tape = tensor._tape
+    if type(tape) is not Tape or tensor._home is not None or tensor._leaf or tape.notes or tape.retaining or watchers:
+        return None
+    if inputs is not None:
+        wanted = {id(t) for t in inputs if t._leaf}
+        if len(wanted) < len(inputs):
+            return None
+    for entry in tape.imports:
+        home = entry[2]
+        if home is not None and (
+            home.__class__ is tuple or home._rare._hooks is not None or (inputs is not None and id(home) not in wanted)
+        ):
+            return None
+    run = _TapeSweep(tape, {tensor._slot: seed})
+    run.run((), None)
+    leaves: dict = {}
+    bar = run.arrays.bar
+    for slot, (leaf, array) in reversed(run.grads.items()):
+        if bar[slot] == op.FULL:
+            key = id(leaf)
+            leaves[key] = leaf, (np.asarray(leaves[key][1] + array) if key in leaves else array)
+    if not retain_graph:
+        run.free()
+    run.release()
+    finish_sweep()
+    return leaves
+
+
+def _total(a, b):
+    """The sum of two cotangents of one value."""
+    total = a + b
+    return np.asarray(total) if isinstance(total, np.generic) else total  # which a sum of 0-d arrays is
 
 
 def _only_leads_to(tapes, inputs):
@@ -117,12 +167,14 @@ def _only_leads_to(tapes, inputs):
     return True
 
 
-def _relevant(pending, inputs, targets):
+def _relevant(pending, inputs, targets, ends=()):
     """Per tape, which slots lead to an input: the sweep goes nowhere else."""
     leaf_ids = {id(t) for t in inputs if t._leaf}
     found: dict = {"leaves": leaf_ids}
 
     def leads(home):
+        if home in ends:
+            return True
         if isinstance(home, tuple):
             return visit(home[0])[home[1]]
         return home is not None and id(home) in leaf_ids
@@ -135,6 +187,9 @@ def _relevant(pending, inputs, targets):
             found[tape] = {k: through or (tape, k) in targets for k in range(len(tape.types))}
             return found[tape]
         tape.flush()
+        if tape.device is not None:
+            found[tape] = tape.relevant(leads, targets)  # type: ignore[attr-defined]
+            return found[tape]
         wanted = np.zeros(tape.cap, np.bool_)
         found[tape] = wanted
         for slot, _, home, *_ in tape.imports:
@@ -194,7 +249,9 @@ class _TapeSweep:
                     array = _copy_like(array, spec.bar)
                 self.seeds[slot] = array
                 addr[n + slot], bar[slot] = address_of(array), op.FULL
-            for slot, _, home, *_ in tape.imports:
+            for slot, _, home, buffer, version in tape.imports:
+                if buffer is not None and buffer.version != version + tape.write_counts.get(slot, 0):
+                    tape.arrays.last_write[slot] = n
                 if home is None or slot > top or not wanted[slot]:
                     continue
                 array = empty_array(tape.signature(slot).out.bar)
@@ -208,13 +265,14 @@ class _TapeSweep:
                 if other is tape:  # where nothing beyond it is wanted, the row itself is not visited
                     self.ends = True
                     kept[slot] = op.KEPT if any(wanted[k] for k in tape.operands(slot)) else op.KEPT_UNVISITED
-            for slot in (*tape.retaining, *tape.notes):
-                if slot < n:
-                    kept[slot] = kept[slot] or op.KEPT
-            for slot, _ in tape.written_elsewhere():
+            if tape.retaining or tape.notes:
+                for slot in (*tape.retaining, *tape.notes):
+                    if slot < n:
+                        kept[slot] = kept[slot] or op.KEPT
+            for slot in tape.foreign_writes:
                 tape.arrays.last_write[slot] = n
-            self._block(0, state)
             self.space = space
+            self._block(space.expected, state)
             if (tape.notes or watchers) and leave(tape):
                 step_through(self, state)
             else:
@@ -233,7 +291,7 @@ class _TapeSweep:
             self._serve(status, state, space)
 
     def _block(self, need, state):
-        """More memory for cotangents."""
+        """More memory for cotangents; to begin with, as much as the sweep before this one has used."""
         block = take_block(max(FIRST_BLOCK << min(len(self.blocks), 5), need + need // 8 + 128))
         self.blocks.append(block)
         address = address_of(block)
@@ -341,6 +399,9 @@ class _TapeSweep:
 
     def release(self):
         """Hand back the working memory; what was found is in memory of its own."""
+        state = self.space.state
+        used = sum([block.nbytes for block in self.blocks]) - state[op.MEMORY_END] + state[op.MEMORY]
+        self.space.expected = min(used, MOST_EXPECTED)
         self.arrays.release()
         for block in self.blocks:
             give_block(block)

@@ -21,6 +21,7 @@ __all__ = [
     "RemovableHandle",
     "at_end",
     "finish_sweep",
+    "hooks_added",
     "notes_of",
     "run_tensor_hooks",
     "tensor_over",
@@ -78,9 +79,16 @@ class RemovableHandle:
 
 
 class _Hooks(dict):
-    """Hooks by their handles' numbers, in the order of registration."""
+    """Hooks by their handles' numbers, in the order of registration.
+
+    Attributes
+    ----------
+    added : int
+        How many hooks were ever added, to whatever: a sweep that runs hooks sees whether they added some.
+    """
 
     __slots__ = ("__weakref__",)
+    added = 0
 
     def add(self, hook: Callable) -> RemovableHandle:
         """Append a hook."""
@@ -88,7 +96,13 @@ class _Hooks(dict):
             raise TypeError(f"a hook must be callable, not {type(hook).__name__}")
         handle = RemovableHandle(self)
         self[handle.id] = hook
+        _Hooks.added += 1
         return handle
+
+
+def hooks_added() -> int:
+    """How many hooks were ever added."""
+    return _Hooks.added
 
 
 class Notes:
@@ -148,6 +162,8 @@ def notes_of(tensor: Tensor) -> Notes:
 
 def tensor_over(array: np.ndarray) -> Tensor:
     """A tensor without history over an array that is nobody else's."""
+    if not isinstance(array, (np.ndarray, np.generic)):  # it stands on a device
+        return array.device.tensor_over(array)
     array = np.asarray(array)
     made = new_tensor(None, 0, spec_of_array(array))
     made._data = array

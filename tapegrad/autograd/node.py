@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..tape.tape import Tape
 from ..vm import opcodes as op
 from .hooks import Notes, notes_of
+from .messages import backward_name
 from .recorded import home_of, saved_value, source_of
 
 __all__ = ["AccumulateGrad", "Node", "edge_to", "name_and_site", "node_of"]
@@ -31,14 +32,7 @@ class Node(metaclass=_NodeType):
 
     def name(self):
         """Name of the backward function, such as ``'MulBackward0'``."""
-        row = self._tape.signature(self._slot)
-        name = row.primitive.grad_name
-        if name == "View":
-            name = row.attrs["label"]
-        elif name == "Mm":
-            ranks = tuple(min(s.ndim, 3) for s in row.specs)
-            name = {(1, 1): "Dot", (2, 1): "Mv", (2, 2): "Mm"}.get(ranks, "Bmm")
-        return name if name == "CopySlices" else name + "Backward0"
+        return backward_name(self._tape.signature(self._slot))
 
     def __getattr__(self, name):
         """What the row saved: ``_saved_self``, ``_saved_other``, ``_saved_result``, and its attributes."""

@@ -26,9 +26,10 @@ def home_of(tensor):
 class _Graph:
     """Rows that lead from some inputs to some outputs, over all tapes."""
 
-    def __init__(self, inputs):
+    def __init__(self, inputs, ends=()):
         self.handles: dict = {}
         self.leads: dict = {}
+        self.ends = {home_of(t) for t in ends}
         self.oldest = None if any(t._leaf for t in inputs) else min([_order(home_of(t)) for t in inputs], default=None)
         for t in inputs:
             key = id(t) if t._leaf else home_of(t)
@@ -45,6 +46,8 @@ class _Graph:
 
     def sources(self, key):
         """What a row's operands are: rows, or leaves, keyed."""
+        if key in self.ends:
+            return []
         tape, slot = key
         if not isinstance(tape, Tape):
             homes = [home for *_, home in tape.imports]
@@ -80,7 +83,7 @@ class _Graph:
                 stack += [(s, False) for s in self.sources(key) if s not in met]
 
 
-def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None):
+def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=()):
     """Cotangents of `inputs`, recorded on the tape.
 
     Parameters
@@ -92,13 +95,15 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None):
         Whether the cotangents can be differentiated in turn.
     retained : list, optional
         Extended by pairs of a tensor that retains its gradient and that gradient.
+    ends : sequence of Tensor
+        Those of the inputs beyond which the sweep does not go, though they have a history. No leaves.
 
     Returns
     -------
     list of Tensor or None
         None for an input that no output depends on.
     """
-    graph = _Graph(inputs)
+    graph = _Graph(inputs, ends)
     bars: dict = {}
     heap: list = []
     ranks: dict = {}
@@ -119,8 +124,8 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None):
     roots = [id(t) if t._leaf else home_of(t) for t in outputs]
     graph.mark(roots)
     with grad_mode(create_graph):
-        for key, seed in zip(roots, seeds, strict=True):
-            reach(key, seed)
+        for key, output, seed in zip(roots, outputs, seeds, strict=True):
+            reach(key, placed_with(seed, output._spec))
         done: dict = {}
         while heap:
             *_, key = heapq.heappop(heap)
@@ -150,6 +155,13 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None):
             done[key] = bar
     finish_sweep()
     return [done.get(id(t) if t._leaf else home_of(t)) for t in inputs]
+
+
+def placed_with(tensor, spec):
+    """A cotangent where its value stands: it is brought to the device, if that is on one."""
+    if tensor._spec.device is spec.device:
+        return tensor
+    return spec.device.bring(tensor) if tensor._spec.device is None else tensor._spec.device.fetch(tensor)
 
 
 def _retain(key, bar, retained):
@@ -233,8 +245,11 @@ def row_cotangents(tape, slot, bar, wanted, handle=None):
     xs = [packed[k] if k in packed else handle(tape, q) for k, q in enumerate(tape.operands(slot))]
     y = packed[-1] if -1 in packed else handle(tape, slot)
     attrs = row.attrs
-    if row.primitive is view:
+    if row.primitive is view or row.kind == op.PATCHED:
         attrs = {**attrs, "offset": tape.rows[slot + 1]}
+    if tape.device is not None:
+        with tape.device.rules():
+            return row.primitive.transpose_at(bar, y, xs, wanted, attrs)
     return row.primitive.transpose_at(bar, y, xs, wanted, attrs)
 
 
@@ -355,4 +370,4 @@ def _zeros(spec):
 
     from ..tape.record import import_array
 
-    return import_array(np.zeros(spec.shape, spec.dtype))
+    return placed_with(import_array(np.zeros(spec.shape, spec.dtype)), spec)

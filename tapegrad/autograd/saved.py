@@ -62,13 +62,15 @@ class saved_tensors_hooks:
         if _packing.disabled:
             raise RuntimeError(_packing.disabled[-1])
         _packing.stack.append((self.pack_hook, self.unpack_hook))
-        local.state.observe(_pack_row)
-        local.state.packing = True
+        if len(_packing.stack) == 1:
+            local.state.observe(_pack_row)
+            local.state.packing = True
 
     def __exit__(self, *error: Any) -> None:
         _packing.stack.pop()
-        local.state.unobserve(_pack_row)
-        local.state.packing = bool(_packing.stack)
+        if not _packing.stack:
+            local.state.unobserve(_pack_row)
+            local.state.packing = False
 
 
 class save_on_cpu(saved_tensors_hooks):

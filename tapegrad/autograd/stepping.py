@@ -16,7 +16,7 @@ from ..tape.record import rotate
 from ..tape.state import grad_mode, local
 from ..values import value_of
 from ..vm import opcodes as op
-from .hooks import run_node_hooks, run_tensor_hooks, tensor_over, watchers
+from .hooks import hooks_added, run_node_hooks, run_tensor_hooks, tensor_over, watchers
 from .recorded import row_cotangents
 
 __all__ = ["leave", "step_through"]
@@ -43,12 +43,7 @@ def step_through(run, state):
             state[op.AT_STARTS], state[op.POSITION] = first + 4 * low, high - low - 1
             run.drive(state)
 
-    stops: Iterable[int]
-    if watchers:
-        stops = range(count - 1, -1, -1)
-    else:
-        slots = sorted((slot for slot, notes in tape.notes.items() if notes.stops), reverse=True)
-        stops = [int(k) for k in np.searchsorted(rows, slots) if k < count]
+    stops: Iterable[int] = range(count - 1, -1, -1) if watchers else _stops(run, rows, count)
     high = count
     for k in stops:
         drive(k + 1, high)
@@ -75,6 +70,24 @@ def step_through(run, state):
         for watcher in watchers:
             watcher.after(tape, r, bars)
     drive(0, high)
+
+
+def _stops(run, rows, high):
+    """Rows with hooks or packed values, from the last to the first; hooks that are added under way count."""
+    tape, bar, kept = run.tape, run.arrays.bar, run.arrays.kept
+    left, added = [], -1
+    while True:
+        if added != hooks_added():
+            added = hooks_added()
+            slots = [slot for slot, notes in tape.notes.items() if notes.stops]
+            left = sorted(int(k) for k in np.searchsorted(rows, slots) if k < high)
+            for k in left:
+                if bar[rows[k]] == op.NONE and kept[rows[k]] == 0:
+                    kept[rows[k]] = op.KEPT
+        if not left:
+            return
+        high = left.pop()
+        yield high
 
 
 def _run_row(run, r, row, notes, wanted):

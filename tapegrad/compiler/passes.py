@@ -55,7 +55,7 @@ def equal_rows(tape, rows):
         row = tape.signature(slot)
         if row.kind == op.IMPORT:
             continue
-        offset = tape.rows[slot + 1] if row.kind in (op.WINDOW, op.VIEW) else 0
+        offset = tape.rows[slot + 1] if row.kind in op.WITH_OFFSET else 0
         operands = tuple([same.get(k, k) for k in tape.operands(slot)])
         specs = tuple([s.plain for s in row.specs])
         first = met.setdefault((row.primitive, tuple(row.attrs.items()), specs, operands, offset), slot)

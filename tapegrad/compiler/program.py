@@ -1,10 +1,11 @@
-"""`tg.compile`: a function recorded once per input structure, and replayed in one call of the interpreter."""
+"""`tg.compile`: a function recorded once per input structure and path, and replayed in one call of the interpreter."""
 
 from __future__ import annotations
 
 import functools
 import threading
 import warnings
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -20,13 +21,20 @@ from ..tape.state import local
 from ..tape.tape import Tape
 from ..values import value_of
 from ..vm import opcodes as op
+from .captured import Captured, Draws
 from .errors import ConcretisationError
+from .guards import Guard, Questions
+from .paths import Paths, first_difference
 from .plan import plan_program
 
 __all__ = ["Compiled", "compile"]
 
 
-def compile(fun: Callable) -> Compiled:
+MOST_SIGNATURES = 256
+"""Structures of arguments that a compiled function remembers."""
+
+
+def compile(fun: Callable, *, max_paths: int = 64) -> Compiled:
     """Record a function once for each structure of its arguments, and replay the tape from then on.
 
     Parameters
@@ -34,45 +42,90 @@ def compile(fun: Callable) -> Compiled:
     fun : callable
         Plain NumPy code, or a transformation of it such as ``tapegrad.value_and_grad(f)``. It is called when a new
         structure is met: containers, shapes, dtypes, and the values of arguments that are not arrays or floats (ints,
-        strings, None). Side effects happen then only, and what it captures is captured by value.
+        strings, None); and when its control flow takes a path that was not recorded. Side effects happen then only.
+    max_paths : int, default 64
+        Paths that are kept for each structure; the one that was not used for longest makes room for a new one.
 
     Returns
     -------
     Compiled
         Called as `fun` is.
 
+    Raises
+    ------
+    RuntimeError
+        When called, if random numbers are drawn while `fun` is recorded: every replay would use the same.
+
     Notes
     -----
-    A function that asks for the truth or the number of a traced value (``if x > 0``) cannot be recorded yet: it is
-    called as it is each time, after one warning.
+    What a function asks of traced values -- ``if x > 0``, ``while``, ``int(n)``, ``float(x)``, ``x.item()``, masks and
+    lists of indices made from values -- is a *guard*: it is asked again in each replay, and where the answer is another
+    one, another path is replayed, or recorded. `Compiled.paths` lists them, `Compiled.explain` says why something was
+    recorded. A function that takes another path nearly each time (a loop until ``float(error)`` is printed, say) is
+    run as it is, after one warning.
+
+    What a function captures is captured by value. That a global name, a closure's variable or an element of a
+    captured list or dictionary was bound anew is noticed, and what it had been recorded with is dropped. What is
+    changed *inside* of an object -- elements of an array, attributes -- is not noticed: pass it as an argument.
 
     Examples
     --------
     >>> import numpy as np
     >>> import tapegrad as tg
-    >>> step = tg.compile(tg.value_and_grad(lambda x: np.sum(x**2)))
+    >>> step = tg.compile(tg.value_and_grad(lambda x: np.sum(x**2) if x[0] > 0 else -np.sum(x)))
     >>> value, gradient = step(np.array([1.0, 2.0]))
     >>> float(value), gradient
     (5.0, array([2., 4.]))
+    >>> step(np.array([-1.0, 2.0]))[1]
+    array([-1., -1.])
+    >>> len(step.paths())
+    2
     """
-    return Compiled(fun)
+    if max_paths < 1:
+        raise ValueError(f"compile keeps at least one path: max_paths must be positive, not {max_paths}")
+    return Compiled(fun, max_paths)
+
+
+_CARRAY = 0x101
+"""NumPy's flags of arrays that are aligned and C-contiguous."""
 
 
 class Compiled:
-    """A function with its recorded tapes, one for each structure of arguments it has met."""
+    """A function with its recorded tapes, for each structure of arguments and path that it has met."""
 
-    def __init__(self, fun: Callable):
+    def __init__(self, fun: Callable, max_paths: int = 64):
         functools.update_wrapper(self, fun, updated=())
         self.fun = fun
-        self.programs: dict = {}
+        self.max_paths = max_paths
+        self.programs: dict[tuple, Paths] = {}
+        self._captured: Captured | None = None
+        self._reasons: deque[str] = deque(maxlen=100)
         self._lock = threading.RLock()
         self._dynamic = False
+        self._quick: tuple[tuple, Program] | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The function's result: replayed, or for a new structure of arguments recorded first."""
+        """The function's result: replayed, or for a new structure or path recorded first."""
         state = local.state
         if self._dynamic or state.depth or state.tape.tracing:
             return self.fun(*args, **kwargs)
+        quick = self._quick
+        if quick is not None and not kwargs and len(args) == len(quick[0]) and self._is_again(args, quick[0]):
+            program = quick[1]
+            return program.result(program.run(list(args)))
+        return self._call(args, kwargs)
+
+    def _is_again(self, args: tuple, layouts: tuple) -> bool:
+        """Whether these are arrays as the quick program takes them, and nothing that it captured has changed."""
+        for x, (shape, dtype) in zip(args, layouts, strict=True):
+            if x.__class__ is not np.ndarray or x.dtype is not dtype or x.shape != shape:
+                return False
+            if x.flags.num & _CARRAY != _CARRAY:
+                return False
+        captured = self._captured
+        return captured is not None and (captured.is_empty or captured.change() is None)
+
+    def _call(self, args: tuple, kwargs: dict) -> Any:
         call: Any = (args, kwargs)
         flat, treedef = optree.tree_flatten(call)
         parts: list = [treedef]
@@ -93,34 +146,137 @@ class Compiled:
             else:
                 parts.append((kind, x))
         key = tuple(parts)
-        program = self.programs.get(key)
-        if program is None:
-            program = self._record(key, flat, treedef)
+        change = self._captured.change() if self._captured is not None else None
+        if change:
+            self._start_anew(change)
+        paths = self.programs.get(key)
+        if paths is None:
+            paths = self._meet(key)
+        program = paths.latest
+        reason = None if len(paths) else self._newness(key)
+        last = -1
+        while not paths.given_up:
+            recorded = program is None
             if program is None:
-                return self.fun(*args, **kwargs)
-        return program.run(arrays)
+                program = self._record(paths, flat, treedef, reason)
+                if program is None:
+                    break
+            try:
+                found = program.run(arrays)
+            except Exception as error:
+                if recorded or not program.guards:
+                    raise
+                program, reason = None, f"the recorded path failed ({type(error).__name__}: {error})"
+                continue
+            miss = first_difference(program, found) if program.guards else None
+            if miss is None:
+                if not recorded:
+                    paths.use(program)
+                if not program.guards:
+                    self._quick = self._layouts(args, kwargs, flat, program)
+                return program.result(found)
+            k, outcome = miss
+            if recorded or k <= last:
+                break  # the same question had two answers: rounding in another order, or a function that changes
+            guard, last = program.guards[k], k
+            reason = f"{guard} was {guard.shown(outcome)}, and {guard.shown(program.outcomes[k])} in the path tried"
+            program = paths.instead(program, k, outcome)
+        return self.fun(*args, **kwargs)
 
-    def _record(self, key: tuple, flat: list, treedef: optree.PyTreeSpec) -> Program | None:
+    @staticmethod
+    def _layouts(args: tuple, kwargs: dict, flat: list, program: Program) -> tuple[tuple, Program] | None:
+        """What a call with nothing but arrays is recognised by, for the program that it takes."""
+        if kwargs or len(flat) != len(args) or any(type(x) is not np.ndarray for x in args):
+            return None
+        return tuple([(x.shape, x.dtype) for x in args]), program
+
+    def _start_anew(self, change: str) -> None:
         with self._lock:
-            if key in self.programs:
-                return self.programs[key]
+            self._captured = self._quick = None
+            self.programs.clear()
+            self._reasons.append(f"dropped all that was recorded: {change}")
+
+    def _meet(self, key: tuple) -> Paths:
+        """Make room for a new structure of arguments."""
+        with self._lock:
+            while len(self.programs) >= MOST_SIGNATURES:
+                del self.programs[next(iter(self.programs))]
+            return self.programs.setdefault(key, Paths(self.max_paths))
+
+    def _newness(self, key: tuple) -> str:
+        """Why a structure of arguments has not been met: what is different from another one."""
+        others = [k for k in self.programs if k != key]
+        if not others:
+            return "the first call"
+        other = others[-1]
+        if other[0] != key[0]:
+            return f"arguments in another structure: {key[0]}"
+        paths = optree.treespec_paths(key[0])
+        changed = [(p, a, b) for p, a, b in zip(paths, other[1:], key[1:], strict=True) if a != b]
+        return "; ".join(f"{_argument(p)} was {_described(b)}, and {_described(a)} before" for p, a, b in changed[:3])
+
+    def _record(self, paths: Paths, flat: list, treedef: optree.PyTreeSpec, reason: str | None) -> Program | None:
+        with self._lock:
+            if paths.misses > 2 * paths.limit and paths.hits < paths.misses:
+                self._give_up(paths, f"takes another path nearly each time (last: {reason})")
+                return None
+            name = getattr(self.fun, "__name__", "the function")
+            reached = Captured(self.fun).generators
+            draws = Draws([*reached, *(x for x in flat if isinstance(x, np.random.Generator))])
             try:
                 program = Program(self.fun, flat, treedef)
             except ConcretisationError as error:
                 self._dynamic = True
-                warnings.warn(
-                    f"{getattr(self.fun, '__name__', 'the function')} asks for a value while it is recorded ({error}); "
-                    f"it will be run as it is, not compiled",
-                    RuntimeWarning,
-                    stacklevel=3,
-                )
+                self._give_up(paths, f"asks for a value while it is recorded ({error})")
                 return None
-            self.programs[key] = program
+            draws.check(name)
+            self._captured = Captured(self.fun)  # as the recording left it
+            paths.misses += 1
+            paths.add(program)
+            self._reasons.append(f"recorded {program.summary()}: {reason}")
             return program
+
+    def _give_up(self, paths: Paths, why: str) -> None:
+        paths.given_up = True
+        name = getattr(self.fun, "__name__", "the function")
+        self._reasons.append(f"given up: {name} {why}")
+        warnings.warn(f"{name} {why}; it will be run as it is, not compiled", RuntimeWarning, stacklevel=4)
+
+    def paths(self) -> list[Program]:
+        """The recorded paths of all structures of arguments, each with its guards; those used last come first."""
+        return [program for paths in list(self.programs.values()) for program in paths]
+
+    def explain(self) -> str:
+        """Why something was recorded: a line for each recording, the latest last."""
+        return "\n".join(self._reasons) or "nothing has been recorded yet"
+
+
+def _argument(path: tuple) -> str:
+    """The place of a leaf among the arguments."""
+    (which, first, *rest) = path
+    name = f"argument {first}" if which == 0 else f"argument {first!r}"
+    return name + "".join(f"[{k!r}]" for k in rest)
+
+
+def _described(part: tuple) -> str:
+    """A leaf's part of a signature, in words."""
+    if isinstance(part[0], tuple):
+        return f"{part[1].name}{list(part[0])}"
+    return f"{part[1]!r:.40}"
 
 
 class Program:
-    """One recorded tape, linked to memory of its own."""
+    """One recorded tape, linked to memory of its own.
+
+    Attributes
+    ----------
+    guards : list of Guard
+        What was asked of values, in order.
+    outcomes : list of bytes
+        The answers that this path is right for.
+    chunks, expected : list
+        Which answers stand together in an output, and that output's bytes.
+    """
 
     def __init__(self, fun: Callable, flat: list, treedef: optree.PyTreeSpec):
         self.lock = threading.Lock()
@@ -128,6 +284,7 @@ class Program:
             local.state.grad_enabled = True
             inputs = []
             traced = []
+            arrays = []
             for x in flat:
                 if isinstance(x, (np.ndarray, np.generic, float)):
                     array = np.asarray(x)
@@ -135,14 +292,22 @@ class Program:
                     t = new_tensor(tape, tape.bring(spec, None, 0), spec)
                     t._foreign = True
                     inputs.append(t._slot)
+                    arrays.append(array)
                     traced.append(t)
                 else:
                     traced.append(x)
+            questions = tape.questions = Questions(tape, inputs, arrays)
             args, kwargs = optree.tree_unflatten(treedef, traced)
             result = fun(*args, **kwargs)
             flat_result, self.treedef = optree.tree_flatten(result)
             outputs = self._collect(flat_result, tape)
-        self.plan = plan_program(tape, inputs, outputs)
+            self.guards: list[Guard] = questions.guards
+            self.outcomes: list[bytes] = questions.outcomes
+            self.chunks = questions.outputs()
+            self.expected = [b"".join([self.outcomes[k] for k in chunk]) for chunk in self.chunks]
+            answers = questions.slots(self.chunks)
+            questions.release()
+        self.plan = plan_program(tape, inputs, outputs + answers)
 
     def _collect(self, flat_result: list, tape: Tape) -> list[int]:
         """Slots of the outputs; notes, per leaf of the result, its output number or its constant value."""
@@ -159,13 +324,27 @@ class Program:
                 outputs.append(x._slot)
             else:
                 self.results.append((None, x))
+        self.count = len(outputs)
         return outputs
 
-    def run(self, arrays: list[np.ndarray]) -> Any:
-        """Replay on new arrays."""
+    def run(self, arrays: list[np.ndarray]) -> list:
+        """Replay on new arrays; returns outputs, and the answers to the guards behind them."""
         with self.lock:
-            found = self.plan.replay(arrays)
+            return self.plan.replay(arrays)
+
+    def result(self, found: list) -> Any:
+        """What the function returns, from a replay's outputs."""
         flat = []
         for k, x in self.results:
             flat.append(x.copy() if k is None and isinstance(x, np.ndarray) else x if k is None else found[k])
         return optree.tree_unflatten(self.treedef, flat)
+
+    def summary(self) -> str:
+        """Its size, in words."""
+        rows, asked = len(self.plan.signatures), len(self.guards)
+        return f"a path of {rows} rows" + (f" and {asked} guards" if asked else "")
+
+    def __repr__(self) -> str:
+        shown = [f"{g} = {g.shown(v)}" for g, v in zip(self.guards[:20], self.outcomes, strict=False)]
+        more = ["..."] if len(self.guards) > 20 else []
+        return "\n    ".join([f"<{self.summary()}>", *shown, *more])

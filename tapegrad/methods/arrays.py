@@ -33,6 +33,8 @@ for _name in _FUNCTIONS:
 
 
 def _iter(self):
+    if not self._spec.shape:
+        raise TypeError("iteration over a 0-d tensor")
     return (self[k] for k in range(len(self)))
 
 

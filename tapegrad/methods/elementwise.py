@@ -143,7 +143,7 @@ def _pow(self, exponent):
 
 def _rsqrt(self):
     """One over the square root."""
-    return 1.0 / ops.sqrt(self)
+    return ops.reciprocal(ops.sqrt(self))
 
 
 def _frac(self):

@@ -60,19 +60,55 @@ def _astype(self, dtype, *, copy=False):
 
 
 def _to(self, *args, dtype=None, device=None, copy=False, **ignored):
-    """The same elements in another dtype, named or taken from another tensor; the only device is the CPU."""
+    """The same elements in another dtype, on another device, or as another tensor has them."""
     for arg in args:
         if isinstance(arg, Tensor):
-            dtype = arg._spec.dtype
-        elif isinstance(arg, str) and arg.partition(":")[0] in ("cpu", "cuda"):
+            dtype, device = arg._spec.dtype, arg.device
+        elif (isinstance(arg, str) and arg.partition(":")[0] in ("cpu", "cuda")) or hasattr(arg, "driver"):
             device = arg
         elif isinstance(arg, bool):
             copy = copy or (arg if arg is args[-1] and len(args) > 2 else False)
         else:
             dtype = arg
-    if device is not None and str(device).partition(":")[0] != "cpu":
-        raise NotImplementedError(f"to({str(device)!r}): tensors live on the CPU; there is no other device yet")
-    return _astype(self, self._spec.dtype if dtype is None else dtype, copy=copy)
+    made = self if device is None else _on(self, device)
+    return _astype(made, self._spec.dtype if dtype is None else dtype, copy=copy and made is self)
+
+
+def _on(self, device):
+    """The tensor on a device: itself if it is there."""
+    if device == "cpu":
+        place = None
+    else:
+        from ..cuda import device_of
+
+        place = device_of(device)
+    own = self._spec.device
+    if place is own:
+        return self
+    if own is not None:
+        self = own.fetch(self)
+    return self if place is None else place.bring(self)
+
+
+def _cpu(self):
+    """The tensor on the host: itself if it is there."""
+    return self if self._spec.device is None else _on(self, "cpu")
+
+
+def _cuda(self, device=None):
+    """The tensor on a GPU: itself if it is there."""
+    return _on(self, "cuda" if device is None else device)
+
+
+def _device(self):
+    """Where the memory is: ``'cpu'``, or a device of `tapegrad.cuda`."""
+    return "cpu" if self._spec.device is None else self._spec.device
+
+
+def _data_ptr(self):
+    """Address of the first element."""
+    device = self._spec.device
+    return address_of(value_of(self)) if device is None else device.address_of(self)
 
 
 def _type(self, dtype: DTypeLike | None = None):
@@ -115,11 +151,6 @@ def _numel(self):
     return self._spec.size
 
 
-def _itself(self):
-    """The tensor itself."""
-    return self
-
-
 def _len(self):
     if not self._spec.shape:
         raise TypeError("len() of a 0-d tensor")
@@ -138,8 +169,8 @@ attach(
     nbytes=property(lambda self: self._spec.nbytes, doc="Bytes of the elements."),
     itemsize=property(lambda self: self._spec.dtype.itemsize, doc="Bytes of one element."),
     strides=property(lambda self: self._spec.strides, doc="Steps in memory along the axes, in bytes."),
-    device=property(lambda self: "cpu", doc="Where the memory is: always ``'cpu'``."),
-    is_cuda=property(lambda self: False, doc="Whether the memory is on a GPU: never."),
+    device=property(_device),
+    is_cuda=property(lambda self: self._spec.device is not None, doc="Whether the memory is on a GPU."),
     is_sparse=property(lambda self: False, doc="Whether only some elements are stored: never."),
     dim=_dim,
     ndimension=_dim,
@@ -147,7 +178,7 @@ attach(
     nelement=_numel,
     element_size=lambda self: self._spec.dtype.itemsize,
     storage_offset=lambda self: self._offset // self._spec.dtype.itemsize,
-    data_ptr=lambda self: address_of(value_of(self)),
+    data_ptr=_data_ptr,
     is_contiguous=lambda self: self._spec.contiguous,
     is_floating_point=lambda self: self._spec.dtype.kind == "f",
     is_complex=lambda self: self._spec.dtype.kind == "c",
@@ -159,7 +190,8 @@ attach(
     to=_to,
     type=_type,
     type_as=_type_as,
-    cpu=_itself,
+    cpu=_cpu,
+    cuda=_cuda,
     new_full=_new_full,
     new_tensor=_new_tensor,
     __len__=_len,

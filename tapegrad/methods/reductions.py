@@ -193,7 +193,11 @@ def _median(self, dim=None, keepdim=False):
     """The median as PyTorch defines it: of an even number of elements the lower one of the middle two."""
     if dim is None:
         flat = reshape_to(self, (self._spec.size,))
-        return _kthvalue(flat, (flat._spec.size + 1) // 2).values
+        middle = _kthvalue(flat.detach(), (flat._spec.size + 1) // 2).values
+        if not self.requires_grad:
+            return middle
+        ties = (flat == middle) | (ops.isnan(flat) & ops.isnan(middle))
+        return BY_FUNCTION[np.max](ops.where(ties, flat, -np.inf))  # which share the gradient
     n = self._spec.shape[_axis(self, dim)] if self._spec.ndim else 1
     return _kthvalue(self, (n + 1) // 2, dim, keepdim)
 

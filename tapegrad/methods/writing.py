@@ -7,7 +7,7 @@ import numpy as np
 from ..inplace import rewrite, write
 from ..primitives.core import RECORDS, lift, ops
 from ..tape.handle import Tensor, attach
-from ..updates import in_place
+from ..updates import attach_in_place, in_place
 from .elementwise import BINARY, SPECIAL, UNARY, clamp, masked_fill, special
 from .naming import named
 
@@ -25,7 +25,7 @@ _PLAIN = {"add": "add", "sub": "subtract", "subtract": "subtract", "div": "divid
 for _operands, _table in enumerate((UNARY, BINARY | _PLAIN), start=1):
     for _name, _record in _table.items():
         if _name not in ("isnan", "isinf", "isfinite", "signbit", "fabs", "conj", "rint"):
-            attach(**{_name + "_": in_place(RECORDS[_record], _name + "_", _operands)})
+            attach_in_place(**{_name + "_": in_place(RECORDS[_record], _name + "_", _operands)})
 for _name, _record in SPECIAL.items():
     _special_writer(_name + "_", _record)
 

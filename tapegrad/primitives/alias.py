@@ -32,9 +32,8 @@ class _Detach(_Alias):
         return False
 
     def __call__(self, x):
-        made = super().__call__(x)
+        made = record_view(self, x, (), 0, detached=True)
         made._foreign = (x if x._base is None else x._base)._foreign
-        made._base = None  # a write to it is no write to a view: the other's history stays as it is
         return made
 
 

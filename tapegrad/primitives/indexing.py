@@ -7,7 +7,7 @@ import operator
 import numpy as np
 
 from ..tape.handle import Tensor
-from ..tape.record import record_view
+from ..tape.record import record_view, remember_view, view_again
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .core import ZERO, lift, ops, primitive, unbroadcast
@@ -144,9 +144,29 @@ def getitem(x, key):
         return _advanced(x, key)
     plan = PLANS.get((x._spec, form))
     if plan is None:
-        label = "Select" if form and type(form[0]) is int else "Slice"
-        plan = PLANS[x._spec, form] = plan_view(x._spec, _viewer(form), label)
-    return record_view(view, x, *plan)
+        plan = PLANS[x._spec, form] = plan_view(x._spec, _viewer(form), _label(form, x._spec.shape))
+    made = view_again(x, plan)
+    if made is None:
+        made = record_view(view, x, *plan)
+        remember_view(plan, made)
+    return made
+
+
+def _label(form, shape):
+    """What PyTorch calls a view by a basic key: the last of the steps that lead there."""
+    label, axis = "Alias", 0
+    for k in form:
+        if k is None:
+            label = "Unsqueeze"
+        elif k is Ellipsis:
+            axis = len(shape) - sum(j is not None for j in form[form.index(k) + 1 :])
+        elif type(k) is int:
+            label, axis = "Select", axis + 1
+        else:
+            start, stop, step = slice(*k).indices(shape[axis])
+            label = label if (start, stop, step) == (0, shape[axis], 1) else "Slice"
+            axis += 1
+    return label
 
 
 def advanced_key(x, key):

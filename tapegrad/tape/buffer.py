@@ -54,8 +54,17 @@ class Buffer:
         self.quiet = None
 
     def is_alone(self, tape):
-        """Whether nobody but tensors on that tape can see this memory, each of them as a whole."""
-        return not (self.viewed or self.escaped) and all(place[0]() in (tape, None) for place in self.places)
+        """Whether nobody but tensors on that tape can see this memory, each of them as a whole.
+
+        Other tapes that were told of a write need not be told of another.
+        """
+        if self.viewed or self.escaped:
+            return False
+        for reference, slot in self.places:
+            other = reference()
+            if other is not tape and other is not None and slot not in other.foreign_writes:
+                return False
+        return True
 
     def tell(self, tape):
         """Tell the other tapes that know this memory of a write that is recorded on this one."""

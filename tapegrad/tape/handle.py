@@ -52,6 +52,8 @@ class Rare:
         A view made together with others, by the function of that name.
     _foreign : bool
         The memory is the caller's: nothing may be written there.
+    _made : bool
+        Made by the user on the host: it does not follow other operands to a device.
     _user, _scalar : bool
         Came into a transformation as a tensor, or as a number: its gradient is one, too.
     """
@@ -72,6 +74,7 @@ class Rare:
     _retains = False
     _one_of_many: str | None = None
     _foreign = False
+    _made = False
     _user = False
     _scalar = False
 

@@ -15,6 +15,7 @@ from ..vm import opcodes as op
 from ..vm.bridge import loop_address
 from ..vm.plans import loop_plan
 from ..vm.pools import pools
+from .spec import spec_of
 from .state import local
 from .tape import Tape
 
@@ -177,6 +178,9 @@ def lower_forward(signature):
 
 def compose(emitter, out, operands, function):
     """Lower ``function(*tensors)`` as a forward definition into an emitter."""
+    if hasattr(emitter, "take"):  # it asks what the definition is: see `tapegrad.cuda.table`
+        emitter.take(function)
+        return
     with tracing() as tape:
         tensors = [_placeholder(tape, spec) for _, spec in operands]
         result = function(*tensors)
@@ -190,6 +194,9 @@ def lower_reverse(signature):
     row = pools.table[signature.index]
     if not signature.out.requires_grad or signature.kind in (op.IMPORT, op.WINDOW):  # the sweep knows windows itself
         row[op.REVERSE] = 0
+        return
+    if signature.kind == op.PATCHED:
+        _lower_patched(signature)
         return
     nin = len(signature.specs)
     with tracing() as tape:
@@ -211,11 +218,36 @@ def lower_reverse(signature):
     _emit_rows(emitter, tape, codes, results)
     used = set(_codes_read(emitter.words))
     signature.needs_mask = sum(1 << min(c, 62) for c in used if 0 <= c <= nin)
+    _finish_reverse(signature, emitter)
+
+
+def _finish_reverse(signature, emitter):
     at, length, temps, ntemps = emitter.finish()
     row = pools.table[signature.index]
     row[op.NEEDS] = signature.needs_mask
     row[op.REVERSE_LEN], row[op.REVERSE_TEMPS], row[op.REVERSE_NTEMPS] = length, temps, ntemps
     row[op.REVERSE] = at
+
+
+def _lower_patched(signature):
+    """The reverse of a write into a window: its cotangent goes to what was written, and is zero for the old value.
+
+    The first two temporaries are the result's cotangent (or a copy, if somebody else reads that) and the window of it;
+    the sweep knows where they stand.
+    """
+    base, value = signature.specs
+    window = spec_of(value.shape, value.dtype, signature.attrs["strides"])
+    emitter = Emitter(2 * 2 + 2)
+    emitter.temps += [0, 0]
+    whole, part = emitter.first_temp, emitter.first_temp + 1
+    if value.requires_grad:
+        _emit_copy(emitter, part, window, (5, value.bar), op.CONTRIBUTES)
+    if base.requires_grad:
+        zero = pools.add_const(np.zeros((), value.dtype))
+        loop, _ = copy_loops(value.dtype)
+        emitter.loop(loop, (part, window), [(zero, spec_of((), value.dtype))])
+        _emit_copy(emitter, whole, base.bar, (4, base.bar), op.CONTRIBUTES | op.IDENTITY)
+    _finish_reverse(signature, emitter)
 
 
 def _codes_read(words):

@@ -6,8 +6,11 @@ import ctypes
 
 import numpy as np
 
-__all__ = ["address_of", "array_at", "empty_array"]
+from .spec import spec_of
 
+__all__ = ["address_of", "array_at", "copy_array", "empty_array"]
+
+_BYTE = np.dtype(np.uint8)
 _probe = np.zeros(1, np.int64)
 
 
@@ -47,6 +50,14 @@ def array_at(address: int, spec, owner=None) -> np.ndarray:
     if spec.size == 0:
         return np.empty(spec.shape, spec.dtype)
     return np.asarray(_Memory(address, spec, owner))
+
+
+def copy_array(array, spec) -> np.ndarray:
+    """A copy in the very layout that the spec says."""
+    if spec.contiguous:
+        return array.copy()
+    memory = array_at(address_of(array) + spec.low, spec_of((spec.extent,), _BYTE), array).copy()
+    return array_at(address_of(memory) - spec.low, spec, memory)
 
 
 def empty_array(spec) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["Numbers"]
 
 _MOST_NUMBERS = 10_000
-_arrays: dict = {}
 
 
 class Numbers(dict):
@@ -29,8 +29,15 @@ class Numbers(dict):
         self.tape = tape.rows, tape.imports, tape.import_addr
 
     def __missing__(self, char: str) -> _NumbersOf:
-        found = self[char] = _NumbersOf(char, *self.tape)
+        found = self[char] = _NumbersOf(_kind(char), *self.tape)
         return found
+
+
+@functools.cache
+def _kind(char: str) -> tuple[np.dtype, int, dict]:
+    """The dtype of a character, the code of rows that bring such numbers, and the numbers brought before."""
+    dtype = np.dtype(char)
+    return dtype, import_signature(spec_of((), dtype)).code, {}
 
 
 class _NumbersOf(dict):
@@ -38,11 +45,9 @@ class _NumbersOf(dict):
 
     __slots__ = ("arrays", "code", "dtype", "imports", "places", "rows")
 
-    def __init__(self, char: str, rows: list, imports: list, places: list):
+    def __init__(self, kind: tuple[np.dtype, int, dict], rows: list, imports: list, places: list):
+        self.dtype, self.code, self.arrays = kind
         self.rows, self.imports, self.places = rows, imports, places
-        self.dtype = np.dtype(char)
-        self.code = import_signature(spec_of((), self.dtype)).code
-        self.arrays = _arrays.setdefault(char, {})
 
     def __missing__(self, value: float) -> int:
         key = value if value != 0 else repr(value)  # 0.0 == -0.0, yet they differ

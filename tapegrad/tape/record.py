@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from _thread import get_ident
+
 import numpy as np
 
 from ..vm import opcodes as op
 from .buffer import buffer_of
 from .handle import NOTHING, Rare, Tensor
-from .memory import address_of, array_at, empty_array
-from .signature import DEFER_BYTES, signature_of
+from .memory import address_of, array_at, copy_array, empty_array
+from .signature import DEFER_BYTES, FAST, fast_index, signature_of
 from .spec import spec_of, spec_of_array
 from .state import is_deferral_enabled, local
-from .tape import MAX_ROWS, Tape, TapeError
+from .tape import MAX_ROWS, Elsewhere, Tape, TapeError
 
 __all__ = [
     "constant",
@@ -22,12 +24,14 @@ __all__ = [
     "new_tensor",
     "record",
     "record_view",
+    "remember_view",
     "renewed",
     "rotate",
     "slot_of",
+    "view_again",
 ]
 
-_SHARING = (op.WINDOW, op.VIEW, op.WRITE)
+_SHARING = (*op.WITH_OFFSET, op.WRITE)
 COPY_BYTES = DEFER_BYTES
 """Constants up to this size are copied when they are recorded; rows that read larger ones run at once."""
 
@@ -50,9 +54,10 @@ def mark_escaped(state, tape):
 
 def rotate(state) -> Tape:
     """End the thread's tape and begin a new one."""
-    state.tape.seal()
+    old = state.tape
+    old.seal()
     state.careful = False
-    state.tape = Tape(tracing=state.tape.tracing)
+    state.tape = old.successor()
     state.refresh()
     return state.tape
 
@@ -76,6 +81,10 @@ def slot_of(tensor, state, tape) -> int:
 
 
 def _import_tensor(tensor, state, tape) -> int:
+    if tensor._spec.device is not None or tape.device is not None:
+        from ..cuda.tape import import_elsewhere
+
+        return import_elsewhere(tensor, state, tape)
     if tape.tracing:
         return _capture(tensor, tape)
     home_tape, home_slot, spec = tensor._tape, tensor._slot, tensor._spec
@@ -153,14 +162,17 @@ def record(primitive, tensors, attrs=()):
     for t in tensors:
         if t._rare._base is not None:
             t._refresh_view()  # its base may have been written, and may have begun to require grad, since
-    signature = signature_of(primitive, tuple([t._spec for t in tensors]), attrs, state.grad_enabled)
-    if state.careful and signature.out.requires_grad:
-        kept = copies_of_reads(signature, tensors)
-        if kept is not tensors:
-            return record(primitive, kept, attrs)
-    tape = current_tape(state)
-    own_borrowed(signature, tensors)
-    slots = [slot_of(t, state, tape) for t in tensors]
+    try:
+        signature = signature_of(primitive, tuple([t._spec for t in tensors]), attrs, state.grad_enabled)
+        if state.careful and signature.out.requires_grad:
+            kept = copies_of_reads(signature, tensors)
+            if kept is not tensors:
+                return record(primitive, kept, attrs)
+        tape = current_tape(state)
+        own_borrowed(signature, tensors)
+        slots = [slot_of(t, state, tape) for t in tensors]
+    except Elsewhere as elsewhere:
+        return elsewhere.device.record(primitive, tensors, attrs)
     tape = state.tape
     return append(state, tape, signature, slots, tensors)
 
@@ -220,7 +232,7 @@ def own_borrowed(signature, tensors):
             if (borrowed or inferred) and signature.needs >> (k + 1) & 1:
                 if inferred:
                     raise RuntimeError(INFERENCE_SAVED)
-                t._data, t._borrowed = t._data.copy(), False
+                t._data, t._borrowed = copy_array(t._data, t._spec), False
 
 
 def append(state, tape, signature, slots, tensors, offset=None):
@@ -257,7 +269,7 @@ def pack(signature, slots, offset=None) -> list[int]:
     """Row words of a signature and operand slots (and a view's byte offset)."""
     n = len(slots)
     words = [signature.code | (slots[0] << op.SLOT_BITS if n else 0) | (slots[1] if n > 1 else 0)]
-    if signature.kind in (op.WINDOW, op.VIEW):
+    if signature.kind in op.WITH_OFFSET:
         words.append(offset or 0)
         return words
     for k in range(2, n, 2):
@@ -267,6 +279,9 @@ def pack(signature, slots, offset=None) -> list[int]:
 
 def _run_now(tape, signature, slots, slot, tensor, tensors):
     """Run a row at once. A large result gets memory of its own, kept by the tape only where the reverse reads it."""
+    if tape.device is not None:
+        tape.flush()
+        return
     if signature.kind == op.KERNEL and signature.out.nbytes > DEFER_BYTES:
         tensor._data = np.empty(signature.out.shape, signature.out.dtype)
         tape.preset[slot] = tensor._data
@@ -292,18 +307,22 @@ def _owner(array):
     return array
 
 
-def record_view(primitive, tensor, attrs, offset):
-    """Record a view of a tensor, `offset` bytes from its first element."""
+def record_view(primitive, tensor, attrs, offset, detached=False):
+    """Record a view of a tensor, `offset` bytes from its first element; one that is detached has no base."""
     state = local.state
-    if tensor._base is not None:
+    if tensor._base is not None and not detached:
         tensor._refresh_view()
     signature = signature_of(primitive, (tensor._spec,), attrs, state.grad_enabled)
     tape = current_tape(state)
-    slot = slot_of(tensor, state, tape)
+    try:
+        slot = slot_of(tensor, state, tape)
+    except Elsewhere as elsewhere:
+        with elsewhere.device.recording(state):
+            return record_view(primitive, tensor, attrs, offset)
     tape = state.tape
     view = append(state, tape, signature, [slot], (tensor,), offset)
     view._base = base = tensor._base if tensor._base is not None else tensor
-    if base._data is not None and not state.deferred:
+    if base._data is not None and not state.deferred and tape.device is None:
         if view._spec.extent > DEFER_BYTES:
             tape.flush()
             view._data = array_at(int(tape.arrays.addr[view._slot]), view._spec, base._data)
@@ -315,9 +334,57 @@ def record_view(primitive, tensor, attrs, offset):
     view._offset = tensor._offset + offset
     if buffer.copies_reads:
         mark_careful(state)
+    if detached:
+        view._base = None  # a write to it is no write to a view: the other's history stays as it is
+        return view
     if tensor._unrecorded or not state.grad_enabled:
         view._unrecorded = "inference" if state.inference else True
+    if tensor._one_of_many or tensor._made_by:
+        view._one_of_many, view._made_by = tensor._one_of_many, tensor._made_by
     return view
+
+
+def view_again(tensor, plan):
+    """The view that a plan (attributes and offset) describes, where it was recorded before and needs no thought.
+
+    That holds for small tensors on the thread's tape, views aside whose base was written since. Else, None. The plan
+    is one that is kept, as it is known by its identity.
+    """
+    rare, tape, slot = tensor._rare, tensor._tape, tensor._slot
+    try:
+        if tape.thread != get_ident():
+            return None
+        code, spec = tape.fast[_VIEWS][id(plan)]
+    except (KeyError, AttributeError):  # not met before; a tensor on no tape
+        return None
+    base, buffer, rows = rare._base, rare._buffer, tape.rows
+    row = len(rows)
+    if buffer is None or buffer.copies_reads or row >= tape.limit:
+        return None
+    if rare._unrecorded or rare._one_of_many or rare._made_by:
+        return None
+    if base is not None and buffer.history != rare._seen:
+        return None
+    rows += (code + (slot << op.SLOT_BITS), plan[1])
+    roots = tape.roots
+    roots[row] = roots[slot] if slot in roots else slot
+    view = Tensor()
+    view._tape, view._slot, view._spec = tape, row, spec
+    view._rare = made = Rare()
+    made._base, made._buffer = tensor if base is None else base, buffer
+    made._seen, made._offset = buffer.history, rare._offset + plan[1]
+    buffer.viewed, buffer.quiet = True, None
+    return view
+
+
+_VIEWS = fast_index()
+
+
+def remember_view(plan, view):
+    """Enter a view into the fast table, if the next one by the same plan may simply be recorded."""
+    small = view._rare._base._spec.nbytes <= DEFER_BYTES
+    if local.state.grad_enabled and small and view._rare._data is None:
+        FAST[True][_VIEWS][id(plan)] = view._tape.signature(view._slot).code, view._spec
 
 
 def import_array(array: np.ndarray, copy: bool = False):
@@ -347,7 +414,7 @@ def import_leaf(array: np.ndarray, scalar: bool):
     """A leaf over a caller's array of real floating numbers, on the thread's tape at once."""
     if not array.dtype.isnative or not array.flags.aligned:
         array = array.astype(array.dtype.newbyteorder("="))
-    if array.nbytes <= COPY_BYTES:
+    elif array.nbytes <= COPY_BYTES:
         array = array.copy()
     state = local.state
     tape = current_tape(state)

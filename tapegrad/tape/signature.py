@@ -75,7 +75,7 @@ class Signature:
 
     def __init__(self, primitive, specs, attrs, out, kind):
         self.primitive, self.specs, self.attrs, self.out, self.kind = primitive, specs, attrs, out, kind
-        view = kind in (op.WINDOW, op.VIEW)
+        view = kind in op.WITH_OFFSET
         self.width = 2 if view else 1 + max(0, (len(specs) - 1) // 2)
         self.small = view or max([s.nbytes for s in (*specs, out)]) <= DEFER_BYTES
         self.deferrable = self.small and not primitive.runs_at_once(specs)
@@ -138,6 +138,11 @@ def signature_of(primitive, specs: tuple[Spec, ...], attrs: tuple, grad_enabled:
     key = (primitive, specs, attrs, grad_enabled)
     found = _interned.get(key)
     if found is None:
+        for spec in specs:
+            if spec.device is not None:
+                from ..cuda.signature import device_signature
+
+                return device_signature(*key)
         keywords = dict(attrs)
         out, kind = primitive.infer(specs, keywords)
         grad = grad_enabled and primitive.carries_grad(specs, out)

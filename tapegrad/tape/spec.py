@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
 
@@ -71,6 +72,14 @@ class Spec:
         self.bar_strides = strides if self.injective and size else own
         self._bar = self._tracked = None
         self.low, self.extent = _span(shape, self.bar_strides, dtype.itemsize)
+
+    device: Any = None
+    """Where the value stands: see `tapegrad.cuda`; None is the host."""
+
+    @property
+    def host(self):
+        """The type of such a value on the host."""
+        return self
 
     @property
     def nbytes(self):

@@ -26,7 +26,7 @@ from .numbers import Numbers
 from .signature import CAREFUL, by_index, import_signature
 from .workspace import workspace
 
-__all__ = ["MAX_ROWS", "Tape", "TapeError", "next_rank"]
+__all__ = ["MAX_ROWS", "Elsewhere", "Tape", "TapeError", "next_rank"]
 
 MAX_ROWS = op.SLOT_MASK - 4096
 """Rows that fit on one tape."""
@@ -35,6 +35,8 @@ SEGMENT_ROWS = 1 << 13
 SEGMENT_BYTES = 1 << 25
 """So is a tape whose results take more memory than this."""
 FIRST_CHUNK = 1 << 15
+MOST_EXPECTED = 1 << 22
+"""A new tape begins with no more memory than this."""
 FIRST_ROWS = 256
 
 _clock = itertools.count()
@@ -43,6 +45,14 @@ _clock = itertools.count()
 def next_rank() -> int:
     """A place in the order of tapes after all that have been sealed."""
     return next(_clock)
+
+
+class Elsewhere(Exception):
+    """Raised where an operation of the host meets a tensor that stands on a device."""
+
+    def __init__(self, device):
+        super().__init__(f"an operand stands on {device}")
+        self.device = device
 
 
 class TapeError(RuntimeError):
@@ -68,6 +78,8 @@ class Tape:
     fast : list of dict
         Per operator, the signatures that may be recorded without further thought, by operand specs; swapped as a
         whole with the gradient mode.
+    expected : int
+        Bytes of the first chunk.
     limit : int
         Rows after which the tape ends.
     thread : int
@@ -82,6 +94,8 @@ class Tape:
         Where in the user's code each writing row comes from, see `tape.site`.
     roots : dict
         The slot that owns the memory, by the slots of views and writes.
+    questions : Questions
+        Answers what a function under compilation asks of values.
     notes : dict
         What users attached to rows: hooks and the like, see `tapegrad.autograd.hooks`.
     """
@@ -95,6 +109,7 @@ class Tape:
         "chunks",
         "done",
         "escaped",
+        "expected",
         "fast",
         "numbers",
         "freed",
@@ -108,6 +123,7 @@ class Tape:
         "memory_end",
         "notes",
         "preset",
+        "questions",
         "retaining",
         "roots",
         "rows",
@@ -121,8 +137,10 @@ class Tape:
     )
 
     arrays: RowArrays  # made when rows are first run
+    device: Any = None  # the host's tapes have none, see `tapegrad.cuda.tape`
 
-    def __init__(self, tracing=False):
+    def __init__(self, tracing=False, expected=FIRST_CHUNK):
+        self.expected = expected
         self.rows: list[int] = []
         self.done = 0
         self.cap = 0
@@ -148,17 +166,27 @@ class Tape:
         self.escaped = False
         self.tracing = tracing
         self.inference = False
+        self.questions: Any = None
         self.limit = MAX_ROWS if tracing else SEGMENT_ROWS
         self.lock = threading.RLock()
 
     def __len__(self):
         return len(self.rows)
 
+    def successor(self):
+        """The tape that follows this one."""
+        return Tape(self.tracing, min(max(self.used, FIRST_CHUNK), MOST_EXPECTED))
+
     def seal(self):
         """Import nothing more onto this tape; from now on others may import from it."""
         if self.sealed is None:
             self.sealed = next(_clock)
             self.fast = CAREFUL
+
+    @property
+    def used(self):
+        """Bytes of memory that results have taken."""
+        return self.chunk_bytes - self.memory_end + self.memory
 
     @property
     def rank(self):
@@ -265,8 +293,9 @@ class Tape:
         self.arrays, self.cap = arrays, cap
 
     def _chunk(self, need):
-        """More memory for results."""
-        chunk = take_block(max(FIRST_CHUNK << min(len(self.chunks), 7), need + 64))
+        """More memory for results; to begin with, as much as the tape before this one has used."""
+        n = len(self.chunks)
+        chunk = take_block(max(FIRST_CHUNK << min(n, 7) if n else self.expected, need + 64))
         self.chunks.append(chunk)
         self.chunk_bytes += chunk.nbytes
         if self.chunk_bytes > SEGMENT_BYTES and not self.tracing:

@@ -30,6 +30,8 @@ class Workspace:
         Fields of the sweep under way, see `tapegrad.vm.opcodes`.
     at : int
         Its address, the one argument of the sweeps.
+    expected : int
+        Bytes that the next reverse sweep will probably need for cotangents.
     """
 
     def __init__(self):
@@ -43,6 +45,7 @@ class Workspace:
         self.state, self.at = state.data, address_of(state)
         self.pools: Any = None
         self.busy = False
+        self.expected = 0
 
     def prepare(self, last, capacity, temporaries, arrays, imports=0, n_imports=0, position=0, memory=0, end=0):
         """Set up the state for a sweep.

@@ -67,6 +67,8 @@ KERNEL = 1  # a fresh result
 WRITE = 2  # the result takes over operand 0's memory
 WINDOW = 3  # a view whose cotangent is a window of its base's
 VIEW = 4  # a view with a rule of its own
+PATCHED = 5  # operand 0's memory after a window of it was written; operand 1 is what stands there now
+WITH_OFFSET = (WINDOW, VIEW, PATCHED)  # the row's second word is an offset in bytes
 
 # --- state of a cotangent in the reverse sweep ----------------------------------------------------------
 NONE = 0

@@ -79,6 +79,7 @@ from .opcodes import (
     ONLY_ACCUMULATES,
     OWNED,
     PART,
+    PATCHED,
     PC,
     POSITION,
     REQUIRES_GRAD,
@@ -232,8 +233,8 @@ def forward_sweep(at):
                     state[STATUS], state[DETAIL] = BAD_ROW, r
                     return
             a = (words[r] >> SLOT_BITS) & SLOT_MASK
-            if kind == WINDOW or kind == VIEW:
-                addr[r] = addr[a] + words[r + 1]
+            if kind == WINDOW or kind == VIEW or kind == PATCHED:
+                addr[r] = addr[a] + (0 if kind == PATCHED else words[r + 1])
                 root[r] = root[a]
                 r += table[s * FIELDS + WIDTH]
                 continue
@@ -557,6 +558,7 @@ def _reverse_row(r, s, words, n, addr, bar, kept, wanted, table, templates, plan
             code[n_code + 3] = n + r
             n_code += 4
         return _finish(r, s, n, addr, bar, kept, table, heads, n_code)
+    patched = table[s * FIELDS + KIND] == PATCHED
     first_temp = 2 * n + state[TEMPS]
     first, length = table[s * FIELDS + REVERSE], table[s * FIELDS + REVERSE_LEN]
     # Memory first: this can fail, and must leave nothing half-done.
@@ -592,9 +594,27 @@ def _reverse_row(r, s, words, n, addr, bar, kept, wanted, table, templates, plan
         elif size < 0:
             addr[first_temp + t] = scratch - size - 1
     state[TEMPS] += ntemps
+    copied = patched and (bar[r] != OWNED or kept[r] != 0)
+    if patched:
+        if copied:  # somebody else reads the cotangent, of which the window is to be set to zero
+            at = _take(table[s * FIELDS + BAR_BYTES], state, heads)
+            if at == 0:
+                state[DETAIL] = table[s * FIELDS + BAR_BYTES]
+                return -n_code - 1
+            addr[first_temp] = at - table[s * FIELDS + BAR_LOW]
+            code[n_code] = LOOP | 4 << 8
+            code[n_code + 1] = table[s * FIELDS + BAR_COPY]
+            code[n_code + 2] = first_temp
+            code[n_code + 3] = n + r
+            n_code += 4
+        else:
+            addr[first_temp] = addr[n + r]
+        addr[first_temp + 1] = addr[first_temp] + words[r + 1]
     n_code = _emit_reverse(
         r, words, n, nin, addr, bar, kept, wanted, table, templates, first, length, first_temp, code, n_code
     )
+    if copied:
+        _give(addr[first_temp] + table[s * FIELDS + BAR_LOW], table[s * FIELDS + BAR_BYTES], heads)
     for t in range(ntemps):
         size = plans[table[s * FIELDS + REVERSE_TEMPS] + t]
         if size > 0:

@@ -1,6 +1,20 @@
 """Programs for `test_torch_differential`, by subject."""
 
-from . import checks, functionals, functions, hooks, modes, sweeps, transforms  # noqa: F401 -- they fill the table
+from . import (  # noqa: F401 -- they fill the table
+    callbacks,
+    calls,
+    checks,
+    functionals,
+    functions,
+    graphs,
+    hooks,
+    modes,
+    sweeps,
+    tensors,
+    transforms,
+    views,
+    writes,
+)
 from .table import PROGRAMS
 
 __all__ = ["PROGRAMS"]

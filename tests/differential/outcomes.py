@@ -15,14 +15,18 @@ import numpy as np
 FILE = Path(__file__).with_name("outcomes.json")
 
 
-def outcome(lib, run):
-    """What a program comes to: its plain result, or its error's type and message."""
+def outcome(lib, run, kind=None):
+    """What a program comes to: its plain result, or its error's type and message.
+
+    The type is given as `kind`, the name of a class, if the error belongs to that class.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             return ["value", plain(run(lib))]
         except Exception as error:
-            return [type(error).__name__, str(error)]
+            names = [c.__name__ for c in type(error).__mro__]
+            return [kind if kind in names else names[0], str(error)]
 
 
 def plain(x):
@@ -36,13 +40,17 @@ def plain(x):
     if isinstance(x, (np.ndarray, np.generic)):
         return {"array": np.asarray(x)}
     if hasattr(x, "requires_grad"):
-        return {"array": np.array(x.detach().numpy()), "requires_grad": bool(x.requires_grad), "leaf": bool(x.is_leaf)}
+        array = np.array(x.detach().numpy())
+        flags = {"requires_grad": bool(x.requires_grad), "leaf": bool(x.is_leaf)}
+        return {"array": array, "dtype": array.dtype.name} | flags
     raise TypeError(f"a program returned {type(x).__name__}, which cannot be compared")
 
 
 def packed(x):
     """A plain outcome as JSON knows it."""
     if isinstance(x, np.ndarray):
+        if x.dtype.kind == "c":
+            return {"shape": list(x.shape), "values": x.real.ravel().tolist(), "imag": x.imag.ravel().tolist()}
         return {"shape": list(x.shape), "values": x.ravel().tolist()}
     if isinstance(x, list):
         return [packed(y) for y in x]
@@ -52,8 +60,8 @@ def packed(x):
 def unpacked(x):
     """The outcome that was packed."""
     if isinstance(x, dict):
-        if x.keys() == {"shape", "values"}:
-            return np.array(x["values"]).reshape(x["shape"])
+        if "values" in x:
+            return (np.array(x["values"]) + (1j * np.array(x["imag"]) if "imag" in x else 0)).reshape(x["shape"])
         return {k: unpacked(y) for k, y in x.items()}
     return [unpacked(y) for y in x] if isinstance(x, list) else x
 

@@ -1,0 +1,1 @@
+"""The same programs in tapegrad and in other libraries: contenders, measuring, reporting."""

@@ -1,0 +1,161 @@
+"""What a function captures: noticed when a name is bound anew, so that nothing is replayed that holds the old value.
+
+Watched are the global names that a function's code mentions, its closure and its defaults, and those of the functions
+that it reaches through them; of captured lists and dictionaries also what they hold. Modules, and functions of
+installed packages, are taken to stay. What is changed inside of an object (an element of an array, an attribute) is not
+noticed.
+"""
+
+from __future__ import annotations
+
+import random
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..tape.site import inside
+
+__all__ = ["Captured", "Draws"]
+
+_FIXED = (types.ModuleType, type, types.BuiltinFunctionType, np.ufunc)
+_PLAIN = (int, float, complex, str, bytes, bool)
+
+
+def _is_installed(function: types.FunctionType) -> bool:
+    return "site-packages" in function.__code__.co_filename
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    """Names that code, and code inside of it, looks up outside."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names(constant)
+
+
+class Captured:
+    """What a function captured when it was looked at.
+
+    Parameters
+    ----------
+    fun : callable
+    """
+
+    def __init__(self, fun: Callable):
+        self.names: list[tuple[dict, str, Any, str]] = []
+        self.cells: list[tuple[types.CellType, str, Any, str]] = []
+        self.held: list[tuple[Any, list, str, str]] = []
+        self.generators: list[Any] = []
+        self._seen: set[int] = set()
+        self._reach(fun)
+
+    def _reach(self, found: Any) -> None:
+        """Look at a callable, and at what it reaches."""
+        if isinstance(found, types.MethodType):
+            found = found.__func__
+        if not isinstance(found, types.FunctionType) or id(found) in self._seen:
+            return
+        self._seen.add(id(found))
+        code = found.__code__
+        place = f"{code.co_filename}:{code.co_firstlineno}"
+        ours = inside[code.co_filename]  # a wrapper has the module of the function that it wraps
+        for name, cell in zip(code.co_freevars, found.__closure__ or (), strict=True):
+            try:
+                value = cell.cell_contents
+            except ValueError:  # not bound yet
+                continue
+            if not ours:
+                self.cells.append((cell, name, value, place))
+            self._look(value, name, place)
+        for value in (*(found.__defaults__ or ()), *(found.__kwdefaults__ or {}).values()):
+            self._look(value, "a default", place)
+        if ours or _is_installed(found):
+            return
+        space = found.__globals__
+        for name in dict.fromkeys(_names(code)):
+            if name in space and not isinstance(space[name], _FIXED):
+                self.names.append((space, name, space[name], place))
+                self._look(space[name], name, place)
+
+    def _look(self, value: Any, name: str, place: str) -> None:
+        if isinstance(value, (np.random.Generator, np.random.RandomState)):
+            self.generators.append(value)
+        elif type(value) is list or type(value) is dict:
+            self.held.append((value, _contents(value), name, place))
+        else:
+            self._reach(value)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing that could change."""
+        return not (self.names or self.cells or self.held)
+
+    def change(self) -> str | None:
+        """What is other than it was: a sentence, or None."""
+        for k, (space, name, old, place) in enumerate(self.names):
+            new = space.get(name)
+            if new is not old:
+                if not _is_equal(new, old):
+                    return f"the global {name!r} of the function at {place} was bound anew"
+                self.names[k] = (space, name, new, place)
+        for k, (cell, name, old, place) in enumerate(self.cells):
+            new = cell.cell_contents
+            if new is not old:
+                if not _is_equal(new, old):
+                    return f"the captured {name!r} of the function at {place} was bound anew"
+                self.cells[k] = (cell, name, new, place)
+        for value, old, name, place in self.held:
+            new = _contents(value)
+            if len(new) != len(old) or any(a is not b for a, b in zip(new, old, strict=True)):
+                return f"{name!r}, captured by the function at {place}, holds other things"
+        return None
+
+
+def _contents(value: Any) -> list:
+    return list(value) if type(value) is list else [*value, *value.values()]
+
+
+def _is_equal(new: Any, old: Any) -> bool:
+    """Whether two plain values are the same, so that it does not matter which one was captured."""
+    return type(new) is type(old) and isinstance(new, _PLAIN) and new == old and repr(new) == repr(old)
+
+
+class Draws:
+    """Finds out whether random numbers were drawn while a function was recorded: each replay would use the same.
+
+    Parameters
+    ----------
+    generators : list
+        NumPy's generators that the function can reach; the module's own and Python's are looked at in any case.
+    """
+
+    def __init__(self, generators: list):
+        self.generators = generators
+        self.before = self._states()
+
+    def _states(self) -> list:
+        from ..creation import generator_of
+
+        legacy: Any = np.random.get_state()  # noqa: NPY002 -- to see whether somebody else uses it
+        states: list = [(legacy[1].tobytes(), *legacy[2:]), random.getstate()]
+        for g in (*self.generators, generator_of(None)):
+            states.append(repr(g.bit_generator.state if isinstance(g, np.random.Generator) else g.get_state()))
+        return states
+
+    def check(self, name: str) -> None:
+        """Raise if there were draws.
+
+        Raises
+        ------
+        RuntimeError
+            Naming the generator.
+        """
+        for k, (before, after) in enumerate(zip(self.before, self._states(), strict=True)):
+            if before != after:
+                whose = ("numpy.random", "Python's random", "a NumPy Generator, or tapegrad's own")[min(k, 2)]
+                raise RuntimeError(
+                    f"random numbers were drawn (from {whose}) while {name} was being compiled; every replay would use "
+                    f"the same ones. Draw them outside and pass them as an argument"
+                )

@@ -1,0 +1,209 @@
+"""What a device can do: hold memory, copy it, run kernels. One class for hardware, one for the stand-in.
+
+Nothing else knows which of the two is at work. Memory is handled as raw buffers; kernels see them as flat arrays of
+one dtype and work out places themselves.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any
+
+import numpy as np
+
+from . import toolchain
+
+__all__ = ["Hardware", "StandIn", "drivers"]
+
+
+class StandIn:
+    """A device simulated step by step in Python.
+
+    Attributes
+    ----------
+    capacity : int
+        Bytes that it claims to have.
+    """
+
+    name = "simulated in Python"
+    granularity = 1  # buffers end where their array ends, so that nothing beyond it goes unnoticed
+    max_threads = 4
+    max_blocks = 2
+    tile = 4
+
+    def __init__(self) -> None:
+        self.capacity = int(os.environ.get("TAPEGRAD_CUDA_SIMULATED_BYTES", 1 << 30))
+        self.launches = 0
+
+    def allocate(self, nbytes: int) -> Any:
+        """A buffer.
+
+        Raises
+        ------
+        MemoryError
+            If the device has no more.
+        """
+        if nbytes > self.capacity:
+            raise MemoryError
+        self.capacity -= nbytes
+        return np.full(nbytes, 0xCB, np.uint8)  # what nobody set is no plausible value
+
+    def free(self, buffer: Any) -> None:
+        """Give a buffer back."""
+        self.capacity += buffer.nbytes
+
+    def typed(self, buffer: Any, dtype: np.dtype) -> Any:
+        """The buffer as a flat array."""
+        return buffer[: buffer.nbytes // dtype.itemsize * dtype.itemsize].view(dtype)
+
+    def upload(self, buffer: Any, data: np.ndarray, stream: Any = None) -> None:
+        """Copy bytes from the host."""
+        buffer[: data.nbytes] = data.reshape(-1).view(np.uint8)
+
+    def download(self, buffer: Any, start: int, nbytes: int, stream: Any = None) -> np.ndarray:
+        """Copy bytes to the host."""
+        return buffer[start : start + nbytes].copy()
+
+    def address(self, buffer: Any) -> int:
+        """Where a buffer stands."""
+        return buffer.__array_interface__["data"][0]
+
+    def foreign(self, address: int, nbytes: int, owner: Any) -> Any:
+        """A buffer over memory that somebody else owns."""
+        import ctypes
+
+        return np.frombuffer(memoryview((ctypes.c_ubyte * nbytes).from_address(address)), np.uint8)
+
+    def kernel(self, function: Any) -> Any:
+        """Make a kernel of a function."""
+        from .stepper import StepKernel
+
+        return StepKernel(function)
+
+    def launch(self, kernel: Any, grid: tuple, block: tuple, args: tuple, stream: Any = None) -> None:
+        """Run a kernel."""
+        self.launches += 1
+        kernel.launch(grid, block, args)
+
+    def synchronize(self, stream: Any = None) -> None:
+        """Wait until all is done: it always is."""
+
+    def stream(self) -> Any:
+        """A new queue of work."""
+        return object()
+
+    def memory_info(self) -> tuple[int, int]:
+        """Free and total bytes."""
+        return self.capacity, int(os.environ.get("TAPEGRAD_CUDA_SIMULATED_BYTES", 1 << 30))
+
+
+class Hardware:
+    """A CUDA device, by `numba.cuda`."""
+
+    granularity = 512
+    max_threads = 256
+    tile = 16
+
+    def __init__(self, index: int):
+        self.index = index
+        self.cuda = toolchain.compiler()
+        self.context = self.cuda.gpus[index]
+        with self.context:
+            device = self.cuda.get_current_device()
+            self.name = device.name.decode() if isinstance(device.name, bytes) else str(device.name)
+            self.compute_capability = tuple(device.compute_capability)
+            self.max_blocks = 16 * device.MULTIPROCESSOR_COUNT
+        self.launches = 0
+
+    def allocate(self, nbytes: int) -> Any:
+        """A buffer.
+
+        Raises
+        ------
+        MemoryError
+            If the device has no more.
+        """
+        with self.context:
+            try:
+                return self.cuda.device_array(nbytes, np.uint8)
+            except Exception as error:
+                if "OUT_OF_MEMORY" in str(error) or "out of memory" in str(error):
+                    raise MemoryError from error
+                raise
+
+    def free(self, buffer: Any) -> None:
+        """Nothing: the memory goes with the last who holds it."""
+
+    def typed(self, buffer: Any, dtype: np.dtype) -> Any:
+        """The buffer as a flat array."""
+        return buffer.view(dtype)
+
+    def upload(self, buffer: Any, data: np.ndarray, stream: Any = 0) -> None:
+        """Copy bytes from the host."""
+        with self.context:
+            buffer[: data.nbytes].copy_to_device(data.reshape(-1).view(np.uint8), stream=stream or 0)
+
+    def download(self, buffer: Any, start: int, nbytes: int, stream: Any = 0) -> np.ndarray:
+        """Copy bytes to the host."""
+        with self.context:
+            found = buffer[start : start + nbytes].copy_to_host(stream=stream or 0)
+            self.synchronize(stream)
+        return found
+
+    def address(self, buffer: Any) -> int:
+        """Where a buffer stands."""
+        return int(buffer.__cuda_array_interface__["data"][0])
+
+    def foreign(self, address: int, nbytes: int, owner: Any) -> Any:
+        """A buffer over memory that somebody else owns."""
+        described = {"data": (address, False), "shape": (nbytes,), "strides": None, "typestr": "|u1", "version": 3}
+        with self.context:
+            return self.cuda.from_cuda_array_interface(described, owner=owner)
+
+    def kernel(self, function: Any) -> Any:
+        """Make a kernel of a function; it is compiled for the types that it is called with."""
+        device = functools.partial(self.cuda.jit, device=True)
+
+        def wrap(copy: Any) -> Any:
+            return self.cuda.jit(copy) if copy.__name__ == function.__name__ else device(copy)
+
+        return toolchain.build(function, wrap, {"cuda": self.cuda, "math": toolchain.math})
+
+    def launch(self, kernel: Any, grid: tuple, block: tuple, args: tuple, stream: Any = 0) -> None:
+        """Run a kernel."""
+        self.launches += 1
+        with self.context:
+            kernel[grid, block, stream or 0](*args)
+
+    def synchronize(self, stream: Any = 0) -> None:
+        """Wait until all is done."""
+        with self.context:
+            if stream:
+                stream.synchronize()
+            else:
+                self.cuda.synchronize()
+
+    def stream(self) -> Any:
+        """A new queue of work."""
+        with self.context:
+            return self.cuda.stream()
+
+    def memory_info(self) -> tuple[int, int]:
+        """Free and total bytes."""
+        with self.context:
+            free, total = self.cuda.current_context().get_memory_info()
+        return int(free), int(total)
+
+
+@functools.cache
+def drivers() -> tuple[Any, ...]:
+    """A driver for each device that there is: none where there is no GPU, or no package for it."""
+    if toolchain.SIMULATED:
+        return (StandIn(),)
+    try:
+        cuda = toolchain.compiler()
+        count = len(cuda.gpus) if cuda.is_available() else 0
+    except Exception:  # an import that fails, a driver that is too old: there is no device that could be used
+        return ()
+    return tuple(Hardware(k) for k in range(count))

@@ -1,0 +1,104 @@
+"""Discrete Fourier transforms along an axis, by their definition: a thread sums up one element of the result.
+
+The work grows with the square of the length, so longer transforms are left to the host.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..tape.spec import spec_of
+from .memory import DeviceArray
+from .scans import lanes_of
+from .table import kernel
+from .toolchain import cuda, math
+from .variants import dense, launch, number, pair
+
+__all__ = ["transform"]
+
+LONGEST = 4096
+cast: Any = None
+
+
+def transform(size, n, kept, inner, sign, zero, ends, x, ox, y, oy):
+    """y[k] = sum of x[j] exp(sign 2 pi i j k / n); of a half spectrum, inner elements count with their conjugates."""
+    at = cuda.grid(1)
+    while at < size:
+        length = kept
+        lane = at // (inner * length)
+        k = (at // inner) % length
+        base = ox + lane * n * inner + at % inner
+        total = zero
+        count = n if ends == 0 else ends // 2 + 1
+        period = n if ends == 0 else ends
+        if ends != 0:
+            base = ox + lane * count * inner + at % inner
+        for j in range(count):
+            angle = sign * 6.283185307179586 * ((j * k) % period) / period
+            value = x[base + j * inner]
+            turned = value * complex(math.cos(angle), math.sin(angle))
+            if ends != 0 and j > 0 and 2 * j != period:
+                total += turned + turned.conjugate()
+            elif ends != 0:
+                total += turned.real
+            else:
+                total += turned
+        y[oy + at] = cast(total.real) if ends != 0 else cast(total)
+        at += cuda.gridsize(1)
+
+
+def _along(device: Any, x: DeviceArray, axis: int, out: Any, sign: int, ends: int = 0) -> DeviceArray:
+    """Transform along one axis; `ends` is the length of a real result of a half spectrum."""
+    made = device.empty(out)
+    _, _, inner = lanes_of(x.shape, axis)
+    launch(
+        device, transform, made.spec.size, x.shape[axis], out.shape[axis], inner, sign, number(0, np.dtype("D")), ends,
+        *pair(dense(x)), *pair(made), cast=out.dtype,
+    )  # fmt: skip
+    return made
+
+
+@kernel("dft")
+def launch_dft(device: Any, out: Any, arrays: list, axes: tuple, sign: int) -> DeviceArray | None:
+    """Complex transform over axes."""
+    (x,) = arrays
+    if x.dtype.char not in "FD" or any(x.shape[d] > LONGEST for d in axes):
+        return None
+    for axis in axes:
+        x = _along(device, x, axis, spec_of(x.shape, x.dtype), sign)
+    return x if axes else x.copy()
+
+
+@kernel("rdft")
+def launch_rdft(device: Any, out: Any, arrays: list, axis: int) -> DeviceArray | None:
+    """First half of the transform of real arrays."""
+    (x,) = arrays
+    if x.dtype.char not in "fd" or x.shape[axis] > LONGEST:
+        return None
+    return _along(device, x, axis, out.host.plain, -1)
+
+
+@kernel("irdft")
+def launch_irdft(device: Any, out: Any, arrays: list, n: int, axis: int) -> DeviceArray | None:
+    """Real transform of a half spectrum."""
+    (x,) = arrays
+    if x.dtype.char not in "FD" or n > LONGEST or n < 1:
+        return None
+    if x.shape[axis] != n // 2 + 1:
+        x = _fitted(device, x, axis, n // 2 + 1)
+    return _along(device, x, axis, out.host.plain, 1, n)
+
+
+def _fitted(device: Any, x: DeviceArray, axis: int, length: int) -> DeviceArray:
+    """A spectrum cut or filled up with zeros to a length."""
+    from .kernels import copy_into, fill
+
+    shape = (*x.shape[:axis], length, *x.shape[axis + 1 :])
+    made = device.empty(spec_of(shape, x.dtype))
+    fill(made, 0)
+    common = (*x.shape[:axis], min(length, x.shape[axis]), *x.shape[axis + 1 :])
+    target = made.view(spec_of(common, x.dtype, made.spec.strides))
+    copy_into(target, x.view(spec_of(common, x.dtype, x.spec.strides)))
+    return made

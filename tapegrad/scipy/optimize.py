@@ -1,0 +1,544 @@
+"""`scipy.optimize` for functions on tensors: exact derivatives for the solver, and implicit ones of its result.
+
+What a solver finds is differentiable with respect to everything that the function depends on: `args`, and values from
+outside. The derivative is that of the exact solution, by the implicit function theorem; so the solver should converge
+well (``tol=1e-10``), and how it got there does not matter, nor does the starting point.
+
+Plain `scipy.optimize` takes exact gradients, too: ``minimize(tg.value_and_grad(f), x0, jac=True)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.optimize as _optimize
+
+from ..functional import grad, value_and_grad
+from ..implicit import implicit_minimum, implicit_root
+from ..jacobians import hessian, jacfwd, jacrev
+from ..primitives.core import BY_FUNCTION, lift
+from ..tape.handle import Tensor
+from ._plain import depends, outside, plain, plain_tree, stacked, values_of
+
+__all__ = [
+    "bisect",
+    "brenth",
+    "brentq",
+    "curve_fit",
+    "fixed_point",
+    "fsolve",
+    "least_squares",
+    "minimize",
+    "minimize_scalar",
+    "newton",
+    "ridder",
+    "root",
+    "root_scalar",
+    "toms748",
+]
+
+WITH_GRADIENT = {
+    "cg", "bfgs", "newton-cg", "l-bfgs-b", "tnc", "slsqp", "dogleg", "trust-ncg", "trust-krylov", "trust-exact",
+    "trust-constr",
+}  # fmt: skip
+WITH_HESSIAN = {"dogleg", "trust-ncg", "trust-krylov", "trust-exact"}
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(_optimize, name)
+
+
+def _tuple(args: Any) -> tuple[Any, ...]:
+    return tuple(args) if isinstance(args, (tuple, list)) else (args,)
+
+
+def _number(x: Any) -> Any:
+    """A scalar result as SciPy gives it where nothing is differentiated."""
+    return x if isinstance(x, Tensor) else float(x)
+
+
+# --- roots -----------------------------------------------------------------------------------------------------------
+
+
+def _jacobian(fun: Callable, x0: np.ndarray, args: tuple[Any, ...]) -> Callable:
+    """Exact Jacobian, as a function of plain arrays."""
+    made = jacfwd(lambda x: lift(stacked(fun(x, *args))))
+    return values_of(made)
+
+
+def root(
+    fun: Callable,
+    x0: Any,
+    args: Any = (),
+    method: str = "hybr",
+    jac: Any = None,
+    tol: float | None = None,
+    callback: Any = None,
+    options: Any = None,
+) -> Any:
+    """`scipy.optimize.root`, whose result is differentiable with respect to what `fun` depends on.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x, *args)`` returns as many numbers as `x` has, in an array or a list.
+    x0 : array_like
+        Has no gradient: the root does not depend on it.
+    args : tuple
+    method : str
+    jac : callable or bool, optional
+        By default the exact Jacobian, by `tapegrad.jacfwd`, where the method takes one (``"hybr"`` and ``"lm"``).
+    tol, callback, options
+        As in SciPy.
+
+    Returns
+    -------
+    scipy.optimize.OptimizeResult
+        Its ``x`` is a tensor where something is being differentiated.
+    """
+    args, start = _tuple(args), np.asarray(plain(x0), float)
+    settled = plain_tree(args)
+    residual = (lambda x, *more: fun(x, *more)[0]) if jac is True else fun
+    with outside():
+        if jac is None and method in ("hybr", "lm"):
+            jac = _jacobian(fun, start, settled)
+        call = values_of(fun, *settled) if jac is not True else _pair(fun, settled)
+        given = {"jac": _with_args(jac, settled) if callable(jac) else jac}
+        result = _optimize.root(call, start, method=method, tol=tol, callback=callback, options=options, **given)
+    result.x = implicit_root(residual, result.x, *args, name="root")
+    return result
+
+
+def _pair(fun: Callable, args: tuple[Any, ...]) -> Callable:
+    """A function that returns value and derivative, on plain arrays."""
+
+    def call(*given: Any) -> Any:
+        value, slope = fun(*given, *args)
+        return np.asarray(plain(stacked(value))), np.asarray(plain(stacked(slope)))
+
+    return call
+
+
+def _with_args(derivative: Callable, args: tuple[Any, ...]) -> Callable:
+    """The user's derivative with its arguments; one of ours has them already."""
+    ours = derivative.__module__ == values_of.__module__
+    return derivative if ours else values_of(derivative, *args)
+
+
+def fsolve(
+    func: Callable, x0: Any, args: Any = (), fprime: Any = None, full_output: bool = False, **options: Any
+) -> Any:
+    """`scipy.optimize.fsolve`, whose result is differentiable with respect to what `func` depends on.
+
+    Parameters
+    ----------
+    func, x0, args
+        As in `root`.
+    fprime : callable, optional
+        By default the exact Jacobian.
+    full_output : bool
+    **options
+        As in SciPy.
+
+    Returns
+    -------
+    x, or tuple
+    """
+    args, start = _tuple(args), np.atleast_1d(np.asarray(plain(x0), float))
+    settled = plain_tree(args)
+    with outside():
+        slope = _jacobian(func, start, settled) if fprime is None else values_of(fprime, *settled)
+        x, *rest = _optimize.fsolve(values_of(func, *settled), start, fprime=slope, full_output=True, **options)
+    x = implicit_root(func, x, *args, name="fsolve")
+    return (x, *rest) if full_output else x
+
+
+def root_scalar(
+    f: Callable,
+    args: Any = (),
+    method: Any = None,
+    bracket: Any = None,
+    fprime: Any = None,
+    fprime2: Any = None,
+    **options: Any,
+) -> Any:
+    """`scipy.optimize.root_scalar`, whose result is differentiable with respect to what `f` depends on.
+
+    Parameters
+    ----------
+    f : callable
+        ``f(x, *args)`` returns a number.
+    args : tuple
+    method : str, optional
+    bracket : pair of numbers, optional
+    fprime, fprime2 : callable, optional
+        By default exact ones where the method (``"newton"``, ``"halley"``) takes them.
+    **options
+        As in SciPy.
+
+    Returns
+    -------
+    scipy.optimize.RootResults
+        Its ``root`` is a tensor where something is being differentiated.
+    """
+    args = _tuple(args)
+    settled = plain_tree(args)
+    alone = lambda x: f(x, *settled)
+    given: dict[str, Any] = {}
+    if method in ("newton", "halley"):
+        given["fprime"] = _float(grad(alone)) if fprime is None else _float(fprime, settled)
+    if method == "halley":
+        given["fprime2"] = _float(grad(grad(alone))) if fprime2 is None else _float(fprime2, settled)
+    for key in ("x0", "x1"):
+        if options.get(key) is not None:
+            options[key] = float(plain(options[key]))
+    with outside():
+        result = _optimize.root_scalar(_float(alone), method=method, bracket=bracket, **given, **options)
+    result.root = _number(implicit_root(f, result.root, *args, name="root_scalar"))
+    return result
+
+
+def _float(function: Callable, args: tuple[Any, ...] = ()) -> Callable:
+    def call(x: Any) -> float:
+        return float(np.reshape(plain(function(x, *args)), ()))
+
+    return call
+
+
+def _bracketing(name: str) -> Callable:
+    """A solver that takes an interval."""
+    solver = getattr(_optimize, name)
+
+    def solve(f: Callable, a: Any, b: Any, args: Any = (), full_output: bool = False, **options: Any) -> Any:
+        args = _tuple(args)
+        settled = plain_tree(args)
+        with outside():
+            ends = float(plain(a)), float(plain(b))
+            x, details = solver(_float(f, settled), *ends, full_output=True, **options)
+        x = _number(implicit_root(f, x, *args, name=name))
+        details.root = x
+        return (x, details) if full_output else x
+
+    solve.__name__ = solve.__qualname__ = name
+    solve.__doc__ = f"`scipy.optimize.{name}`, whose result is differentiable with respect to what `f` depends on."
+    return solve
+
+
+bisect, brenth, brentq, ridder, toms748 = map(_bracketing, ("bisect", "brenth", "brentq", "ridder", "toms748"))
+
+
+def newton(func: Callable, x0: Any, fprime: Any = None, args: Any = (), **options: Any) -> Any:
+    """`scipy.optimize.newton` of a number, with the exact derivative by default.
+
+    Parameters
+    ----------
+    func, x0, args
+        As in `root_scalar`.
+    fprime : callable, optional
+    **options
+        As in SciPy, but for ``full_output`` and ``disp``.
+
+    Returns
+    -------
+    Tensor or float
+    """
+    args = _tuple(args)
+    settled = plain_tree(args)
+    slope = _float(grad(lambda x: func(x, *settled))) if fprime is None else _float(fprime, settled)
+    with outside():
+        x = _optimize.newton(_float(func, settled), float(plain(x0)), slope, **options)
+    return _number(implicit_root(func, x, *args, name="newton"))
+
+
+def fixed_point(func: Callable, x0: Any, args: Any = (), **options: Any) -> Any:
+    """`scipy.optimize.fixed_point`, whose result is differentiable with respect to what `func` depends on.
+
+    Parameters
+    ----------
+    func : callable
+        ``func(x, *args)`` returns what has the shape of `x`.
+    x0 : array_like
+    args : tuple
+    **options
+        ``xtol``, ``maxiter`` and ``method`` as in SciPy.
+
+    Returns
+    -------
+    Tensor or numpy.ndarray
+    """
+    args = _tuple(args)
+    with outside():
+        start = np.asarray(plain(x0), float)
+        x = _optimize.fixed_point(values_of(func, *plain_tree(args)), start, **options)
+    return implicit_root(lambda x, *more: stacked(func(x, *more)) - x, x, *args, name="fixed_point")
+
+
+# --- minima ----------------------------------------------------------------------------------------------------------
+
+
+def minimize(
+    fun: Callable,
+    x0: Any,
+    args: Any = (),
+    method: str | None = None,
+    jac: Any = None,
+    hess: Any = None,
+    hessp: Any = None,
+    bounds: Any = None,
+    constraints: Any = (),
+    tol: float | None = None,
+    callback: Any = None,
+    options: Any = None,
+) -> Any:
+    """`scipy.optimize.minimize` with exact gradients, whose result is differentiable.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x, *args)`` returns a number; with ``jac=True``, the number and its gradient.
+    x0 : array_like
+        Has no gradient: the minimum does not depend on it.
+    args : tuple
+    method : str, optional
+    jac : callable or bool, optional
+        By default `tapegrad.grad` of `fun`, where the method takes a gradient.
+    hess : callable, optional
+        By default `tapegrad.hessian` of `fun`, where the method needs one and `hessp` is not given.
+    hessp, bounds, tol, callback, options
+        As in SciPy.
+    constraints
+        As in SciPy. A minimum under constraints can be found, not be differentiated.
+
+    Returns
+    -------
+    scipy.optimize.OptimizeResult
+        Its ``x`` and ``fun`` are tensors where something is being differentiated.
+
+    Raises
+    ------
+    NotImplementedError
+        If there are constraints, and something is being differentiated.
+
+    Notes
+    -----
+    Components at a bound have the derivative 0; the others minimise `fun` with those held.
+    """
+    args, start = _tuple(args), np.asarray(plain(x0), float)
+    settled = plain_tree(args)
+    value = (lambda x, *more: fun(x, *more)[0]) if jac is True else fun
+    shape = start.shape
+    named = str(method).lower() if method is not None else "bfgs"
+    given: dict[str, Any] = {"hess": hess, "hessp": hessp}
+    with outside():
+        alone = lambda x: fun(x, *settled)
+        if jac is None and named in WITH_GRADIENT:
+            call, given["jac"] = _pair(value_and_grad(alone), ()), True
+        else:
+            call = _pair(fun, settled) if jac is True else _float(alone)
+            given["jac"] = values_of(jac, *settled) if callable(jac) else jac
+        if callable(hess):
+            given["hess"] = values_of(hess, *settled)
+        elif hess is None and hessp is None and named in WITH_HESSIAN:
+            given["hess"] = values_of(hessian(alone))
+        if callable(hessp):
+            given["hessp"] = values_of(hessp, *settled)
+        result = _optimize.minimize(
+            call, start.reshape(-1) if shape == () else start, method=method, bounds=bounds, constraints=constraints,
+            tol=tol, callback=callback, options=options, **given,
+        )  # fmt: skip
+    x = result.x
+    if constraints:
+        _refuse_constraints(value, constraints, x, args)
+        return result
+    result.x = _minimum(value, x, args, bounds)
+    if isinstance(result.x, Tensor):
+        result.fun = value(result.x, *args)
+    return result
+
+
+def _minimum(value: Callable, x: np.ndarray, args: tuple[Any, ...], bounds: Any) -> Any:
+    """A minimum, differentiable in its components that are at no bound."""
+    free = np.ones(x.shape, bool)
+    if bounds is not None:
+        if not isinstance(bounds, _optimize.Bounds):
+            pairs = [(-np.inf if a is None else a, np.inf if b is None else b) for a, b in bounds]
+            bounds = _optimize.Bounds(*zip(*pairs, strict=True))
+        size = 1e-9 * (1.0 + np.abs(x))
+        free = (x > np.asarray(bounds.lb) + size) & (x < np.asarray(bounds.ub) - size)
+    if free.all():
+        return implicit_minimum(value, x, *args, name="minimize")
+    place = np.flatnonzero(free)
+    spread = np.eye(x.size)[:, place]  # from the free components to all
+
+    def restricted(z: Any, *more: Any) -> Any:
+        return value(np.where(free, 0.0, x) + spread @ z, *more)
+
+    if place.size == 0 or not depends(value, x, *args):
+        return x
+    return np.where(free, 0.0, x) + spread @ implicit_minimum(restricted, x[free], *args, name="minimize")
+
+
+def _refuse_constraints(value: Callable, constraints: Any, x: np.ndarray, args: tuple[Any, ...]) -> None:
+    single = isinstance(constraints, dict) or not isinstance(constraints, (tuple, list))
+    found = depends(value, x, *args)
+    for c in [constraints] if single else constraints:
+        function = c.get("fun") if isinstance(c, dict) else getattr(c, "fun", None)
+        more = _tuple(c.get("args", ())) if isinstance(c, dict) else ()
+        found = found or (function is not None and depends(function, x, *more))
+    if found:
+        raise NotImplementedError(
+            "minimize: a minimum under constraints cannot be differentiated yet: put the constraints into the "
+            "parametrisation (x = softmax(z), x = exp(z)), use bounds, or give tapegrad.implicit_root the conditions "
+            "of Karush, Kuhn and Tucker as the function whose root the minimum and its multipliers are"
+        )
+
+
+def minimize_scalar(
+    fun: Callable, bracket: Any = None, bounds: Any = None, args: Any = (), method: Any = None, **options: Any
+) -> Any:
+    """`scipy.optimize.minimize_scalar`, whose result is differentiable with respect to what `fun` depends on.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x, *args)`` returns a number.
+    bracket, bounds, method
+        As in SciPy.
+    args : tuple
+    **options
+        ``tol`` and ``options`` as in SciPy.
+
+    Returns
+    -------
+    scipy.optimize.OptimizeResult
+        Its ``x`` and ``fun`` are tensors where something is being differentiated.
+    """
+    args = _tuple(args)
+    with outside():
+        call = _float(fun, plain_tree(args))
+        result = _optimize.minimize_scalar(call, bracket=bracket, bounds=bounds, method=method, **options)
+    result.x = _number(implicit_minimum(fun, result.x, *args, name="minimize_scalar"))
+    if isinstance(result.x, Tensor):
+        result.fun = fun(result.x, *args)
+    return result
+
+
+_LOSSES: dict[str, Callable[[Any], Any]] = {
+    "linear": lambda z: z,
+    "soft_l1": lambda z: 2.0 * (np.sqrt(1.0 + z) - 1.0),
+    "huber": lambda z: np.where(z <= 1.0, z, 2.0 * np.sqrt(np.maximum(z, 1.0)) - 1.0),
+    "cauchy": np.log1p,
+    "arctan": np.arctan,
+}
+"""SciPy's ``rho``, functions of the squared residuals."""
+
+
+def least_squares(
+    fun: Callable,
+    x0: Any,
+    jac: Any = None,
+    bounds: Any = (-np.inf, np.inf),
+    method: str = "trf",
+    loss: str = "linear",
+    f_scale: float = 1.0,
+    args: Any = (),
+    kwargs: Any = None,
+    **options: Any,
+) -> Any:
+    """`scipy.optimize.least_squares` with exact Jacobians, whose result is differentiable.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x, *args, **kwargs)`` returns the residuals.
+    x0 : array_like
+    jac : callable or str, optional
+        By default `tapegrad.jacfwd` or `tapegrad.jacrev` of `fun`.
+    bounds : pair of array_like, or scipy.optimize.Bounds
+    method : str
+    loss : {"linear", "soft_l1", "huber", "cauchy", "arctan"}
+    f_scale : float
+    args, kwargs
+        Passed on to `fun`.
+    **options
+        As in SciPy.
+
+    Returns
+    -------
+    scipy.optimize.OptimizeResult
+        Its ``x``, ``fun`` and ``cost`` are tensors where something is being differentiated.
+
+    Notes
+    -----
+    The minimum's derivative takes the curvature of the residuals into account, not only Gauss and Newton's part.
+    """
+    args, kwargs, start = _tuple(args), dict(kwargs or {}), np.atleast_1d(np.asarray(plain(x0), float))
+    settled, options_of_fun = plain_tree(args), plain_tree(kwargs)
+    if loss not in _LOSSES:
+        raise ValueError(f"least_squares: loss is one of {', '.join(map(repr, _LOSSES))} for tensors, not {loss!r}")
+    with outside():
+        call = values_of(lambda x: fun(x, *settled, **options_of_fun))
+        if jac is None:
+            wide = np.size(call(start)) < start.size
+            jac = values_of((jacrev if wide else jacfwd)(lambda x: lift(stacked(fun(x, *settled, **options_of_fun)))))
+        elif callable(jac):
+            theirs = jac
+            jac = values_of(lambda x: theirs(x, *settled, **options_of_fun))
+        result = _optimize.least_squares(
+            call, start, jac, bounds=bounds, method=method, loss=loss, f_scale=f_scale, **options
+        )
+    if not isinstance(bounds, _optimize.Bounds):
+        bounds = _optimize.Bounds(*(np.broadcast_to(b, start.shape) for b in bounds))
+
+    def cost(x: Any) -> Any:
+        r = stacked(fun(x, *args, **kwargs))
+        return 0.5 * f_scale**2 * np.sum(_LOSSES[loss](np.square(r / f_scale)))
+
+    result.x = _minimum(cost, result.x, (), bounds)
+    if isinstance(result.x, Tensor):
+        result.fun = stacked(fun(result.x, *args, **kwargs))
+        result.cost = cost(result.x)
+    return result
+
+
+def curve_fit(f: Callable, xdata: Any, ydata: Any, p0: Any = None, sigma: Any = None, **options: Any) -> Any:
+    """`scipy.optimize.curve_fit`: parameters that are differentiable with respect to the data and their errors.
+
+    Parameters
+    ----------
+    f : callable
+        ``f(xdata, *parameters)``.
+    xdata, ydata : array_like or Tensor
+    p0 : array_like, optional
+        By default, ones.
+    sigma : array_like or Tensor, optional
+        Standard deviations, a vector.
+    **options
+        ``bounds``, ``method``, ``loss`` and the like, as in `least_squares`.
+
+    Returns
+    -------
+    popt : Tensor or numpy.ndarray
+    pcov : Tensor or numpy.ndarray
+        Scaled by the residuals' variance, as with SciPy's ``absolute_sigma=False``.
+    """
+    if p0 is None:
+        import inspect
+
+        p0 = np.ones(len(inspect.signature(f).parameters) - 1)
+    absolute = options.pop("absolute_sigma", False)
+
+    def residuals(p: Any) -> Any:
+        r = stacked(f(xdata, *p)) - ydata
+        return r if sigma is None else r / sigma
+
+    result = least_squares(residuals, p0, **options)
+    popt = result.x
+    j: Any = (jacfwd if isinstance(popt, Tensor) else jacrev)(lambda p: lift(residuals(p)))(popt)
+    pcov = BY_FUNCTION[np.linalg.inv](np.swapaxes(j, -1, -2) @ j)
+    m, n = j.shape
+    if not absolute:
+        pcov = pcov * (2.0 * result.cost / (m - n)) if m > n else np.full((n, n), np.inf)
+    return popt, pcov if isinstance(popt, Tensor) else plain(pcov)
