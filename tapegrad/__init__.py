@@ -10,6 +10,7 @@ from .autograd.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enab
 from .batching import vmap
 from .checking import check_grads
 from .compiler.program import compile
+from .compiler.saving import load
 from .creation import (
     arange,
     as_tensor,
@@ -46,7 +47,7 @@ from .tape.state import is_deferral_enabled, set_deferral
 from .values import TracedValueError
 
 if TYPE_CHECKING:
-    from . import func, nn
+    from . import cuda, func, nn
     from .catalogue import support
     from .inspect.drawing import make_dot
 
@@ -61,6 +62,7 @@ __all__ = [
     "check_grads",
     "checkpoint",
     "compile",
+    "cuda",
     "custom_jvp",
     "custom_vjp",
     "elementwise_grad",
@@ -91,6 +93,7 @@ __all__ = [
     "jvp",
     "linearize",
     "linspace",
+    "load",
     "logspace",
     "make_dot",
     "manual_seed",
@@ -119,6 +122,7 @@ __all__ = [
 
 _LATE = {
     "compat": None,
+    "cuda": None,
     "func": None,
     "nn": None,
     "numpy": None,

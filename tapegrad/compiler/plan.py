@@ -58,6 +58,7 @@ class Plan:
         words: list[int] = []
         self.signatures: dict = {}
         self.constants: dict = {}
+        self.origins: dict = {}
         for slot in rows:
             if slot in same:
                 place[slot] = place[same[slot]]
@@ -65,6 +66,7 @@ class Plan:
             row = tape.signature(slot)
             place[slot] = new = len(words)
             self.signatures[new] = row
+            self.origins[new] = slot
             if row.kind == op.IMPORT:
                 owner = tape.imported(slot)[1]
                 self.constants[new] = owner
@@ -213,40 +215,67 @@ class Plan:
         self.length = int(state[op.CODE_LEN])
         self.calls = any(pools.table[row.index, op.HAS_CALL] for row in self.signatures.values())
 
+    def stretches(self):
+        """Slots of rows and the words of code that run them, in order: for those who look inside.
+
+        Returns
+        -------
+        list of tuple
+            ``(slots, first, last)``; words ``first`` to ``last - 1`` run those rows.
+        """
+        found, at = [], 0
+        for slot, row in self.signatures.items():
+            if row.kind in (op.KERNEL, op.WRITE):
+                start = int(pools.table[row.index, op.FORWARD])
+                words = pools.templates[start : start + int(pools.table[row.index, op.FORWARD_LEN])].tolist()
+                p, length = 0, 0
+                while p < len(words):
+                    length += 0 if words[p] & 255 == op.ALIAS else words[p] >> 8 & 255
+                    p += words[p] >> 8 & 255
+                found.append(([slot], at, at + length))
+                at += length
+        return found
+
     def replay(self, arrays):
         """Run the program; returns its outputs as arrays and NumPy scalars."""
-        addresses = self.addresses
-        for x, bound in zip(arrays, self.bound_inputs, strict=True):
-            if bound.few:
-                at = address_of(x)
-                for slot, offset in bound.few:
-                    addresses[slot] = at + offset
-            else:
-                self.addr[bound.slots] = bound.offsets + address_of(x)
-        results: list = []
-        for spec, bound, _ in self.bound_outputs:
-            if bound is None:
-                results.append(None)
-                continue
-            array = np.empty(spec.shape, spec.dtype)
-            if bound.few:
-                at = address_of(array)
-                for slot, offset in bound.few:
-                    addresses[slot] = at + offset
-            else:
-                self.addr[bound.slots] = bound.offsets + address_of(array)
-            results.append(array)
-        space = self.space
-        state = space.state
-        state[op.PC] = 0
-        execute(space.at)
-        while state[op.PC] < self.length:
-            run_call(self.code, state, self.addr, pools.consts)
-            execute(space.at)
+        results = self.bind(arrays)
+        self.run(0, self.length)
         for k, (spec, bound, view) in enumerate(self.bound_outputs):
             if bound is None:
                 results[k] = view[()] if spec.ndim == 0 else view.copy()
         return results
+
+    def bind(self, arrays):
+        """Say where inputs and new outputs stand; returns the outputs, None for those that are copied in the end."""
+        for x, bound in zip(arrays, self.bound_inputs, strict=True):
+            self._move(bound, address_of(x))
+        results: list = []
+        for spec, bound, _ in self.bound_outputs:
+            array = None
+            if bound is not None:
+                array = np.empty(spec.shape, spec.dtype)
+                self._move(bound, address_of(array))
+            results.append(array)
+        return results
+
+    def _move(self, bound, at):
+        """Let slots stand at another address."""
+        if bound.few:
+            addresses = self.addresses
+            for slot, offset in bound.few:
+                addresses[slot] = at + offset
+        else:
+            self.addr[bound.slots] = bound.offsets + at
+
+    def run(self, first, last):
+        """Run a stretch of the code."""
+        space = self.space
+        state = space.state
+        state[op.PC], state[op.CODE_LEN] = first, last
+        execute(space.at)
+        while state[op.PC] < last:
+            run_call(self.code, state, self.addr, pools.consts)
+            execute(space.at)
 
 
 class _Bound:
