@@ -128,7 +128,9 @@ def value_and_grad(
             _check_scalar(value, fun, holomorphic)
             if holomorphic:
                 _check_complex(leaves)
-            grads = [conjugated(g) for g in _gradients(value, leaves, trace.nested)]
+            grads = _gradients(value, leaves, trace.nested)
+        if any([t._spec.dtype.kind == "c" for t in leaves]):
+            grads = list(map(conjugated, grads))
         keep = trace.nested or any([t._user for t in leaves])
         plain = grads if keep else [_plain(g, t) for g, t in zip(grads, leaves, strict=True)]
         tree: Any = treedef.unflatten(plain)

@@ -216,7 +216,9 @@ def element(x, key):
     state = local.state
     if not (state.depth or state.tape.tracing or base._buffer.copies_reads) or not _may_be_written(base, state):
         return y
-    return y if any(k is Ellipsis for k in (key if type(key) is tuple else (key,))) else ops.copy(y)
+    if key is Ellipsis or (type(key) is tuple and any([k is Ellipsis for k in key])):
+        return y
+    return ops.copy(y) if y._spec.dtype.kind == "b" else +y  # which is recorded by a look-up
 
 
 def _may_be_written(base, state):

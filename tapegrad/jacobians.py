@@ -43,30 +43,7 @@ def jacrev(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = Fals
     array([[2., 0.],
            [2., 4.]])
     """
-
-    def by_rows(call: Callable, primals: Any) -> Any:
-        value, pullback = vjp(call, *primals)
-        _check_holomorphic(value, primals)
-        outputs, outdef = optree.tree_flatten(value)
-        if any(_dtype(y).kind == "c" for y in outputs) and not _all_complex(primals):
-            raise TypeError(
-                "jacrev: a complex result of real arguments has a Jacobian of twice as many sweeps; use jacfwd, or the "
-                "real and imaginary parts"
-            )
-        rows: list = []
-        for k, y in enumerate(outputs):
-            zeros = [np.zeros(np.shape(z), _dtype(z)) for z in outputs]
-            basis = _basis(y)
-            found = []
-            for row in basis:
-                zeros[k] = row
-                bar: Any = optree.tree_unflatten(outdef, list(zeros))
-                found.append(optree.tree_leaves(pullback(bar)))
-            rows.append([_stack(parts, np.shape(y)) for parts in zip(*found, strict=True)])
-        indef = optree.tree_structure(primals)
-        return outdef, [_of_arguments(indef, row) for row in rows]
-
-    return _jacobian(fun, argnums, has_aux, by_rows)
+    return _jacobian(fun, argnums, has_aux, _by_rows)
 
 
 def jacfwd(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable:
@@ -90,27 +67,31 @@ def jacfwd(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = Fals
     array([[2., 0.],
            [2., 4.]])
     """
-
-    def by_columns(call: Callable, primals: Any) -> Any:
-        value, push = linearize(call, *primals)
-        _check_holomorphic(value, primals)
-        outdef = optree.tree_structure(value)
-        inputs, indef = optree.tree_flatten(primals)
-        columns: list = []
-        for k, x in enumerate(inputs):
-            zeros: list = [np.zeros(np.shape(z), _dtype(z)) for z in inputs]
-            found = []
-            for column in _basis(x):
-                zeros[k] = column
-                dots: Any = optree.tree_unflatten(indef, list(zeros))
-                found.append(optree.tree_leaves(push(*dots)))
-            columns.append([_turned(_stack(parts, np.shape(x)), np.ndim(x)) for parts in zip(*found, strict=True)])
-        return outdef, [_of_arguments(indef, list(row)) for row in zip(*columns, strict=True)]
-
-    return _jacobian(fun, argnums, has_aux, by_columns)
+    return _jacobian(fun, argnums, has_aux, _by_columns)
 
 
-jacobian = jacrev
+def jacobian(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable:
+    """The Jacobian of a function, in the mode of fewer sweeps: forward if there are fewer arguments than results.
+
+    Parameters
+    ----------
+    fun, argnums, has_aux
+        As in `jacrev`. The function is called twice where forward mode is taken.
+
+    Returns
+    -------
+    callable
+        As in `jacrev`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tapegrad as tg
+    >>> tg.jacobian(lambda x: np.cumsum(x**2))(np.array([1.0, 2.0]))
+    array([[2., 0.],
+           [2., 4.]])
+    """
+    return _jacobian(fun, argnums, has_aux, _by_shape)
 
 
 def hessian(fun: Callable, argnums: int | Sequence[int] = 0) -> Callable:
@@ -193,6 +174,63 @@ def linearize(fun: Callable, *primals: Any) -> tuple[Any, Callable]:
     if not keep:
         return _release(result), push
     return (result if trace.nested else _settle(result)), push
+
+
+def _by_rows(call: Callable, primals: Any) -> Any:
+    value, pullback = vjp(call, *primals)
+    return _rows(value, pullback, primals)
+
+
+def _rows(value: Any, pullback: Callable, primals: Any) -> Any:
+    _check_holomorphic(value, primals)
+    outputs, outdef = optree.tree_flatten(value)
+    if _turns_complex(value, primals):
+        raise TypeError(
+            "jacrev: a complex result of real arguments has a Jacobian of twice as many sweeps; use jacfwd, or the "
+            "real and imaginary parts"
+        )
+    rows: list = []
+    for k, y in enumerate(outputs):
+        zeros = [np.zeros(np.shape(z), _dtype(z)) for z in outputs]
+        basis = _basis(y)
+        found = []
+        for row in basis:
+            zeros[k] = row
+            bar: Any = optree.tree_unflatten(outdef, list(zeros))
+            found.append(optree.tree_leaves(pullback(bar)))
+        rows.append([_stack(parts, np.shape(y)) for parts in zip(*found, strict=True)])
+    indef = optree.tree_structure(primals)
+    return outdef, [_of_arguments(indef, row) for row in rows]
+
+
+def _by_columns(call: Callable, primals: Any) -> Any:
+    value, push = linearize(call, *primals)
+    _check_holomorphic(value, primals)
+    outdef = optree.tree_structure(value)
+    inputs, indef = optree.tree_flatten(primals)
+    columns: list = []
+    for k, x in enumerate(inputs):
+        zeros: list = [np.zeros(np.shape(z), _dtype(z)) for z in inputs]
+        found = []
+        for column in _basis(x):
+            zeros[k] = column
+            dots: Any = optree.tree_unflatten(indef, list(zeros))
+            found.append(optree.tree_leaves(push(*dots)))
+        columns.append([_turned(_stack(parts, np.shape(x)), np.ndim(x)) for parts in zip(*found, strict=True)])
+    return outdef, [_of_arguments(indef, list(row)) for row in zip(*columns, strict=True)]
+
+
+def _by_shape(call: Callable, primals: Any) -> Any:
+    value, pullback = vjp(call, *primals)
+    results, arguments = (sum(np.size(x) for x in optree.tree_leaves(t)) for t in (value, primals))
+    if arguments < results or _turns_complex(value, primals):
+        return _by_columns(call, primals)
+    return _rows(value, pullback, primals)
+
+
+def _turns_complex(value: Any, primals: Any) -> bool:
+    """Whether real arguments have a complex result."""
+    return any(_dtype(y).kind == "c" for y in optree.tree_leaves(value)) and not _all_complex(primals)
 
 
 def _all_complex(primals: Any) -> bool:

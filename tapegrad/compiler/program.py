@@ -201,6 +201,8 @@ class Compiled:
         """What a call with nothing but arrays is recognised by, for the program that it takes."""
         if kwargs or len(flat) != len(args) or any(type(x) is not np.ndarray for x in args):
             return None
+        if any(x is not y for x, y in zip(args, flat, strict=True)):  # converted before it could be taken
+            return None
         return tuple([(x.shape, x.dtype) for x in args]), program
 
     def _start_anew(self, change: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..methods.standard import dlpack_of_host
 from ..tape.handle import Tensor, attach
 from ..tape.spec import spec_of
 from . import toolchain
@@ -145,6 +146,8 @@ def _dlpack(
     self: Tensor, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None
 ) -> Any:
     """A capsule through which another library takes part in the memory."""
+    if self._spec.device is None:
+        return dlpack_of_host(self, stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
     array = _array(self)
     array.device.synchronize()
     ndim = len(array.shape)

@@ -14,7 +14,7 @@ from ..tape.handle import Tensor, attach
 from ..tape.record import escape
 from ..values import value_of
 
-__all__ = ["REVISIONS", "from_dlpack"]
+__all__ = ["REVISIONS", "check_device", "dlpack_of_host", "from_dlpack"]
 
 REVISIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
 """Revisions of the standard that `tapegrad.numpy` follows: each contains the one before."""
@@ -58,7 +58,7 @@ def _to_device(self: Tensor, device: Any, /, *, stream: Any = None) -> Tensor:
     return self
 
 
-def _dlpack(
+def dlpack_of_host(
     self: Tensor,
     /,
     *,
@@ -144,6 +144,6 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> T
 attach(
     __array_namespace__=_namespace,
     to_device=_to_device,
-    __dlpack__=_dlpack,
+    __dlpack__=dlpack_of_host,
     __dlpack_device__=lambda self: (1, 0),  # kDLCPU, the first one
 )
