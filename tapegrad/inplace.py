@@ -12,13 +12,15 @@ from .primitives.indexing import getitem
 from .primitives.shape import expand_to, placed, view_of, window_of
 from .tape.buffer import buffer_of
 from .tape.handle import Tensor, attach
-from .tape.record import append, current_tape, is_inference, own_borrowed, slot_of
+from .tape.record import append, current_tape, is_inference, own_borrowed, rotate, slot_of
 from .tape.signature import FAST, signature_of
 from .tape.site import user_site
+from .tape.spec import spec_of_array
 from .tape.state import grad_mode, local
+from .values import value_of
 from .vm import opcodes as op
 
-__all__ = ["adopt_written", "check_target", "element", "is_number", "patch", "rewrite", "write"]
+__all__ = ["adopt_shape", "adopt_written", "check_target", "element", "is_number", "patch", "rewrite", "write"]
 
 
 @primitive()
@@ -152,6 +154,37 @@ def rewrite(target: Tensor, function, *args, **kwargs) -> Tensor:
     if state.grad_enabled and any(isinstance(t, Tensor) and t.requires_grad for t in (target, *args)):
         old = ops.copy(target)
     return write(target, ops.copy, (function(old, *args, **kwargs),))
+
+
+def adopt_shape(target: Tensor, view, args=(), kwargs=None) -> Tensor:
+    """Give a tensor the shape of a view of itself, in place; this counts as a write.
+
+    Parameters
+    ----------
+    target : Tensor
+        The same memory afterwards, with another shape.
+    view : callable
+        ``view(target, *args, **kwargs)`` makes a view that begins where the target begins.
+
+    Returns
+    -------
+    Tensor
+        `target`.
+    """
+    write(target, ops.copy, (target,))
+    if target._leaf:  # without gradients: its history is that it has none
+        array = value_of(view(target.detach(), *args, **(kwargs or {})))
+        rotate(local.state)
+        target._data, target._tape = array, None
+        target._spec = spec_of_array(array, target._spec.requires_grad)
+        return target
+    viewed = target._buffer.viewed
+    made = view(target, *args, **(kwargs or {}))
+    target._buffer.viewed = viewed
+    if made is not target:
+        target._data = None if target._data is None else value_of(made)
+        _rebind(target, made)
+    return target
 
 
 def is_number(tensor) -> bool:

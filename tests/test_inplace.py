@@ -779,6 +779,55 @@ def test_views_across_tapes(between):
     assert view.requires_grad and view.tolist() == [20.0, 300.0]
 
 
+def _write_base(lib, y, v):
+    y.mul_(2.0)
+
+
+def _write_view(lib, y, v):
+    v.mul_(2.0)
+
+
+def _write_in_turn(lib, y, v):
+    v.mul_(2.0)
+    y.mul_(3.0)
+    v.mul_(y[0] * 1.0)
+
+
+def _write_without_gradients(lib, y, v):
+    with lib.no_grad():
+        v.mul_(2.0)
+
+
+def _write_detached(lib, y, v):
+    y.detach().mul_(2.0)
+
+
+@pytest.mark.parametrize("write", [_write_base, _write_view, _write_in_turn, _write_without_gradients, _write_detached])
+@pytest.mark.parametrize("first", ["base", "view", "both", "a detached one"])
+@pytest.mark.parametrize("read", ["before", "after", "both"])
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_view_and_its_base_that_come_to_a_tape_apart(write, first, read, recorded):
+    found = []
+    for lib in (OURS, theirs()):
+        x = lib.leaf(1, 2, 3, 4)
+        y = x * 2.0
+        v = y[1:3]
+        if lib is OURS:
+            rotate(local.state)
+        used = {"base": [y], "view": [v], "both": [v, y], "a detached one": [y.detach(), v]}[first]
+        loss = sum((t + 1.0).sum() for t in used)
+        if read != "after":
+            loss = loss + (y * y).sum()
+        write(lib, y, v)
+        if read != "before":
+            loss = loss + (v * v).sum() + (y * y).sum()
+        try:
+            found.append(lib.array(lib.grad(loss, x, create_graph=recorded)[0]).tolist())
+        except RuntimeError as error:
+            found.append(kind_of(error))
+    assert found[0] == pytest.approx(found[1]) if isinstance(found[1], list) else found[0] == found[1]
+
+
 def test_scratch_buffer_that_is_reused_in_a_loop():
     w = tg.tensor([1.0, 2.0], requires_grad=True)
     scratch = tg.zeros(2)

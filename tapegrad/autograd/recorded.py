@@ -83,7 +83,7 @@ class _Graph:
                 stack += [(s, False) for s in self.sources(key) if s not in met]
 
 
-def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=()):
+def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=(), visit=False):
     """Cotangents of `inputs`, recorded on the tape.
 
     Parameters
@@ -97,6 +97,8 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=())
         Extended by pairs of a tensor that retains its gradient and that gradient.
     ends : sequence of Tensor
         Those of the inputs beyond which the sweep does not go, though they have a history. No leaves.
+    visit : bool
+        As in `engine.sweep`.
 
     Returns
     -------
@@ -144,6 +146,8 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=())
             _retain(key, bar, retained)
             sources = graph.sources(key)
             if not any(graph.leads.get(s, False) for s in sources):
+                if visit and key in targets:
+                    _check(key[0], key[1], key[0].signature(key[1]))
                 continue
             if key[0].questions is not None:
                 asked = key[0].questions

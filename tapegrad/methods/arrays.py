@@ -63,8 +63,14 @@ def _compress(self, condition, axis=None):
     return BY_FUNCTION[np.compress](condition, self, axis)
 
 
+def _put(self, indices, values, mode="raise"):
+    """`numpy.put`: write elements of the flattened tensor, in place."""
+    BY_FUNCTION[np.put](self, indices, values, mode)
+
+
 attach(
     compress=_compress,
+    put=_put,
     real=property(_part("real"), doc="Real part, a view; a real tensor itself."),
     imag=property(_part("imag"), doc="Imaginary part, a view; zeros for a real tensor."),
     __iter__=_iter,

@@ -31,7 +31,7 @@ _INVERSES = {np.subtract: np.add, np.divide: np.multiply}
 
 @primitive()
 class extremum_so_far:
-    """Index of the first extremum up to each element along an axis; NaN counts as the extremum."""
+    """Index of the first (or latest) extremum up to each element along an axis; NaN counts as the extremum."""
 
     derivative = ZERO
     samples = (
@@ -42,8 +42,11 @@ class extremum_so_far:
     def infer(specs, attrs):
         return spec_of(specs[0].shape, np.dtype(np.intp)), op.KERNEL
 
-    def compute(x, axis, largest):
+    def compute(x, axis, largest, latest=False):
         best = (np.maximum if largest else np.minimum).accumulate(x, axis)
+        if latest:
+            place = np.arange(x.shape[axis]).reshape([-1 if d == axis else 1 for d in range(x.ndim)])
+            return np.maximum.accumulate(np.where((x == best) | (x != x), place, 0), axis)
         first = along(x.ndim, axis, slice(0, 1))
         rest, before = along(x.ndim, axis, slice(1, None)), along(x.ndim, axis, slice(0, -1))
         with np.errstate(invalid="ignore"):
