@@ -289,4 +289,3 @@ class _Bound:
     def __init__(self, group):
         self.few = group if len(group) <= 8 else None
         self.slots, self.offsets = np.array([s for s, _ in group]), np.array([o for _, o in group])
->>>>>>> main
