@@ -106,7 +106,8 @@ def machine():
 
 
 def threads_of(run):
-    return "one thread" if run["threads"] == 1 else f"{run['threads']} threads"
+    threads = "one thread" if run["threads"] == 1 else f"{run['threads']} threads"
+    return threads + (", processor time" if run["clock"] == "processor" else "")
 
 
 def document(runs):
