@@ -388,6 +388,7 @@ class Program:
             self.expected = [b"".join([self.outcomes[k] for k in chunk]) for chunk in self.chunks]
             answers = questions.slots(self.chunks)
             questions.release()
+            tape.questions = None
             self.lines = questions.lines
         self.recorded = tape, inputs, outputs + answers
         self.plan = plan_program(*self.recorded)
