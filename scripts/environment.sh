@@ -52,3 +52,15 @@ require() {
     tail -n 20 "$venv/tapegrad-$1.log" >&2
     exit 1
 }
+
+# install_beside EXTRA: the same in an environment of its own beside the others, with pytest; for what does not go
+# together with them. A failed installation is tried again the next time.
+install_beside() {
+    local own=$venv-$1 log=$venv-$1.log key
+    key=$({ pwd; cat pyproject.toml; } | cksum)
+    [ "$(cat "$own/tapegrad.stamp" 2>/dev/null)" = "$key" ] && return
+    say "Installing tapegrad[$1] in $own (this time only; log in $log)"
+    { [ -x "$own/bin/python" ] || "$python" -m venv "$own"; } >"$log" 2>&1 &&
+        "$own/bin/python" -m pip install --disable-pip-version-check --editable ".[$1,scipy]" 'pytest>=8.2' >>"$log" 2>&1 &&
+        printf '%s\n' "$key" >"$own/tapegrad.stamp"
+}

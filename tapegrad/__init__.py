@@ -47,7 +47,7 @@ from .tape.state import is_deferral_enabled, set_deferral
 from .values import TracedValueError
 
 if TYPE_CHECKING:
-    from . import func, nn
+    from . import cuda, func, nn
     from .catalogue import support
     from .inspect.drawing import make_dot
 
@@ -62,6 +62,7 @@ __all__ = [
     "check_grads",
     "checkpoint",
     "compile",
+    "cuda",
     "custom_jvp",
     "custom_vjp",
     "elementwise_grad",
@@ -121,6 +122,7 @@ __all__ = [
 
 _LATE = {
     "compat": None,
+    "cuda": None,
     "func": None,
     "nn": None,
     "numpy": None,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .primitives.core import BY_FUNCTION, ZERO, Primitive
+from .primitives.core import BY_FUNCTION, RECORDS, ZERO, Primitive
 
 __all__ = ["Entry", "entries", "support"]
 
@@ -60,11 +60,30 @@ class Entry:
         ``"supported"``, ``"no derivative"``, ``"refused"``, ``"not on tensors"`` or ``"missing"``.
     note : str
         The reason, where the state is not ``"supported"``.
+    cuda : str
+        How it runs on a GPU: ``"fused"``, ``"kernel"``, ``"composed"``, ``"view"``, ``"fallback"`` (by the host),
+        ``"refused"``, or nothing where it never meets a tensor.
     """
 
     name: str
     state: str
     note: str = ""
+    cuda: str = ""
+
+
+def _on_cuda(name: str, function: Callable[..., Any]) -> str:
+    """How a function runs on a GPU: as the record of its name does, or by several records."""
+    from .cuda.table import entry
+
+    handler: Any = BY_FUNCTION.get(function)
+    record = getattr(handler, "record", handler)
+    if handler is not None and not isinstance(record, Primitive):
+        record = RECORDS.get(name) or RECORDS.get(f"{name}_packed")
+    if isinstance(record, Primitive):
+        return entry(record)[0]
+    if handler is None:
+        return ""
+    return "fallback" if getattr(handler, "plain", False) else "composed"
 
 
 def _state_of(name: str, function: Callable[..., Any]) -> tuple[str, str]:
@@ -108,7 +127,7 @@ def entries() -> list[Entry]:
     found = []
     for module in (np, np.linalg, np.fft):
         for name, function in functions_of(module):
-            found.append(Entry(f"{module.__name__}.{name}", *_state_of(name, function)))
+            found.append(Entry(f"{module.__name__}.{name}", *_state_of(name, function), _on_cuda(name, function)))
     try:
         from scipy import special
     except ImportError:
@@ -118,8 +137,12 @@ def entries() -> list[Entry]:
     load()
     for name, function in functions_of(special):
         if isinstance(function, np.ufunc):
-            found.append(Entry(f"scipy.special.{name}", *_state_of(name, function)))
+            found.append(Entry(f"scipy.special.{name}", *_state_of(name, function), _on_cuda(name, function)))
     return found
+
+
+def _line(e: Entry) -> str:
+    return f"{e.name}: {e.state}" + (f" ({e.note})" if e.note else "") + (f"; cuda: {e.cuda}" if e.cuda else "")
 
 
 def support(name: str | None = None) -> str:
@@ -138,15 +161,27 @@ def support(name: str | None = None) -> str:
     --------
     >>> import tapegrad as tg
     >>> print(tg.support("linalg.inv"))
-    numpy.linalg.inv: supported
+    numpy.linalg.inv: supported; cuda: kernel
     """
     found = entries()
     if name is not None:
-        return "\n".join(f"{e.name}: {e.state}" + (f" ({e.note})" if e.note else "") for e in found if name in e.name)
-    states = ("supported", "no derivative", "refused", "not on tensors", "missing")
+        return "\n".join(_line(e) for e in found if name in e.name)
+    return "\n".join(
+        [
+            *_counts(found, "state", ("supported", "no derivative", "refused", "not on tensors", "missing")),
+            "",
+            "On a GPU:",
+            "",
+            *_counts(found, "cuda", ("fused", "kernel", "composed", "view", "fallback", "refused")),
+        ]
+    )
+
+
+def _counts(found: list[Entry], what: str, states: tuple[str, ...]) -> list[str]:
+    """Lines of a table: how many functions of each namespace are in each state."""
     rows = ["| namespace | " + " | ".join(states) + " | all |", "| --- |" + " ---: |" * (len(states) + 1)]
     for module in ("numpy", "numpy.linalg", "numpy.fft", "scipy.special"):
-        own = [e for e in found if e.name.rpartition(".")[0] == module]
-        counts = [sum(e.state == s for e in own) for s in states]
+        own = [e for e in found if e.name.rpartition(".")[0] == module and getattr(e, what)]
+        counts = [sum(getattr(e, what) == s for e in own) for s in states]
         rows.append(f"| {module} | " + " | ".join(map(str, counts)) + f" | {len(own)} |")
-    return "\n".join(rows)
+    return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CastingError", "ScalarError", "ShapeError"]
+__all__ = ["CastingError", "MixedDevicesError", "ScalarError", "ShapeError"]
 
 
 class ShapeError(ValueError, RuntimeError):
@@ -15,3 +15,7 @@ class CastingError(TypeError, RuntimeError):
 
 class ScalarError(TypeError, ValueError):
     """Several elements cannot be one number: NumPy has a `TypeError` for this, PyTorch a `ValueError`."""
+
+
+class MixedDevicesError(RuntimeError):
+    """Operands of one operation stand on different devices."""

@@ -190,12 +190,14 @@ def adopt_shape(target: Tensor, view, args=(), kwargs=None) -> Tensor:
 def is_number(tensor) -> bool:
     """Whether NumPy would have a number here, to which nothing can be written: ``s += x`` makes a new one.
 
-    That is so for 0-d tensors in a function under transformation, but for those that were made to be filled.
+    That is so for 0-d tensors in a function under transformation, but for views and those made to be filled.
     """
     if tensor._spec.shape:
         return False
-    state, buffer = local.state, tensor._buffer
-    return (state.depth > 0 or state.tape.tracing) and not (buffer is not None and buffer.copies_reads)
+    state, base, buffer = local.state, tensor._base, tensor._buffer
+    if not (state.depth or state.tape.tracing) or (buffer is not None and buffer.copies_reads):
+        return False
+    return base is None or not _may_be_written(base, state)
 
 
 def element(x, key):
@@ -206,14 +208,17 @@ def element(x, key):
     """
     y = getitem(x, key)
     base = y._base
-    if y._spec.shape or base is None or base._leaf or base._foreign:
+    if y._spec.shape or base is None:
         return y
     state = local.state
-    if not (state.depth or state.tape.tracing or base._buffer.copies_reads):
-        return y
-    if state.tape.tracing and not _is_made_here(base, state.tape):
+    if not (state.depth or state.tape.tracing or base._buffer.copies_reads) or not _may_be_written(base, state):
         return y
     return y if any(k is Ellipsis for k in (key if type(key) is tuple else (key,))) else ops.copy(y)
+
+
+def _may_be_written(base, state):
+    """Whether a function under transformation may write to a tensor: not where it was made outside."""
+    return not (base._leaf or base._foreign or (state.tape.tracing and not _is_made_here(base, state.tape)))
 
 
 def check_target(target, state, part=False):

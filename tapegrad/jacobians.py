@@ -46,7 +46,13 @@ def jacrev(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = Fals
 
     def by_rows(call: Callable, primals: Any) -> Any:
         value, pullback = vjp(call, *primals)
+        _check_holomorphic(value, primals)
         outputs, outdef = optree.tree_flatten(value)
+        if any(_dtype(y).kind == "c" for y in outputs) and not _all_complex(primals):
+            raise TypeError(
+                "jacrev: a complex result of real arguments has a Jacobian of twice as many sweeps; use jacfwd, or the "
+                "real and imaginary parts"
+            )
         rows: list = []
         for k, y in enumerate(outputs):
             zeros = [np.zeros(np.shape(z), _dtype(z)) for z in outputs]
@@ -87,6 +93,7 @@ def jacfwd(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = Fals
 
     def by_columns(call: Callable, primals: Any) -> Any:
         value, push = linearize(call, *primals)
+        _check_holomorphic(value, primals)
         outdef = optree.tree_structure(value)
         inputs, indef = optree.tree_flatten(primals)
         columns: list = []
@@ -139,7 +146,7 @@ def linearize(fun: Callable, *primals: Any) -> tuple[Any, Callable]:
     ----------
     fun : callable
     *primals
-        Real floating numbers or arrays, or containers of such.
+        Real or complex floating numbers or arrays, or containers of such.
 
     Returns
     -------
@@ -186,6 +193,20 @@ def linearize(fun: Callable, *primals: Any) -> tuple[Any, Callable]:
     if not keep:
         return _release(result), push
     return (result if trace.nested else _settle(result)), push
+
+
+def _all_complex(primals: Any) -> bool:
+    return all(_dtype(x).kind == "c" for x in optree.tree_leaves(primals))
+
+
+def _check_holomorphic(value: Any, primals: Any) -> None:
+    """A complex argument has a Jacobian where the function is holomorphic, so that its result is complex, too."""
+    leaves: Any = (value, primals)
+    if any(_dtype(x).kind == "c" for x in optree.tree_leaves(primals)) and not _all_complex(leaves):
+        raise TypeError(
+            "jacobian: with complex arguments all arguments and results must be complex, and the function holomorphic; "
+            "take real and imaginary parts, or use grad for a real function"
+        )
 
 
 def _jacobian(fun: Callable, argnums: int | Sequence[int], has_aux: bool, compute: Callable) -> Callable:

@@ -174,7 +174,7 @@ def _index(self):
     if self._spec.dtype.kind not in "iu" or self._spec.size != 1:
         raise TypeError(
             f"only an integer tensor of one element can be an index, not "
-            f"{self._spec.dtype.name}{list(self._spec.shape)}"
+            f"{self._spec.dtype.name}{list(self._spec.shape)}; write int(tapegrad.stop_gradient(x))"
         )
     if _is_traced(self):
         return _questions(self).number(self, int)

@@ -259,7 +259,8 @@ def row_cotangents(tape, slot, bar, wanted, handle=None):
         attrs = {**attrs, "offset": tape.rows[slot + 1]}
     if tape.device is not None:
         with tape.device.rules():
-            return row.primitive.transpose_at(bar, y, xs, wanted, attrs)
+            bars = row.primitive.transpose_at(bar, y, xs, wanted, attrs)
+            return [b if b is None else placed_with(b, s) for b, s in zip(bars, row.specs, strict=True)]
     return row.primitive.transpose_at(bar, y, xs, wanted, attrs)
 
 

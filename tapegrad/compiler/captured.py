@@ -23,10 +23,6 @@ _FIXED = (types.ModuleType, type, types.BuiltinFunctionType, np.ufunc)
 _PLAIN = (int, float, complex, str, bytes, bool)
 
 
-def _is_installed(function: types.FunctionType) -> bool:
-    return "site-packages" in function.__code__.co_filename
-
-
 def _names(code: types.CodeType) -> Iterator[str]:
     """Names that code, and code inside of it, looks up outside."""
     yield from code.co_names
@@ -71,7 +67,7 @@ class Captured:
             self._look(value, name, place)
         for value in (*(found.__defaults__ or ()), *(found.__kwdefaults__ or {}).values()):
             self._look(value, "a default", place)
-        if ours or _is_installed(found):
+        if ours or "site-packages" in code.co_filename:
             return
         space = found.__globals__
         for name in dict.fromkeys(_names(code)):

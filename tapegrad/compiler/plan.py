@@ -247,28 +247,25 @@ class Plan:
 
     def bind(self, arrays):
         """Say where inputs and new outputs stand; returns the outputs, None for those that are copied in the end."""
-        addresses = self.addresses
         for x, bound in zip(arrays, self.bound_inputs, strict=True):
-            if bound.few:
-                at = address_of(x)
-                for slot, offset in bound.few:
-                    addresses[slot] = at + offset
-            else:
-                self.addr[bound.slots] = bound.offsets + address_of(x)
+            self._move(bound, address_of(x))
         results: list = []
         for spec, bound, _ in self.bound_outputs:
-            if bound is None:
-                results.append(None)
-                continue
-            array = np.empty(spec.shape, spec.dtype)
-            if bound.few:
-                at = address_of(array)
-                for slot, offset in bound.few:
-                    addresses[slot] = at + offset
-            else:
-                self.addr[bound.slots] = bound.offsets + address_of(array)
+            array = None
+            if bound is not None:
+                array = np.empty(spec.shape, spec.dtype)
+                self._move(bound, address_of(array))
             results.append(array)
         return results
+
+    def _move(self, bound, at):
+        """Let slots stand at another address."""
+        if bound.few:
+            addresses = self.addresses
+            for slot, offset in bound.few:
+                addresses[slot] = at + offset
+        else:
+            self.addr[bound.slots] = bound.offsets + at
 
     def run(self, first, last):
         """Run a stretch of the code."""

@@ -1,8 +1,126 @@
-"""The same records on NVIDIA hardware: devices, and what PyTorch calls `torch.cuda`."""
+"""The same records on NVIDIA hardware: devices, memory and streams under the names of `torch.cuda`.
+
+Importing this imports no CUDA package; the first use of a device does. See ``docs/cuda.md``.
+"""
 
 from __future__ import annotations
 
-from .device import Device, MixedDevicesError, device_of, devices
-from .memory import OutOfMemoryError
+import contextlib
+from collections.abc import Iterator
+from typing import Any
 
-__all__ = ["Device", "MixedDevicesError", "OutOfMemoryError", "device_of", "devices"]
+from ..errors import MixedDevicesError
+from . import toolchain
+from .device import Device, device_of, devices
+from .interchange import as_tensor, from_dlpack
+from .memory import OutOfMemoryError
+from .table import HostFallbackWarning
+
+__all__ = [
+    "Device",
+    "HostFallbackWarning",
+    "MixedDevicesError",
+    "OutOfMemoryError",
+    "Stream",
+    "as_tensor",
+    "device_count",
+    "device_of",
+    "devices",
+    "empty_cache",
+    "from_dlpack",
+    "get_device_name",
+    "is_available",
+    "is_simulated",
+    "max_memory_allocated",
+    "memory_allocated",
+    "memory_reserved",
+    "stream",
+    "synchronize",
+    "use_deterministic_algorithms",
+]
+
+
+def _device(device: Any) -> Device:
+    found = device_of("cuda" if device is None else device)
+    if found is None:
+        raise ValueError(f"Expected a cuda device, but got: {device}")
+    return found
+
+
+def is_available() -> bool:
+    """Whether there is a device: a GPU with its driver and a package for it, or a simulated one."""
+    return bool(devices())
+
+
+def is_simulated() -> bool:
+    """Whether kernels run step by step in Python, as they do where ``NUMBA_ENABLE_CUDASIM=1``."""
+    return toolchain.SIMULATED
+
+
+def device_count() -> int:
+    """Number of devices."""
+    return len(devices())
+
+
+def get_device_name(device: Any = None) -> str:
+    """What the device calls itself."""
+    return _device(device).driver.name
+
+
+def synchronize(device: Any = None) -> None:
+    """Run what is pending on a device, and wait for it."""
+    _device(device).synchronize()
+
+
+def memory_allocated(device: Any = None) -> int:
+    """Bytes that tensors and tapes hold."""
+    return _device(device).pool.used
+
+
+def max_memory_allocated(device: Any = None) -> int:
+    """The most bytes that tensors and tapes held at a time."""
+    return _device(device).pool.peak
+
+
+def memory_reserved(device: Any = None) -> int:
+    """Bytes that were taken from the device, idle ones included."""
+    return _device(device).pool.held
+
+
+def empty_cache(device: Any = None) -> None:
+    """Give idle memory back to the device."""
+    found = _device(device)
+    found.synchronize()
+    found.pool.empty()
+
+
+def use_deterministic_algorithms(mode: bool, device: Any = None) -> None:
+    """Choose whether sums at arrays of indices are taken in a fixed order, rather than by atomic additions."""
+    _device(device).deterministic = bool(mode)
+
+
+class Stream:
+    """A queue of work on a device; see `stream`."""
+
+    def __init__(self, device: Any = None):
+        self.device = _device(device)
+        self.queue = self.device.driver.stream()
+
+    def synchronize(self) -> None:
+        """Wait until its work is done."""
+        self.device.tape_of(None).flush()
+        self.device.driver.synchronize(self.queue)
+
+
+@contextlib.contextmanager
+def stream(queue: Stream) -> Iterator[None]:
+    """Put this thread's work into a queue within a block; what is pending before and after goes where it belongs.
+
+    The block ends when its work is done: memory that it has let go of may be used by others then.
+    """
+    device = queue.device
+    device.tape_of(None).flush()
+    device.driver.synchronize(None)
+    with device.using(queue.queue):
+        yield
+        queue.synchronize()

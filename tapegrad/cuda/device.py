@@ -9,19 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import MixedDevicesError
 from ..tape.handle import Tensor
 from ..tape.record import new_tensor, record, rotate
 from ..tape.state import local
+from ..tape.tape import Tape
 from . import toolchain
 from .driver import drivers
 from .memory import DeviceArray, Pool
 from .spec import on
 
-__all__ = ["Device", "MixedDevicesError", "device_of", "devices"]
-
-
-class MixedDevicesError(RuntimeError):
-    """Operands of one operation stand on different devices."""
+__all__ = ["Device", "device_of", "devices"]
 
 
 class Device:
@@ -148,8 +146,8 @@ class Device:
         from .tape import DeviceTape
 
         state = local.state
-        before = state.tape, state.careful, getattr(self._local, "tape", None)
-        state.tape, state.careful = DeviceTape(self), False
+        before = state.tape, state.careful, self.tape_of(state)
+        state.tape, state.careful, self._local.tape = Tape(), False, DeviceTape(self)
         state.refresh()
         try:
             yield

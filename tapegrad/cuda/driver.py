@@ -87,7 +87,7 @@ class StandIn:
         kernel.launch(grid, block, args)
 
     def synchronize(self, stream: Any = None) -> None:
-        """Wait until all is done: it always is."""
+        """Wait until all is done, which it always is."""
 
     def stream(self) -> Any:
         """A new queue of work."""

@@ -222,7 +222,9 @@ def fused_function(
     scope: dict[str, Any] = {"cuda": toolchain.cuda, "__name__": __name__, **casts()}
     for j, step in enumerate(steps):
         scope[f"f{j}"] = function_of(step.name, step.kinds, step.dtype)
-    return defined("fused", fused_source(steps, inputs, outputs, ndim, units), scope)
+    made = defined("fused", fused_source(steps, inputs, outputs, ndim, units), scope)
+    made.plan = steps, inputs, outputs, ndim, units
+    return made
 
 
 def launch_fused(

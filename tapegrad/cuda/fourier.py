@@ -16,45 +16,49 @@ from .table import kernel
 from .toolchain import cuda, math
 from .variants import dense, launch, number, pair
 
-__all__ = ["transform"]
+__all__ = ["transform", "transform_half"]
 
 LONGEST = 4096
 cast: Any = None
 
 
-def transform(size, n, kept, inner, sign, zero, ends, x, ox, y, oy):
-    """y[k] = sum of x[j] exp(sign 2 pi i j k / n); of a half spectrum, inner elements count with their conjugates."""
+def transform(size, n, kept, inner, sign, zero, x, ox, y, oy):
+    """y[k] = sum of x[j] exp(sign 2 pi i j k / n) along lanes of n elements, `inner` apart, for k below `kept`."""
     at = cuda.grid(1)
     while at < size:
-        length = kept
-        lane = at // (inner * length)
-        k = (at // inner) % length
-        base = ox + lane * n * inner + at % inner
+        k = (at // inner) % kept
+        base = ox + at // (inner * kept) * n * inner + at % inner
         total = zero
-        count = n if ends == 0 else ends // 2 + 1
-        period = n if ends == 0 else ends
-        if ends != 0:
-            base = ox + lane * count * inner + at % inner
-        for j in range(count):
-            angle = sign * 6.283185307179586 * ((j * k) % period) / period
-            value = x[base + j * inner]
-            turned = value * complex(math.cos(angle), math.sin(angle))
-            if ends != 0 and j > 0 and 2 * j != period:
-                total += turned + turned.conjugate()
-            elif ends != 0:
-                total += turned.real
-            else:
-                total += turned
-        y[oy + at] = cast(total.real) if ends != 0 else cast(total)
+        for j in range(n):
+            angle = sign * 6.283185307179586 * ((j * k) % n) / n
+            total += x[base + j * inner] * complex(math.cos(angle), math.sin(angle))
+        y[oy + at] = cast(total)
         at += cuda.gridsize(1)
 
 
-def _along(device: Any, x: DeviceArray, axis: int, out: Any, sign: int, ends: int = 0) -> DeviceArray:
-    """Transform along one axis; `ends` is the length of a real result of a half spectrum."""
+def transform_half(size, n, inner, zero, x, ox, y, oy):
+    """y[k] = sum of the half spectrum x and its conjugates, times exp(2 pi i j k / n): n real elements a lane."""
+    at = cuda.grid(1)
+    count = n // 2 + 1
+    while at < size:
+        k = (at // inner) % n
+        base = ox + at // (inner * n) * count * inner + at % inner
+        total = zero
+        for j in range(count):
+            angle = 6.283185307179586 * ((j * k) % n) / n
+            value = x[base + j * inner]
+            part = value.real * math.cos(angle) - value.imag * math.sin(angle)
+            total += 2.0 * part if 0 < 2 * j < n else part
+        y[oy + at] = cast(total)
+        at += cuda.gridsize(1)
+
+
+def _along(device: Any, x: DeviceArray, axis: int, out: Any, sign: int) -> DeviceArray:
+    """Transform along one axis."""
     made = device.empty(out)
     _, _, inner = lanes_of(x.shape, axis)
     launch(
-        device, transform, made.spec.size, x.shape[axis], out.shape[axis], inner, sign, number(0, np.dtype("D")), ends,
+        device, transform, made.spec.size, x.shape[axis], out.shape[axis], inner, sign, number(0, np.dtype("D")),
         *pair(dense(x)), *pair(made), cast=out.dtype,
     )  # fmt: skip
     return made
@@ -88,7 +92,11 @@ def launch_irdft(device: Any, out: Any, arrays: list, n: int, axis: int) -> Devi
         return None
     if x.shape[axis] != n // 2 + 1:
         x = _fitted(device, x, axis, n // 2 + 1)
-    return _along(device, x, axis, out.host.plain, 1, n)
+    made = device.empty(out)
+    _, _, inner = lanes_of(x.shape, axis)
+    zero = number(0, np.dtype("d"))
+    launch(device, transform_half, out.size, n, inner, zero, *pair(dense(x)), *pair(made), cast=out.dtype)
+    return made
 
 
 def _fitted(device: Any, x: DeviceArray, axis: int, length: int) -> DeviceArray:

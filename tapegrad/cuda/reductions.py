@@ -123,7 +123,6 @@ def reduction_source(kept: int, red: int, block: int, dtype: str, mapped: bool, 
     s.add("if me == 0:", 1)
     s.add(f"y[p + task] = {'places[0]' if pairs else 'held[0]'}")
     s.depth -= 1
-    s.add("cuda.syncthreads()")
     s.add("task += cuda.gridDim.x")
     return s.text()
 

@@ -34,6 +34,11 @@ def scalar(kinds: str, *names: str) -> Callable:
     return register
 
 
+def truncated(a: Any, b: Any) -> Any:
+    """Remainder with the dividend's sign; Numba has it for the CPU under another name, see `toolchain.on_cpu`."""
+    return math.fmod(a, b)
+
+
 # --- arithmetic ------------------------------------------------------------------------------------------------------
 
 
@@ -150,7 +155,7 @@ def power_of_integers(a: Any, b: Any) -> Any:
 def floor_divide(a: Any, b: Any) -> Any:
     if b == 0.0:
         return a / b
-    r = math.fmod(a, b)
+    r = truncated(a, b)
     q = (a - r) / b
     if r != 0.0 and (r < 0.0) != (b < 0.0):
         q -= 1.0
@@ -174,7 +179,7 @@ def floor_divide_integers(a: Any, b: Any) -> Any:
 
 @scalar("f")
 def remainder(a: Any, b: Any) -> Any:
-    r = math.fmod(a, b)
+    r = truncated(a, b)
     if r == 0.0:
         return math.copysign(0.0, b)
     if (r < 0.0) != (b < 0.0):
@@ -189,7 +194,7 @@ def remainder_of_integers(a: Any, b: Any) -> Any:
 
 @scalar("f")
 def fmod(a: Any, b: Any) -> Any:
-    return math.fmod(a, b)
+    return truncated(a, b)
 
 
 @scalar("i", "fmod")

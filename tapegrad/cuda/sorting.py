@@ -105,7 +105,6 @@ def sort_block(rows, n, width, keys, okeys, places, oplaces):
             keys[okeys + row * width + i] = held[i]
             places[oplaces + row * width + i] = where[i]
             i += cuda.blockDim.x
-        cuda.syncthreads()
         row += cuda.gridDim.x
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..autograd.hooks import run_node_hooks, run_tensor_hooks, tensor_over, watchers
 from ..autograd.recorded import row_cotangents
-from ..tape.state import grad_mode, local
+from ..tape.state import grad_mode
 from ..vm import opcodes as op
 from .memory import DeviceArray
 
@@ -38,12 +38,12 @@ class DeviceSweep:
 
     def run(self, targets: dict, relevant: dict | None) -> None:
         """Carry cotangents from the latest row to the imports."""
-        tape, device = self.tape, self.tape.device
+        tape = self.tape
         wanted = None if relevant is None else relevant[tape]
         asked = {slot for other, slot in targets if other is tape}
         homes = {slot: home for slot, _, home, *_ in tape.imports if home is not None}
         bars: dict[int, Any] = {}
-        with grad_mode(False), device.recording(local.state):
+        with grad_mode(False):
             for slot, seed in self.seeds.items():
                 bars[slot] = self._tensor(seed, tape.signature(slot).out)
             rows = [s for s in _slots(tape, max(bars)) if tape.signature(s).out.requires_grad]

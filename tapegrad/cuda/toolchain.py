@@ -11,12 +11,13 @@ from __future__ import annotations
 import functools
 import math
 import os
+import re
 import types
 from typing import Any
 
 import numpy as np
 
-__all__ = ["SIMULATED", "build", "compiler", "cuda", "math", "on_cpu", "single"]
+__all__ = ["SIMULATED", "assembled", "build", "compiler", "cuda", "math", "on_cpu", "single"]
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
 """Whether kernels run in Python: decided when the process starts, as it is for Numba."""
@@ -118,4 +119,127 @@ def on_cpu(function: Any, precision: str = "d") -> Any:
     import numba
 
     wrap = numba.njit(error_model="numpy")
-    return build(function, wrap, {"math": math}, constants=single if precision == "f" else None)
+    return build(function, wrap, {"math": math, "truncated": np.fmod}, constants=single if precision == "f" else None)
+
+
+# --- machine code without a device -----------------------------------------------------------------------------------
+
+
+def assembled(function: Any, types: tuple, architectures: tuple[tuple[int, int], ...]) -> dict:
+    """Compile a kernel to machine code for architectures, whether there is such a device or not.
+
+    Parameters
+    ----------
+    function : function
+        The kernel in Python.
+    types : tuple
+        Of its arguments: a dtype for a number, ``("array", dtype)`` for flat memory.
+    architectures : tuple of (int, int)
+        Compute capabilities.
+
+    Returns
+    -------
+    dict
+        For each architecture ``{"registers", "spills", "stack", "shared", "ptx", "sass"}``: numbers, the last two the
+        sizes of both forms in bytes.
+    """
+    from numba import types as nb
+
+    with _no_device(architectures[0]):
+        device = functools.partial(compiler().jit, device=True)
+
+        def wrap(copy: Any) -> Any:
+            return copy if copy.__name__ == function.__name__ else device(copy)
+
+        body = build(function, wrap, {"cuda": compiler(), "math": math})
+        signature = nb.void(*[_type(t) for t in types])
+        found = {}
+        for cc, text in _forms(body, signature, architectures).items():
+            ptx = (text if isinstance(text, bytes) else text.encode()).rstrip(b"\0") + b"\0"
+            found[cc] = {"ptx": len(ptx), **_linked(ptx, cc)}
+    return found
+
+
+def _type(given: Any) -> Any:
+    from numba import types as nb
+    from numba.np import numpy_support
+
+    if isinstance(given, tuple):
+        return nb.Array(numpy_support.from_dtype(given[1]), 1, "C")
+    return numpy_support.from_dtype(given)
+
+
+class _NoDevice:
+    """Answers for a device where there is none: its functions ask for the architecture."""
+
+    name = b"none"
+
+    def __init__(self, cc: tuple[int, int]):
+        self.compute_capability = cc
+
+
+class _no_device:
+    def __init__(self, cc: tuple[int, int]):
+        self.stand_in = _NoDevice(cc)
+
+    def __enter__(self) -> None:
+        dispatcher = self._dispatcher()
+        self.before = dispatcher.get_current_device
+        dispatcher.get_current_device = lambda: self.stand_in
+
+    def __exit__(self, *_: object) -> None:
+        self._dispatcher().get_current_device = self.before
+
+    @staticmethod
+    def _dispatcher() -> Any:
+        """The module that asks for the device when it compiles a function for it."""
+        from numba.cuda import dispatcher
+
+        return dispatcher
+
+
+def _forms(body: Any, signature: Any, architectures: tuple) -> dict:
+    """A kernel as PTX for each architecture: typed and lowered once where the compiler can be asked for that."""
+    from numba.cuda import compiler as stages
+
+    once = getattr(stages, "_compile_pyfunc_with_fixup", None)
+    if once is None:
+        return {cc: stages.compile_ptx(body, signature, cc=cc)[0] for cc in architectures}
+    library, _ = once(
+        body, signature, debug=None, lineinfo=False, device=False, fastmath=False, cc=architectures[0], opt=None,
+        abi="numba", abi_info=None, forceinline=False, launch_bounds=None, lto=False,
+    )  # fmt: skip
+    return {cc: library.get_asm_str(cc=cc) for cc in architectures}
+
+
+def _linked(ptx: bytes, cc: tuple[int, int]) -> dict:
+    """Sizes of what the assembler makes of PTX."""
+    from cuda.bindings import nvjitlink
+
+    handle = nvjitlink.create(3, [f"-arch=sm_{cc[0]}{cc[1]}", "-verbose", "-Xptxas=-v"])
+    try:
+        nvjitlink.add_data(handle, nvjitlink.InputType.PTX, ptx, len(ptx), "kernel.ptx")
+        nvjitlink.complete(handle)
+        image = bytearray(nvjitlink.get_linked_cubin_size(handle))
+        nvjitlink.get_linked_cubin(handle, image)
+        log = bytearray(nvjitlink.get_info_log_size(handle))
+        nvjitlink.get_info_log(handle, log)
+    finally:
+        nvjitlink.destroy(handle)
+    if image[:4] != b"\x7fELF":
+        raise RuntimeError(f"the assembler made no machine code for sm_{cc[0]}{cc[1]}")
+    return {"sass": len(image), **_sizes(log.decode())}
+
+
+def _sizes(log: str) -> dict:
+    """What the assembler reports: the most of each over a kernel and the functions that it calls."""
+
+    def most(pattern: str) -> int:
+        return max([int(n) for n in re.findall(pattern, log)], default=0)
+
+    return {
+        "registers": most(r"used (\d+) registers"),
+        "stack": most(r"(\d+) stack,"),
+        "spills": most(r"(\d+) bytes spill stores"),
+        "shared": most(r"(\d+) bytes smem"),
+    }

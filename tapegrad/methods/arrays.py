@@ -46,6 +46,10 @@ def _divmod(self, other):
     return self // other, self % other
 
 
+def _rdivmod(self, other):
+    return other // self, other % self
+
+
 def _part(name):
     get = operator.attrgetter(name)
 
@@ -80,6 +84,7 @@ attach(
     __floor__=_forward("__floor__", np.floor),
     __ceil__=_forward("__ceil__", np.ceil),
     __divmod__=_divmod,
+    __rdivmod__=_rdivmod,
 )
 
 

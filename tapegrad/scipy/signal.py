@@ -279,8 +279,8 @@ def freqz(b: Any, a: Any = 1, worN: Any = 512, whole: bool = False, fs: float = 
 
 
 def savgol_filter(
-    x: Any, window_length: int, polyorder: int, deriv: int = 0, delta: float = 1.0, axis: int = -1, mode: str = "interp",
-    cval: float = 0.0,
+    x: Any, window_length: int, polyorder: int, deriv: int = 0, delta: float = 1.0, axis: int = -1,
+    mode: str = "interp", cval: float = 0.0,
 ) -> Any:  # fmt: skip
     """`scipy.signal.savgol_filter`: the polynomials of least squares through the neighbours of each sample."""
     import scipy.signal

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import MixedDevicesError
 from ..vm import opcodes as op
 from ..vm.entry import forward_sweep
 from ..vm.pools import pools
@@ -47,11 +48,14 @@ def next_rank() -> int:
     return next(_clock)
 
 
-class Elsewhere(Exception):
-    """Raised where an operation of the host meets a tensor that stands on a device."""
+class Elsewhere(MixedDevicesError):
+    """Raised where an operation of the host meets a tensor that stands on a device: it is recorded there then."""
 
     def __init__(self, device):
-        super().__init__(f"an operand stands on {device}")
+        super().__init__(
+            f"Expected all tensors to be on the same device, but found at least two devices, {device} and cpu! Bring "
+            f"the operands to one device with .to({str(device)!r}) or .cpu()"
+        )
         self.device = device
 
 

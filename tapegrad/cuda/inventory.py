@@ -1,0 +1,204 @@
+"""Every kernel that there is: records run on a device that takes notes and computes nothing.
+
+So what is listed is what would be launched, with the types of its arguments; a kernel that no record uses is not there.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..primitives.core import RECORDS, Elementwise, Primitive
+from ..primitives.domain import EVERYWHERE, Integers
+from ..tape.handle import Tensor
+from ..tape.record import record_view
+from ..vm import opcodes as op
+from .device import Device
+from .driver import StandIn
+from .elementwise import Step, fused_function
+from .table import HostFallbackWarning, entry
+
+__all__ = ["Entry", "inventory"]
+
+FLOATS, COMPLEX, INTEGERS = "df", "DF", "lib?"
+SINGLE_COMPLEX = ("sum", "matmul", "gather", "scatter_add", "cumsum", "solve")
+"""Records that are listed at complex64, too: what is right for double complex numbers is for single ones."""
+TOGETHER = 6
+"""Steps of a compilation of several records at once, for dtypes that few programs use."""
+
+
+@dataclass
+class Entry:
+    """A kernel, with the types that it is called with.
+
+    Attributes
+    ----------
+    name : str
+        Of the record that launches it first, and of the kernel where that is another.
+    function : function
+    types : tuple
+        A dtype for a number, ``("array", dtype)`` for memory.
+    fused : bool
+        Whether it is an elementwise kernel.
+    dtype : str
+        Of the record's operands.
+    """
+
+    name: str
+    function: Any
+    types: tuple
+    fused: bool
+    dtype: str
+
+
+class _Notes(StandIn):
+    """A device that writes down what it is to launch."""
+
+    max_threads, max_blocks, tile, granularity = 256, 1024, 16, 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple] = []
+
+    def allocate(self, nbytes: int) -> Any:
+        """Zeros: places that are never out of range."""
+        return np.zeros(nbytes, np.uint8)
+
+    def kernel(self, function: Any) -> Any:
+        """The function itself."""
+        return function
+
+    def launch(self, kernel: Any, grid: tuple, block: tuple, args: tuple, stream: Any = None) -> None:
+        """Write it down."""
+        types = tuple([("array", a.dtype) if isinstance(a, np.ndarray) else np.asarray(a).dtype for a in args])
+        self.found.append((kernel, types))
+
+
+def inventory(names: list[str] | None = None) -> list[Entry]:
+    """All kernels of some records (by default, of all) at the dtypes that they are made for.
+
+    Parameters
+    ----------
+    names : list of str, optional
+
+    Returns
+    -------
+    list of Entry
+        Each kernel once at the same types.
+    """
+    driver = _Notes()
+    device = Device(0, driver)
+    known: dict[tuple, Entry] = {}
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", HostFallbackWarning)
+        for name in names or sorted(RECORDS):
+            state, _ = entry(RECORDS[name])
+            if state not in ("fused", "kernel", "composed"):
+                continue
+            for char, operands, attrs in _cases(RECORDS[name]):
+                driver.found.clear()
+                _run(device, RECORDS[name], operands, attrs)
+                for function, types in driver.found:
+                    label = name if function.__name__ == "fused" else f"{name}: {function.__name__}"
+                    made = Entry(label, function, types, function.__name__ == "fused", char)
+                    known.setdefault((function, types), made)
+    return _joined(list(known.values()))
+
+
+def _joined(entries: list[Entry]) -> list[Entry]:
+    """Elementwise kernels of integers and complex numbers put together, as a group of rows would be.
+
+    Each is compiled in the company of others: that takes the compiler a fraction of the time.
+    """
+    kept = []
+    groups: dict[str, list[Entry]] = {}
+    for e in entries:
+        alone = not e.fused or e.dtype in FLOATS or e.function.plan[3] > 1 or len(e.function.plan[0]) > 1
+        if alone or "number" in e.function.plan[1] or "" in e.function.plan[4]:
+            kept.append(e)
+        else:
+            groups.setdefault(e.dtype, []).append(e)
+    for dtype, members in groups.items():
+        for k in range(0, len(members), TOGETHER):
+            kept.append(_together(members[k : k + TOGETHER], dtype))
+    return kept
+
+
+def _together(members: list[Entry], dtype: str) -> Entry:
+    steps: list[Step] = []
+    units_in: list[str] = []
+    units_out: list[str] = []
+    count = sum(len(e.function.plan[1]) for e in members)
+    first = 0
+    types_in: list = []
+    types_out: list = []
+    for e in members:
+        (step,), inputs, _, _, units = e.function.plan
+        steps.append(Step(step.name, tuple([first + p for p in step.operands]), step.kinds, step.dtype))
+        units_in += units[: len(inputs)]
+        units_out += units[len(inputs) :]
+        for kind in step.kinds:
+            types_in += [("array", kind), np.dtype(np.int64)]
+        types_out += [("array", step.dtype), np.dtype(np.int64)]
+        first += len(inputs)
+    places = tuple(range(count, count + len(steps)))
+    function = fused_function(tuple(steps), ("array",) * count, places, 1, tuple(units_in + units_out))
+    name = ", ".join(e.name for e in members)
+    return Entry(name, function, (np.dtype(np.int64), *types_in, *types_out), True, dtype)
+
+
+def _run(device: Device, record: Primitive, operands: list, attrs: dict) -> None:
+    try:
+        tensors = [device.tensor_over(device.upload(x)) for x in operands]
+        made = _applied(record, tensors, attrs)
+        if isinstance(made, Tensor) and made._tape is not None:
+            made._tape.flush()
+    except Exception:  # a dtype that the record refuses, or values that zeros cannot stand for
+        device.leave(device.tape_of(None))
+
+
+def _applied(record: Any, tensors: list, attrs: dict) -> Any:
+    if record.kind in (op.WINDOW, op.VIEW):
+        (x,) = tensors
+        return record_view(record, x, tuple(sorted(attrs.items())), attrs.get("offset", 0))
+    return record(*tensors, **attrs)
+
+
+def _cases(record: Any) -> Iterator[tuple[str, list, dict]]:
+    """Operands of a record at each dtype: one case for ufuncs, the record's samples for the others."""
+    if isinstance(record, Elementwise) and isinstance(record.function, np.ufunc) and record.probes is not None:
+        yield from _of_ufunc(record)
+        return
+    samples = record.samples() if callable(record.samples) else record.samples
+    for sample in samples:
+        operands, attrs = sample if len(sample) == 2 and isinstance(sample[1], dict) else (sample, {})
+        arrays = [np.asarray(x) for x in operands]
+        floating = [a.dtype.kind == "f" for a in arrays]
+        for char in FLOATS + "Dl" + ("F" if record.name in SINGLE_COMPLEX else ""):
+            given = [a.astype(char) if f else a for a, f in zip(arrays, floating, strict=True)]
+            if any(floating) or char == "d":
+                yield char, given, attrs
+
+
+def _of_ufunc(record: Any) -> Iterator[tuple[str, list, dict]]:
+    count = record.function.nin
+    domain = record.domain or EVERYWHERE
+    domains = domain if isinstance(domain, tuple) else (domain,) * count
+    for char in FLOATS + COMPLEX + INTEGERS:
+        kinds = [np.dtype("l") if isinstance(d, Integers) and char in FLOATS else np.dtype(char) for d in domains]
+        try:
+            loop = record.resolve(tuple(kinds))
+        except TypeError:
+            continue
+        if char in "ib" and record.name not in ("add", "multiply", "less", "floor_divide", "maximum"):
+            continue  # what is right for one width of integers is for the others
+        if loop[0].char == char or any(isinstance(d, Integers) for d in domains):
+            yield char, [np.ones(5, d) for d in kinds], {}
+    if record.name in ("add", "multiply", "exp"):
+        for shape in ((2, 3), (2, 3, 4)):
+            given = [np.ones(shape).T if k == 0 else np.ones(shape[::-1]) for k in range(count)]
+            yield "d", given, {}

@@ -1,0 +1,82 @@
+"""Scalar functions, compiled for the CPU: the same Python functions that are compiled for the device, against NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from records import Case, domains, draw, dtypes, generator, probe_case
+
+from tapegrad.cuda import special, toolchain
+from tapegrad.cuda.elementwise import function_of
+from tapegrad.cuda.scalars import SCALARS
+from tapegrad.primitives.core import RECORDS, Elementwise
+
+special.load()
+NAMES = sorted({name for name, _ in SCALARS if isinstance(RECORDS.get(name), Elementwise)})
+EXTREME = np.array([0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 1e-300, 1e300, np.inf, -np.inf, np.nan])
+pytestmark = pytest.mark.skipif(
+    toolchain.SIMULATED, reason="Numba compiles nothing for the CPU's sake while it simulates"
+)
+
+
+def compiled(record, operands):
+    """A function of arrays that calls the scalar function on each element, or None."""
+    kinds = [x.dtype for x in operands]
+    loop = record.resolve(tuple(kinds))
+    function = function_of(record.name, loop[:-1], loop[-1])
+    if function is None:
+        return None
+    scalar = toolchain.on_cpu(function)
+
+    def run(*arrays):
+        arrays = np.broadcast_arrays(*[a.astype(k) for a, k in zip(arrays, loop, strict=False)])
+        found = [
+            scalar(*[a[()] if a.shape == () else a for a in point])
+            for point in zip(*[a.ravel() for a in arrays], strict=True)
+        ]
+        with np.errstate(all="ignore"):
+            return (
+                np.array(found, dtype=complex if loop[-1].kind == "c" else None)
+                .astype(loop[-1])
+                .reshape(arrays[0].shape)
+            )
+
+    return run
+
+
+def agree(name, found, expected, case):
+    if expected.dtype.kind not in "fc":
+        np.testing.assert_array_equal(found, expected, err_msg=str(case))
+        return
+    rtol = special.DIGITS.get(name, 32) * np.finfo(expected.dtype).eps
+    tiny = np.finfo(expected.dtype).tiny
+    np.testing.assert_allclose(
+        found, expected, rtol=rtol, atol=rtol * special.SCALES.get(name, 0.0) + tiny, err_msg=str(case)
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scalar_function(name):
+    record = RECORDS[name]
+    rng = generator(name, "scalar")
+    tried = 0
+    for dtype in dtypes(record):
+        for case in (probe_case(record, dtype), Case(record, draw(record, [(40,)], dtype, rng), {}, "random")):
+            run = compiled(record, case.operands)
+            if run is None:
+                continue
+            agree(name, run(*case.operands), case.reference(case.operands), case)
+            tried += 1
+    assert tried
+
+
+PLAIN = [n for n in NAMES if (n, "f") in SCALARS and n not in special.DIGITS and len(domains(RECORDS[n])) == 1]
+OWN_LIMITS = {"deg2rad", "radians", "rad2deg", "degrees", "sinc", "ldexp"}
+
+
+@pytest.mark.parametrize("name", [n for n in PLAIN if n not in OWN_LIMITS])
+def test_extreme_values(name):
+    record = RECORDS[name]
+    run = compiled(record, (EXTREME,))
+    case = Case(record, (EXTREME,), {}, "extreme")
+    agree(name, run(EXTREME), case.reference((EXTREME,)), case)

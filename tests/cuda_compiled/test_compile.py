@@ -1,0 +1,48 @@
+"""Every kernel at every dtype becomes PTX and machine code for each architecture; elementwise ones spill nothing."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tapegrad.cuda.inventory import inventory
+from tapegrad.primitives.core import RECORDS
+
+ENTRIES = inventory() if os.environ.get("TAPEGRAD_CUDA_ARCHITECTURES") else []
+
+
+@pytest.mark.parametrize("index", range(len(ENTRIES)), ids=[f"{e.name}-{e.dtype}" for e in ENTRIES])
+def test_kernel(index, compiled, architectures):
+    entry, line = ENTRIES[index], compiled[index]
+    assert (line["name"], line["dtype"]) == (entry.name, entry.dtype)
+    assert "error" not in line, line["error"]
+    assert set(line["found"]) == set(architectures.split(","))
+    for architecture, sizes in line["found"].items():
+        assert sizes["ptx"] > 100 and sizes["sass"] > 100 and 0 < sizes["registers"] <= 255
+        if entry.fused:
+            assert sizes["spills"] == 0, f"sm_{architecture}: {sizes['spills']} bytes are spilled"
+        assert sizes["shared"] <= 48 * 1024
+
+
+def test_nothing_is_left_out(compiled):
+    assert len(compiled) == len(ENTRIES) > 500
+    named = {name.split(":")[0] for e in ENTRIES for name in e.name.split(", ")}
+    from tapegrad.cuda import table
+
+    own = {n for n, r in RECORDS.items() if table.entry(r)[0] in ("fused", "kernel", "composed")}
+    assert own <= named | {"real", "imag", "positive"}, sorted(own - named)
+
+
+def test_a_fault_is_found(architectures):
+    """A kernel that the compiler cannot type is an error, not a gap."""
+    import numpy as np
+
+    from tapegrad.cuda import toolchain
+    from tapegrad.cuda.compiling import parse
+    from tapegrad.cuda.stepper import defined
+
+    scope = {"cuda": toolchain.cuda, "__name__": "tapegrad.cuda.x"}
+    faulty = defined("faulty", "def faulty(n, x):\n    x[cuda.grid(1)] = unheard_of(n)\n", scope)
+    with pytest.raises(Exception, match="unheard_of"):
+        toolchain.assembled(faulty, (np.dtype("l"), ("array", np.dtype("d"))), parse(architectures)[:1])
