@@ -90,7 +90,8 @@ def run(options):
     from peers.reporting import COMPILED, OURS, human, machine, numbers
 
     contenders = available(options)
-    found = {"threads": options.in_process, "machine": machine(), "cases": {}}
+    clock = "processor" if options.cpu_time else "wall"
+    found = {"threads": options.in_process, "machine": machine(), "clock": clock, "cases": {}}
     wrong = []
     for case in selected(options):
         try:

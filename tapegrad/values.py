@@ -47,8 +47,9 @@ def _questions(tensor):
     from .compiler.errors import ConcretisationError
 
     raise ConcretisationError(
-        f"a rule asked for a value while it was recorded: {tensor._spec!r} has none. A derivative rule may look at "
-        f"shapes and dtypes, not at values"
+        f"a value was asked for that is not there: {tensor._spec!r} stands for one in a derivative rule, which may "
+        f"look at shapes and dtypes only, or in a compiled function that has ended, which must return what is wanted "
+        f"of it"
     )
 
 

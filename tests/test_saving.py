@@ -96,6 +96,19 @@ def test_a_path_that_fails_leaves_the_others():
     expected = [step(a) for a in inputs]
     again = load_bytes(dump_bytes(step))
     assert [again(a) for a in inputs] == expected == [9.0, 3.0, 0.0]
+
+
+def test_a_path_that_fails_is_not_tried_again():
+    def f(a):
+        return np.sum(np.linalg.inv(a)) if a[0, 0] > 0 else np.sum(a)
+
+    step = tg.compile(f)
+    step(np.eye(3))
+    step(-np.eye(3))
+    again = load_bytes(dump_bytes(step))
+    for _ in range(2):
+        with pytest.raises(np.linalg.LinAlgError, match="Singular"):
+            again(np.ones((3, 3)))  # the one path fails, and the other one leads to it
     alone = tg.compile(np.linalg.inv)
     alone(np.eye(3))
     with pytest.raises(np.linalg.LinAlgError, match="Singular"):

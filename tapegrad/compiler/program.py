@@ -172,6 +172,7 @@ class Compiled:
                 found = program.run(arrays)
             except Exception as error:
                 if isinstance(self.fun, _Absent):  # the arguments may be those of another path
+                    failure = error
                     failed.append(program)
                     program, last = next((p for p in paths if p not in failed), None), -1
                     if program is None:
@@ -194,6 +195,8 @@ class Compiled:
             guard, last = program.guards[k], k
             reason = f"{guard} was {guard.shown(outcome)}, and {guard.shown(program.outcomes[k])} in the path tried"
             program = paths.instead(program, k, outcome)
+            if program in failed and isinstance(self.fun, _Absent):
+                raise self.fun.failed(failure) from failure
         return self.fun(*args, **kwargs)
 
     @staticmethod
@@ -390,6 +393,7 @@ class Program:
             self.expected = [b"".join([self.outcomes[k] for k in chunk]) for chunk in self.chunks]
             answers = questions.slots(self.chunks)
             questions.release()
+            tape.questions = None
             self.lines = questions.lines
         self.recorded = tape, inputs, outputs + answers
         self.plan = plan_program(*self.recorded)
