@@ -62,7 +62,7 @@ def compile_all(names: str, processes: int = 2, records: list[str] | None = None
         outputs = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(processes)]
         workers = []
         for k, output in enumerate(outputs):
-            command = [sys.executable, "-m", __name__, names, "--share", f"{k}/{processes}", *(records or [])]
+            command = [sys.executable, "-m", __name__, names, *(records or []), "--share", f"{k}/{processes}"]
             workers.append(subprocess.Popen(command, stdout=output))
         if any([worker.wait() for worker in workers]):
             raise RuntimeError("a process that compiles kernels failed; its messages are above")

@@ -240,6 +240,17 @@ class Device:
         found: Any = tensor._data
         return tape.view(tensor._slot, tensor._spec) if found is None else found
 
+    def lend(self, tensor: Tensor) -> Any:
+        """A DLPack capsule over a tensor's memory."""
+        from .interchange import lend
+
+        return lend(tensor)
+
+    @property
+    def dlpack_device(self) -> tuple[int, int]:
+        """Kind and number of this device, as DLPack counts them; the stand-in's memory is the host's."""
+        return (1, 0) if toolchain.SIMULATED else (2, self.index)
+
     def address_of(self, tensor: Tensor) -> int:
         """Address of a tensor's first element."""
         array = self.array_of(tensor)

@@ -30,6 +30,9 @@ def run_rows(tape: Any, first: int, last: int) -> None:
             if operands[0] in group.places:
                 group.run()
             tape.values[slot] = _view(tape, slot, row, operands[0])
+        elif row.kind == op.PATCHED:  # a window of it was written by the row that gave operand 1
+            group.run()
+            tape.values[slot] = tape.values[operands[0]]
         elif row.kind == op.KERNEL and slot not in kept and not readers.get(slot):
             continue  # nobody will look
         elif not group.takes(slot, row, operands):
@@ -52,7 +55,7 @@ def _kept(tape: Any, rows: list) -> tuple[set[int], dict[int, list[int]]]:
             kept.add(slot)
         if row.kind == op.IMPORT:
             continue
-        if row.kind in (op.WINDOW, op.VIEW, op.WRITE):  # they share memory: what they stand on is kept
+        if row.kind in (op.WINDOW, op.VIEW, op.WRITE, op.PATCHED):  # they share memory: what they stand on is kept
             kept.update(operands)
         if row.out.requires_grad:
             needs = row.needs

@@ -13,16 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from ..methods.standard import dlpack_of_host
 from ..tape.handle import Tensor, attach
 from ..tape.spec import spec_of
-from . import toolchain
-from .device import Device, devices
+from .device import devices
 from .memory import Block, DeviceArray
 
-__all__ = ["as_tensor", "from_dlpack"]
+__all__ = ["as_tensor", "from_dlpack", "lend"]
 
-HOST, CUDA = 1, 2
 _CODES = {"i": 0, "u": 1, "f": 2, "c": 5, "b": 6}
 _KINDS = {code: kind for kind, code in _CODES.items()}
 
@@ -133,31 +130,18 @@ def _take_back(managed: Any) -> None:
     _lent.pop(ctypes.addressof(managed.contents), None)
 
 
-def _place(device: Device) -> tuple[int, int]:
-    return (HOST, 0) if toolchain.SIMULATED else (CUDA, device.index)
-
-
-def _dlpack_device(self: Tensor) -> tuple[int, int]:
-    """Kind and number of the device, as DLPack counts them."""
-    return (HOST, 0) if self._spec.device is None else _place(self._spec.device)
-
-
-def _dlpack(
-    self: Tensor, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None
-) -> Any:
-    """A capsule through which another library takes part in the memory."""
-    if self._spec.device is None:
-        return dlpack_of_host(self, stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
-    array = _array(self)
+def lend(tensor: Tensor) -> Any:
+    """A capsule through which another library takes part in a tensor's memory."""
+    array = _array(tensor)
     array.device.synchronize()
     ndim = len(array.shape)
     shape, steps = (ctypes.c_int64 * ndim)(*array.shape), (ctypes.c_int64 * ndim)(*array.steps)
     managed = _Managed()
-    tensor = managed.tensor
-    tensor.data = array.device.driver.address(array.block.buffer) + array.offset
-    tensor.device_type, tensor.device_id = _place(array.device)
-    tensor.ndim, tensor.shape, tensor.strides = ndim, shape, steps
-    tensor.code, tensor.bits, tensor.lanes = _CODES[array.dtype.kind], 8 * array.dtype.itemsize, 1
+    lent = managed.tensor
+    lent.data = array.device.driver.address(array.block.buffer) + array.offset
+    lent.device_type, lent.device_id = array.device.dlpack_device
+    lent.ndim, lent.shape, lent.strides = ndim, shape, steps
+    lent.code, lent.bits, lent.lanes = _CODES[array.dtype.kind], 8 * array.dtype.itemsize, 1
     managed.deleter = _take_back
     address = ctypes.addressof(managed)
     _lent[address] = managed, shape, steps, array
@@ -177,7 +161,7 @@ def from_dlpack(data: Any) -> Tensor:
     Tensor
     """
     found = data.__dlpack_device__()
-    if found != _place(devices()[0]):
+    if found != devices()[0].dlpack_device:
         raise ValueError(f"this memory is on DLPack's device {found}, not on {devices()[0]}: use tapegrad.tensor(data)")
     capsule = data.__dlpack__()
     managed = _Managed.from_address(_python.PyCapsule_GetPointer(capsule, b"dltensor"))
@@ -202,4 +186,4 @@ class _Owner:
             self.managed.deleter(ctypes.pointer(self.managed))
 
 
-attach(__cuda_array_interface__=property(_interface), __dlpack__=_dlpack, __dlpack_device__=_dlpack_device)
+attach(__cuda_array_interface__=property(_interface))

@@ -5,6 +5,7 @@ So what is listed is what would be launched, with the types of its arguments; a 
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..primitives import scipy_loader
 from ..primitives.core import RECORDS, Elementwise, Primitive
 from ..primitives.domain import EVERYWHERE, Integers
 from ..tape.handle import Tensor
@@ -46,6 +48,8 @@ class Entry:
         Whether it is an elementwise kernel.
     dtype : str
         Of the record's operands.
+    users : set of str
+        All records that launch it.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Entry:
     types: tuple
     fused: bool
     dtype: str
+    users: set[str]
 
 
 class _Notes(StandIn):
@@ -90,6 +95,8 @@ def inventory(names: list[str] | None = None) -> list[Entry]:
     list of Entry
         Each kernel once at the same types.
     """
+    with contextlib.suppress(ImportError):  # without SciPy its records are not there
+        scipy_loader.load()
     driver = _Notes()
     device = Device(0, driver)
     known: dict[tuple, Entry] = {}
@@ -104,8 +111,8 @@ def inventory(names: list[str] | None = None) -> list[Entry]:
                 _run(device, RECORDS[name], operands, attrs)
                 for function, types in driver.found:
                     label = name if function.__name__ == "fused" else f"{name}: {function.__name__}"
-                    made = Entry(label, function, types, function.__name__ == "fused", char)
-                    known.setdefault((function, types), made)
+                    made = Entry(label, function, types, function.__name__ == "fused", char, set())
+                    known.setdefault((function, types), made).users.add(name)
     return _joined(list(known.values()))
 
 
@@ -148,7 +155,8 @@ def _together(members: list[Entry], dtype: str) -> Entry:
     places = tuple(range(count, count + len(steps)))
     function = fused_function(tuple(steps), ("array",) * count, places, 1, tuple(units_in + units_out))
     name = ", ".join(e.name for e in members)
-    return Entry(name, function, (np.dtype(np.int64), *types_in, *types_out), True, dtype)
+    users = set().union(*[e.users for e in members])
+    return Entry(name, function, (np.dtype(np.int64), *types_in, *types_out), True, dtype, users)
 
 
 def _run(device: Device, record: Primitive, operands: list, attrs: dict) -> None:
@@ -170,7 +178,7 @@ def _applied(record: Any, tensors: list, attrs: dict) -> Any:
 
 def _cases(record: Any) -> Iterator[tuple[str, list, dict]]:
     """Operands of a record at each dtype: one case for ufuncs, the record's samples for the others."""
-    if isinstance(record, Elementwise) and isinstance(record.function, np.ufunc) and record.probes is not None:
+    if isinstance(record, Elementwise) and record.probes is not None:
         yield from _of_ufunc(record)
         return
     samples = record.samples() if callable(record.samples) else record.samples
@@ -185,7 +193,7 @@ def _cases(record: Any) -> Iterator[tuple[str, list, dict]]:
 
 
 def _of_ufunc(record: Any) -> Iterator[tuple[str, list, dict]]:
-    count = record.function.nin
+    count = getattr(record.function, "nin", 1)
     domain = record.domain or EVERYWHERE
     domains = domain if isinstance(domain, tuple) else (domain,) * count
     for char in FLOATS + COMPLEX + INTEGERS:

@@ -29,7 +29,7 @@ def load() -> None:
     """Nothing more: the functions are registered when this module is imported."""
 
 
-# --- logarithms and powers --------------------------------------------------------------------------------------------
+# --- logarithms and powers -------------------------------------------------------------------------------------------
 
 
 @scalar("f")
@@ -182,7 +182,7 @@ def radian(d: Any, m: Any, s: Any) -> Any:
     return ((d * 60.0 + m) * 60.0 + s) * (PI / 648000.0)
 
 
-# --- the error function and the normal distribution -------------------------------------------------------------------
+# --- the error function and the normal distribution ------------------------------------------------------------------
 
 
 @scalar("f")
@@ -273,7 +273,7 @@ def erfcinv(y: Any) -> Any:
     return -SQRT_HALF * ndtri(0.5 * y)
 
 
-# --- the gamma function -----------------------------------------------------------------------------------------------
+# --- the gamma function ----------------------------------------------------------------------------------------------
 
 
 @scalar("f")

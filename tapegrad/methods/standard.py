@@ -14,7 +14,7 @@ from ..tape.handle import Tensor, attach
 from ..tape.record import escape
 from ..values import value_of
 
-__all__ = ["REVISIONS", "check_device", "dlpack_of_host", "from_dlpack"]
+__all__ = ["REVISIONS", "check_device", "from_dlpack"]
 
 REVISIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
 """Revisions of the standard that `tapegrad.numpy` follows: each contains the one before."""
@@ -45,20 +45,22 @@ def _namespace(self: Tensor, /, *, api_version: str | None = None) -> ModuleType
 
 
 def _to_device(self: Tensor, device: Any, /, *, stream: Any = None) -> Tensor:
-    """The tensor itself: the CPU is the only device.
+    """The tensor on a device: itself if it is there.
 
     Raises
     ------
     ValueError
-        If another device or a stream is asked for.
+        If there is no such device, or a stream is asked for.
     """
+    if self._spec.device is not None or str(device).startswith("cuda"):
+        return self.to(device)
     check_device(device)
     if stream is not None:
         raise ValueError("to_device: the CPU has no streams; leave stream out")
     return self
 
 
-def dlpack_of_host(
+def _dlpack(
     self: Tensor,
     /,
     *,
@@ -86,11 +88,18 @@ def dlpack_of_host(
             "Can't export tensors that require gradient: what another library computes would carry none. Use "
             "x.detach(), and x.detach().__dlpack__() by hand, to stop the gradient on purpose."
         )
+    if self._spec.device is not None:
+        return self._spec.device.lend(self)
     if copy:
         return value_of(self).copy().__dlpack__(stream=stream, **_version(max_version))
     capsule = value_of(self).__dlpack__(stream=stream, **_version(max_version), **_place(dl_device, copy))
     escape(self)
     return capsule
+
+
+def _dlpack_device(self: Tensor) -> tuple[int, int]:
+    """Kind and number of the device, as DLPack counts them: the CPU's memory is (1, 0)."""
+    return (1, 0) if self._spec.device is None else self._spec.device.dlpack_device
 
 
 def _version(max_version: tuple[int, int] | None) -> dict[str, Any]:
@@ -144,6 +153,6 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> T
 attach(
     __array_namespace__=_namespace,
     to_device=_to_device,
-    __dlpack__=dlpack_of_host,
-    __dlpack_device__=lambda self: (1, 0),  # kDLCPU, the first one
+    __dlpack__=_dlpack,
+    __dlpack_device__=_dlpack_device,
 )
