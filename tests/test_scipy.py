@@ -216,7 +216,7 @@ def test_cascades_of_filters():
 @pytest.mark.parametrize(
     "call, words",
     [
-        (lambda: signal.lfilter(W, V, IMAGE, zi=np.ones((5, 1))), "expected 3 values on the axis, found 1"),
+        (lambda: signal.lfilter(W, V, IMAGE, zi=np.ones((5, 1))), "expected 3 values along the axis, found 1"),
         (lambda: signal.filtfilt(W, V, W), "greater than padlen, which is 12"),
         (lambda: signal.convolve2d(V, W), "both be 2-D"),
         (lambda: signal.savgol_filter(V, 5, 2), "less than or equal to the size"),

@@ -76,7 +76,7 @@ def _register(cls, function):
 
 def _register_rest(special):
     """Records without a rule for the functions that have none."""
-    for name in dir(special):
+    for name in special.__all__:
         function = _named(special, name)
         if isinstance(function, np.ufunc) and function not in BY_FUNCTION and not function.signature:
             point = (0.5,) * function.nin

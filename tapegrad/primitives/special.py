@@ -430,8 +430,8 @@ class zetac:
     """Riemann zeta function minus one."""
 
     def partials(y, x):
-        # Left of 0 by the functional equation (DLMF 25.4.1), with u = 1 - x.
-        left = x < 0.0
+        # Left of -1 by the functional equation (DLMF 25.4.1), with u = 1 - x; near 0 it would lose digits.
+        left = x < -1.0
         u, right = ops.where(left, 1.0 - x, 2.0), ops.where(left, 2.0, x)
         turn = 0.5 * math.pi * u
         value = ops.zeta(u, 1.0)

@@ -585,10 +585,15 @@ def _reverse_row(r, s, words, n, addr, bar, kept, wanted, table, templates, plan
         if size > 0:
             at = _take(size, state, heads)
             if at == 0:
-                for u in range(t):
-                    if plans[table[s * FIELDS + REVERSE_TEMPS] + u] > 0:
-                        _give(addr[first_temp + u], plans[table[s * FIELDS + REVERSE_TEMPS] + u], heads)
-                state[DETAIL] = size
+                need = 0  # for all of them: the lists may not hold what is given back until the next try
+                for u in range(ntemps):
+                    other = plans[table[s * FIELDS + REVERSE_TEMPS] + u]
+                    if other > 0:
+                        _, rounded = _size_class(other)
+                        need += rounded
+                        if u < t:
+                            _give(addr[first_temp + u], other, heads)
+                state[DETAIL] = need
                 return -n_code - 1
             addr[first_temp + t] = at
         elif size < 0:
