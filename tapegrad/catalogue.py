@@ -124,18 +124,19 @@ def entries() -> list[Entry]:
     list of Entry
         Sorted by namespace and name. SciPy's are missing where it is not installed.
     """
+    try:
+        from scipy import special
+    except ImportError:
+        special = None
+    else:
+        from .primitives.scipy_loader import load
+
+        load()
     found = []
     for module in (np, np.linalg, np.fft):
         for name, function in functions_of(module):
             found.append(Entry(f"{module.__name__}.{name}", *_state_of(name, function), _on_cuda(name, function)))
-    try:
-        from scipy import special
-    except ImportError:
-        return found
-    from .primitives.scipy_loader import load
-
-    load()
-    for name, function in functions_of(special):
+    for name, function in functions_of(special) if special is not None else ():
         if isinstance(function, np.ufunc):
             found.append(Entry(f"scipy.special.{name}", *_state_of(name, function), _on_cuda(name, function)))
     return found

@@ -149,7 +149,8 @@ def compare(name, args, found, expected):
 def test_support_prints_a_table_and_single_functions():
     table = tg.support()
     assert table.startswith("| namespace | supported |") and "| numpy.linalg |" in table
-    assert tg.support("numpy.isnan") == "numpy.isnan: no derivative (no derivative: constant almost everywhere)"
+    known = "numpy.isnan: no derivative (no derivative: constant almost everywhere)"
+    assert tg.support("numpy.isnan").startswith(known)
 
 
 def test_the_page_in_docs_is_up_to_date():

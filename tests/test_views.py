@@ -106,6 +106,25 @@ def test_windows_written_by_the_hundred_need_no_signatures_of_their_own():
     assert len(by_index) - before < 20
 
 
+def test_views_of_what_was_out_of_date_are_not_remembered_as_such():
+    """Taking a view of a view whose base has got a gradient since gives it that gradient; the next ones are without."""
+
+    def plain():
+        base = tg.tensor(0.25)
+        y = np.sin(base)[None]
+        y.add_(0.5)
+        y[...] += 0.5
+        return y.requires_grad, np.sum(y[...]).requires_grad
+
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    for _ in range(2):
+        base = tg.zeros(1)
+        late, other = base[...], base[...]
+        base[0] = x[0]
+        assert late[...].requires_grad and np.sum(other, axis=0).requires_grad
+        assert plain() == (False, False)
+
+
 def test_tape_that_ends_in_a_loop_of_writes():
     """Rows of the tape before know of the memory, and have been told: the next writes need no thought again."""
     x = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)

@@ -147,8 +147,9 @@ def getitem(x, key):
         plan = PLANS[x._spec, form] = plan_view(x._spec, _viewer(form), _label(form, x._spec.shape))
     made = view_again(x, plan)
     if made is None:
+        spec = x._spec
         made = record_view(view, x, *plan)
-        remember_view(plan, made)
+        remember_view(plan, spec, made)
     return made
 
 

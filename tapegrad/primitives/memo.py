@@ -64,6 +64,8 @@ def _remember(k: int, key: Any, x: Tensor, y: Tensor, before: int) -> None:
     row = tape.signature(before)
     if len(tape.rows) != before + 1 or row.kind != KERNEL or not row.deferrable or tape.operands(before) != [x._slot]:
         return
+    if row.specs[0] is not key[0]:  # a view that was out of date, and has got a gradient since
+        return
     try:
         FAST[state.grad_enabled][k][key] = row.code, row.out
     except TypeError:  # an argument that cannot be hashed

@@ -380,11 +380,15 @@ def view_again(tensor, plan):
 _VIEWS = fast_index()
 
 
-def remember_view(plan, view):
-    """Enter a view into the fast table, if the next one by the same plan may simply be recorded."""
+def remember_view(plan, spec, view):
+    """Enter a view into the fast table, if the next one by the same plan may simply be recorded.
+
+    The plan is for tensors of that spec; one that was out of date has got another, with a gradient, as it was recorded.
+    """
     small = view._rare._base._spec.nbytes <= DEFER_BYTES
-    if local.state.grad_enabled and small and view._rare._data is None:
-        FAST[True][_VIEWS][id(plan)] = view._tape.signature(view._slot).code, view._spec
+    row = view._tape.signature(view._slot)
+    if local.state.grad_enabled and small and view._rare._data is None and row.specs[0] is spec:
+        FAST[True][_VIEWS][id(plan)] = row.code, view._spec
 
 
 def import_array(array: np.ndarray, copy: bool = False):
