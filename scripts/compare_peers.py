@@ -59,9 +59,7 @@ def in_process(options, count, *more):
         def affinity():
             os.sched_setaffinity(0, cores)
 
-    return subprocess.run(
-        command, env=limited(count), preexec_fn=affinity, check=True, text=True, stdout=options.stdout
-    )
+    return subprocess.run(command, env=limited(count), preexec_fn=affinity, text=True, stdout=options.stdout)
 
 
 def available(options):
@@ -88,16 +86,25 @@ def run(options):
 
         torch.set_num_threads(options.in_process)
         warnings.filterwarnings("ignore", "dynamo_pgo force disabled")
-    from peers.measuring import measure
+    from peers.measuring import WrongResult, measure
     from peers.reporting import COMPILED, OURS, human, machine, numbers
 
     contenders = available(options)
-    found = {"threads": options.in_process, "machine": machine(), "cases": {}}
+    clock = "processor" if options.cpu_time else "wall"
+    found = {"threads": options.in_process, "machine": machine(), "clock": clock, "cases": {}}
+    wrong = []
     for case in selected(options):
-        found["cases"][case.name] = kept = numbers(measure(case, contenders, options))
+        try:
+            found["cases"][case.name] = kept = numbers(measure(case, contenders, options))
+        except WrongResult as error:
+            wrong.append(str(error))
+            print(error, flush=True)
+            continue
         ratios = "  ".join(f"{name} {kept[name]['ratio']:.2f}x" for name in COMPILED if name in kept)
         print(f"{case.name:26} {human(kept[OURS]['median']):>9}  {ratios}", flush=True)
         options.json.write_text(json.dumps(found, indent=1) + "\n")
+    if wrong:
+        raise SystemExit("\n".join(wrong))
 
 
 def peak_memory(options):
@@ -119,10 +126,8 @@ def report_memory(options):
         print(f"Memory that {name} adds to a process's peak:")
         options.only = name
         for contender in available(options):
-            try:
-                text = f"{float(in_process(options, 1, '--peak-memory-of', contender.name).stdout):8.1f} MiB"
-            except subprocess.CalledProcessError:
-                text = "    has no such form"
+            done = in_process(options, 1, "--peak-memory-of", contender.name)
+            text = f"{float(done.stdout):8.1f} MiB" if done.returncode == 0 else "    has no such form"
             print(f"   {contender.name:18} {text}", flush=True)
 
 
@@ -172,20 +177,22 @@ def main():
 
     from peers.reporting import document
 
-    runs = []
+    runs, wrong = [], False
     if options.from_json:
         runs = json.loads(options.from_json.read_text())
     else:
         for count in map(int, options.threads.split(",")):
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "run.json"
-                in_process(options, count, "--json", str(path))
+                wrong |= in_process(options, count, "--json", str(path)).returncode != 0
                 if not path.exists():
                     raise SystemExit(f"no case's name contains {options.only!r}")
                 runs.append(json.loads(path.read_text()))
     print(f"\n{document(runs)}")
     if options.json:
         options.json.write_text(json.dumps(runs, indent=1) + "\n")
+    if wrong:
+        raise SystemExit("a contender was wrong: nothing is written")
     if options.update:
         update(runs)
 

@@ -17,6 +17,8 @@ Made by `python scripts/support.py --write`, with NumPy {np.__version__} and Sci
 *Supported* functions have a derivative rule; *no derivative* means that the result is constant almost everywhere or no
 floating array; *refused* ones compute values, and say why there is no derivative when one is asked for.
 
+Beyond `scipy.special`: [scipy.md](scipy.md), also for what traces by itself with `SCIPY_ARRAY_API=1`.
+
 """
 
 

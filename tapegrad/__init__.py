@@ -10,6 +10,7 @@ from .autograd.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enab
 from .batching import vmap
 from .checking import check_grads
 from .compiler.program import compile
+from .compiler.saving import load
 from .creation import (
     arange,
     as_tensor,
@@ -92,6 +93,7 @@ __all__ = [
     "jvp",
     "linearize",
     "linspace",
+    "load",
     "logspace",
     "make_dot",
     "manual_seed",

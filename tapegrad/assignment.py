@@ -75,7 +75,8 @@ def _assign(self, key, value, form):
     if self._base is not None:
         self._refresh_view()
         return
-    if not (self._leaf or self._foreign or self._retains) and self._buffer.is_alone(self._tape):
+    alone = not (self._leaf or self._foreign or self._retains) and self._buffer.is_alone(self._tape)
+    if alone and self._home is None:  # see `inplace._take_over`
         self._buffer.quiet = self._tape
     if form is not None and value._spec.shape == plan[0] and value._spec.dtype == spec.dtype:
         _remember_assignment(form, spec, view, plan, value._spec, self._spec)

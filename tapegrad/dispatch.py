@@ -11,7 +11,7 @@ from .descriptors import is_supported, table_of, ufunc_method
 from .inplace import write
 from .operators import described, recorder_of
 from .primitives.core import BY_FUNCTION, Primitive, lift, ops
-from .primitives.folding import methods_of_ufuncs
+from .primitives.folding import cast_for, methods_of_ufuncs
 from .tape.handle import Tensor, attach
 from .tape.record import import_array
 from .values import TracedValueError, value_of
@@ -109,12 +109,8 @@ def _with_options(ufunc, handler, inputs, out, kwargs):
         return handler(*inputs, **kwargs)  # axis= of vecdot and its like; the handler refuses others
     if kwargs:
         raise TypeError(f"{ufunc.__name__}: tapegrad does not support {', '.join(kwargs)} on tensors")
-    if dtype is not None:
-        if not np.can_cast(np.result_type(*[_dtype(x) for x in inputs]), dtype, casting):
-            raise TypeError(
-                f"{ufunc.__name__}: cannot cast the operands to {np.dtype(dtype).name} with casting={casting!r}"
-            )
-        inputs = tuple(lift(x, np.dtype(dtype)) for x in inputs)
+    if dtype is not None or casting != "same_kind":
+        inputs = cast_for(ufunc, inputs, dtype, casting)
     if target is None:
         if where is not True:
             raise ValueError(f"{ufunc.__name__}: where= needs out=, which holds the elements left out")
@@ -122,6 +118,12 @@ def _with_options(ufunc, handler, inputs, out, kwargs):
     if (isinstance(out, tuple) and len(out) > 1) or not isinstance(handler, Primitive):
         results, targets = handler(*inputs), out if isinstance(out, tuple) else (out,)
         results = results if isinstance(results, tuple) else (results,)
+        if where is not True:
+            if None in targets:
+                raise ValueError(
+                    f"{ufunc.__name__}: where= needs out= for every result, which holds the elements left out"
+                )
+            results = [ops.where(where, r, lift(t)) for r, t in zip(results, targets, strict=True)]
         made = [r if t is None else into(t, r, ufunc.__name__) for r, t in zip(results, targets, strict=True)]
         return made[0] if len(made) == 1 else tuple(made)
     if where is True:
@@ -136,10 +138,6 @@ def _along_axes(handler, inputs, axes):
     moved = [np.moveaxis(lift(x), p, b) for x, p, b in zip(inputs, places, back, strict=False)]
     y = handler(*moved)
     return np.moveaxis(y, back[2], places[2]) if len(places) > 2 else y
-
-
-def _dtype(x):
-    return x._spec.dtype if isinstance(x, Tensor) else np.asarray(x).dtype
 
 
 def as_tensor(array):

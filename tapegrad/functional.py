@@ -39,7 +39,7 @@ class _Traced:
         state.refresh()
 
 
-def grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable:
+def grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False) -> Callable:
     """The gradient of a scalar function.
 
     Parameters
@@ -47,10 +47,12 @@ def grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False)
     fun : callable
         Written in plain NumPy; returns a real scalar (or ``(scalar, aux)``).
     argnums : int or tuple of int, default 0
-        Positional arguments to differentiate with respect to. Each is a real floating number or array, or a
-        container of such (lists, tuples, dicts ... : anything optree knows).
+        Positional arguments to differentiate with respect to. Each is a real or complex floating number or array,
+        or a container of such (lists, tuples, dicts ... : anything optree knows).
     has_aux : bool, default False
         Whether `fun` returns ``(scalar, aux)``.
+    holomorphic : bool, default False
+        Whether `fun` is a holomorphic function of complex arguments, whose derivative is wanted.
 
     Returns
     -------
@@ -61,7 +63,13 @@ def grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False)
     Raises
     ------
     TypeError
-        If an argument to differentiate is complex, integer or not numeric, or the result is not a real scalar.
+        If an argument to differentiate is integer or not numeric, or the result is not a real scalar (a complex one, if
+        `holomorphic`).
+
+    Notes
+    -----
+    For a real function ``f(x + iy)`` the gradient is ``f_x - i f_y``, as in JAX and HIPS autograd; PyTorch's ``.grad``
+    and `tapegrad.func` have the conjugate, ``f_x + i f_y``, which points uphill.
 
     Examples
     --------
@@ -72,7 +80,7 @@ def grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False)
     >>> tg.grad(f)(np.array([0.0, np.pi / 4]))
     array([0., 1.])
     """
-    both = value_and_grad(fun, argnums, has_aux)
+    both = value_and_grad(fun, argnums, has_aux, holomorphic)
 
     @functools.wraps(fun, assigned=("__name__", "__qualname__", "__module__"), updated=())
     def gradient(*args: Any, **kwargs: Any) -> Any:
@@ -82,12 +90,14 @@ def grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False)
     return gradient
 
 
-def value_and_grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable:
+def value_and_grad(
+    fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable:
     """A scalar function's value and gradient, in one go.
 
     Parameters
     ----------
-    fun, argnums, has_aux
+    fun, argnums, has_aux, holomorphic
         As in `grad`.
 
     Returns
@@ -115,8 +125,12 @@ def value_and_grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: boo
             traced, leaves, treedef = _trace_arguments(args, numbers, "grad")
             result = fun(*traced, **kwargs)
             value, aux = _split_pair(result, fun) if has_aux else (result, None)
-            _check_scalar(value, fun)
+            _check_scalar(value, fun, holomorphic)
+            if holomorphic:
+                _check_complex(leaves)
             grads = _gradients(value, leaves, trace.nested)
+        if any([t._spec.dtype.kind == "c" for t in leaves]):
+            grads = list(map(conjugated, grads))
         keep = trace.nested or any([t._user for t in leaves])
         plain = grads if keep else [_plain(g, t) for g, t in zip(grads, leaves, strict=True)]
         tree: Any = treedef.unflatten(plain)
@@ -173,7 +187,7 @@ def _trace(x: Any, what: str) -> Tensor:
     if x.__class__ is np.ndarray and x.dtype.char in "fd" and not local.state.tape.tracing:
         return import_leaf(x, False)
     if isinstance(x, Tensor):
-        _check_real(x._spec.dtype, what)
+        _check_floating(x._spec.dtype, what)
         traced = ops.track(x)
         traced._user = True
         return traced
@@ -182,29 +196,42 @@ def _trace(x: Any, what: str) -> Tensor:
             f"{what} needs real floating numbers or arrays to differentiate with respect to, not {type(x).__name__}"
         )
     array = np.asarray(x)
-    _check_real(array.dtype, what)
+    _check_floating(array.dtype, what)
     if local.state.tape.tracing:
         return ops.track(lift(array))
     return import_leaf(array, not isinstance(x, np.ndarray))
 
 
-def _check_real(dtype: np.dtype, what: str) -> None:
-    if dtype.kind == "f":
+def _check_floating(dtype: np.dtype, what: str) -> None:
+    if dtype.kind in "fc":
         return
-    if dtype.kind == "c":
-        raise TypeError(
-            f"{what} differentiates with respect to real floating values, and got {dtype.name}: pass the real and "
-            f"imaginary parts as two arguments"
-        )
     if dtype.kind in "iub":
         raise TypeError(
-            f"{what} differentiates with respect to real floating values, and got {dtype.name}, which has no "
-            f"derivative: convert it with float(x) or x.astype(float)"
+            f"{what} differentiates with respect to floating values, and got {dtype.name}, which has no derivative: "
+            f"convert it with float(x) or x.astype(float)"
         )
-    raise TypeError(f"{what} differentiates with respect to real floating values, and got dtype {dtype.name}")
+    raise TypeError(f"{what} differentiates with respect to floating values, and got dtype {dtype.name}")
 
 
-def _check_scalar(value: Any, fun: Callable) -> None:
+def _check_complex(leaves: list[Tensor]) -> None:
+    for t in leaves:
+        if t._spec.dtype.kind != "c":
+            raise TypeError(
+                f"grad: with holomorphic=True the arguments must be complex, and one is {t._spec.dtype.name}: convert "
+                f"it with complex(x) or x.astype(complex)"
+            )
+
+
+def conjugated(x: Any) -> Any:
+    """The conjugate of a complex array or tensor; anything else as it is.
+
+    Sweeps compute the cotangent ``f_x + i f_y``, as PyTorch does; JAX's transformations are its conjugate.
+    """
+    dtype = x._spec.dtype if isinstance(x, Tensor) else np.asarray(x).dtype
+    return np.conjugate(x) if dtype.kind == "c" else x
+
+
+def _check_scalar(value: Any, fun: Callable, holomorphic: bool = False) -> None:
     name = getattr(fun, "__name__", "the function")
     if isinstance(value, Tensor):
         shape, dtype = value._spec.shape, value._spec.dtype
@@ -219,9 +246,14 @@ def _check_scalar(value: Any, fun: Callable) -> None:
             f"grad: {name} must return a scalar, and returned shape {shape}; sum it, or use tapegrad.vjp for "
             f"vector-valued functions"
         )
+    if holomorphic and dtype.kind != "c":
+        raise TypeError(f"grad: with holomorphic=True {name} must return a complex scalar, and returned {dtype.name}")
     if dtype.kind == "c":
+        if holomorphic:
+            return
         raise TypeError(
-            f"grad: {name} must return a real scalar, and returned {dtype.name}; take its real part or absolute value"
+            f"grad: {name} must return a real scalar, and returned {dtype.name}; take its real part or absolute value, "
+            f"or say holomorphic=True if it is a holomorphic function"
         )
     if dtype.kind != "f" and not isinstance(value, (float, int)):
         raise TypeError(
@@ -294,7 +326,7 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> Any:
     ----------
     fun : callable
     *primals
-        Real floating numbers or arrays, or containers of such.
+        Real or complex floating numbers or arrays, or containers of such.
     has_aux : bool, default False
         Whether `fun` returns ``(result, aux)``.
 
@@ -335,17 +367,17 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> Any:
                 raise ValueError(f"vjp: a cotangent has shape {np.shape(y_bar)}, the result {y._spec.shape}")
             pairs.append((y, y_bar))
         if keep or any(isinstance(b, Tensor) for _, b in pairs):
-            seeds = [lift(b, y._spec.dtype) for y, b in pairs]
+            seeds = [conjugated(lift(b, y._spec.dtype)) for y, b in pairs]
             found = recorded_sweep([y for y, _ in pairs], seeds, leaves, True) if pairs else [None] * len(leaves)
             bars = [
-                lift(np.zeros(t._spec.shape, t._spec.dtype)) if g is None else g
+                lift(np.zeros(t._spec.shape, t._spec.dtype)) if g is None else conjugated(g)
                 for g, t in zip(found, leaves, strict=True)
             ]
         else:
-            seeds = [(y, np.array(b, y._spec.dtype)) for y, b in pairs]
+            seeds = [(y, conjugated(np.array(b, y._spec.dtype))) for y, b in pairs]
             reached, _ = sweep(seeds, leaves, retain_graph=True) if pairs else ({}, {})
             bars = [
-                _plain(reached[id(t)][1] if id(t) in reached else np.zeros(t._spec.shape, t._spec.dtype), t)
+                conjugated(_plain(reached[id(t)][1] if id(t) in reached else np.zeros(t._spec.shape, t._spec.dtype), t))
                 for t in leaves
             ]
         tree: Any = optree.tree_unflatten(treedef, bars)

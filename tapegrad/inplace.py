@@ -12,13 +12,15 @@ from .primitives.indexing import getitem
 from .primitives.shape import expand_to, placed, view_of, window_of
 from .tape.buffer import buffer_of
 from .tape.handle import Tensor, attach
-from .tape.record import append, current_tape, is_inference, own_borrowed, slot_of
+from .tape.record import append, current_tape, is_inference, own_borrowed, rotate, slot_of
 from .tape.signature import FAST, signature_of
 from .tape.site import user_site
+from .tape.spec import spec_of_array
 from .tape.state import grad_mode, local
+from .values import value_of
 from .vm import opcodes as op
 
-__all__ = ["adopt_written", "check_target", "element", "is_number", "patch", "rewrite", "write"]
+__all__ = ["adopt_shape", "adopt_written", "check_target", "element", "is_number", "patch", "rewrite", "write"]
 
 
 @primitive()
@@ -154,15 +156,51 @@ def rewrite(target: Tensor, function, *args, **kwargs) -> Tensor:
     return write(target, ops.copy, (function(old, *args, **kwargs),))
 
 
+def adopt_shape(target: Tensor, view, args=(), kwargs=None) -> Tensor:
+    """Give a tensor the shape of a view of itself, in place; this counts as a write.
+
+    Parameters
+    ----------
+    target : Tensor
+        The same memory afterwards, with another shape.
+    view : callable
+        ``view(target, *args, **kwargs)`` makes a view that begins where the target begins.
+
+    Returns
+    -------
+    Tensor
+        `target`.
+    """
+    check_target(target, local.state)
+    alias = view(target.detach(), *args, **(kwargs or {}))  # what is wrong with the arguments is found before the write
+    write(target, ops.copy, (target,))
+    if target._leaf:  # without gradients: its history is that it has none
+        array = value_of(alias)
+        rotate(local.state)
+        target._data, target._tape = array, None
+        target._spec = spec_of_array(array, target._spec.requires_grad)
+        return target
+    viewed = target._buffer.viewed
+    with grad_mode(local.state.grad_enabled or target._spec.requires_grad):  # its history is its own, whatever the mode
+        made = view(target, *args, **(kwargs or {}))
+    target._buffer.viewed = viewed
+    if made is not target:
+        target._data = None if target._data is None else value_of(made)
+        _rebind(target, made)
+    return target
+
+
 def is_number(tensor) -> bool:
     """Whether NumPy would have a number here, to which nothing can be written: ``s += x`` makes a new one.
 
-    That is so for 0-d tensors in a function under transformation, but for those that were made to be filled.
+    That is so for 0-d tensors in a function under transformation, but for views and those made to be filled.
     """
     if tensor._spec.shape:
         return False
-    state, buffer = local.state, tensor._buffer
-    return (state.depth > 0 or state.tape.tracing) and not (buffer is not None and buffer.copies_reads)
+    state, base, buffer = local.state, tensor._base, tensor._buffer
+    if not (state.depth or state.tape.tracing) or (buffer is not None and buffer.copies_reads):
+        return False
+    return base is None or not _may_be_written(base, state)
 
 
 def element(x, key):
@@ -173,14 +211,19 @@ def element(x, key):
     """
     y = getitem(x, key)
     base = y._base
-    if y._spec.shape or base is None or base._leaf or base._foreign:
+    if y._spec.shape or base is None:
         return y
     state = local.state
-    if not (state.depth or state.tape.tracing or base._buffer.copies_reads):
+    if not (state.depth or state.tape.tracing or base._buffer.copies_reads) or not _may_be_written(base, state):
         return y
-    if state.tape.tracing and not _is_made_here(base, state.tape):
+    if key is Ellipsis or (type(key) is tuple and any([k is Ellipsis for k in key])):
         return y
-    return y if any(k is Ellipsis for k in (key if type(key) is tuple else (key,))) else ops.copy(y)
+    return ops.copy(y) if y._spec.dtype.kind == "b" else +y  # which is recorded by a look-up
+
+
+def _may_be_written(base, state):
+    """Whether a function under transformation may write to a tensor: not where it was made outside."""
+    return not (base._leaf or base._foreign or (state.tape.tracing and not _is_made_here(base, state.tape)))
 
 
 def check_target(target, state, part=False):
@@ -293,8 +336,6 @@ def _take_over(target, result, state, tape):
     base = target._base
     buffer = buffer_of(target)
     buffer.tell(tape)
-    if base is None and not (target._leaf or target._foreign or target._retains) and buffer.is_alone(tape):
-        buffer.quiet = tape
     requires = result._spec.requires_grad
     if base is not None and (requires or base._spec.requires_grad) and state.grad_enabled:
         _rebase(base, target, result, state, tape)
@@ -302,6 +343,9 @@ def _take_over(target, result, state, tape):
         _rebind(target, result)
         buffer.history += 1
         target._seen = buffer.history
+    if base is None and not (target._leaf or target._foreign or target._retains) and buffer.is_alone(tape):
+        if target._home is None:  # else the next write that is recorded must leave the home behind
+            buffer.quiet = tape
     if buffer.viewed and not state.careful and requires:
         state.careful = True
         state.refresh()

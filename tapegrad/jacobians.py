@@ -43,24 +43,7 @@ def jacrev(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = Fals
     array([[2., 0.],
            [2., 4.]])
     """
-
-    def by_rows(call: Callable, primals: Any) -> Any:
-        value, pullback = vjp(call, *primals)
-        outputs, outdef = optree.tree_flatten(value)
-        rows: list = []
-        for k, y in enumerate(outputs):
-            zeros = [np.zeros(np.shape(z), _dtype(z)) for z in outputs]
-            basis = _basis(y)
-            found = []
-            for row in basis:
-                zeros[k] = row
-                bar: Any = optree.tree_unflatten(outdef, list(zeros))
-                found.append(optree.tree_leaves(pullback(bar)))
-            rows.append([_stack(parts, np.shape(y)) for parts in zip(*found, strict=True)])
-        indef = optree.tree_structure(primals)
-        return outdef, [_of_arguments(indef, row) for row in rows]
-
-    return _jacobian(fun, argnums, has_aux, by_rows)
+    return _jacobian(fun, argnums, has_aux, _by_rows)
 
 
 def jacfwd(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable:
@@ -84,26 +67,31 @@ def jacfwd(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = Fals
     array([[2., 0.],
            [2., 4.]])
     """
-
-    def by_columns(call: Callable, primals: Any) -> Any:
-        value, push = linearize(call, *primals)
-        outdef = optree.tree_structure(value)
-        inputs, indef = optree.tree_flatten(primals)
-        columns: list = []
-        for k, x in enumerate(inputs):
-            zeros: list = [np.zeros(np.shape(z), _dtype(z)) for z in inputs]
-            found = []
-            for column in _basis(x):
-                zeros[k] = column
-                dots: Any = optree.tree_unflatten(indef, list(zeros))
-                found.append(optree.tree_leaves(push(*dots)))
-            columns.append([_turned(_stack(parts, np.shape(x)), np.ndim(x)) for parts in zip(*found, strict=True)])
-        return outdef, [_of_arguments(indef, list(row)) for row in zip(*columns, strict=True)]
-
-    return _jacobian(fun, argnums, has_aux, by_columns)
+    return _jacobian(fun, argnums, has_aux, _by_columns)
 
 
-jacobian = jacrev
+def jacobian(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable:
+    """The Jacobian of a function, in the mode of fewer sweeps: forward if there are fewer arguments than results.
+
+    Parameters
+    ----------
+    fun, argnums, has_aux
+        As in `jacrev`. The function is called twice where forward mode is taken.
+
+    Returns
+    -------
+    callable
+        As in `jacrev`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tapegrad as tg
+    >>> tg.jacobian(lambda x: np.cumsum(x**2))(np.array([1.0, 2.0]))
+    array([[2., 0.],
+           [2., 4.]])
+    """
+    return _jacobian(fun, argnums, has_aux, _by_shape)
 
 
 def hessian(fun: Callable, argnums: int | Sequence[int] = 0) -> Callable:
@@ -139,7 +127,7 @@ def linearize(fun: Callable, *primals: Any) -> tuple[Any, Callable]:
     ----------
     fun : callable
     *primals
-        Real floating numbers or arrays, or containers of such.
+        Real or complex floating numbers or arrays, or containers of such.
 
     Returns
     -------
@@ -186,6 +174,77 @@ def linearize(fun: Callable, *primals: Any) -> tuple[Any, Callable]:
     if not keep:
         return _release(result), push
     return (result if trace.nested else _settle(result)), push
+
+
+def _by_rows(call: Callable, primals: Any) -> Any:
+    value, pullback = vjp(call, *primals)
+    return _rows(value, pullback, primals)
+
+
+def _rows(value: Any, pullback: Callable, primals: Any) -> Any:
+    _check_holomorphic(value, primals)
+    outputs, outdef = optree.tree_flatten(value)
+    if _turns_complex(value, primals):
+        raise TypeError(
+            "jacrev: a complex result of real arguments has a Jacobian of twice as many sweeps; use jacfwd, or the "
+            "real and imaginary parts"
+        )
+    rows: list = []
+    for k, y in enumerate(outputs):
+        zeros = [np.zeros(np.shape(z), _dtype(z)) for z in outputs]
+        basis = _basis(y)
+        found = []
+        for row in basis:
+            zeros[k] = row
+            bar: Any = optree.tree_unflatten(outdef, list(zeros))
+            found.append(optree.tree_leaves(pullback(bar)))
+        rows.append([_stack(parts, np.shape(y)) for parts in zip(*found, strict=True)])
+    indef = optree.tree_structure(primals)
+    return outdef, [_of_arguments(indef, row) for row in rows]
+
+
+def _by_columns(call: Callable, primals: Any) -> Any:
+    value, push = linearize(call, *primals)
+    _check_holomorphic(value, primals)
+    outdef = optree.tree_structure(value)
+    inputs, indef = optree.tree_flatten(primals)
+    columns: list = []
+    for k, x in enumerate(inputs):
+        zeros: list = [np.zeros(np.shape(z), _dtype(z)) for z in inputs]
+        found = []
+        for column in _basis(x):
+            zeros[k] = column
+            dots: Any = optree.tree_unflatten(indef, list(zeros))
+            found.append(optree.tree_leaves(push(*dots)))
+        columns.append([_turned(_stack(parts, np.shape(x)), np.ndim(x)) for parts in zip(*found, strict=True)])
+    return outdef, [_of_arguments(indef, list(row)) for row in zip(*columns, strict=True)]
+
+
+def _by_shape(call: Callable, primals: Any) -> Any:
+    value, pullback = vjp(call, *primals)
+    results, arguments = (sum(np.size(x) for x in optree.tree_leaves(t)) for t in (value, primals))
+    if arguments < results or _turns_complex(value, primals):
+        return _by_columns(call, primals)
+    return _rows(value, pullback, primals)
+
+
+def _turns_complex(value: Any, primals: Any) -> bool:
+    """Whether real arguments have a complex result."""
+    return any(_dtype(y).kind == "c" for y in optree.tree_leaves(value)) and not _all_complex(primals)
+
+
+def _all_complex(primals: Any) -> bool:
+    return all(_dtype(x).kind == "c" for x in optree.tree_leaves(primals))
+
+
+def _check_holomorphic(value: Any, primals: Any) -> None:
+    """A complex argument has a Jacobian where the function is holomorphic, so that its result is complex, too."""
+    leaves: Any = (value, primals)
+    if any(_dtype(x).kind == "c" for x in optree.tree_leaves(primals)) and not _all_complex(leaves):
+        raise TypeError(
+            "jacobian: with complex arguments all arguments and results must be complex, and the function holomorphic; "
+            "take real and imaginary parts, or use grad for a real function"
+        )
 
 
 def _jacobian(fun: Callable, argnums: int | Sequence[int], has_aux: bool, compute: Callable) -> Callable:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .descriptors import Operator, is_supported, methods_of
+from .foreign import meet
 from .primitives.core import RECORDS, Elementwise
 from .tape.handle import NOTHING, Tensor, attach
 from .tape.memory import address_of
@@ -80,7 +81,7 @@ def binary(primitive, name, swapped=False):
                 array = np.asarray(other)
                 return slow(self, array) if array.dtype.kind in "biufc" else NotImplemented
             elif not isinstance(other, _OPERANDS):
-                return NotImplemented
+                return meet(name, self, other)
         except (KeyError, AttributeError):  # a signature or number not met before; a tensor on no tape
             pass
         return slow(self, other)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .errors import ScalarError, ShapeError
+from .foreign import sparse_asks
 from .tape.handle import attach
 from .tape.record import escape
 from .tape.state import local
@@ -46,8 +47,9 @@ def _questions(tensor):
     from .compiler.errors import ConcretisationError
 
     raise ConcretisationError(
-        f"a rule asked for a value while it was recorded: {tensor._spec!r} has none. A derivative rule may look at "
-        f"shapes and dtypes, not at values"
+        f"a value was asked for that is not there: {tensor._spec!r} stands for one in a derivative rule, which may "
+        f"look at shapes and dtypes only, or in a compiled function that has ended, which must return what is wanted "
+        f"of it"
     )
 
 
@@ -123,6 +125,8 @@ def _refuse_device(self):
 
 
 def _array(self, dtype=None, copy=None):
+    if sparse_asks():
+        return np.array(None)  # whereupon SciPy asks the tensor to multiply
     if self.requires_grad:
         raise TracedValueError(
             f"a NumPy function that tapegrad cannot see, or np.array(...), was given a value that requires grad "
@@ -170,7 +174,7 @@ def _index(self):
     if self._spec.dtype.kind not in "iu" or self._spec.size != 1:
         raise TypeError(
             f"only an integer tensor of one element can be an index, not "
-            f"{self._spec.dtype.name}{list(self._spec.shape)}"
+            f"{self._spec.dtype.name}{list(self._spec.shape)}; write int(tapegrad.stop_gradient(x))"
         )
     if _is_traced(self):
         return _questions(self).number(self, int)

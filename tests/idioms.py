@@ -750,6 +750,15 @@ def number_as_argument_in_place(x):
 
 
 @idiom
+def array_of_no_axes_is_a_view(x):
+    y = x * 1.0
+    view = y[0, ...]
+    number = y[0]
+    y[0] = 5.0
+    return view * x[1] + number * x[2]
+
+
+@idiom
 def accumulator_of_a_numpy_number(x):
     total = np.float64(0.0)
     for v in x:

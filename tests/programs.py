@@ -818,12 +818,13 @@ def programs(draw, max_statements=12, static=False):
             d.tracked.add(k)
         d.variables.append(_Variable(leaf.name, shape, k, True, leaf=True))
     kinds = _KINDS if static else _KINDS_DYNAMIC
+    first = [_unary, _view, _inplace] * bool(d.number(0, 2))  # most programs write to, or through, a view
     wanted = d.number(1, max_statements)
     for _ in range(3 * max_statements):
         if len(d.statements) >= wanted:
             break
         before = len(d.statements)
-        d.pick(kinds)(d)
+        (first.pop(0) if first else d.pick(kinds))(d)
         if static and any(not s.static for s in d.statements[before:]):
             made = {s.made for s in d.statements[before:]}
             d.variables = [v for v in d.variables if v.name not in made]

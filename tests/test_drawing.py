@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import collections
+import html
+import pathlib
 import re
+import runpy
 import shutil
 import sys
 
@@ -42,9 +46,9 @@ def test_operations_leaves_and_result(tutorial):
     source = tg.make_dot(loss, params=w).source
     colours = sorted((label.split("\n")[0], colour) for label, colour in boxes(source).values())
     assert [c for c in colours if c[1] == "lightblue"] == [(n, "lightblue") for n in ("w1", "w2", "w3")]
-    assert [c for c in colours if c[1] == "darkolivegreen1"] == [(" ()", "darkolivegreen1")]
+    assert [c for c in colours if c[1] == "darkolivegreen1"] == [("()", "darkolivegreen1")]
     assert sum(label == "MulBackward0" for label, _ in colours) == 3
-    assert ("AddBackward0", "MulBackward0") in arrows(source) and ("MeanBackward0", " ()") in arrows(source)
+    assert ("AddBackward0", "MulBackward0") in arrows(source) and ("MeanBackward0", "()") in arrows(source)
     assert arrows(source).count(("AccumulateGrad", "MulBackward0")) == 2
 
 
@@ -93,11 +97,11 @@ def test_versions_are_marked():
     labels = dict(boxes(source).values())
     assert labels["MulBackward0\nwritten in place, version 2"] == "lightyellow"
     assert labels["CopySlices\nversion 1"] == "lightgrey"
-    assert labels["self\n (4)\nversion 0, overwritten since"] == "tomato"
-    assert labels["self\n (4)\nversion 2"] == "orange"
+    assert labels["self\n(4)\nversion 0, overwritten since"] == "tomato"
+    assert labels["self\n(4)\nversion 2"] == "orange"
     with tg.no_grad():
         w.add_(1.0)
-    assert any(label == "w\n ()\nversion 1" for label, _ in boxes(tg.make_dot(w * 3, {"w": w}).source).values())
+    assert any(label == "w\n()\nversion 1" for label, _ in boxes(tg.make_dot(w * 3, {"w": w}).source).values())
 
 
 def test_freed_rows_are_marked(tutorial):
@@ -129,7 +133,7 @@ def test_several_tensors_and_a_leaf_alone():
     b = a * 2
     source = tg.make_dot([b, b.exp(), a], params={"a": a}).source
     assert sum(colour == "darkolivegreen1" for _, colour in boxes(source).values()) == 3
-    assert ("AccumulateGrad", " (3)") in arrows(source)
+    assert ("AccumulateGrad", "(3)") in arrows(source)
 
 
 def test_leaves_that_are_equal_are_two():
@@ -235,3 +239,13 @@ def test_without_the_package(tutorial, monkeypatch):
 def test_the_limit_is_where_it_is_said_to_be(monkeypatch, tutorial):
     monkeypatch.setattr(drawing, "LIMIT", 3)
     assert "rows 0 to 0" in tg.make_dot(tutorial[0]).source
+
+
+@pytest.mark.parametrize("name", ["tutorial", "squares", "mlp", pytest.param("vgg11", marks=pytest.mark.slow)])
+def test_pictures_in_the_documents_show_what_is_drawn_now(name):
+    folder = pathlib.Path(__file__).parents[1]
+    text = (folder / "docs" / "pictures" / f"{name}.svg").read_text(encoding="utf-8")
+    shown = collections.Counter(html.unescape(t) for t in re.findall(r"<text[^>]*>([^<]*)</text>", text))
+    source = runpy.run_path(str(folder / "scripts" / "pictures.py"))[name]().source
+    drawn = collections.Counter(line for label, _ in boxes(source).values() for line in label.split("\n"))
+    assert shown == drawn, "run scripts/pictures.py"

@@ -948,7 +948,7 @@ def test_retained_gradients(sweep):
 def test_inputs_of_backward_retain_their_gradients():
     a = tg.ones(2, requires_grad=True)
     b = a * 2.0
-    (b * b).sum().backward(inputs=[b])
+    (b * b).sum().backward(retain_graph=True, inputs=[b])
     assert b.retains_grad and a.grad is None and b.grad.tolist() == [4.0, 4.0]
     (b * 3.0).sum().backward()
     assert b.grad.tolist() == [7.0, 7.0] and a.grad.tolist() == [6.0, 6.0]

@@ -270,6 +270,18 @@ def test_large_float_arrays_are_no_path():
         np.testing.assert_allclose(step(np.array([1.5, 2.5])), [1.5, 2.5])
 
 
+def test_traced_values_that_were_kept_say_so():
+    kept = []
+
+    def f(x):
+        kept.append(x * 2.0)
+        return x
+
+    tg.compile(f)(1.0)
+    with pytest.raises(TypeError, match="in a compiled function that has ended"):
+        float(kept[0])
+
+
 def test_printing_asks_nothing():
     def f(x):
         assert "traced" in f"{x}" and "traced" in repr(x)

@@ -55,6 +55,9 @@ def flat(result):
     return [r for part in result for r in flat(part)] if isinstance(result, (tuple, list)) else [result]
 
 
+BETA = pytest.mark.filterwarnings("ignore:index_reduce.. is in beta:UserWarning")
+
+
 def outcome(library, program):
     """Values, dtypes and gradients of an expression or of statements that set ``r``; or its exception."""
     leaves, plain, lib = library
@@ -110,7 +113,7 @@ def assert_same(program):
 
 def comparison(program):
     """Whether an operand of the program has no gradient here, and zeros in PyTorch."""
-    return any(word in program for word in ("copysign", "lt_", "eq_"))
+    return any(word in program for word in ("lt_", "eq_"))
 
 
 ELEMENTWISE = """
@@ -182,6 +185,34 @@ x.addmm(x, m); x.addmm(x, m, beta=0.5, alpha=2.0); v.addmv(m, v); m.addr(v, v, b
 t.baddbmm(t, (t.mT @ t), beta=0.0); m.inverse(); m.det(); m.logdet(); m.slogdet(); m.matrix_power(3); x.dist(p)
 x.kron(p); m.pinverse(); x.cross(p, dim=1); v.ger(v)
 """
+MORE = """
+x.cummax(dim=1); x.cummin(dim=0); t.cummax(dim=2); (x * 0).cummax(dim=1); s.cummax(dim=0); n.cummax(dim=0)
+x.logcumsumexp(dim=1); (x * 400).logcumsumexp(dim=1); n.mode(dim=1); j.mode(); x.round().mode(dim=1)
+x.mode(dim=0, keepdim=True); x.nanmedian(); x.nanmedian(dim=1); (x / (x > 0)).nanmedian(dim=1)
+x.log().nanmedian(dim=1); x.log().nanmedian(); m.msort(); j.unique(); j.unique(return_counts=True)
+n.unique_consecutive(); j.unique_consecutive(dim=0); k.unique_consecutive(return_inverse=True, return_counts=True)
+x.scatter_reduce(1, j, p[:, :2], "sum"); x.scatter_reduce(1, j, p[:, :2], "prod")
+x.scatter_reduce(1, j, p[:, :2], "mean"); x.scatter_reduce(1, j, p[:, :2], "amax")
+x.scatter_reduce(1, j, p[:, :2], "amin"); x.scatter_reduce(1, j, p[:, :2], "sum", include_self=False)
+x.scatter_reduce(1, j, p[:, :2], "prod", include_self=False)
+x.scatter_reduce(1, j, p[:, :2], "mean", include_self=False)
+x.scatter_reduce(1, j, p[:, :2], "amax", include_self=False)
+x.scatter_reduce(1, j, p[:, :2], "amin", include_self=False); (x * 0).scatter_reduce(0, k, p, "prod")
+x.scatter_reduce(0, k * 0, p * 0, "prod"); x.scatter_reduce(0, k * 0, x * 0, "amax")
+x.scatter_reduce(1, j * 0, x[:, :1].expand(2, 2), "amax"); n.scatter_reduce(1, j, n, "mean")
+n.scatter_reduce(1, j, n, "amax"); n.scatter_reduce(1, j, n, "prod", include_self=False)
+m.index_reduce(0, i, x, "prod"); m.index_reduce(1, i, m[:, :2], "mean"); m.index_reduce(0, i * 0, x, "amax")
+m.index_reduce(0, i * 0, x, "amin", include_self=False); m.index_reduce(0, i * 0, x, "prod", include_self=False)
+m.select_scatter(v, 0, 1); m.select_scatter(v, 1, -1); m.slice_scatter(x, 0, 1); m.slice_scatter(x, 0, 0, 3, 2)
+m.diagonal_scatter(v); m.diagonal_scatter(v[:2], 1); v.diag_embed(); x.diag_embed(); x.diag_embed(1, 0, 2)
+t.diag_embed(-1); v.diagflat(); v.diagflat(1); m.narrow_copy(0, 1, 2); m.flipud(); m.fliplr(); m.hsplit(3); t.vsplit(2)
+t.dsplit(2); m.unsafe_split(2); m.unsafe_chunk(2); m.argwhere(); n.argwhere(); x.hardshrink(); x.hardshrink(0.8)
+x.prelu(s); x.prelu(v); t.prelu(v); v.prelu(s); (p + 2).mvlgamma(2); p.polygamma(1); p.polygamma(0); p.polygamma(3)
+x.isneginf(); x.isposinf(); x.isreal(); x.frexp()[0]; m[:2, :2].addbmm(t[:, :2], t[:, 1:].transpose(dim0=1, dim1=2))
+m.renorm(2, 0, 0.5); m.renorm(1, 1, 1.0); t.renorm(2, 1, 0.3); m.matrix_exp(); x.T.cholesky_solve(m.tril())
+m.tril().cholesky_inverse(); m.triu().cholesky_inverse(upper=True); m.svd()[1]; x.svd()[1]; m.nanquantile(0.3)
+m.nanquantile(0.3, dim=1); n.abs().view(6).bincount(); x.histc(4, -1, 1); x.resolve_conj(); x.is_cpu; x.is_conj()
+"""
 IN_PLACE = """
 y.add_(v); y.add_(v, alpha=2.0); y.sub_(v); y.sub_(1.0, alpha=2); y.mul_(v); y.mul_(2); y.div_(p); y.pow_(2)
 y.div_(p, rounding_mode="floor"); y.neg_(); y.exp_(); y.abs_().sqrt_(); y.sin_(); y.cos_(); y.tanh_(); y.sigmoid_()
@@ -203,6 +234,14 @@ z = y.view(6); z.mul_(2); r = (y, z); z = y.detach(); z.add_(1); r = z; z = y.da
 z = y.T; w = y[1]; z.mul_(3); w.zero_(); r = (y, z, w); y.detach_(); r = y * v; z = y.flatten(0); z[0] = 5.0; r = y
 y.mul_(2).add_(1).mul_(v); y.fill_diagonal_(3.0); z = y.narrow(0, 0, 1); z *= 2; y += 1; r = z; y /= p; r = y
 y **= 2; r = y
+y.t_(); y.transpose_(0, 1); y.swapaxes_(0, 1); y.swapdims_(1, 0); y.unsqueeze_(0); y.unsqueeze_(-1); y.squeeze_()
+y.unsqueeze_(0).squeeze_(0); y.index_reduce_(1, i, p[:, :2], "prod"); y.scatter_reduce_(1, j, p[:, :2], "amax")
+y.renorm_(2, 0, 0.5); y.put_(i, v[:2]); y.put_(i, v[:2], accumulate=True); (y + 3).mvlgamma_(1)
+y.t_().mul_(v.view(3, 1)); z = y[0]; y.t_(); r = (z, y); z = y[0]; y.t_(); y.mul_(2); r = (z, y)
+z = y.view(3, 2); z.t_(); z.mul_(p); r = (y, z); z = y[0:1]; z.squeeze_(0); z.exp_(); r = (y, z)
+z = y.T; y.unsqueeze_(0); z.mul_(2); r = (y, z); z = y.t_(); z[0, 0] = 5.0; r = y; n.resize_(3); n.resize_(2, 2)
+n.resize_(8)[:6]; z = y.detach().clone(); z.resize_(2, 2); r = z; z = n[0]; n.resize_(2, 2); z.fill_(7); r = n
+z = n.t_(); z[0] = 9; r = n
 """
 NAMES = """
 y.view(-1); y.split(1)[0]; y.unbind()[0]; y.expand(2, 2, 3); y.unfold(1, 2, 1); y.mT; y.T; y.t(); y.narrow(0, 0, 1)
@@ -225,7 +264,11 @@ n.mul_(x); y.copy_(m); y.fill_(v); y.masked_fill_(b, v); x.add_(1); x.mul_(2); x
 x.fill_(0); x.copy_(p); x.zero_(); x.masked_fill_(b, 0.0); x.clamp_(0, 1); x.index_fill_(0, i, 0.0)
 x.scatter_(1, j, 0.0); x.addcmul_(p, p); v.expand(2, 3).add_(1); y.split(1)[0].add_(1); y.unbind(1)[0].mul_(v[0])
 y[0].detach_(); y.requires_grad_(False); n.requires_grad_(); len(s); v.as_strided((9,), (1,)); x.nope
-v.squeeze(dim=4); x.index_copy(1, i, p); y.index_add_(1, i, p); v.fill_diagonal_(3.0)
+v.squeeze(dim=4); x.index_copy(1, i, p); y.index_add_(1, i, p); v.fill_diagonal_(3.0); x.t_(); v.unsqueeze_(0)
+x[:1].squeeze_(0); x.resize_(3); y.resize_(6); y.split(1)[0].t_(); y.unsqueeze_(5); t[0].t_()
+n.transpose_(0, 4); x.scatter_reduce(1, j + 7, p, "sum"); x.index_reduce(0, i, p, "mean"); x.put_(i, v[:2])
+y.put_(i, v); y.put_(i + 99, v[:2])
+x.select_scatter(v, 1, 0); x.diagonal_scatter(v); t.prelu(p); v.diag_embed(0, 0, 0); x.renorm_(2, 0, 0.5)
 """
 
 
@@ -254,12 +297,14 @@ def opens(program):
     return program.startswith(("y +=", "y /=", "y **=", "y.detach_()"))
 
 
-@pytest.mark.parametrize("program", programs(ELEMENTWISE + REDUCTIONS + VIEWS + SELECTING))
+@BETA
+@pytest.mark.parametrize("program", programs(ELEMENTWISE + REDUCTIONS + VIEWS + SELECTING + MORE))
 def test_method(program):
     a, _ = assert_same(program)
     assert not isinstance(a, Exception), repr(a)
 
 
+@BETA
 @pytest.mark.parametrize("program", programs(IN_PLACE))
 def test_in_place(program):
     a, b = assert_same(program)
@@ -326,6 +371,8 @@ def test_numpy_words_keep_numpy_meanings():
     np.testing.assert_allclose(x.repeat(2, 0).numpy(), a.repeat(2, 0))
     np.testing.assert_allclose(tg.tensor(DATA["t"]).transpose(2, 0, 1).numpy(), DATA["t"].transpose(2, 0, 1))
     np.testing.assert_allclose(x.sum((0, 1), keepdims=True).numpy(), a.sum((0, 1), keepdims=True))
+    x.put([0, -1], [7.0, 8.0])
+    assert x[0, 0].item() == 7.0 and x[1, 2].item() == 8.0 and x._version == 1
     assert x.size == 6 and isinstance(x.size, int) and x.size() == (2, 3) and x.size(1) == 3
 
 
@@ -341,7 +388,13 @@ def test_numpy_words_keep_numpy_meanings():
         (lambda x: x.to("cuda"), RuntimeError, "there is no device"),
         (lambda x: x.size(4), IndexError, "Dimension out of range"),
         (lambda x: x.unfold(1, 2, 1).mul_(2.0), RuntimeError, "single memory location"),
-        (lambda x: x.scatter(1, tg.tensor([[0]]), 1.0, reduce="multiply"), NotImplementedError, "only 'add'"),
+        (lambda x: x.scatter(1, tg.tensor([[0]]), 1.0, reduce="maximum"), RuntimeError, "either add or multiply"),
+        (lambda x: x.scatter_reduce(1, tg.tensor([[0]]), x, "median"), RuntimeError, "sum, prod, mean, amax or amin"),
+        (lambda x: x.index_reduce(0, tg.tensor([0]), x[:1], "sum"), RuntimeError, "index_add"),
+        (lambda x: x[0].resize_(2, 9), RuntimeError, "whose memory others share"),
+        (lambda x: x.resize_(-1), RuntimeError, "negative length"),
+        (lambda x: (-abs(x)).multinomial(1), RuntimeError, "not negative"),
+        (lambda x: (x * x).requires_grad_().apply_(abs), RuntimeError, "Can't call apply_"),
         (lambda x: (x + 0 * 1j).relu(), TypeError, "not defined for complex"),
     ],
 )
@@ -432,8 +485,39 @@ def test_detach_in_place():
     assert not x.detach_().requires_grad
 
 
+def test_python_functions_of_elements():
+    x = tg.tensor([1.0, -2.0])
+    assert x.apply_(abs).tolist() == [1.0, 2.0] and x._version == 1
+    assert x.map_(tg.tensor([10.0, 20.0]), max).tolist() == [10.0, 20.0]
+
+
+def test_draws_follow_their_probabilities():
+    p = tg.tensor([0.0, 1.0, 0.25])
+    draws = np.array([p.bernoulli(rng=k).tolist() for k in range(400)])
+    assert draws[:, 0].max() == 0.0 and draws[:, 1].min() == 1.0 and abs(draws[:, 2].mean() - 0.25) < 0.1
+    picked = tg.tensor([[0.0, 3.0, 1.0], [1.0, 0.0, 0.0]]).multinomial(400, True, rng=0)
+    assert picked.shape == (2, 400) and set(picked[1].tolist()) == {0}
+    assert abs((np.array(picked[0].tolist()) == 1).mean() - 0.75) < 0.1
+    assert sorted(tg.ones(5).multinomial(5, rng=1).tolist()) == [0, 1, 2, 3, 4]
+
+
+def test_shapes_of_leaves_are_changed_under_no_grad():
+    x = tg.tensor([[1.0, 2.0, 3.0]], requires_grad=True)
+    row = x[0]
+    with tg.no_grad():
+        x.t_()
+    assert x.shape == (3, 1) and x.is_leaf and x._version == 1
+    (x * np.array([[1.0], [2.0], [3.0]])).sum().backward()
+    assert x.grad.tolist() == [[1.0], [2.0], [3.0]] and row.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_grown_tensors_keep_their_elements():
+    x = tg.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert x.resize_as_(tg.zeros(3, 2)).tolist() == [[1.0, 2.0], [3.0, 4.0], [0.0, 0.0]]
+
+
 def test_random_writes_are_seeded():
-    for fill in ("uniform_", "normal_", "bernoulli_", "exponential_"):
+    for fill in ("uniform_", "normal_", "bernoulli_", "exponential_", "log_normal_", "cauchy_"):
         a, b = (getattr(tg.zeros(100), fill)(rng=3).tolist() for _ in range(2))
         assert a == b and len(set(a)) > 1
     tg.manual_seed(0)

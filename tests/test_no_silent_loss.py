@@ -73,7 +73,8 @@ def eager_gradient(function, x):
 
 PYTORCHS_MEANING = {
     "swapped_elements", "element_kept_while_it_is_overwritten", "bubble_sort", "running_total_that_is_kept",
-    "element_updated_apart_from_its_array", "number_as_argument_in_place", "deep_copy", "pickled",
+    "element_updated_apart_from_its_array", "number_as_argument_in_place", "array_of_no_axes_is_a_view", "deep_copy",
+    "pickled",
 }  # fmt: skip
 """Outside of transformations tensors mean what PyTorch's do: elements are views, ``+=`` writes, copies are leaves."""
 READ_ON_PURPOSE = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -27,9 +28,11 @@ CALM = settings(
     ],
 )
 FAST, SLOW = settings(CALM, max_examples=150), settings(CALM, max_examples=2000)
+COMPARED, COMPARED_SLOW = 500, 5000  # with PyTorch
 FAST_COMPILED, SLOW_COMPILED = settings(CALM, max_examples=60), settings(CALM, max_examples=1000)
 
 WRITE = re.compile(r"\] = |[-+*]= |\w_\(")
+VIEW = re.compile(r"= x\d+\[|transpose|swapaxes|reshape|diagonal|squeeze|expand_dims|broadcast_to|detach\(\)$|flip")
 STALE = "modified by an inplace operation"
 SECOND_TIME = "Trying to backward through the graph a second time"
 
@@ -93,6 +96,7 @@ def comparable_errors(program, ours, theirs):
 
 
 def check_pytorch(program):
+    """Compare a program with PyTorch; says what was compared."""
     theirs = run_torch(program)
     tame(theirs, program)
     ours = run_tapegrad(program)
@@ -101,7 +105,7 @@ def check_pytorch(program):
         if errors[k] != theirs.errors[k] and statement.made:  # PyTorch lacks a variable that tapegrad has
             ours.errors, theirs.errors = ours.errors[:k], theirs.errors[:k]
             assert_same_errors(program, ours, theirs, "PyTorch")
-            return
+            return Counter(all=1, cut_short=1)
     theirs.errors = errors
     assert_same_errors(program, ours, theirs, "PyTorch")
     assert_close(program, "value in tapegrad and PyTorch", ours.values, theirs.values)
@@ -111,6 +115,26 @@ def check_pytorch(program):
     flags = "requires_grad, is_leaf, retains_grad"
     assert ours.flags == theirs.flags, f"{program}\n({flags}): {ours.flags} and {theirs.flags}"
     assert ours.versions == theirs.versions, f"{program}\n_version: {ours.versions} and {theirs.versions}"
+    lines = [line for s in program.statements for line in s.numpy.splitlines()]
+    viewed, written = (any(pattern.search(line) for line in lines) for pattern in (VIEW, WRITE))
+    moved = any(g is not None and g.any() for g in ours.gradients.values())
+    return Counter(all=1, views_and_writes=viewed and written, gradients=moved, stale=STALE in ours.errors)
+
+
+def compare_with_pytorch(count, **options):
+    """Compare so many random programs with PyTorch, and see that they are about something."""
+    pytest.importorskip("torch", reason="the differential test needs PyTorch")
+    compared = Counter()
+
+    @settings(CALM, max_examples=count)
+    @given(programs(**options))
+    def compare(program):
+        compared.update(check_pytorch(program))
+
+    compare()
+    assert compared["all"] >= count, compared
+    assert compared["views_and_writes"] >= 0.5 * count and compared["gradients"] >= 0.7 * count, compared
+    assert compared["stale"] >= 0.01 * count and compared["cut_short"] <= 0.05 * count, compared
 
 
 def check_compiled(program):
@@ -141,11 +165,8 @@ def test_deferred_and_immediate(program):
     check_deferral(program)
 
 
-@FAST
-@given(programs())
-def test_pytorch(program):
-    pytest.importorskip("torch", reason="the differential test needs PyTorch")
-    check_pytorch(program)
+def test_pytorch():
+    compare_with_pytorch(COMPARED)
 
 
 @FAST_COMPILED
@@ -162,11 +183,8 @@ def test_deferred_and_immediate_many(program):
 
 
 @pytest.mark.slow
-@SLOW
-@given(programs(max_statements=20))
-def test_pytorch_many(program):
-    pytest.importorskip("torch", reason="the differential test needs PyTorch")
-    check_pytorch(program)
+def test_pytorch_many():
+    compare_with_pytorch(COMPARED_SLOW, max_statements=20)
 
 
 @pytest.mark.slow

@@ -24,6 +24,8 @@ W = RNG.normal(size=3)
 P = RNG.uniform(0.2, 3.0, size=4)
 IMAGE, KERNEL = RNG.normal(size=(5, 6)), RNG.normal(size=(3, 2))
 
+LONG = RNG.normal(size=(2, 12))
+
 LINALG = {
     "solve_triangular": ([A, B], {"lower": True}),
     "solve_triangular trans": ([A, W], {"trans": 1, "unit_diagonal": True}),
@@ -61,6 +63,33 @@ SIGNAL = {
     "correlate": ([IMAGE, KERNEL], {"mode": "valid"}),
     "detrend": ([IMAGE], {"axis": 0}),
     "detrend constant": ([V], {"type": "constant"}),
+    "oaconvolve": ([IMAGE, KERNEL], {"mode": "same"}),
+    "convolve2d": ([IMAGE, KERNEL], {"mode": "same"}),
+    "convolve2d wrap": ([IMAGE, KERNEL], {"mode": "same", "boundary": "wrap"}),
+    "convolve2d symm": ([IMAGE, KERNEL], {"boundary": "symm"}),
+    "correlate2d fill": ([IMAGE, KERNEL], {"boundary": "fill", "fillvalue": 2.0}),
+    "lfilter": ([W, np.array([2.0, 0.5, -0.3]), IMAGE], {}),
+    "lfilter first axis": ([np.array([0.3, 0.2]), np.array([1.0, 0.5, -0.3, 0.1]), IMAGE], {"axis": 0}),
+    "lfilter moving": ([W, np.array([2.0]), IMAGE], {}),
+    "lfilter long": ([RNG.normal(size=70), np.array([2.0, 0.3]), IMAGE], {}),
+    "lfilter state": ([W, np.array([2.0, 0.5, -0.3]), IMAGE], {"zi": RNG.normal(size=(5, 2))}),
+    "lfilter short": ([RNG.normal(size=6), np.array([2.0, 0.5]), V[:3]], {"zi": RNG.normal(size=5)}),
+    "lfilter_zi": ([np.array([0.3, 0.2]), np.array([1.0, 0.5, -0.3])], {}),
+    "filtfilt": ([np.array([0.3, 0.2]), np.array([1.0, -0.5]), LONG], {}),
+    "filtfilt even": ([np.array([0.3, 0.2]), np.array([1.0, -0.5]), LONG], {"padtype": "even", "padlen": 3}),
+    "freqz": ([np.array([0.3, 0.2]), np.array([1.0, 0.5, -0.3])], {"worN": 5}),
+    "savgol_filter": ([LONG, 5, 2], {}),
+    "savgol_filter wrap": ([LONG, 5, 3], {"mode": "wrap", "deriv": 1}),
+    "savgol_filter mirror": ([LONG, 5, 3], {"mode": "mirror"}),
+    "hilbert": ([LONG], {}),
+    "resample": ([LONG], {"num": 17, "axis": 1}),
+    "resample fewer": ([LONG], {"num": 6, "axis": 1}),
+    "resample odd": ([LONG], {"num": 7, "axis": 1}),
+    "upfirdn": ([W, LONG], {"up": 3, "down": 2}),
+    "deconvolve": ([LONG[0], W], {}),
+    "welch": ([LONG], {"nperseg": 6, "fs": 2.0}),
+    "welch odd": ([LONG], {"nperseg": 5, "scaling": "spectrum", "detrend": False}),
+    "periodogram": ([LONG], {}),
 }
 SPECIAL = {
     "logsumexp": ([IMAGE], {"axis": 1}),
@@ -88,22 +117,29 @@ def leaves(y):
 def check(function, theirs, operands, kwargs, tolerance=1e-6):
     """Values are SciPy's, gradients those of differences."""
     expected = leaves(theirs(*operands, **kwargs))
-    found = leaves(function(*[tg.tensor(x) for x in operands], **kwargs))
+    fixed = [k for k, x in enumerate(operands) if isinstance(x, int)]
+    found = leaves(function(*[x if k in fixed else tg.tensor(x) for k, x in enumerate(operands)], **kwargs))
     assert len(found) == len(expected)
     for y, want in zip(found, expected, strict=True):
         np.testing.assert_allclose(np.asarray(y), want, rtol=1e-10, atol=1e-10)
     rng = np.random.default_rng(5)
     weights = [rng.normal(size=np.shape(y)) for y in expected]
+    numbers = tuple(k for k in range(len(operands)) if k not in fixed)
+
+    def weighted(results):
+        return sum(np.sum(w * (np.real(y) + np.imag(y))) for w, y in zip(weights, leaves(results), strict=True))
 
     def total(*xs):
-        return sum(np.sum(w * y) for w, y in zip(weights, leaves(function(*xs, **kwargs)), strict=True))
+        return weighted(function(*xs, **kwargs))
 
-    bars = tg.grad(total, argnums=tuple(range(len(operands))))(*operands)
-    directions = [rng.normal(size=x.shape) for x in operands]
+    bars = tg.grad(total, argnums=numbers)(*operands)
+    directions = [rng.normal(size=operands[k].shape) for k in numbers]
 
     def at(t):
-        moved = [x + t * d for x, d in zip(operands, directions, strict=True)]
-        return sum(np.sum(w * y) for w, y in zip(weights, leaves(theirs(*moved, **kwargs)), strict=True))
+        moved = list(operands)
+        for k, d in zip(numbers, directions, strict=True):
+            moved[k] = operands[k] + t * d
+        return weighted(theirs(*moved, **kwargs))
 
     step = 1e-4
     slope = (8.0 * (at(step) - at(-step)) - (at(2 * step) - at(-2 * step))) / (12.0 * step)
@@ -163,6 +199,32 @@ def test_signal(name):
     operands, kwargs = SIGNAL[name]
     short = name.partition(" ")[0]
     check(getattr(signal, short), getattr(scipy.signal, short), operands, kwargs)
+
+
+def test_cascades_of_filters():
+    sos, state = scipy.signal.butter(4, 0.3, output="sos"), RNG.normal(size=(2, 2, 2))
+    check(lambda x: signal.sosfilt(sos, x), lambda x: scipy.signal.sosfilt(sos, x), [LONG], {})
+    check(
+        lambda x, zi: signal.sosfilt(sos, x, zi=zi),
+        lambda x, zi: scipy.signal.sosfilt(sos, x, zi=zi),
+        [LONG, state],
+        {},
+    )
+    tg.check_grads(lambda sos: signal.sosfilt(sos, LONG), (sos,))
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: signal.lfilter(W, V, IMAGE, zi=np.ones((5, 1))), "expected 3 values on the axis, found 1"),
+        (lambda: signal.filtfilt(W, V, W), "greater than padlen, which is 12"),
+        (lambda: signal.convolve2d(V, W), "both be 2-D"),
+        (lambda: signal.savgol_filter(V, 5, 2), "less than or equal to the size"),
+    ],
+)
+def test_signal_refuses(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
 
 
 @pytest.mark.parametrize("name", [n for n in SPECIAL if SPECIAL[n][0]])

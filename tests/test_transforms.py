@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tapegrad as tg
+from tapegrad import jacobians
 
 X = np.array([0.5, -1.0, 2.0])
 A = np.arange(6.0).reshape(3, 2) / 7
@@ -111,3 +112,16 @@ def test_vmap_of_arrays():
 def test_vmap_refuses(in_dims, args, words):
     with pytest.raises(ValueError, match=words):
         tg.vmap(lambda *a: a[0], in_dims=in_dims)(*args)
+
+
+@pytest.mark.parametrize(("rows", "columns", "mode"), [(5, 2, "linearize"), (2, 5, "vjp"), (3, 3, "vjp")])
+def test_jacobian_takes_the_mode_with_fewer_sweeps(rows, columns, mode, monkeypatch):
+    matrix = np.arange(1.0, rows * columns + 1).reshape(rows, columns)
+    taken = []
+    for name in ("vjp", "linearize"):
+        plain = getattr(jacobians, name)
+        monkeypatch.setattr(jacobians, name, lambda *a, n=name, f=plain: (taken.append(n), f(*a))[1])
+    x = np.linspace(0.1, 0.9, columns)
+    found, aux = tg.jacobian(lambda x: (np.sin(matrix @ x), "aux"), has_aux=True)(x)
+    np.testing.assert_allclose(found, np.cos(matrix @ x)[:, None] * matrix)
+    assert aux == "aux" and taken[-1] == mode

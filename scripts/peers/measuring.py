@@ -13,6 +13,10 @@ import numpy as np
 from .contenders import Contender, convert, leaves
 
 
+class WrongResult(Exception):
+    """A contender computes something else than JAX in float64 does."""
+
+
 @dataclass
 class Entry:
     """One contender's run of one case: seconds of the first call, and a call's seconds in each round."""
@@ -74,7 +78,7 @@ def prepare(contender, case, expected):
     for found in (flat(result), *([] if slow else [flat(step())])):  # the first call may take another way
         error = largest_error(expected, found)
         if not error <= case.problem.tolerance:
-            raise SystemExit(
+            raise WrongResult(
                 f"{contender.name} is wrong on {case.name}: error {error:.1e}, {case.problem.tolerance} allowed"
             )
     return entry
@@ -89,8 +93,10 @@ def measure(case, contenders, options):
             continue
         try:
             entries.append(prepare(contender, case, expected))
-        except LookupError:
-            pass
+        except WrongResult:
+            raise
+        except LookupError:  # it has no such form
+            continue
         except Exception as error:  # one that cannot run a program must not keep the others from it
             if contender.needs == "tapegrad":
                 raise

@@ -44,6 +44,11 @@ def mean_ratio(run, name):
     return geometric_mean(case[name]["ratio"] for case in run["cases"].values() if name in case)
 
 
+def mean_text(run, name):
+    mean = mean_ratio(run, name)
+    return "–" if math.isnan(mean) else f"{mean:.2f}×"
+
+
 def markdown(rows):
     rule = ["---"] + ["---:"] * (len(rows[0]) - 1)
     return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], rule, *rows[1:]))
@@ -56,14 +61,14 @@ def cells(case, names):
 def compiled_table(run):
     rows = [["value and gradient", OURS, *COMPILED]]
     rows += [[name, human(case[OURS]["median"]), *cells(case, COMPILED)] for name, case in run["cases"].items()]
-    rows.append(["geometric mean", "", *(f"{mean_ratio(run, n):.2f}×" for n in COMPILED)])
+    rows.append(["geometric mean", "", *(mean_text(run, n) for n in COMPILED)])
     return markdown(rows)
 
 
 def dynamic_table(run):
     rows = [["value and gradient", "tapegrad", *DYNAMIC]]
     rows += [[name, human(case["tapegrad"]["median"]), *cells(case, DYNAMIC)] for name, case in run["cases"].items()]
-    rows.append(["geometric mean", "", *(f"{mean_ratio(run, n):.2f}×" for n in DYNAMIC)])
+    rows.append(["geometric mean", "", *(mean_text(run, n) for n in DYNAMIC)])
     return markdown(rows)
 
 
@@ -106,7 +111,8 @@ def machine():
 
 
 def threads_of(run):
-    return "one thread" if run["threads"] == 1 else f"{run['threads']} threads"
+    threads = "one thread" if run["threads"] == 1 else f"{run['threads']} threads"
+    return threads + (", processor time" if run["clock"] == "processor" else "")
 
 
 def document(runs):
@@ -156,11 +162,9 @@ def summary(run):
         if case is not None:
             ours = {"tapegrad": human(case["tapegrad"]["median"]), OURS: human(case[OURS]["median"])}
             rows.append([name, *(ours.get(c) or cells(case, [c])[0] for c in columns)])
-    means = {n: mean_ratio(run, n) for n in columns}
     count = len(run["cases"])
-    rows.append(
-        [f"geometric mean of {count}", *("" if n in ("tapegrad", OURS) else f"{means[n]:.2g}×" for n in columns)]
-    )
+    written = ["" if n in ("tapegrad", OURS) else mean_text(run, n) for n in columns]
+    rows.append([f"geometric mean of {count}", *written])
     text = (
         f"Time of one call, {threads_of(run)}, medians of interleaved rounds; in brackets the time divided by "
         "tapegrad's (dynamic against dynamic, compiled against compiled; above 1 is slower than tapegrad). All "

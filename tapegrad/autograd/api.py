@@ -121,7 +121,7 @@ def backward(
     if create_graph:
         _recorded_backward(pairs, wanted)
         return
-    leaves, others = sweep([(t, _array_of(g, t)) for t, g in pairs], wanted, retain_graph)
+    leaves, others = sweep([(t, _array_of(g, t)) for t, g in pairs], wanted, retain_graph, visit=True)
     for leaf, array in leaves.values():
         if leaf._leaf and (wanted is None or any(leaf is t for t in wanted)):
             accumulate(leaf, array)
@@ -160,7 +160,7 @@ def _recorded_backward(pairs: list[tuple[Tensor, Any]], inputs: list[Tensor] | N
     inputs = reachable_leaves([t for t, _ in pairs]) if inputs is None else inputs
     seeds = [lift(g, t._spec.dtype) for t, g in pairs]
     retained: list = []
-    bars = recorded_sweep([t for t, _ in pairs], seeds, inputs, True, retained)
+    bars = recorded_sweep([t for t, _ in pairs], seeds, inputs, True, retained, visit=True)
     leaves = {id(t): (t, bar) for t, bar in zip(inputs, bars, strict=True) if t._leaf and bar is not None}
     _accumulate_recorded([*leaves.values(), *retained], True)
     for t, bar in leaves.values():

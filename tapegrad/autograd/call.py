@@ -314,7 +314,7 @@ class _CallSweep:
 
     def __init__(self, call: Call, seeds: dict):
         self.call, self.seeds = call, seeds
-        self.visited = False
+        self.visited = self.visits = False
         self.found: list = []
 
     def run(self, targets: dict, relevant: dict | None) -> None:
@@ -325,7 +325,7 @@ class _CallSweep:
             with users_code(False):
                 call.run_tensor_hooks(bars)
         wanted = [home is not None and (relevant is None or _leads(home, relevant)) for _, _, home in call.imports]
-        if not any(wanted):
+        if not any(wanted) and not (self.visits and any(call is home for home, _ in targets)):
             return
         self.visited = True
         self.found = call.cotangents(bars, wanted, False)

@@ -28,7 +28,7 @@ MOST_EXPECTED = 1 << 22
 """A sweep begins with no more memory than this."""
 
 
-def sweep(seeds, inputs=None, retain_graph=False, ends=()):
+def sweep(seeds, inputs=None, retain_graph=False, ends=(), visit=False):
     """Propagate cotangents from outputs to inputs.
 
     Parameters
@@ -41,6 +41,9 @@ def sweep(seeds, inputs=None, retain_graph=False, ends=()):
         Whether what the sweep visits may be visited again.
     ends : sequence of Tensor
         Those of the inputs beyond which the sweep does not go.
+    visit : bool
+        Whether rows that computed an input are visited although nothing beyond is wanted: as in PyTorch's
+        ``backward(inputs=)``, their saved values are checked and freed.
 
     Returns
     -------
@@ -100,6 +103,7 @@ def sweep(seeds, inputs=None, retain_graph=False, ends=()):
     while heap:
         _, _, tape = heapq.heappop(heap)
         run = _TapeSweep(tape, pending[tape]) if type(tape) is Tape else tape.sweep(pending[tape])
+        run.visits = visit
         run.run(targets, relevant)
         visited.append(run)
         for home, array in run.reached():
@@ -218,6 +222,7 @@ class _TapeSweep:
         self.tape, self.seeds = tape, seeds
         self.n = tape.cap
         self.arrays = recycled(SweepArrays, self.n)
+        self.visits = False
         self.ends = False  # whether the sweep may end at rows that it reaches but does not visit
         self.blocks: list[np.ndarray] = []
         self.replaced: list[np.ndarray] = []
@@ -250,8 +255,9 @@ class _TapeSweep:
                 self.seeds[slot] = array
                 addr[n + slot], bar[slot] = address_of(array), op.FULL
             for slot, _, home, buffer, version in tape.imports:
-                if buffer is not None and buffer.version != version + tape.write_counts.get(slot, 0):
-                    tape.arrays.last_write[slot] = n
+                if buffer is not None and buffer.version != version:
+                    if buffer.version != version + tape.write_counts.get(tape.root_of(slot), 0):
+                        tape.arrays.last_write[slot] = n
                 if home is None or slot > top or not wanted[slot]:
                     continue
                 array = empty_array(tape.signature(slot).out.bar)
@@ -263,14 +269,20 @@ class _TapeSweep:
                 addr[n + slot] = address_of(array)
             for other, slot in targets:
                 if other is tape:  # where nothing beyond it is wanted, the row itself is not visited
-                    self.ends = True
-                    kept[slot] = op.KEPT if any(wanted[k] for k in tape.operands(slot)) else op.KEPT_UNVISITED
+                    self.ends = not self.visits
+                    passed = self.visits or any(wanted[k] for k in tape.operands(slot))
+                    kept[slot] = op.KEPT if passed else op.KEPT_UNVISITED
             if tape.retaining or tape.notes:
                 for slot in (*tape.retaining, *tape.notes):
                     if slot < n:
                         kept[slot] = kept[slot] or op.KEPT
+            written = tape.arrays.last_write
+            for slot, owner in tape.twins:  # of memory that came in twice, both must know the last write
+                written[owner] = max(written[slot], written[owner])
+            for slot, owner in tape.twins:
+                written[slot] = written[owner]
             for slot in tape.foreign_writes:
-                tape.arrays.last_write[slot] = n
+                written[slot] = n
             self.space = space
             self._block(space.expected, state)
             if (tape.notes or watchers) and leave(tape):

@@ -42,7 +42,7 @@ def backward_name(signature):
         name = signature.attrs["label"]
     elif name == "Mm":
         ranks = tuple(min(s.ndim, 3) for s in signature.specs)
-        name = {(1, 1): "Dot", (2, 1): "Mv", (2, 2): "Mm"}.get(ranks, "Bmm")
+        name = {(1, 1): "Dot", (1, 2): "Mv", (2, 1): "Mv", (2, 2): "Mm"}.get(ranks, "Bmm")
     return name if name in ("CopySlices", "CopyBackwards") else name + "Backward0"
 
 

@@ -83,7 +83,7 @@ class _Graph:
                 stack += [(s, False) for s in self.sources(key) if s not in met]
 
 
-def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=()):
+def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=(), visit=False):
     """Cotangents of `inputs`, recorded on the tape.
 
     Parameters
@@ -97,6 +97,8 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=())
         Extended by pairs of a tensor that retains its gradient and that gradient.
     ends : sequence of Tensor
         Those of the inputs beyond which the sweep does not go, though they have a history. No leaves.
+    visit : bool
+        As in `engine.sweep`.
 
     Returns
     -------
@@ -127,6 +129,7 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=())
         for key, output, seed in zip(roots, outputs, seeds, strict=True):
             reach(key, placed_with(seed, output._spec))
         done: dict = {}
+        asked = None
         while heap:
             *_, key = heapq.heappop(heap)
             if key not in bars:
@@ -143,10 +146,17 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=())
             _retain(key, bar, retained)
             sources = graph.sources(key)
             if not any(graph.leads.get(s, False) for s in sources):
+                if visit and key in targets:
+                    _check(key[0], key[1], key[0].signature(key[1]))
                 continue
+            if key[0].questions is not None:
+                asked = key[0].questions
+                asked.follow(key[1])
             for source, x_bar in zip(sources, _row_cotangents(graph, key, bar), strict=True):
                 if x_bar is not None:
                     reach(source, x_bar)
+        if asked is not None:
+            asked.follow(None)
         for key, bar in bars.items():
             leaf = graph.handles[key] if key in graph.handles else None
             if leaf is not None and leaf._hooks is not None:

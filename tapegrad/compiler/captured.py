@@ -15,15 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from ..tape.site import inside
+
 __all__ = ["Captured", "Draws"]
 
-_OURS = __name__.partition(".")[0]
 _FIXED = (types.ModuleType, type, types.BuiltinFunctionType, np.ufunc)
 _PLAIN = (int, float, complex, str, bytes, bool)
-
-
-def _is_installed(function: types.FunctionType) -> bool:
-    return function.__module__ in (None, _OURS) or "site-packages" in function.__code__.co_filename
 
 
 def _names(code: types.CodeType) -> Iterator[str]:
@@ -59,7 +56,7 @@ class Captured:
         self._seen.add(id(found))
         code = found.__code__
         place = f"{code.co_filename}:{code.co_firstlineno}"
-        ours = str(found.__module__).partition(".")[0] == _OURS
+        ours = inside[code.co_filename]  # a wrapper has the module of the function that it wraps
         for name, cell in zip(code.co_freevars, found.__closure__ or (), strict=True):
             try:
                 value = cell.cell_contents
@@ -70,7 +67,7 @@ class Captured:
             self._look(value, name, place)
         for value in (*(found.__defaults__ or ()), *(found.__kwdefaults__ or {}).values()):
             self._look(value, "a default", place)
-        if ours or _is_installed(found):
+        if ours or "site-packages" in code.co_filename:
             return
         space = found.__globals__
         for name in dict.fromkeys(_names(code)):
@@ -85,6 +82,11 @@ class Captured:
             self.held.append((value, _contents(value), name, place))
         else:
             self._reach(value)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing that could change."""
+        return not (self.names or self.cells or self.held)
 
     def change(self) -> str | None:
         """What is other than it was: a sentence, or None."""

@@ -14,10 +14,10 @@ import numpy as np
 
 from ..primitives.core import ops
 from ..primitives.shape import reshape_to
-from ..tape.handle import Tensor
 from ..tape.memory import address_of
 from ..tape.record import new_tensor
 from ..tape.site import describe, user_site
+from ..tape.spec import Spec
 from ..vm import opcodes as op
 from .errors import ConcretisationError
 
@@ -42,14 +42,14 @@ class Guard:
 
     __slots__ = ("_site", "dtype", "kind", "shape", "slot")
 
-    def __init__(self, kind: str, site: Any, answer: Tensor):
-        self.kind, self._site, self.slot = kind, site, answer._slot
-        self.dtype, self.shape = answer._spec.dtype, answer._spec.shape
+    def __init__(self, kind: str, site: Any, spec: Spec, slot: int = -1):
+        self.kind, self._site, self.slot = kind, site, slot
+        self.dtype, self.shape = spec.dtype, spec.shape
 
     @property
     def where(self) -> str:
         """``file:line`` of the question."""
-        return describe(self._site)
+        return self._site if isinstance(self._site, str) else describe(self._site)
 
     @property
     def size(self) -> int:
@@ -75,13 +75,28 @@ class Questions:
         Slots of the arguments.
     arrays : list of numpy.ndarray
         The arguments; copied when the first question comes.
+    lines : bool
+        Note for each row where in the user's code it comes from; the reverse's rows come from where the row of the
+        forward does.
     """
 
-    def __init__(self, tape, inputs, arrays):
+    def __init__(self, tape, inputs, arrays, lines=False):
+        self.lines: dict[int, Any] | None = {} if lines else None
+        self._source: Any = None
         self.tape, self.inputs, self.arrays = tape, inputs, arrays
         self.guards: list[Guard] = []
         self.outcomes: list[bytes] = []
         self._bound = False
+
+    def note(self, slot: int) -> None:
+        """Note where a row comes from."""
+        if self.lines is not None:
+            self.lines[slot] = self._source or user_site()
+
+    def follow(self, slot: int | None) -> None:
+        """From now on rows are recorded on behalf of a row of the forward; None: no longer."""
+        if self.lines is not None:
+            self._source = None if slot is None else self.lines.get(slot)
 
     def truth(self, tensor) -> bool:
         """``bool(tensor)``, of one element."""
@@ -114,7 +129,7 @@ class Questions:
         with self.tape.lock:
             self.tape._run()
         found = self.tape.view(answer._slot, answer._spec)
-        self.guards.append(Guard(kind, user_site(), answer))
+        self.guards.append(Guard(kind, user_site(), answer._spec, answer._slot))
         self.outcomes.append(found.tobytes())
         return found
 

@@ -58,6 +58,7 @@ class Plan:
         words: list[int] = []
         self.signatures: dict = {}
         self.constants: dict = {}
+        self.origins: dict = {}
         for slot in rows:
             if slot in same:
                 place[slot] = place[same[slot]]
@@ -65,6 +66,7 @@ class Plan:
             row = tape.signature(slot)
             place[slot] = new = len(words)
             self.signatures[new] = row
+            self.origins[new] = slot
             if row.kind == op.IMPORT:
                 owner = tape.imported(slot)[1]
                 self.constants[new] = owner
@@ -164,21 +166,15 @@ class Plan:
             members.setdefault(root, []).append((slot, shift[slot]))
         for place, source, offset in self._aliases():
             members[roots[source]].append((place, shift[source] + offset))
-        self.bound_inputs: list = []
-        for slot in self.inputs:
-            group = members[slot]
-            if len(group) == 1:
-                self.bound_inputs.append((None, slot))
-            else:
-                self.bound_inputs.append((np.array([s for s, _ in group]), np.array([o for _, o in group])))
+        self.addresses = self.addr.data  # items of a memoryview are set in less than half the time
+        self.bound_inputs = [_Bound(members[slot]) for slot in self.inputs]
         self.bound_outputs: list = []
         shared = Counter(roots[slot] for slot in self.outputs)
         for slot in self.outputs:
             root, spec = roots[slot], self.signatures[slot].out
             fresh = root == slot and root in self.offsets and shared[root] == 1 and spec.contiguous
             if fresh and spec.nbytes >= 1024:
-                group = members[root]
-                self.bound_outputs.append((spec, np.array([s for s, _ in group]), np.array([o for _, o in group])))
+                self.bound_outputs.append((spec, _Bound(members[root]), None))
             else:
                 if root in self.inputs:
                     raise TapeError("an output shares memory with an input")
@@ -219,29 +215,74 @@ class Plan:
         self.length = int(state[op.CODE_LEN])
         self.calls = any(pools.table[row.index, op.HAS_CALL] for row in self.signatures.values())
 
+    def stretches(self):
+        """Slots of rows and the words of code that run them, in order: for those who look inside.
+
+        Returns
+        -------
+        list of tuple
+            ``(slots, first, last)``; words ``first`` to ``last - 1`` run those rows.
+        """
+        found, at = [], 0
+        for slot, row in self.signatures.items():
+            if row.kind in (op.KERNEL, op.WRITE):
+                start = int(pools.table[row.index, op.FORWARD])
+                words = pools.templates[start : start + int(pools.table[row.index, op.FORWARD_LEN])].tolist()
+                p, length = 0, 0
+                while p < len(words):
+                    length += 0 if words[p] & 255 == op.ALIAS else words[p] >> 8 & 255
+                    p += words[p] >> 8 & 255
+                found.append(([slot], at, at + length))
+                at += length
+        return found
+
     def replay(self, arrays):
         """Run the program; returns its outputs as arrays and NumPy scalars."""
-        addr = self.addr
-        for x, (slots, offsets) in zip(arrays, self.bound_inputs, strict=True):
-            if slots is None:
-                addr[offsets] = address_of(x)
-            else:
-                addr[slots] = offsets + address_of(x)
-        results: list = []
-        for spec, slots, where in self.bound_outputs:
-            if slots is None:
-                results.append(None)
-                continue
-            array = np.empty(spec.shape, spec.dtype)
-            addr[slots] = where + address_of(array)
-            results.append(array)
-        space = self.space
-        space.state[op.PC] = 0
-        execute(space.at)
-        while space.state[op.PC] < self.length:
-            run_call(self.code, space.state, addr, pools.consts)
-            execute(space.at)
-        for k, (spec, slots, view) in enumerate(self.bound_outputs):
-            if slots is None:
+        results = self.bind(arrays)
+        self.run(0, self.length)
+        for k, (spec, bound, view) in enumerate(self.bound_outputs):
+            if bound is None:
                 results[k] = view[()] if spec.ndim == 0 else view.copy()
         return results
+
+    def bind(self, arrays):
+        """Say where inputs and new outputs stand; returns the outputs, None for those that are copied in the end."""
+        for x, bound in zip(arrays, self.bound_inputs, strict=True):
+            self._move(bound, address_of(x))
+        results: list = []
+        for spec, bound, _ in self.bound_outputs:
+            array = None
+            if bound is not None:
+                array = np.empty(spec.shape, spec.dtype)
+                self._move(bound, address_of(array))
+            results.append(array)
+        return results
+
+    def _move(self, bound, at):
+        """Let slots stand at another address."""
+        if bound.few:
+            addresses = self.addresses
+            for slot, offset in bound.few:
+                addresses[slot] = at + offset
+        else:
+            self.addr[bound.slots] = bound.offsets + at
+
+    def run(self, first, last):
+        """Run a stretch of the code."""
+        space = self.space
+        state = space.state
+        state[op.PC], state[op.CODE_LEN] = first, last
+        execute(space.at)
+        while state[op.PC] < last:
+            run_call(self.code, state, self.addr, pools.consts)
+            execute(space.at)
+
+
+class _Bound:
+    """Slots that stand in an array of the caller's, and their byte offsets: a list of pairs where they are few."""
+
+    __slots__ = ("few", "offsets", "slots")
+
+    def __init__(self, group):
+        self.few = group if len(group) <= 8 else None
+        self.slots, self.offsets = np.array([s for s, _ in group]), np.array([o for _, o in group])

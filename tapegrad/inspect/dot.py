@@ -79,7 +79,7 @@ def _stamp(row: Row) -> str:
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:
-    return "" if shape is None else " (" + ", ".join(map(str, shape)) + ")"
+    return "" if shape is None else "(" + ", ".join(map(str, shape)) + ")"
 
 
 def _cut(value: object, most: int) -> str:

@@ -13,7 +13,7 @@ from ..tape.spec import spec_of_array
 from ..tape.tape import Tape
 from ..vm import opcodes as op
 
-__all__ = ["format_tape", "list_rows"]
+__all__ = ["format_tape", "list_rows", "short"]
 
 
 def format_tape(function: Callable, *args: Any, limit: int = 40) -> str:
@@ -55,7 +55,7 @@ def list_rows(tape: Tape, limit: int = 40) -> list[str]:
         row = tape.signature(slot)
         name = "input" if row.kind == op.IMPORT else row.primitive.name
         operands = ", ".join(f"%{k}" for k in tape.operands(slot))
-        attrs = ", ".join(f"{k}={_short(v)}" for k, v in row.attrs.items() if k not in ("strides", "base_strides"))
+        attrs = ", ".join(f"{k}={short(v)}" for k, v in row.attrs.items() if k not in ("strides", "base_strides"))
         lines.append(f"%{slot:<5} = {name}({', '.join(filter(None, (operands, attrs)))})".ljust(58) + f"  {row.out!r}")
         slot += row.width
     if len(lines) > limit:
@@ -64,6 +64,7 @@ def list_rows(tape: Tape, limit: int = 40) -> list[str]:
     return lines
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """A value in at most 24 characters."""
     text = str(value)
     return text if len(text) <= 24 else text[:21] + "..."

@@ -46,6 +46,10 @@ def _divmod(self, other):
     return self // other, self % other
 
 
+def _rdivmod(self, other):
+    return other // self, other % self
+
+
 def _part(name):
     get = operator.attrgetter(name)
 
@@ -63,8 +67,14 @@ def _compress(self, condition, axis=None):
     return BY_FUNCTION[np.compress](condition, self, axis)
 
 
+def _put(self, indices, values, mode="raise"):
+    """`numpy.put`: write elements of the flattened tensor, in place."""
+    BY_FUNCTION[np.put](self, indices, values, mode)
+
+
 attach(
     compress=_compress,
+    put=_put,
     real=property(_part("real"), doc="Real part, a view; a real tensor itself."),
     imag=property(_part("imag"), doc="Imaginary part, a view; zeros for a real tensor."),
     __iter__=_iter,
@@ -74,6 +84,7 @@ attach(
     __floor__=_forward("__floor__", np.floor),
     __ceil__=_forward("__ceil__", np.ceil),
     __divmod__=_divmod,
+    __rdivmod__=_rdivmod,
 )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from ..operators import attach_operators, recorder_of, unary
 from ..primitives.core import BY_FUNCTION, RECORDS, lift, ops
 from ..primitives.scipy_loader import load
+from ..primitives.shape import reshape_to
 from ..tape.handle import Tensor, attach
 from .naming import named
 
@@ -220,6 +221,50 @@ def _equal(self, other):
     return BY_FUNCTION[np.array_equal](self, other)
 
 
+def _hardshrink(self, lambd=0.5):
+    """The elements whose magnitude is above a bound; the others zero."""
+    return ops.where(ops.absolute(self) > lambd, self, 0.0)
+
+
+def _prelu(self, weight):
+    """The elements, negative ones times a weight: one for all, or one for each place along the second axis."""
+    weight = lift(weight)
+    if weight._spec.size > 1:
+        channels = self._spec.shape[1] if self._spec.ndim > 1 else 1
+        if weight._spec.shape != (channels,):
+            raise RuntimeError(
+                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {weight._spec.size} "
+                f"and channel size = {channels}."
+            )
+        weight = reshape_to(weight, (channels,) + (1,) * (self._spec.ndim - 2))
+    return ops.where(self > 0.0, self, weight * self)
+
+
+def _polygamma(self, n):
+    """The n-th derivative of the digamma function."""
+    from ..scipy.special import polygamma
+
+    load()
+    return polygamma(n, self)
+
+
+def _mvlgamma(self, p):
+    """Logarithm of the multivariate gamma function of dimension `p`."""
+    from ..scipy.special import multigammaln
+
+    load()
+    return multigammaln(self, p)
+
+
+def _of_numpy(function):
+    def method(self, *args):
+        return BY_FUNCTION[function](self, *args)
+
+    method.__name__ = method.__qualname__ = function.__name__
+    method.__doc__ = f"`numpy.{function.__name__}` of the tensor."
+    return method
+
+
 def _where(self, condition, other):
     """The tensor where the condition is true, else the other."""
     return ops.where(condition, self, other)
@@ -264,4 +309,12 @@ attach(
     equal=_equal,
     where=_where,
     masked_fill=masked_fill,
+    hardshrink=_hardshrink,
+    prelu=_prelu,
+    polygamma=_polygamma,
+    mvlgamma=_mvlgamma,
+    isneginf=_of_numpy(np.isneginf),
+    isposinf=_of_numpy(np.isposinf),
+    isreal=_of_numpy(np.isreal),
+    frexp=_of_numpy(np.frexp),
 )

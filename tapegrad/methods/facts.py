@@ -141,6 +141,16 @@ def _new_tensor(self, data, dtype=None, requires_grad=False):
     return tensor(data, dtype or self._spec.dtype, requires_grad)
 
 
+def _itself(self):
+    """The tensor itself."""
+    return self
+
+
+def _at(x):
+    """Where a tensor's elements stand."""
+    return address_of(value_of(x)), x._spec.shape, x._spec.strides, x._spec.dtype
+
+
 def _dim(self):
     """Number of axes."""
     return self._spec.ndim
@@ -192,6 +202,13 @@ attach(
     type_as=_type_as,
     cpu=_cpu,
     cuda=_cuda,
+    pin_memory=_itself,
+    resolve_conj=_itself,
+    resolve_neg=_itself,
+    is_cpu=property(lambda self: self._spec.device is None, doc="Whether the memory is the machine's."),
+    is_conj=lambda self: False,
+    is_neg=lambda self: False,
+    is_set_to=lambda self, other: _at(self) == _at(other),
     new_full=_new_full,
     new_tensor=_new_tensor,
     __len__=_len,

@@ -6,8 +6,10 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..primitives.core import BY_FUNCTION, lift, ops
+from ..primitives.matmul import adjoint
 from ..tape.handle import attach
 from .naming import named
+from .reductions import _axis
 
 __all__: list[str] = []
 
@@ -92,4 +94,55 @@ def _logdet(self):
     return ops.where(sign < 0, np.nan, log)
 
 
-attach(cross=_cross, dist=_dist, logdet=_logdet, ger=lambda self, other: outer(self, other))
+def _addbmm(self, batch1, batch2, *, beta=1, alpha=1):
+    """``beta * self + alpha * (the sum of the products of two stacks of matrices)``."""
+    total = ops.sum(bmm(batch1, batch2), axis=(0,), keepdims=False)
+    total = total if alpha == 1 else total * alpha
+    return total if beta == 0 else (self if beta == 1 else self * beta) + total
+
+
+def _renorm(self, p, dim, maxnorm):
+    """Each slice along an axis scaled down to a norm of at most `maxnorm`."""
+    axis = _axis(self, dim)
+    others = [d for d in range(self._spec.ndim) if d != axis]
+    norm = self.norm(p=p, dim=others, keepdim=True)
+    return self * ops.where(norm > maxnorm, maxnorm / (norm + 1e-7), 1.0)
+
+
+def _matrix_exp(self):
+    """Exponential of matrices."""
+    from ..scipy.linalg import expm
+
+    return expm(self)
+
+
+def _cholesky_solve(self, input2, upper=False):
+    """Solution x of ``a x = self``, where `input2` is a's Cholesky factor."""
+    from ..scipy.linalg import cho_solve
+
+    return cho_solve((input2, not upper), self)
+
+
+def _cholesky_inverse(self, upper=False):
+    """Inverse of the matrix of which this is the Cholesky factor."""
+    return _cholesky_solve(lift(np.eye(self._spec.shape[-1], dtype=self._spec.dtype)), self, upper)
+
+
+def _svd(self, some=True, compute_uv=True):
+    """Singular value decomposition ``u, s, v`` with ``self = u diag(s) v^H``."""
+    u, s, vh = BY_FUNCTION[np.linalg.svd](self, full_matrices=not some)
+    return (u, s, adjoint(vh)) if compute_uv else (u * 0, s, adjoint(vh) * 0)
+
+
+attach(
+    cross=_cross,
+    dist=_dist,
+    logdet=_logdet,
+    ger=lambda self, other: outer(self, other),
+    addbmm=_addbmm,
+    renorm=_renorm,
+    matrix_exp=_matrix_exp,
+    cholesky_solve=_cholesky_solve,
+    cholesky_inverse=_cholesky_inverse,
+    svd=_svd,
+)

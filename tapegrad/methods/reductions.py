@@ -248,6 +248,11 @@ def _quantile(self, q, dim=None, keepdim=False, interpolation="linear"):
     return BY_FUNCTION[np.quantile](self, q, axes_of(dim), method=interpolation, keepdims=keepdim)
 
 
+def _nanquantile(self, q, dim=None, keepdim=False, interpolation="linear"):
+    """`numpy.nanquantile` of the tensor."""
+    return BY_FUNCTION[np.nanquantile](self, q, axes_of(dim), method=interpolation, keepdims=keepdim)
+
+
 def _aminmax(self, dim=None, keepdim=False):
     """Smallest and largest element, along an axis or of all."""
     axis = axes_of(dim)
@@ -272,5 +277,6 @@ attach(
     softmax=_softmax,
     log_softmax=_log_softmax,
     quantile=_quantile,
+    nanquantile=_nanquantile,
     aminmax=_aminmax,
 )

@@ -109,9 +109,12 @@ def _scatter(self, dim, index, src, *, reduce=None):
     """The tensor with elements written along an axis: ``y[index[i, j], j] = src[i, j]`` for axis 0."""
     if reduce == "add":
         return _scatter_add(self, dim, index, src)
-    if reduce is not None:
-        raise NotImplementedError(f"scatter: reduce={reduce!r} is not supported; only 'add' is")
+    if reduce not in (None, "multiply"):
+        raise RuntimeError(f"scatter: reduce argument must be either add or multiply, got {reduce!r}")
     form, indices, shape = _places("scatter", self, dim, index)
+    if reduce == "multiply":
+        src = expand_to(_source("scatter", self, src, shape), shape)
+        return ops.combine_at(self, src, *indices, key=form, how="prod", own=True)
     return ops.index_put(self, _source("scatter", self, src, shape), *indices, key=form, unique=False)
 
 
@@ -195,7 +198,13 @@ def _nonzero(self, *, as_tuple=True):
     return BY_FUNCTION[np.nonzero](self) if as_tuple else lift(BY_FUNCTION[np.argwhere](self))
 
 
+def _argwhere(self):
+    """`numpy.argwhere` of the tensor: a table of indices, a row for each element that is not zero."""
+    return lift(BY_FUNCTION[np.argwhere](self))
+
+
 attach(
+    argwhere=_argwhere,
     gather=_gather,
     take_along_dim=_take_along_dim,
     index_select=_index_select,

@@ -14,6 +14,7 @@ from ..primitives.matmul import adjoint
 from ..primitives.scan import along
 from ..primitives.shape import expand_to, fitted, numpy_reshape, reshape_to, view_by, view_of
 from ..tape.handle import attach
+from .naming import named
 from .reductions import _axis
 
 __all__: list[str] = []
@@ -407,6 +408,48 @@ def _tile(self, *reps):
     return BY_FUNCTION[np.tile](self, _ints(reps))
 
 
+def _unsafe_split(self, split_size, dim=0):
+    """`split`; the parts may be written."""
+    return tuple([_one(part) for part in _split(self, split_size, dim)])
+
+
+def _unsafe_chunk(self, chunks, dim=0):
+    """`chunk`; the parts may be written."""
+    return tuple([_one(part) for part in _chunk(self, chunks, dim)])
+
+
+def _one(part):
+    part._one_of_many = None
+    return part
+
+
+def _narrow_copy(self, dim, start, length):
+    """`narrow`, as a copy."""
+    return ops.copy(_narrow(self, dim, start, length))
+
+
+def _copied(function):
+    def method(self, *args):
+        return ops.copy(BY_FUNCTION[function](self, *args))
+
+    return named(function.__name__, method, f"`numpy.{function.__name__}` of the tensor, a copy.")
+
+
+for _function in (np.flipud, np.fliplr, np.diagflat):
+    _copied(_function)
+
+
+def _split_by(function):
+    def method(self, indices_or_sections):
+        return tuple(BY_FUNCTION[function](self, indices_or_sections))
+
+    return named(function.__name__, method, f"`numpy.{function.__name__}` of the tensor.")
+
+
+for _splitter in (np.hsplit, np.vsplit, np.dsplit):
+    _split_by(_splitter)
+
+
 def _contiguous(self):
     """The tensor itself if its elements stand one after another in memory, else a copy."""
     return self if self._spec.contiguous else ops.copy(self)
@@ -495,6 +538,10 @@ attach(
     repeat_interleave=_repeat_interleave,
     tile=_tile,
     contiguous=_contiguous,
+    narrow_copy=_narrow_copy,
+    unsafe_split=_unsafe_split,
+    unsafe_split_with_sizes=_unsafe_split,
+    unsafe_chunk=_unsafe_chunk,
     tril=_tril,
     triu=_triu,
     diag=_diag,

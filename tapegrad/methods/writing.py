@@ -8,6 +8,7 @@ from ..inplace import rewrite, write
 from ..primitives.core import RECORDS, lift, ops
 from ..tape.handle import Tensor, attach
 from ..updates import attach_in_place, in_place
+from ..values import value_of
 from .elementwise import BINARY, SPECIAL, UNARY, clamp, masked_fill, special
 from .naming import named
 
@@ -41,7 +42,8 @@ def _method_writer(name, function=None):
 
 for _name in (
     "rsqrt frac round clamp clamp_min clamp_max lerp addcmul addcdiv sinc nan_to_num masked_fill scatter scatter_add "
-    "index_add index_copy index_fill index_put masked_scatter cumsum cumprod tril triu addmm addmv baddbmm addr"
+    "index_add index_copy index_fill index_put masked_scatter cumsum cumprod tril triu addmm addmv baddbmm addr addbmm "
+    "scatter_reduce index_reduce renorm mvlgamma polygamma"
 ).split():
     _method_writer(_name)
 _method_writer("clip", clamp)
@@ -110,6 +112,18 @@ def _exponential(rng, shape, lambd=1.0):
     return rng.exponential(1.0 / lambd, shape)
 
 
+def _log_normal(rng, shape, mean=1.0, std=2.0):
+    return rng.lognormal(mean, std, shape)
+
+
+def _cauchy(rng, shape, median=0.0, sigma=1.0):
+    return median + sigma * rng.standard_cauchy(shape)
+
+
+def _geometric(rng, shape, p):
+    return rng.geometric(p, shape)
+
+
 def _random_integers(rng, shape, low=0, high=None):
     low, high = (0, low) if high is None else (low, high)
     return rng.integers(low, high or 1 << 24, shape)
@@ -134,9 +148,48 @@ def _detach_(self):
     return self
 
 
+def _apply_(self, function):
+    """Replace each element by a Python function of it."""
+    return _map_(self, self.detach().clone(), lambda x, y: function(x), "apply_")
+
+
+def _map_(self, other, function, name="map_"):
+    """Replace each element by a Python function of it and of another tensor's."""
+    if self.requires_grad or other.requires_grad:
+        raise RuntimeError(
+            f"Can't call {name}() on Variable that requires grad: a Python function of numbers has no derivative. Use "
+            f"var.detach().{name}() instead."
+        )
+    pairs = np.broadcast(value_of(self), value_of(other))
+    made = np.array([function(x.item(), y.item()) for x, y in pairs]).astype(self._spec.dtype)
+    return write(self, ops.copy, (lift(made.reshape(self._spec.shape)),))
+
+
+def _bernoulli_of(self, p=None, *, rng=None):
+    """Zeros and ones, one with the probability that the tensor gives (or `p`), from `rng` or the default generator."""
+    from ..creation import generator_of
+
+    draws = generator_of(rng).random(self._spec.shape)
+    return lift((draws < (value_of(self) if p is None else p)).astype(self._spec.dtype))
+
+
+def _multinomial(self, num_samples, replacement=False, *, rng=None):
+    """Indices drawn by weights along the last axis, from `rng` or the default generator."""
+    from ..creation import generator_of
+
+    weights, generator = value_of(self), generator_of(rng)
+    if (weights < 0).any() or not np.isfinite(weights).all() or (weights.sum(-1) <= 0).any():
+        raise RuntimeError("multinomial: weights must be finite, not negative, and not all zero")
+    rows = [
+        generator.choice(weights.shape[-1], num_samples, replacement, row / row.sum())
+        for row in weights.reshape(-1, weights.shape[-1])
+    ]
+    return lift(np.array(rows, np.intp).reshape(*weights.shape[:-1], num_samples))
+
+
 for _name, _draw in {
     "uniform_": _uniform, "normal_": _normal, "bernoulli_": _bernoulli, "exponential_": _exponential,
-    "random_": _random_integers,
+    "random_": _random_integers, "log_normal_": _log_normal, "cauchy_": _cauchy, "geometric_": _geometric,
 }.items():  # fmt: skip
     named(_name, _random(_draw), f"Fill with random numbers, from `rng` or the default generator ({_name[:-1]}).")
 
@@ -146,4 +199,8 @@ attach(
     copy_=_copy_,
     fill_diagonal_=_fill_diagonal_,
     detach_=_detach_,
+    apply_=_apply_,
+    map_=_map_,
+    bernoulli=_bernoulli_of,
+    multinomial=_multinomial,
 )

@@ -103,7 +103,7 @@ def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
 def elu(input: Any, alpha: float = 1.0) -> Tensor:
     """The operand where it is positive, else ``alpha (exp(x) - 1)``."""
     (x,) = lifted(input)
-    return ops.where(x > 0, x, alpha * ops.expm1(ops.minimum(x, 0.0)))
+    return ops.where(x > 0, x, alpha * ops.expm1(ops.where(x > 0, 0.0, x)))
 
 
 def selu(input: Any) -> Tensor:

@@ -43,9 +43,7 @@ class _Part(Primitive):
     def kernel(self, emitter, out, operands, attrs):
         ((code, x),) = operands
         part = spec_of(x.shape, out[1].dtype, x.strides)
-        alias = emitter.first_temp + len(emitter.temps)
-        emitter.temps.append(0)
-        emitter.words += [op.ALIAS | 4 << 8, part.dtype.itemsize * self.imaginary, alias, code]
+        alias = emitter.shifted(code, part.dtype.itemsize * self.imaginary)
         c = part.dtype.char
         add = (*loop_address(np.add, f"{c}{c}->{c}"), False)
         emitter.loop(loop_address(np.positive, f"{c}->{c}"), out, [(alias, part)], accumulate=add, inline=op.COPY)

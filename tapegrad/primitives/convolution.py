@@ -81,6 +81,9 @@ class _Columns:
             return
         self.padded = np.zeros((channels, height + 2 * ph, width + 2 * pw), dtype)
         self.inside = self.padded[:, ph : ph + height, pw : pw + width]
+        for n, k, d, m, s in zip(self.padded.shape[1:], kernel, (dh, dw), places, (sh, sw), strict=True):
+            if min(k, m, d, s) < 1 or (k - 1) * d + (m - 1) * s >= n:
+                raise ValueError(f"a kernel of length {k} at {m} places reaches beyond an image of length {n}")
         c, h, w = self.padded.strides
         self.windows = np.lib.stride_tricks.as_strided(
             self.padded, (channels, kh, kw, *places), (c, h * dh, w * dw, h * sh, w * sw), writeable=False

@@ -175,6 +175,19 @@ class qr_packed:
         return adjoint(ops.solve(r, adjoint(right)))
 
 
+def _complement(u, rest):
+    """Columns `rest` that complete those of u to a basis, as a function of u.
+
+    They are determined up to a rotation among themselves; of all ways to move them along, this is the one without such
+    a rotation, and functions that do not depend on the choice have their gradient from it. The inverse root that makes
+    the projected columns orthonormal is taken by Newton and Schulz's step, exact here to the third order.
+    """
+    n = rest.shape[-1]
+    apart = lift(rest) - matmul(u, matmul(adjoint(u), lift(rest)))
+    again = 1.5 * np.eye(n, dtype=np.empty(0, u._spec.dtype).real.dtype) - matmul(adjoint(apart), apart) * 0.5
+    return matmul(apart, again)
+
+
 _Eigh = type(np.linalg.eigh(np.eye(1)))
 _Svd = type(np.linalg.svd(np.eye(1)))
 _Qr = type(np.linalg.qr(np.eye(1)))
@@ -199,18 +212,20 @@ def linalg_eigvalsh(a, UPLO="L"):
 
 @implements(np.linalg.svd)
 def linalg_svd(a, full_matrices=True, compute_uv=True, hermitian=False):
-    """`numpy.linalg.svd`; of matrices that are not square only the reduced factors are differentiable."""
+    """`numpy.linalg.svd`; vectors beyond the smaller side are determined up to a rotation, see `_complement`."""
     x = floating_matrix(a, "svd")
     m, n = x._spec.shape[-2:]
     k = min(m, n)
     if compute_uv and full_matrices and m != n and not x._spec.requires_grad:
         return _Svd(*[lift(part) for part in np.linalg.svd(_plain(x))])
-    if compute_uv and full_matrices and m != n:
-        raise NotImplementedError(
-            f"svd: the vectors beyond the first {k} are not functions of the matrix, so full_matrices=True is not "
-            f"differentiable for shape {x._spec.shape}; use np.linalg.svd(a, full_matrices=False)"
-        )
     u, s, vh = _unpack(svd_packed(x), (m, k), (k,), (k, n))
+    if compute_uv and full_matrices and m != n:
+        whole = np.linalg.svd(_plain(ops.detach(x)))
+        if m > n:
+            u = BY_FUNCTION[np.concatenate]([u, _complement(u, whole[0][..., k:])], -1)
+        else:
+            rest = _complement(adjoint(vh), np.conj(np.swapaxes(whole[2][..., k:, :], -1, -2)))
+            vh = BY_FUNCTION[np.concatenate]([vh, adjoint(rest)], -2)
     return _Svd(u, _real_part(s), vh) if compute_uv else _real_part(s)
 
 
@@ -225,13 +240,10 @@ def linalg_qr(a, mode="reduced"):
     """`numpy.linalg.qr`; of matrices with fewer rows than columns, the first square block must be regular."""
     x = floating_matrix(a, "qr")
     m, n = x._spec.shape[-2:]
-    if mode in ("complete", "raw") and not x._spec.requires_grad:
-        made = np.linalg.qr(_plain(x), mode)
-        return _Qr(*map(lift, made)) if mode == "complete" else tuple(map(lift, made))
-    if mode not in ("reduced", "r") and not (mode == "complete" and m <= n):
+    if mode not in ("reduced", "r", "complete"):
         raise NotImplementedError(
-            f"qr: mode {mode!r} is not differentiable for shape {x._spec.shape}, as its columns beyond the first {n} "
-            f"are not functions of the matrix; use 'reduced' or 'r'"
+            f"qr: mode {mode!r} gives LAPACK's reflections, which have no rule for tensors; use 'reduced', "
+            f"'complete' or 'r'"
         )
     if m < n:
         q, left = _unpack(qr_packed(getitem(x, (Ellipsis, slice(0, m)))), (m, m), (m, m))
@@ -239,6 +251,10 @@ def linalg_qr(a, mode="reduced"):
         r = BY_FUNCTION[np.concatenate]([left, right], -1)
     else:
         q, r = _unpack(qr_packed(x), (m, n), (n, n))
+    if mode == "complete" and m > n:
+        whole = np.linalg.qr(_plain(ops.detach(x)), "complete")[0]
+        q = BY_FUNCTION[np.concatenate]([q, _complement(q, whole[..., n:])], -1)
+        r = BY_FUNCTION[np.concatenate]([r, np.zeros((*r._spec.shape[:-2], m - n, n), r._spec.dtype)], -2)
     return r if mode == "r" else _Qr(q, r)
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..tape.handle import Tensor
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .combining import numpy_stack
-from .core import BY_FUNCTION, ZERO, Elementwise, NoRuleError, lift, ops, primitive
+from .core import BY_FUNCTION, ZERO, Elementwise, NoRuleError, _kind, lift, ops, primitive
 from .indexing import advanced_key, getitem
 from .picking import _plain, gather_along
 from .reduction import axes_of_ufunc, given
 from .scan import along
 from .shape import cast, reshape_to
 
-__all__ = ["methods_of_ufuncs"]
+__all__ = ["cast_for", "methods_of_ufuncs"]
 
 _REDUCTIONS = {
     np.add: np.sum,
@@ -31,7 +33,7 @@ _INVERSES = {np.subtract: np.add, np.divide: np.multiply}
 
 @primitive()
 class extremum_so_far:
-    """Index of the first extremum up to each element along an axis; NaN counts as the extremum."""
+    """Index of the first (or latest) extremum up to each element along an axis; NaN counts as the extremum."""
 
     derivative = ZERO
     samples = (
@@ -42,8 +44,11 @@ class extremum_so_far:
     def infer(specs, attrs):
         return spec_of(specs[0].shape, np.dtype(np.intp)), op.KERNEL
 
-    def compute(x, axis, largest):
+    def compute(x, axis, largest, latest=False):
         best = (np.maximum if largest else np.minimum).accumulate(x, axis)
+        if latest:
+            place = np.arange(x.shape[axis]).reshape([-1 if d == axis else 1 for d in range(x.ndim)])
+            return np.maximum.accumulate(np.where((x == best) | (x != x), place, 0), axis)
         first = along(x.ndim, axis, slice(0, 1))
         rest, before = along(x.ndim, axis, slice(1, None)), along(x.ndim, axis, slice(0, -1))
         with np.errstate(invalid="ignore"):
@@ -51,6 +56,14 @@ class extremum_so_far:
         place = np.arange(x.shape[axis]).reshape([-1 if d == axis else 1 for d in range(x.ndim)])
         starts = np.concatenate([np.zeros(x[first].shape, np.intp), np.where(new, place[rest], 0)], axis)
         return np.maximum.accumulate(starts, axis)
+
+
+def cast_for(ufunc, inputs, dtype, casting="same_kind"):
+    """The operands in the dtypes of the loop that `dtype=` and `casting=` ask for, or NumPy's own error."""
+    given = [x._spec.dtype if isinstance(x, Tensor) else _kind(x) for x in inputs]
+    signature = (None,) * ufunc.nin + (dtype if dtype is None else np.dtype(dtype),) * ufunc.nout
+    found = ufunc.resolve_dtypes((*given, *[None] * ufunc.nout), signature=signature, casting=casting)
+    return tuple(lift(x, d) for x, d in zip(inputs, found, strict=False))
 
 
 def _requires_grad(xs):
@@ -86,8 +99,11 @@ def methods_of_ufuncs(ufunc, handler, method, inputs, kwargs):
     """
     known = isinstance(handler, Elementwise)
     constant = known and handler.derivative is ZERO
-    if known and method in _METHODS and not (constant and method in ("reduce", "accumulate", "reduceat")):
+    folds = method in ("reduce", "accumulate", "reduceat")
+    if known and method in _METHODS and not (constant and folds and not _passes_on(handler, inputs[0])):
         return _METHODS[method](ufunc, handler, *inputs, **kwargs)
+    if method == "outer" and handler is not None:
+        return _outer(ufunc, handler, *inputs, **kwargs)
     if ufunc in _REDUCTIONS and method == "reduce":
         return _reduce(ufunc, handler, *inputs, **kwargs)
     if _requires_grad(inputs) and not constant:
@@ -97,6 +113,12 @@ def methods_of_ufuncs(ufunc, handler, method, inputs, kwargs):
     if method == "at":
         return _at(ufunc, handler, *inputs)
     return _by_values(ufunc, method, inputs, kwargs)
+
+
+def _passes_on(handler, x):
+    """Whether a step function gives floats: its folds leave first elements as they are, which so have a gradient."""
+    dtype = lift(x)._spec.dtype
+    return dtype.kind in "fc" and handler.function.nin == 2 and handler.resolve((dtype, dtype))[-1].kind in "fc"
 
 
 def _lead(x, axis, dtype):
@@ -117,12 +139,16 @@ def _reduce(ufunc, handler, array, axis=0, dtype=None, keepdims=False, initial=N
         if dtype is not None:
             array = lift(array, np.dtype(dtype))
             options |= {"dtype": dtype} if ufunc in (np.add, np.multiply) else {}
+        if ufunc in (np.logical_and, np.logical_or) and "initial" in options:
+            start = options.pop("initial")
+            return handler(start, _reduce(ufunc, handler, array, axis, None, keepdims, **options))
         return BY_FUNCTION[_REDUCTIONS[ufunc]](array, axis=axis, keepdims=keepdims, **options)
-    if where is not True:
-        raise NoRuleError(f"numpy.{ufunc.__name__}.reduce: where= is not supported; replace the elements with np.where")
     x = lift(array) if dtype is None else lift(array, np.dtype(dtype))
     axes = axes_of_ufunc(axis, x._spec.ndim)
     shape = x._spec.shape
+    if where is not True:
+        y = _fold_where(ufunc, handler, x, axes, where, initial)
+        return reshape_to(y, tuple(1 if d in axes else n for d, n in enumerate(shape))) if keepdims else y
     for d in sorted(axes, reverse=True):
         x = _fold(ufunc, handler, x, d, initial if d == axes[-1] else None)
     return reshape_to(x, tuple(1 if d in axes else n for d, n in enumerate(shape))) if keepdims else x
@@ -156,6 +182,25 @@ def _fold(ufunc, handler, x, axis, initial):
         y = handler(initial, y)
     for k in range(1, n):
         y = handler(y, getitem(x, along(ndim, axis, k)))
+    return y
+
+
+def _fold_where(ufunc, handler, x, axes, where, initial):
+    """A reduction over the elements that a mask chooses, one after another."""
+    start = ufunc.identity if initial is None else initial
+    if start is None:
+        raise ValueError(
+            f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where mask one has to "
+            f"specify 'initial'"
+        )
+    rest = tuple(d for d in range(x._spec.ndim) if d not in axes)
+    order = (*axes, *rest)
+    lines = (math.prod(x._spec.shape[d] for d in axes), *[x._spec.shape[d] for d in rest])
+    mask = np.broadcast_to(_plain(where), x._spec.shape).transpose(order).reshape(lines)
+    x = BY_FUNCTION[np.reshape](BY_FUNCTION[np.transpose](x, order), lines)
+    y = lift(np.full(mask.shape[1:], start, x._spec.dtype))
+    for k in range(len(mask)):
+        y = ops.where(mask[k], handler(y, getitem(x, k)), y)
     return y
 
 
@@ -204,12 +249,12 @@ def _outer(ufunc, handler, a, b, **kwargs):
     dtype = kwargs.pop("dtype", None)
     if kwargs:
         raise TypeError(f"{ufunc.__name__}.outer: tapegrad does not support {', '.join(kwargs)} on tensors")
-    a, b = (lift(x) if dtype is None else lift(x, np.dtype(dtype)) for x in (a, b))
+    a, b = map(lift, (a, b) if dtype is None else cast_for(ufunc, (a, b), dtype))
     return handler(reshape_to(a, a._spec.shape + (1,) * b._spec.ndim), b)
 
 
 def _at(ufunc, handler, a, indices, b=None):
-    """`ufunc.at`: in place; sums take part in differentiation, others only where no gradient flows."""
+    """`ufunc.at`: in place; each round of a repeated index reads what the one before wrote."""
     from ..inplace import write
     from ..values import TracedValueError
 
@@ -231,14 +276,28 @@ def _at(ufunc, handler, a, indices, b=None):
         else:
             a[indices] = handler(getitem(a, indices), value)
         return None
-    if _requires_grad((a, b)):
-        raise NoRuleError(
-            f"numpy.{ufunc.__name__}.at has no derivative rule in tapegrad: only numpy.add.at and numpy.subtract.at do"
-        )
-    values = np.array(_plain(a))
-    ufunc.at(values, _plain_key(indices), *(() if b is None else (_plain(b),)))
-    write(a, ops.copy, (lift(values),))
+    places = np.arange(a._spec.size).reshape(a._spec.shape)[_plain_key(indices)]
+    operands = () if b is None else (reshape_to(BY_FUNCTION[np.broadcast_to](lift(b), places.shape), (places.size,)),)
+    places = places.ravel()
+    for chosen in _rounds(places):
+        key = np.unravel_index(places[chosen], a._spec.shape)
+        value = handler(getitem(a, key), *(getitem(o, chosen) for o in operands))
+        if not np.can_cast(value._spec.dtype, a._spec.dtype, "same_kind"):
+            raise TypeError(
+                f"numpy.{ufunc.__name__}.at: the result is {value._spec.dtype.name}, and cannot be written into "
+                f"{a._spec.dtype.name}; convert the array first"
+            )
+        a[key] = value
     return None
+
+
+def _rounds(places):
+    """Positions in a list of places, in rounds in which no place comes twice: first occurrences, then second ..."""
+    order = np.argsort(places, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(places[order]) != 0])
+    turn = np.empty(places.size, np.intp)
+    turn[order] = np.arange(places.size) - np.repeat(starts, np.diff(np.r_[starts, places.size]))
+    return [np.flatnonzero(turn == k) for k in range(turn.max(initial=-1) + 1)]
 
 
 def _plain_key(key):

@@ -303,8 +303,30 @@ class gather:
     def compute(x, *indices, key, unique):
         return x[_thaw(key, indices)]
 
+    def into(out, x, *indices, key, unique):
+        if key == _KEY and x.ndim > 1 and x.size and indices[0].size and _within(indices[0], x.shape[0]):
+            np.take(x, indices[0], axis=0, out=out, mode="wrap")  # without a check, it needs no copy either
+        else:
+            out[...] = x[_thaw(key, indices)]
+
     def pullback(y_bar, y, x, *indices, key, unique):
         return scatter_add(y_bar, *indices, shape=x._spec.shape, key=key, unique=unique), *[None] * len(indices)
+
+
+def _within(indices, n):
+    return -n <= indices.min() and indices.max() < n
+
+
+NARROW = 8
+"""Rows up to this length are added column by column."""
+
+
+def _add_rows(v, indices, shape):
+    """Zeros of a shape, with short rows added at the places of an array of indices."""
+    n, width = shape[0], v.size // indices.size
+    places = np.where(indices < 0, indices + n, indices).ravel()
+    columns = v.reshape(places.size, width).T
+    return np.stack([np.bincount(places, column, n) for column in columns], axis=1).reshape(shape)
 
 
 def _add_at(v, indices, shape, key, unique):
@@ -317,6 +339,9 @@ def _add_at(v, indices, shape, key, unique):
         else:
             np.add.at(out, where, v)
         return out
+    narrow = key == _KEY and len(shape) > 1 and 0 < v.size <= NARROW * indices[0].size
+    if narrow and v.dtype.kind == "f" and _within(indices[0], shape[0]):
+        return _add_rows(v, indices[0], shape)
     size = 1
     for n in shape:
         size *= n

@@ -50,6 +50,10 @@ class nll_loss:
         x, target = specs[:2]
         expected = (x.shape[0], *x.shape[2:]) if x.ndim > 1 else ()
         if target.shape != expected:
+            if x.ndim == 2 and target.ndim == 1:
+                raise ShapeError(
+                    f"Expected input batch_size ({x.shape[0]}) to match target batch_size ({target.shape[0]})."
+                )
             raise ShapeError(f"Expected target size {list(expected)}, got {list(target.shape)}")
         if len(specs) > 2 and specs[2].shape != x.shape[min(x.ndim - 1, 1) :][:1]:
             raise ShapeError(f"nll_loss: weight of shape {specs[2].shape} for classes in shape {x.shape}")

@@ -101,10 +101,6 @@ def _pairs_of(value, ndim):
 def _pad_by_lanes(x, pairs, mode, kwargs):
     """Padding computed from the array's own elements, one axis after another."""
     ndim = x._spec.ndim
-    if callable(mode):
-        raise NotImplementedError(
-            "pad: a function as mode writes into a plain array; pad with numpy.concatenate and what it computes"
-        )
     name = "end_values" if mode == "linear_ramp" else "stat_length"
     given = _pairs_of(kwargs.pop(name, 0 if mode == "linear_ramp" else None), ndim)
     if kwargs:
@@ -133,12 +129,31 @@ def _pad_by_lanes(x, pairs, mode, kwargs):
     return x
 
 
+def _pad_by_function(x, pairs, function, kwargs):
+    """Padding that a function writes into each lane along each axis in turn."""
+    from ..numpy import array
+
+    ndim = x._spec.ndim
+    for d, widths in enumerate(pairs):
+        moved = BY_FUNCTION[np.moveaxis](x, d, ndim - 1)
+        n, shape = moved._spec.shape[-1], moved._spec.shape
+        rows = reshape_to(moved, (moved._spec.size // n if n else 0, n))
+        lanes = []
+        for k in range(rows._spec.shape[0]):
+            lane = array(getitem(rows, k))
+            function(lane, widths, d, kwargs)
+            lanes.append(lane)
+        if lanes:
+            x = BY_FUNCTION[np.moveaxis](reshape_to(BY_FUNCTION[np.stack](lanes), shape), ndim - 1, d)
+    return x
+
+
 _STATISTICS = {"maximum": np.max, "mean": np.mean, "median": np.median, "minimum": np.min}
 
 
 @implements(np.pad)
 def numpy_pad(array, pad_width, mode="constant", **kwargs):
-    """`numpy.pad`, in all its modes but functions."""
+    """`numpy.pad`; a function as mode writes into tensors that may be filled, one lane after another."""
     x = lift(array)
     ndim = x._spec.ndim
     pairs = _widths(pad_width, ndim)
@@ -148,7 +163,9 @@ def numpy_pad(array, pad_width, mode="constant", **kwargs):
                 places = np.pad(np.arange(x._spec.shape[d]), pair, mode, **kwargs)
                 x = getitem(x, along(ndim, d, places))
         return x
-    if callable(mode) or mode in ("linear_ramp", "maximum", "mean", "median", "minimum"):
+    if callable(mode):
+        return _pad_by_function(numpy_pad(x, pad_width), pairs, mode, kwargs)
+    if mode in ("linear_ramp", "maximum", "mean", "median", "minimum"):
         return _pad_by_lanes(x, pairs, mode, kwargs)
     if mode not in ("constant", "empty"):
         raise ValueError(f"mode {mode!r} is not supported")

@@ -1,64 +1,89 @@
 """Elliptic integrals and functions of SciPy.
 
-The parameter is m = k². Carlson's symmetric integrals have partial derivatives in closed form wherever their arguments
-differ; where two that a formula divides by coincide, the derivative is NaN.
+The parameter is m = k². Derivatives with respect to it are Carlson's integrals, which need no division by it. Partial
+derivatives of those are quotients of differences; where two arguments are close, they are extrapolated from arguments
+that are not.
 
 Equations are those of the NIST Digital Library of Mathematical Functions, https://dlmf.nist.gov.
 """
 
 from __future__ import annotations
 
+import math
+
 from .core import ops
 from .domain import Above, Between
 from .special import scipy_ufunc
 
 
+def _whole_turns(phi):
+    """How many half turns there are in an angle, and the sine and squared cosine of what is left."""
+    turns = ops.detach(ops.rint(phi / math.pi))
+    rest = phi - turns * math.pi
+    return turns, ops.sin(rest), ops.cos(rest) ** 2
+
+
+def _times_complete(turns, slope):
+    """What the half turns add to a derivative, which is infinite at m = 1 if there are any."""
+    none = turns == 0.0
+    return ops.where(none, 0.0, 2.0 * turns * ops.where(none, 0.0, slope))
+
+
+def _slope_of_f(turns, s, c2, m):
+    """Derivative of F with respect to m (DLMF 19.25.5, differentiated by 19.18.1)."""
+    delta2 = 1.0 - m * s * s
+    whole = ops.elliprd(0.0, 1.0, 1.0 - ops.where(turns == 0.0, 0.0, m)) / 6.0
+    return s**3 * ops.elliprd(c2, 1.0, delta2) / 6.0 + _times_complete(turns, whole)
+
+
 @scipy_ufunc
 class ellipkm1:
-    """Complete elliptic integral of the first kind around m = 1, as a function of 1 - m (DLMF 19.4.1)."""
+    """Complete elliptic integral of the first kind around m = 1, as a function of 1 - m (DLMF 19.25.1)."""
 
     def partials(y, p):
-        m = 1.0 - p
-        return (p * y - ops.ellipe(m)) / (2.0 * m * p)
+        return ops.elliprd(0.0, 1.0, p) / -6.0
 
     domain = Between(0.05, 0.9)
-    probes = (0.5, 1e-3, 2.0)
+    probes = (0.5, 1e-3, 1.0, 2.0)
 
 
 @scipy_ufunc
 class ellipkinc:
-    """Incomplete elliptic integral of the first kind (DLMF 19.2.4 and 19.4.6)."""
+    """Incomplete elliptic integral of the first kind (DLMF 19.2.4 and 19.25.5)."""
 
     def partials(y, phi, m):
-        root = ops.sqrt(1.0 - m * ops.sin(phi) ** 2)
-        rest = ops.sin(2.0 * phi) / (4.0 * (1.0 - m) * root)
-        return 1.0 / root, ops.ellipeinc(phi, m) / (2.0 * m * (1.0 - m)) - y / (2.0 * m) - rest
+        turns, s, c2 = _whole_turns(phi)
+        return 1.0 / ops.sqrt(1.0 - m * s * s), _slope_of_f(turns, s, c2, m)
 
     domain = (Between(-1.4, 1.4), Between(0.1, 0.9))
-    probes = ((0.5, 0.3), (1.2, -1.0))
+    probes = ((0.5, 0.3), (1.2, -1.0), (0.5, 0.0), (4.0, 0.5), (-3.0, -0.5))
 
 
 @scipy_ufunc
 class ellipeinc:
-    """Incomplete elliptic integral of the second kind (DLMF 19.2.5 and 19.4.7)."""
+    """Incomplete elliptic integral of the second kind (DLMF 19.2.5 and 19.25.9)."""
 
     def partials(y, phi, m):
-        return ops.sqrt(1.0 - m * ops.sin(phi) ** 2), (y - ops.ellipkinc(phi, m)) / (2.0 * m)
+        turns, s, c2 = _whole_turns(phi)
+        delta2 = 1.0 - m * s * s
+        whole = ops.elliprd(0.0, 1.0 - ops.where(turns == 0.0, 0.0, m), 1.0) / -6.0
+        return ops.sqrt(delta2), s**3 * ops.elliprd(c2, delta2, 1.0) / -6.0 + _times_complete(turns, whole)
 
     domain = (Between(-1.4, 1.4), Between(0.1, 0.9))
-    probes = ((0.5, 0.3), (1.2, -1.0))
+    probes = ((0.5, 0.3), (1.2, -1.0), (0.5, 0.0), (4.0, 0.5), (-3.0, -0.5))
 
 
 @scipy_ufunc
 class ellipj:
     """Jacobian elliptic functions sn, cn, dn and the amplitude (DLMF 22.13.1 to 22.13.3)."""
 
-    samples = (([0.5, -1.2], [0.3, 0.7]),)
+    samples = (([0.5, -1.2, 4.0], [0.3, 0.7, 0.2]), ([0.5, -1.2], [1e-3, 0.999]))
 
     def partials(ys, u, m):
         sn, cn, dn, ph = ys
-        # From F(ph | m) = u: ph_m = -dn F_m(ph | m), with F_m as in DLMF 19.4.6.
-        turn = u * dn / (2.0 * m) - ops.ellipeinc(ph, m) * dn / (2.0 * m * (1.0 - m)) + sn * cn / (2.0 * (1.0 - m))
+        # From F(ph | m) = u: ph_m = -dn F_m(ph | m).
+        turns = ops.detach(ops.rint(ph / math.pi))
+        turn = -dn * _slope_of_f(turns, sn * ops.cos(turns * math.pi), cn * cn, m)
         slope = -(sn * sn + 2.0 * m * sn * cn * turn) / (2.0 * dn)
         return (cn * dn, cn * turn), (-sn * dn, -sn * turn), (-m * sn * cn, slope), (dn, turn)
 
@@ -66,16 +91,70 @@ class ellipj:
 # --- Carlson's symmetric integrals (DLMF 19.18) --------------------------------------------------------------------
 
 
+STEPS = (0.02, 0.04, 0.06, 0.08)
+"""Distances, relative to the arguments, from which a quotient of differences is extrapolated."""
+
+
+def _weights(places, at):
+    """Lagrange's weights of some places for the value at another."""
+    found = []
+    for k, p in enumerate(places):
+        w = 1.0
+        for j, q in enumerate(places):
+            if j != k:
+                w = w * (at - q) / (p - q)
+        found.append(w)
+    return found
+
+
+def _symmetric_quotient(function, x, z):
+    """``(function(x, z) - function(z, x)) / (2 (z - x))``, and its limit where x and z coincide.
+
+    It is an even function of half the difference, so four distances give it to some eleven digits.
+    """
+    middle, half = 0.5 * (x + z), 0.5 * (z - x)
+    near = ops.absolute(half) < 0.01 * middle
+    a, b = ops.where(near, 0.5, x), ops.where(near, 1.5, z)
+    apart = (function(a, b) - function(b, a)) / (2.0 * (b - a))
+    centre = ops.where(near, middle, 1.0)
+    share = ops.where(near, half / centre, 0.0)
+    close = 0.0
+    for h, w in zip(STEPS, _weights([h * h for h in STEPS], share * share), strict=True):
+        low, high = centre * (1.0 - h), centre * (1.0 + h)
+        close = close + w * ((function(low, high) - function(high, low)) / (2.0 * (high - low)))
+    return ops.where(near, close, apart)
+
+
+def _quotient(function, limit, x, p):
+    """``(function(p) - limit) / (2 (p - x))``, where the numerator is 0 at p = x."""
+    near = ops.absolute(p - x) < 0.01 * x
+    apart = (function(p) - limit) / (2.0 * ops.where(near, 1.0, p - x))
+    centre = ops.where(near, x, 1.0)
+    share = ops.where(near, p / centre - 1.0, 0.0)
+    close, places = 0.0, [s * h for h in STEPS for s in (-1.0, 1.0)]
+    for h, w in zip(places, _weights(places, share), strict=True):
+        close = close + w * ((function(centre * (1.0 + h)) - limit) / (2.0 * h * centre))
+    return ops.where(near, close, apart)
+
+
 @scipy_ufunc
 class elliprc:
     """Carlson's degenerate integral RC (DLMF 19.18.6, 19.6.15)."""
 
     def partials(y, x, z):
+        # RC(x, z) = RF(x, z, z); for negative z it is a principal value, and x and z cannot coincide.
+        right = (ops.real(z) if z._spec.dtype.kind == "c" else z) > 0.0
+        safe, other = ops.where(right, z, 1.0), ops.where(right, -1.0, z)
         root = ops.sqrt(x)
-        return (y - 1.0 / root) / (2.0 * (z - x)), (y - root / z) / (2.0 * (x - z))
+        by_x = (y - 1.0 / root) / (2.0 * (other - x))
+        by_z = (y - root / other) / (2.0 * (x - other))
+        return (
+            ops.where(right, ops.elliprd(safe, safe, x) / -6.0, by_x),
+            ops.where(right, ops.elliprd(x, safe, safe) / -3.0, by_z),
+        )
 
     domain = (Between(0.2, 0.8), Between(1.2, 2.0))
-    probes = ((0.5, 1.5), (2.0, 0.7))
+    probes = ((0.5, 1.5), (2.0, 0.7), (1.0, 1.0))
 
 
 @scipy_ufunc
@@ -86,7 +165,7 @@ class elliprf:
         return ops.elliprd(y, z, x) / -6.0, ops.elliprd(z, x, y) / -6.0, ops.elliprd(x, y, z) / -6.0
 
     domain = (Between(0.2, 0.8), Between(1.2, 2.0), Between(2.5, 3.0))
-    probes = ((0.5, 1.5, 2.5), (2.0, 0.7, 1.0))
+    probes = ((0.5, 1.5, 2.5), (2.0, 0.7, 1.0), (1.0, 1.0, 1.0), (1.0, 2.0, 1.0), (2.0, 1.0, 1.001))
 
 
 @scipy_ufunc
@@ -94,14 +173,26 @@ class elliprd:
     """Carlson's integral of the second kind RD, symmetric in its first two arguments (DLMF 19.18.4)."""
 
     def partials(w, x, y, z):
-        by_x = (w - ops.elliprd(y, z, x)) / (2.0 * (z - x))
-        by_y = (w - ops.elliprd(z, x, y)) / (2.0 * (z - y))
+        def in_x(a, b):
+            return ops.elliprd(a, y, b)
+
+        def in_y(a, b):
+            return ops.elliprd(x, a, b)
+
+        by_x = _symmetric_quotient(in_x, x, z)
+        by_y = _symmetric_quotient(in_y, y, z)
         # It is homogeneous of degree -3/2; at 0, where a partial is infinite, its share in that is none.
         shares = ops.where(x == 0.0, 0.0, x * by_x) + ops.where(y == 0.0, 0.0, y * by_y)
         return by_x, by_y, -(1.5 * w + shares) / z
 
     domain = (Between(0.2, 0.8), Between(1.2, 2.0), Between(2.5, 3.0))
-    probes = ((0.5, 1.5, 2.5), (2.0, 0.7, 1.0))
+    probes = ((0.5, 1.5, 2.5), (2.0, 0.7, 1.0), (1.0, 1.0, 1.0), (1.0, 2.0, 1.0), (2.0, 1.0, 1.001))
+
+
+def _vanishing(x, y, z):
+    """``x RD(y, z, x)``, which is 0 at x = 0."""
+    nothing = x == 0.0
+    return ops.where(nothing, 0.0, x * ops.elliprd(y, z, ops.where(nothing, 1.0, x)))
 
 
 @scipy_ufunc
@@ -111,13 +202,13 @@ class elliprg:
     def partials(w, x, y, z):
         first = ops.elliprf(x, y, z)
         return (
-            (first - x * ops.elliprd(y, z, x) / 3.0) * 0.25,
-            (first - y * ops.elliprd(z, x, y) / 3.0) * 0.25,
-            (first - z * ops.elliprd(x, y, z) / 3.0) * 0.25,
+            (first - _vanishing(x, y, z) / 3.0) * 0.25,
+            (first - _vanishing(y, z, x) / 3.0) * 0.25,
+            (first - _vanishing(z, x, y) / 3.0) * 0.25,
         )
 
     domain = (Between(0.2, 0.8), Between(1.2, 2.0), Between(2.5, 3.0))
-    probes = ((0.5, 1.5, 2.5), (2.0, 0.7, 1.0))
+    probes = ((0.5, 1.5, 2.5), (2.0, 0.7, 1.0), (1.0, 1.0, 1.0), (1.0, 2.0, 1.0), (2.0, 1.0, 1.001))
 
 
 @scipy_ufunc
@@ -125,13 +216,16 @@ class elliprj:
     """Carlson's integral of the third kind RJ (DLMF 19.18.4)."""
 
     def partials(w, x, y, z, p):
-        by_x = (w - ops.elliprd(y, z, x)) / (2.0 * (p - x))
-        by_y = (w - ops.elliprd(z, x, y)) / (2.0 * (p - y))
-        by_z = (w - ops.elliprd(x, y, z)) / (2.0 * (p - z))
+        def along(q):
+            return ops.elliprj(x, y, z, q)
+
+        by_x = _quotient(along, ops.elliprd(y, z, x), x, p)
+        by_y = _quotient(along, ops.elliprd(z, x, y), y, p)
+        by_z = _quotient(along, ops.elliprd(x, y, z), z, p)
         return by_x, by_y, by_z, -(1.5 * w + x * by_x + y * by_y + z * by_z) / p  # homogeneous of degree -3/2
 
     domain = (Between(0.2, 0.6), Between(1.2, 1.6), Between(2.2, 2.6), Between(3.2, 3.6))
-    probes = ((0.5, 1.5, 2.5, 1.0), (2.0, 0.7, 1.0, 3.0))
+    probes = ((0.5, 1.5, 2.5, 1.2), (2.0, 0.7, 1.0, 3.0), (1.0, 1.0, 1.0, 1.0), (0.5, 1.5, 2.5, 1.5))
 
 
 @scipy_ufunc

@@ -14,7 +14,7 @@ __all__ = ["load", "scipy_ufunc"]
 
 MODULES = (
     "special", "scipy_bessel", "scipy_distributions", "scipy_elliptic", "scipy_misc", "scipy_polynomials",
-    "scipy_waves",
+    "scipy_filters", "scipy_waves", "sparse",
 )  # fmt: skip
 """Where the records are; these modules are imported by nobody else."""
 NO_RULE = "there is no rule for it in tapegrad, nor in general a closed form; make its operands constants"

@@ -219,6 +219,12 @@ def _ratio(function, x):
     return ops.where(zero, 1.0, function(x) / ops.where(zero, 1.0, x))
 
 
+def _but_at_zero(y, x):
+    """``y / x``; 0 at x = 0, where the integral itself is minus infinity."""
+    zero = x == 0.0
+    return ops.where(zero, 0.0, y / ops.where(zero, 1.0, x))
+
+
 @scipy_ufunc
 class sici:
     """Sine and cosine integrals (DLMF 6.2.9 and 6.2.11)."""
@@ -226,7 +232,7 @@ class sici:
     samples = (([0.5, 2.0],), ([1.0 + 0.5j, 0.3 - 1.0j],))
 
     def partials(ys, x):
-        return (_ratio(ops.sin, x),), (ops.cos(x) / x,)
+        return (_ratio(ops.sin, x),), (_but_at_zero(ops.cos(x), x),)
 
 
 @scipy_ufunc
@@ -236,7 +242,7 @@ class shichi:
     samples = (([0.5, 2.0],), ([1.0 + 0.5j, 0.3 - 1.0j],))
 
     def partials(ys, x):
-        return (_ratio(ops.sinh, x),), (ops.cosh(x) / x,)
+        return (_ratio(ops.sinh, x),), (_but_at_zero(ops.cosh(x), x),)
 
 
 @scipy_ufunc
@@ -291,11 +297,20 @@ class voigt_profile:
 
     def partials(y, x, sigma, gamma):
         # y = Re w(z) / (sigma sqrt(2 pi)) at z = (x + i gamma) / (sigma sqrt(2))
-        z = (x + gamma * 1j) / (sigma * math.sqrt(2.0))
+        none = sigma == 0.0
+        wide = ops.where(none, 1.0, sigma)
+        z = (x + gamma * 1j) / (wide * math.sqrt(2.0))
         slope = z * ops.wofz(z) * -2.0 + 2j / SQRT_PI
-        scale = 1.0 / (2.0 * SQRT_PI * sigma * sigma)
-        by_sigma = -y / sigma - ops.real(slope * z) * math.sqrt(2.0) * scale
-        return ops.real(slope) * scale, by_sigma, -ops.imag(slope) * scale
+        scale = 1.0 / (2.0 * SQRT_PI * wide * wide)
+        by_sigma = -y / wide - ops.real(slope * z) * math.sqrt(2.0) * scale
+        # Without sigma it is Cauchy's density, gamma / (pi (x² + gamma²)); in sigma it is even.
+        square = ops.where(none, x * x + gamma * gamma, 1.0)
+        alone = 1.0 / (math.pi * square * square)
+        return (
+            ops.where(none, -2.0 * x * gamma * alone, ops.real(slope) * scale),
+            ops.where(none, 0.0, by_sigma),
+            ops.where(none, (x * x - gamma * gamma) * alone, -ops.imag(slope) * scale),
+        )
 
     domain = (Normal(), Above(0.3), Above(0.2))
     probes = ((0.5, 1.0, 0.3), (-1.0, 0.5, 1.0))

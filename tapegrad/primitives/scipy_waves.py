@@ -15,6 +15,7 @@ import numpy as np
 
 from .core import ops
 from .domain import Above, Integers
+from .indexing import getitem
 from .special import NO_ORDER, NO_PARAMETER, scipy_ufunc
 
 DEGREE = math.pi / 180.0
@@ -69,6 +70,58 @@ def _modified(ys, m, q, x, value):
     """The modified equation, DLMF 28.20.1."""
     second = (value - 2.0 * q * ops.cosh(2.0 * x)) * ys[0]
     return (NO_ORDER, NO_PARAMETER, ys[1]), (NO_ORDER, NO_PARAMETER, second)
+
+
+def _mean(weight, function, nodes, weights):
+    """Mean of a function of x under the density that another function's square is, by a rule of quadrature."""
+    total, norm = 0.0, 0.0
+    for x, w in zip(nodes, weights, strict=True):
+        square = function(x) ** 2 * w
+        total, norm = total + square * weight(x), norm + square
+    return total / norm
+
+
+def _by_q(function, m, q):
+    """Derivative of a characteristic value with respect to q: the mean of 2 cos 2x under the function's square.
+
+    That is Hellmann and Feynman's theorem for Mathieu's equation (DLMF 28.2.1); for periodic functions the rule of
+    equal steps is as precise as numbers are.
+    """
+
+    def values(x):
+        return getitem(function(m, q, x), 0)
+
+    def weight(x):
+        return 2.0 * math.cos(2.0 * DEGREE * x)
+
+    count = 40
+    return _mean(weight, values, [90.0 * k / count for k in range(count + 1)], [0.5, *[1.0] * (count - 1), 0.5])
+
+
+@scipy_ufunc
+class mathieu_a:
+    """Characteristic value of the even Mathieu functions."""
+
+    def partials(y, m, q):
+        return NO_ORDER, _by_q(ops.mathieu_cem, m, q)
+
+    fixed = (0,)
+    real_orders = 1
+    domain = (Integers(0, 4), Above(0.2))
+    probes = ((0, 0.5), (1, 2.0), (3, 5.0), (2, 0.0))
+
+
+@scipy_ufunc
+class mathieu_b:
+    """Characteristic value of the odd Mathieu functions."""
+
+    def partials(y, m, q):
+        return NO_ORDER, _by_q(ops.mathieu_sem, m, q)
+
+    fixed = (0,)
+    real_orders = 1
+    domain = (Integers(1, 4), Above(0.2))
+    probes = ((1, 0.5), (2, 2.0), (3, 5.0), (2, 0.0))
 
 
 _ANGLES = (([2.0, 1.0], [1.5, 0.5], [30.0, 100.0]),)
@@ -193,9 +246,24 @@ def _value(name):
         found = getattr(special, name)(*[np.asarray(x, float) for x in (m, n, c)])
         return found.astype(np.result_type(m, n, c))
 
+    def partials(y, m, n, c):
+        # Hellmann and Feynman's theorem for DLMF 30.2.1: a mean of x² under the angular function's square.
+        angular = getattr(ops, name.replace("cv", "ang1"))
+
+        def values(x):
+            return getitem(angular(m, n, c, x), 0)
+
+        def weight(x):
+            return x * x
+
+        mean = _mean(weight, values, *_HALF_LINE)
+        return NO_ORDER, NO_ORDER, (2.0 if name == "pro_cv" else -2.0) * c * mean
+
     members = {
-        "__doc__": f"`scipy.special.{name}`, without derivative.",
-        "derivative": NO_PARAMETER,
+        "__doc__": f"`scipy.special.{name}`, a characteristic value of spheroidal functions.",
+        "partials": partials,
+        "real_orders": 1,
+        "fixed": (0, 1),
         "probes": ((1.0, 2.0, 1.2), (0.0, 1.0, 0.5)),
         "domain": (Integers(0, 1), Integers(1, 3), Above(0.2)),
         "kernel": kernel,
@@ -203,6 +271,9 @@ def _value(name):
     }
     return type(name, (), members)
 
+
+_HALF_LINE = [v[20:].tolist() for v in np.polynomial.legendre.leggauss(40)]
+"""Nodes and weights on [0, 1] for even functions."""
 
 for _name in ("pro_cv", "obl_cv"):
     scipy_ufunc(_value(_name))

@@ -255,6 +255,26 @@ def numpy_percentile(
     return _quantile(a, q, axis, out, method, keepdims, "percentile")
 
 
+@primitive()
+class mode_index:
+    """Last index of the element that is met most often along an axis; of several, of the smallest."""
+
+    derivative = ZERO
+    samples = (((np.array([[1.0, 2.0, 2.0], [3.0, 1.0, 3.0]]),), {"axis": 1}),)
+
+    def infer(specs, attrs):
+        shape, axis = specs[0].shape, attrs["axis"]
+        return spec_of((*shape[:axis], 1, *shape[axis + 1 :]), np.dtype(np.intp)), op.KERNEL
+
+    def compute(x, axis):
+        return np.expand_dims(np.apply_along_axis(_last_of_the_mode, axis, x), axis)
+
+
+def _last_of_the_mode(lane):
+    values, counts = np.unique(lane, return_counts=True)
+    return np.flatnonzero(lane == values[counts.argmax()])[-1]
+
+
 @implements(np.unique)
 def numpy_unique(
     ar, return_index=False, return_inverse=False, return_counts=False, axis=None, *, equal_nan=True, sorted=True

@@ -278,9 +278,10 @@ class pseudo_huber:
     """Pseudo-Huber loss, d² (sqrt(1 + (r / d)²) - 1)."""
 
     def partials(y, d, r):
-        ratio = r / d
-        root = ops.sqrt(1.0 + ratio * ratio)
-        return 2.0 * d * (root - 1.0) - r * ratio / root, r / root
+        # As d hypot(d, r) - d²
+        size = ops.hypot(d, r)
+        safe = ops.where(size == 0.0, 1.0, size)
+        return size + d * (d / safe) - 2.0 * d, r * (d / safe)
 
     domain = (Above(0.3), Normal())
     probes = ((1.0, 0.5), (1.0, -2.0))
@@ -350,11 +351,16 @@ class rgamma:
     """Reciprocal of the gamma function."""
 
     def partials(y, x):
-        return -y * ops.psi(x)
+        # Left of 1/2 by reflection (DLMF 5.5.3): y = gamma(1 - x) sin(pi x) / pi, also where y is 0 and psi infinite.
+        left = (ops.real(x) if x._spec.dtype.kind == "c" else x) < 0.5
+        u, v = ops.where(left, 1.0 - x, 1.0), ops.where(left, 1.0, x)
+        turn = math.pi * x
+        reflected = ops.gamma(u) * (ops.cos(turn) - ops.psi(u) * ops.sin(turn) / math.pi)
+        return ops.where(left, reflected, -y * ops.psi(v))
 
     complex_orders = 1
     domain = Above(0.2)
-    probes = (0.5, 1.0, 5.0, -1.5)
+    probes = (0.5, 1.0, 5.0, -1.5, 0.0, -1.0, -2.0)
 
 
 @scipy_ufunc
@@ -381,6 +387,30 @@ def trigamma(x):
     return ops.where(left, slope * slope - positive, positive)
 
 
+BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330)
+"""The first of those with even index."""
+
+
+def _zeta_slope(s, q):
+    """Derivative of the Hurwitz zeta function with respect to s: Euler and Maclaurin's formula (DLMF 25.11.5)."""
+    count, total = 10, 0.0
+    for k in range(count):
+        log = ops.log(q + k)
+        total = total - log * ops.exp(-s * log)
+    a = q + count
+    log = ops.log(a)
+    power = ops.exp(-s * log)
+    total = total - power * (a * (log / (s - 1.0) + 1.0 / (s - 1.0) ** 2) + 0.5 * log)
+    rising, slope = s, 1.0  # s (s + 1) ... and its derivative
+    scale = power / a
+    for j, b in enumerate(BERNOULLI, 1):
+        total = total + (b / math.factorial(2 * j)) * scale * (slope - rising * log)
+        for i in (2 * j - 1, 2 * j):
+            slope, rising = slope * (s + i) + rising, rising * (s + i)
+        scale = scale / (a * a)
+    return total
+
+
 @scipy_ufunc
 class zeta:
     """Hurwitz zeta function (DLMF 25.11.17)."""
@@ -389,11 +419,29 @@ class zeta:
     grad_name = "SpecialZeta"
 
     def partials(y, s, q):
-        return NO_ORDER, -s * ops.zeta(s + 1.0, q)
+        return _zeta_slope(s, q), -s * ops.zeta(s + 1.0, q)
 
-    fixed = (0,)
     domain = (Above(1.2), Above(0.2))
-    probes = ((2.0, 1.0), (3.0, 0.5))
+    probes = ((2.0, 1.0), (3.0, 0.5), (1.1, 4.0), (20.0, 1.0))
+
+
+@scipy_ufunc
+class zetac:
+    """Riemann zeta function minus one."""
+
+    def partials(y, x):
+        # Left of 0 by the functional equation (DLMF 25.4.1), with u = 1 - x.
+        left = x < 0.0
+        u, right = ops.where(left, 1.0 - x, 2.0), ops.where(left, 2.0, x)
+        turn = 0.5 * math.pi * u
+        value = ops.zeta(u, 1.0)
+        grown = (ops.psi(u) - math.log(2.0 * math.pi)) * value + _zeta_slope(u, 1.0)
+        factor = ops.gamma(u) * ops.exp(-u * math.log(2.0 * math.pi)) * 2.0
+        reflected = factor * (0.5 * math.pi * ops.sin(turn) * value - ops.cos(turn) * grown)
+        return ops.where(left, reflected, _zeta_slope(right, 1.0))
+
+    domain = Above(1.2)
+    probes = (2.0, 0.5, 0.0, -0.5, -2.0, -3.5, 20.0)
 
 
 @scipy_ufunc

@@ -87,7 +87,7 @@ def polygamma(n: Any, x: Any) -> Any:
 
 
 def zeta(x: Any, q: Any = None) -> Any:
-    """`scipy.special.zeta`, Riemann's and Hurwitz's; differentiable in `q`."""
+    """`scipy.special.zeta`, Riemann's and Hurwitz's."""
     return ops.zeta(x, 1.0 if q is None else q)
 
 
@@ -150,6 +150,34 @@ def spherical_kn(n: Any, z: Any, derivative: bool = False) -> Any:
 def _spherical(function: Any, sign: float, n: Any, z: Any, derivative: bool) -> Any:
     """DLMF 10.51.2 and 10.51.5 for the derivative."""
     z = _floating(z)
+    near = np.abs(z) < 0.02
+    safe = np.where(near, 1.0, z)
+    regular = function is not _special.yv
     if not derivative:
-        return np.sqrt(0.5 * math.pi / z) * function(n + 0.5, z)
-    return n / z * _spherical(function, sign, n, z, False) + sign * _spherical(function, sign, n + 1, z, False)
+        if not regular:
+            return np.sqrt(0.5 * math.pi / z) * function(n + 0.5, z)
+        return np.where(near, _small(n, z, sign), np.sqrt(0.5 * math.pi / safe) * function(n + 0.5, safe))
+    if not regular:
+        return n / z * _spherical(function, sign, n, z, False) + sign * _spherical(function, sign, n + 1, z, False)
+    value = n / safe * _spherical(function, sign, n, safe, False) + sign * _spherical(
+        function, sign, n + 1, safe, False
+    )
+    return np.where(near, _small_slope(n, z, sign), value)
+
+
+def _small(n: Any, z: Any, sign: float) -> Any:
+    """Near 0, by the first terms of the series (DLMF 10.53.1 and 10.53.3)."""
+    q = 0.5 * sign * z * z
+    series = 1.0 + q / (2.0 * n + 3.0) * (1.0 + q / (2.0 * (2.0 * n + 5.0)) * (1.0 + q / (3.0 * (2.0 * n + 7.0))))
+    return z**n * series / _special.factorial2(2 * np.asarray(n) + 1)
+
+
+def _small_slope(n: Any, z: Any, sign: float) -> Any:
+    """The derivative of `_small`, term by term."""
+    q = 0.5 * sign * z * z
+    first = n * z ** np.maximum(n - 1, 0)
+    second = (n + 2.0) * z ** (n + 1) * 0.5 * sign / (2.0 * n + 3.0)
+    third = (n + 4.0) * z ** (n + 1) * q * 0.5 * sign / (2.0 * (2.0 * n + 3.0) * (2.0 * n + 5.0))
+    scale = 8.0 * (2.0 * n + 3.0) * (2.0 * n + 5.0) * 3.0 * (2.0 * n + 7.0)
+    fourth = (n + 6.0) * z ** (n + 1) * q * q * sign * 2.0 / scale
+    return (first + second + third + fourth) / _special.factorial2(2 * np.asarray(n) + 1)

@@ -53,6 +53,10 @@ class Buffer:
         self.places.append((weakref.ref(tape), slot))
         self.quiet = None
 
+    def place_on(self, tape):
+        """The slot under which a tape knows this memory, or None."""
+        return next((slot for reference, slot in reversed(self.places) if reference() is tape), None)
+
     def is_alone(self, tape):
         """Whether nobody but tensors on that tape can see this memory, each of them as a whole.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from ..vm import opcodes as op
@@ -18,6 +20,10 @@ def add_call(primitive, attrs, specs, out, accumulate=False) -> int:
     return len(_calls) - 1
 
 
+_array = functools.lru_cache(4096)(array_at)
+"""Memory is recycled, so addresses come again; an array over one of them owns nothing, and is as good as new."""
+
+
 def run_call(code, state, addr, consts):
     """Run the call-out at which the interpreter stands, and step past it."""
     pc = int(state[op.PC])
@@ -26,8 +32,8 @@ def run_call(code, state, addr, consts):
     primitive, attrs, specs, out = _calls[plan]
     ids = code[pc + 2 : pc + words].tolist()
     places = [int(addr[i]) if i >= 0 else int(consts[~i]) for i in ids]
-    arrays = [array_at(address, spec) for address, spec in zip(places[1:], specs, strict=True)]
-    target = array_at(places[0], out)
+    arrays = [_array(address, spec) for address, spec in zip(places[1:], specs, strict=True)]
+    target = _array(places[0], out)
     with np.errstate(all="ignore"):
         if primitive.into is not None and target.flags.c_contiguous:
             primitive.into(target, *arrays, **attrs)

@@ -110,6 +110,7 @@ class Tensor:
         __mod__: Any
         __rmod__: Any
         __divmod__: Any
+        __rdivmod__: Any
         __pow__: Any
         __rpow__: Any
         __matmul__: Any

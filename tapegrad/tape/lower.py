@@ -68,6 +68,12 @@ class Emitter:
         self.calls = 0
         self.flags = 0
 
+    def part(self):
+        """Another one, for a stretch of the same template."""
+        made = type(self)(self.first_temp, self.tiled)
+        made.temps = self.temps
+        return made
+
     def temp(self, spec):
         """A temporary of that spec."""
         code = self.first_temp + len(self.temps)
@@ -326,8 +332,7 @@ def _emit_rows(emitter, tape, codes, results):
                 final[slot] = (out, flags)
             elif flags:
                 once[slot] = (out, flags)
-    body = Emitter(emitter.first_temp, emitter.tiled)
-    body.temps = emitter.temps
+    body = emitter.part()
     specs: dict = {}
     alias: dict = {}
     for slot in live:
@@ -346,9 +351,7 @@ def _emit_rows(emitter, tape, codes, results):
             if operands[0][0] < 0:
                 codes[slot] = pools.const_at(operands[0][0], offset)
                 continue
-            codes[slot] = body.first_temp + len(body.temps)
-            body.temps.append(0)
-            body.words += [op.ALIAS | 4 << 8, offset, codes[slot], operands[0][0]]
+            codes[slot] = body.shifted(operands[0][0], offset)
             if offset == 0:
                 alias[slot] = alias.get(sources[0], sources[0])
             continue

@@ -245,6 +245,8 @@ def append(state, tape, signature, slots, tensors, offset=None):
         tape.rows.extend(words)
     if signature.kind in _SHARING:
         tape.roots[slot] = tape.roots.get(slots[0], slots[0])
+    if tape.questions is not None:
+        tape.questions.note(slot)
     tensor = new_tensor(tape, slot, signature.out)
     waits = state.deferred or (signature.deferrable and not tape.escaped and is_deferral_enabled())
     if waits and not state.observers:
@@ -359,11 +361,9 @@ def view_again(tensor, plan):
         return None
     base, buffer, rows = rare._base, rare._buffer, tape.rows
     row = len(rows)
-    if buffer is None or buffer.copies_reads or row >= tape.limit:
+    if buffer is None or buffer.copies_reads or rare._unrecorded or rare._made_by or row >= tape.limit:
         return None
-    if rare._unrecorded or rare._one_of_many or rare._made_by:
-        return None
-    if base is not None and buffer.history != rare._seen:
+    if base is not None and (buffer.history != rare._seen or rare._one_of_many):
         return None
     rows += (code + (slot << op.SLOT_BITS), plan[1])
     roots = tape.roots

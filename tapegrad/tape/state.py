@@ -61,7 +61,9 @@ class State:
     def refresh(self) -> None:
         """Choose the tape's fast tables for the mode: none at all while views may be out of date."""
         self.tape.inference = self.inference
-        slow = self.careful or self.observers or self.tape.escaped or not _deferral
+        questions = self.tape.questions
+        noted = questions is not None and questions.lines is not None
+        slow = self.careful or self.observers or self.tape.escaped or noted or not _deferral
         self.tape.fast = CAREFUL if slow else FAST[self.grad_enabled]
 
     def observe(self, observer: Callable) -> None:

@@ -74,7 +74,7 @@ class Tape:
         Rows before this one have been run.
     imports : list of tuple
         ``(slot, owner array, home, buffer, version)`` of each value from outside; `home` is the leaf tensor,
-        the ``(tape, slot)`` that computed it, or None where it needs no gradient.
+        the ``(tape, slot)`` that computed it, or None where it needs no gradient; the version leaves out writes here.
     captured : dict
         Tensors from outside that a tape under compilation uses, and their slots, by the tensor's id.
     numbers : dict
@@ -98,6 +98,8 @@ class Tape:
         Where in the user's code each writing row comes from, see `tape.site`.
     roots : dict
         The slot that owns the memory, by the slots of views and writes.
+    twins : list of tuple
+        Imports of memory that this tape knew already, as of a view and its base that come apart, and who owns it.
     questions : Questions
         Answers what a function under compilation asks of values.
     notes : dict
@@ -138,6 +140,7 @@ class Tape:
         "writes",
         "thread",
         "tracing",
+        "twins",
     )
 
     arrays: RowArrays  # made when rows are first run
@@ -157,6 +160,7 @@ class Tape:
         self.kept: dict = {}
         self.preset: dict = {}
         self.roots: dict[int, int] = {}
+        self.twins: list[tuple[int, int]] = []
         self.write_sites: dict = {}
         self.writes: dict = {}
         self.write_counts: dict = {}
@@ -216,7 +220,14 @@ class Tape:
         """Record a value from outside; returns its slot. `owner` keeps the memory at `address` alive."""
         index = len(self.imports)
         slot = len(self.rows)
-        self.imports.append((slot, owner, home, buffer, buffer.version if buffer is not None else 0))
+        version = 0
+        if buffer is not None:
+            known = buffer.place_on(self)
+            if known is not None:
+                self.roots[slot] = self.root_of(known)
+                self.twins.append((slot, self.roots[slot]))
+            version = buffer.version - self.write_counts.get(self.root_of(slot), 0)
+        self.imports.append((slot, owner, home, buffer, version))
         self.import_addr.append(address)
         self.rows.append(import_signature(spec).code | index)
         return slot
@@ -336,7 +347,7 @@ class Tape:
         """(slot, buffer) of memory that was written through another tape since this one used it."""
         yield from self.foreign_writes.items()
         for slot, _, _, buffer, version in self.imports:
-            if buffer is not None and buffer.version != version + self.write_counts.get(slot, 0):
+            if buffer is not None and buffer.version != version + self.write_counts.get(self.root_of(slot), 0):
                 yield slot, buffer
 
     def root_of(self, slot) -> int:

@@ -44,7 +44,29 @@ def walk(shape, strides):
             merged[-1] = (merged[-1][0] * n, steps)
         else:
             merged.append((n, steps))
-    return merged
+    return _lengthened(merged)
+
+
+SHORT = 10
+"""An innermost dimension shorter than this makes many calls of a loop for little work each."""
+BLOCK_BYTES = 1 << 18
+"""What a walk along a longer dimension may span before the walk along the next: about what a core's cache holds."""
+
+
+def _lengthened(dims):
+    """The dimensions with a long one innermost, if that was a short one; a very long one is walked in blocks."""
+    if len(dims) < 2 or dims[-1][0] >= SHORT:
+        return dims
+    n, steps = longest = max(dims, key=lambda dim: dim[0])
+    if n < 4 * dims[-1][0]:
+        return dims
+    others = [dim for dim in dims if dim is not longest]
+    span = n * max(abs(s) for s in steps)
+    blocks = next((b for b in range(-(-span // BLOCK_BYTES), n // 32) if n % b == 0), 1)
+    if blocks == 1:
+        return [*others, longest]
+    block = n // blocks
+    return [(blocks, tuple(s * block for s in steps)), *others, (block, steps)]
 
 
 def _spread(dim):

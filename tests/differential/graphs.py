@@ -316,6 +316,78 @@ def backward_twice_to_a_result(lib):
     return h.grad, x.grad
 
 
+@program("Trying to backward through the graph a second time")
+def backward_to_a_result_frees_what_computed_it(lib):
+    h = leaf(lib, 1, 2).exp()
+    (h * h).sum().backward(inputs=[h])
+    h.sum().backward()
+
+
+@program()
+def grad_of_a_result_does_not(lib):
+    x = leaf(lib, 1, 2)
+    h = x.exp()
+    lib.autograd.grad((h * h).sum(), h)
+    h.sum().backward()
+    return x.grad
+
+
+@program("modified by an inplace operation")
+def backward_to_a_result_checks_what_computed_it(lib):
+    x = leaf(lib, 1, 2)
+    h = x.sin()
+    y = (h * h).sum()
+    x.detach().add_(1)
+    y.backward(inputs=[h])
+
+
+@program("modified by an inplace operation")
+def recorded_backward_to_a_result_checks_what_computed_it(lib):
+    x = leaf(lib, 1, 2)
+    h = x.sin()
+    y = (h * h).sum()
+    x.detach().add_(1)
+    y.backward(inputs=[h], create_graph=True)
+
+
+@program()
+def grad_of_a_result_checks_nothing_beyond(lib):
+    x = leaf(lib, 1, 2)
+    h = x.sin()
+    y = (h * h).sum()
+    x.detach().add_(1)
+    return lib.autograd.grad(y, h)
+
+
+@program()
+def backward_to_a_result_runs_the_hooks_of_its_node(lib):
+    x, seen = leaf(lib, 1, 2), []
+    h = x.exp()
+    h.grad_fn.register_hook(lambda ins, outs: seen.append(outs[0].clone()))
+    (h * h).sum().backward(inputs=[h])
+    return seen, h.grad, x.grad
+
+
+@program()
+def backward_to_the_result_of_a_function_runs_it(lib):
+    seen = []
+
+    class Own(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            seen.append(g)
+            return g * 2
+
+    x = leaf(lib, 1, 2)
+    h = Own.apply(x)
+    (h * h).sum().backward(inputs=[h])
+    return seen, h.grad, x.grad
+
+
 @program()
 def backward_to_the_output_itself(lib):
     x = leaf(lib, 1, 2)

@@ -68,7 +68,7 @@ def operators_gradient_of_one(x, saved, bar):
 
 def operators_floor(x):
     flat = x.reshape(-1)
-    saved, bar = np.empty((1002, min(flat.size, 64))), np.empty_like(x)
+    saved, bar = np.empty((1002, min(flat.size, 16))), np.empty_like(x)
     kernel, flat_bar = operators_gradients if flat.size > 1 else operators_gradient_of_one, bar.reshape(-1)
 
     def step():

@@ -36,16 +36,16 @@ def below_diagonal(d):
     return place, mask
 
 
-def constant(d, k, n):
-    p, m = d, M
+def constant(d, k, n, gamma=GAMMA, m=M):
+    p = d
     log_gamma = 0.25 * p * (p - 1) * math.log(math.pi) + sum(
         math.lgamma(0.5 * (p + m + 1) + 0.5 * (1 - j)) for j in range(1, p + 1)
     )
-    c = (p + m + 1) * p * (math.log(GAMMA) - 0.5 * math.log(2)) - log_gamma
+    c = (p + m + 1) * p * (math.log(gamma) - 0.5 * math.log(2)) - log_gamma
     return -n * d * 0.5 * math.log(2 * math.pi) - k * c
 
 
-def value(xp, parameters, x):
+def value(xp, parameters, x, gamma=GAMMA, m=M):
     alphas, means, icf = parameters
     (n, d), k = x.shape, alphas.shape[0]
     place, mask = below_diagonal(d)
@@ -59,8 +59,8 @@ def value(xp, parameters, x):
     squares = xp.sum(projected * projected, axis=2)
     inner = (alphas + sums)[:, None] - 0.5 * squares
     likelihood = xp.sum(log_sum_exp(xp, inner, 0)) - n * log_sum_exp(xp, alphas, 0)
-    prior = 0.5 * GAMMA**2 * (xp.sum(diagonal * diagonal) + xp.sum(icf[:, d:] * icf[:, d:])) - M * xp.sum(sums)
-    return likelihood + prior + constant(d, k, n)
+    prior = 0.5 * gamma**2 * (xp.sum(diagonal * diagonal) + xp.sum(icf[:, d:] * icf[:, d:])) - m * xp.sum(sums)
+    return likelihood + prior + constant(d, k, n, gamma, m)
 
 
 @njit(error_model="numpy", fastmath=FAST)

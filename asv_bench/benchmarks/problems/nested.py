@@ -72,6 +72,7 @@ SADDLE = Problem(
     jax=saddle_jax,
     floor=saddle_floor,
     unrolled=("small", "medium", "large"),
+    nested=True,
 )
 
 STEP = 0.1
@@ -172,6 +173,7 @@ PARTICLE = Problem(
     jax=particle_jax,
     floor=particle_floor,
     unrolled=("small", "medium", "large"),
+    nested=True,
 )
 
 
@@ -213,33 +215,25 @@ def leapfrog_jax(parameters, x, labels):
 
 
 @njit(error_model="numpy", fastmath=FAST)
-def leapfrog_kernel(position, momentum, x, labels, slope):
-    n, d = x.shape
-    for k in range(LEAPS + 1):
-        if k:
-            for j in range(d):
-                position[j] += STRIDE * momentum[j]
-        for j in range(d):
-            slope[j] = -position[j]
-        for i in range(n):
-            row = x[i]
-            score = 0.0
-            for j in range(d):
-                score += row[j] * position[j]
-            rest = labels[i] - sigmoid(score)
-            for j in range(d):
-                slope[j] += rest * row[j]
-        stride = STRIDE if 0 < k < LEAPS else 0.5 * STRIDE
-        for j in range(d):
-            momentum[j] += stride * slope[j]
+def residuals(scores, labels):
+    for i in range(scores.shape[0]):
+        scores[i] = labels[i] - sigmoid(scores[i])
 
 
 def leapfrog_floor(parameters, x, labels):
-    slope = np.empty_like(parameters[0])
+    """Products by BLAS, what is between them in one pass."""
+    scores, slope = np.empty(len(x)), np.empty_like(parameters[0])
 
     def step():
         position, momentum = parameters[0].copy(), parameters[1].copy()
-        leapfrog_kernel(position, momentum, x, labels, slope)
+        for k in range(LEAPS + 1):
+            if k:
+                position += STRIDE * momentum
+            np.dot(x, position, out=scores)
+            residuals(scores, labels)
+            np.dot(scores, x, out=slope)
+            np.subtract(slope, position, out=slope)
+            momentum += (STRIDE if 0 < k < LEAPS else 0.5 * STRIDE) * slope
         return position, momentum
 
     return step
@@ -258,4 +252,5 @@ HMC = Problem(
     jax=leapfrog_jax,
     floor=leapfrog_floor,
     is_step=True,
+    nested=True,
 )

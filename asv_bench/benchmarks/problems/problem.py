@@ -39,6 +39,8 @@ class Problem:
         Of the largest error, relative to the largest element.
     is_step : bool
         `value` computes gradients itself, and its results are what is timed.
+    nested : bool
+        `value` takes gradients.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Problem:
     unrolled: tuple[str, ...] = ()
     tolerance: float = 1e-9
     is_step: bool = False
+    nested: bool = False
 
     def case(self, size: str) -> Case:
         """The problem at one size; the same inputs each time."""

@@ -1,0 +1,45 @@
+"""Products of SciPy's sparse matrices, as constants, and tensors; registered with SciPy's functions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..tape.spec import spec_of
+from ..vm import opcodes as op
+from .core import primitive
+from .matmul import conjugated
+
+_DATA, _COLUMNS, _STARTS = np.array([1.0, -2.0, 0.5, 3.0]), np.array([0, 2, 1, 2]), np.array([0, 2, 2, 4])
+
+
+@primitive()
+class csr_matmul:
+    """Product of a constant sparse matrix, given by its rows, or of its transpose, and vectors as columns."""
+
+    grad_name = "SparseMm"
+    fixed = (0,)
+    samples = tuple(
+        ((_DATA, _COLUMNS, _STARTS, np.sin(np.arange(rows * k)).reshape(rows, k)), {"columns": 4, "transposed": flag})
+        for rows, k, flag in ((4, 2, False), (3, 1, True), (3, 0, True))
+    )
+
+    def infer(specs, attrs):
+        _, _, starts, x = specs
+        inner, outer = attrs["columns"], starts.size - 1
+        if attrs["transposed"]:
+            inner, outer = outer, inner
+        if x.shape[0] != inner:
+            raise ValueError(
+                f"sparse matmul: the matrix has {inner} columns, the operand {x.shape[0]} rows; they must be as many"
+            )
+        return spec_of((outer, x.shape[1]), x.dtype), op.KERNEL
+
+    def compute(data, indices, starts, x, columns, transposed):
+        from scipy.sparse import csr_array
+
+        a = csr_array((data, indices, starts), shape=(starts.size - 1, columns))
+        return np.ascontiguousarray((a.T if transposed else a) @ x)
+
+    def pullback(y_bar, y, data, indices, starts, x, columns, transposed):
+        back = csr_matmul(conjugated(data), indices, starts, y_bar, columns=columns, transposed=not transposed)
+        return None, None, None, back

@@ -1,0 +1,94 @@
+"""Derivatives at the edges: where a formula divides 0 by 0, and where a basis is completed at will."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tapegrad as tg
+
+special = pytest.importorskip("scipy.special")
+
+RNG = np.random.default_rng(9)
+TALL = RNG.normal(size=(4, 2))
+
+POINTS = {
+    "ellipkm1 at 1": (special.ellipkm1, (1.0,)),
+    "ellipkinc at m = 0": (special.ellipkinc, (0.5, 0.0)),
+    "ellipkinc far": (special.ellipkinc, (7.0, 0.4)),
+    "ellipeinc at m = 0": (special.ellipeinc, (0.5, 0.0)),
+    "ellipeinc far": (special.ellipeinc, (-5.0, 0.4)),
+    "sn near m = 0": (lambda u, m: special.ellipj(u, m)[0], (4.0, 0.01)),
+    "dn near m = 0": (lambda u, m: special.ellipj(u, m)[2], (0.5, 0.01)),
+    "RC, equal": (special.elliprc, (1.0, 1.0)),
+    "RC, principal value": (special.elliprc, (0.5, -1.0)),
+    "RD, all equal": (special.elliprd, (1.0, 1.0, 1.0)),
+    "RD, two equal": (special.elliprd, (1.0, 2.0, 1.0)),
+    "RD, close": (special.elliprd, (1.0, 2.0, 1.005)),
+    "RJ, all equal": (special.elliprj, (1.0, 1.0, 1.0, 1.0)),
+    "RJ, p equals x": (special.elliprj, (0.5, 1.5, 2.5, 0.5)),
+    "rgamma at 0": (special.rgamma, (0.0,)),
+    "rgamma at -3": (special.rgamma, (-3.0,)),
+    "zetac left of 0": (special.zetac, (-1.5,)),
+    "voigt without Gauss": (lambda x, g: special.voigt_profile(x, 0.0, g), (0.5, 0.7)),
+    "pseudo_huber": (special.pseudo_huber, (0.3, 0.0)),
+    "Si at 0": (lambda x: special.sici(x)[0], (0.0,)),
+    "Shi at 0": (lambda x: special.shichi(x)[0], (0.0,)),
+    "mathieu_a at q = 0": (lambda q: special.mathieu_a(2, q), (0.0,)),
+}
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_limits(name):
+    function, point = POINTS[name]
+    tg.check_grads(function, point, modes=("rev",), atol=1e-7, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3])
+@pytest.mark.parametrize("name", ["spherical_jn", "spherical_in"])
+def test_spherical_functions_at_zero(name, n):
+    ours, theirs = getattr(tg.scipy.special, name), getattr(special, name)
+    z = np.array([0.0, 1e-5, 0.019, 0.021, 1.0])
+    for derivative in (False, True):
+        np.testing.assert_allclose(
+            ours(n, tg.tensor(z), derivative).numpy(), theirs(n, z, derivative), rtol=1e-10, atol=1e-14
+        )
+    np.testing.assert_allclose(tg.elementwise_grad(lambda z: ours(n, z))(z), theirs(n, z, True), rtol=1e-10, atol=1e-14)
+
+
+def test_completed_bases():
+    """Values are NumPy's; functions that do not depend on the choice within the complement have their gradient."""
+    for a in (TALL, TALL.T):
+        for found, expected in zip(np.linalg.svd(tg.tensor(a, requires_grad=True)), np.linalg.svd(a), strict=True):
+            np.testing.assert_allclose(found.detach().numpy(), expected, atol=1e-12)
+    q, r = np.linalg.qr(tg.tensor(TALL, requires_grad=True), "complete")
+    np.testing.assert_allclose((q @ r).detach().numpy(), TALL, atol=1e-12)
+    weights = RNG.normal(size=(4, 4))
+    weights = weights + weights.T
+
+    def beyond(columns):
+        rest = columns[:, 2:]
+        return np.sum(weights * (rest @ rest.T)) + np.sum(rest @ rest.T) ** 2
+
+    functions = (
+        lambda a: np.sum(np.linalg.svd(a)[1]),
+        lambda a: beyond(np.linalg.svd(a)[0]),
+        lambda a: beyond(np.linalg.svd(a.T)[2].T),
+        lambda a: beyond(np.linalg.qr(a, "complete")[0]),
+        lambda a: np.sum(np.sin(np.linalg.qr(a, "complete")[1])),
+    )
+    for function in functions:
+        tg.check_grads(function, (TALL,), order=2)
+
+
+def test_padding_by_a_function():
+    def ramp(lane, widths, axis, options):
+        before, after = widths
+        lane[:before] = lane[before] * options["factor"]
+        lane[len(lane) - after :] = lane[before] ** 2
+
+    x = RNG.normal(size=(2, 3))
+    expected = np.pad(x, ((1, 2), (2, 1)), ramp, factor=3.0)
+    padded = lambda x: np.pad(x, ((1, 2), (2, 1)), ramp, factor=3.0)
+    np.testing.assert_allclose(padded(tg.tensor(x)).numpy(), expected)
+    tg.check_grads(padded, (x,))

@@ -1,0 +1,197 @@
+"""Options and methods of every ufunc of NumPy on traced values: NumPy's value, the right gradient or a refusal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tapegrad as tg
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore:Passing more than 2 positional")
+UFUNCS = sorted(
+    {f.__name__: f for f in vars(np).values() if isinstance(f, np.ufunc) and not f.signature}.values(),
+    key=lambda f: f.__name__,
+)
+BINARY = [f for f in UFUNCS if f.nin == 2 and f is not np.ldexp]  # it is reduced in half precision
+A, B = np.array([[0.31, 0.73, 0.47], [0.61, 0.23, 0.97]]), np.array([[0.53, 0.35, 0.81], [0.15, 0.66, 0.42]])
+M, N = np.array([[3, 1, 2], [4, 5, 6]]), np.array([[2, 1, 3], [1, 2, 1]])
+MASK = np.array([[True, False, True], [False, True, True]])
+KEY = ([0, 1, 0, 0], [0, 0, 0, 2])
+"""Element (0, 0) comes twice."""
+
+
+def named(functions):
+    return pytest.mark.parametrize("ufunc", functions, ids=lambda f: f.__name__)
+
+
+def operands(ufunc, floating=True):
+    """Operands on which the ufunc works, in range of arccosh and arctanh alike."""
+    if ufunc is np.arccosh:
+        return (A + 1.0,) if floating else (M,)
+    if ufunc.nin == 3:  # clip
+        return A, 0.2 * B, B
+    return ((A, B) if floating else (M, N))[: ufunc.nin]
+
+
+def values(y):
+    parts = y if isinstance(y, tuple) else (y,)
+    return [v.detach().numpy() if isinstance(v, tg.Tensor) else np.asarray(v) for v in parts]
+
+
+def total(y):
+    """A number that depends on every element of a result."""
+    s = 0.0
+    for v in y if isinstance(y, tuple) else (y,):
+        if np.dtype(v.dtype).kind in "fc":
+            s = s + np.sum(np.real(v) * (np.arange(v.size).reshape(v.shape) + 1.5))
+    return s
+
+
+def check(call, arguments):
+    """Compare values with NumPy's and gradients with differences; False if NumPy itself refuses the call."""
+    try:
+        wanted = call(*[a.copy() for a in arguments])
+    except (TypeError, ValueError):
+        return False
+    try:
+        found = call(*[tg.tensor(a, requires_grad=a.dtype.kind == "f") for a in arguments])
+    except NotImplementedError as error:
+        assert "stop_gradient" in str(error)
+        found = call(*map(tg.tensor, arguments))
+    for y, w in zip(values(found), values(wanted), strict=True):
+        assert (y.dtype, y.shape) == (w.dtype, w.shape)
+        np.testing.assert_allclose(y, w, rtol=1e-12)
+    if not any(w.dtype.kind in "fc" for w in values(wanted)):
+        return True
+    for k, a in enumerate(arguments):
+        if a.dtype.kind != "f":
+            continue
+
+        def f(x, k=k):
+            return total(call(*[x if i == k else b.copy() for i, b in enumerate(arguments)]))
+
+        try:
+            gradient = tg.grad(f)(a)
+        except tg.TracedValueError as error:  # where out= is made like an argument that is none here
+            assert "make y a tensor" in str(error) or "make the array a tensor" in str(error)
+            continue
+        except NotImplementedError as error:
+            assert "stop_gradient" in str(error)
+            continue
+        steps = 1e-6 * np.eye(a.size).reshape(a.size, *a.shape)
+        numeric = np.reshape([(f(a + d) - f(a - d)) / 2e-6 for d in steps], a.shape)
+        np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-5)
+    return True
+
+
+OPTIONS = {
+    "out": lambda f, dtypes: lambda *a: f(*a, out=made(np.zeros_like, a[0], dtypes)),
+    "out by position": lambda f, dtypes: lambda *a: f(*a, *made(np.zeros_like, a[0], dtypes)),
+    "where": lambda f, dtypes: lambda *a: f(*a, out=made(np.ones_like, a[0], dtypes), where=MASK),
+    "dtype float": lambda f, dtypes: lambda *a: f(*a, dtype=np.float64),
+    "dtype complex": lambda f, dtypes: lambda *a: f(*a, dtype=np.complex128),
+    "casting": lambda f, dtypes: lambda *a: f(*a, casting="unsafe"),
+    "order and subok": lambda f, dtypes: lambda *a: f(*a, order="C", subok=True),
+}
+
+
+def made(function, like, dtypes):
+    return tuple(function(like, dtype=d) for d in dtypes)
+
+
+@named(UFUNCS)
+def test_options(ufunc):
+    done = 0
+    for arguments in (operands(ufunc), operands(ufunc, False)):
+        try:
+            y = ufunc(*arguments)
+        except TypeError:
+            continue
+        dtypes = [v.dtype for v in values(y)]
+        done += sum(check(option(ufunc, dtypes), arguments) for option in OPTIONS.values())
+    assert done or ufunc is np.isnat
+
+
+REDUCTIONS = (
+    {}, {"axis": 1}, {"axis": None}, {"axis": (0, 1)}, {"keepdims": True}, {"initial": 1}, {"dtype": np.float64},
+)  # fmt: skip
+
+
+@named([f for f in BINARY if f.nout == 1])
+def test_reduce(ufunc):
+    for x in (A, M):
+        for options in REDUCTIONS:
+            check(lambda a, options=options: ufunc.reduce(a, **options), (x,))
+        check(lambda a: ufunc.reduce(a, axis=0, out=np.zeros_like(ufunc.reduce(a, axis=0))), (x,))
+
+
+@named([f for f in BINARY if f.nout == 1])
+def test_reduce_where(ufunc):
+    for x in (A, M):
+        for options in ({"initial": 1}, {"initial": 1, "axis": 1}, {}):
+            check(lambda a, options=options: ufunc.reduce(a, where=MASK, **options), (x,))
+
+
+@named([f for f in BINARY if f.nout == 1])
+def test_accumulate_and_reduceat(ufunc):
+    for x in (A, M):
+        for options in ({}, {"axis": 1}, {"dtype": np.float64}):
+            check(lambda a, options=options: ufunc.accumulate(a, **options), (x,))
+            check(lambda a, options=options: ufunc.reduceat(a, [0, 1, 0], **options), (x,))
+        check(lambda a: ufunc.accumulate(a, axis=0, out=np.zeros_like(ufunc.accumulate(a, axis=0))), (x,))
+
+
+@named(BINARY)
+def test_outer(ufunc):
+    for pair in ((A, B), (M, N), (A[0], B)):
+        check(ufunc.outer, pair)
+        check(lambda a, b: ufunc.outer(a, b, dtype=np.float64), pair)
+
+
+TWICE = {"arccos": 0.3 * A + 0.6, **dict.fromkeys(("arccosh", "log", "log10", "log2"), A + 11.0)}
+"""Where a function can be applied to its own values."""
+
+
+@named([f for f in UFUNCS if f.nin < 3 and f.nout == 1])
+def test_at(ufunc):
+    def at(a, *b):
+        c = a * 1
+        ufunc.at(c, KEY, *(v[0, [0, 1, 2, 0]] for v in b))
+        return c
+
+    floats = (TWICE[ufunc.__name__],) if ufunc.__name__ in TWICE else operands(ufunc)
+    for arguments in (floats, operands(ufunc, False)):
+        try:
+            check(at, arguments)
+        except TypeError as error:
+            assert "cannot be written into" in str(error)
+
+
+def test_at_with_a_single_index_and_with_slices():
+    x = tg.tensor(A * 1.0)
+    np.multiply.at(x, (0, 0), 3.0)
+    np.exp.at(x, (slice(None), 1))
+    wanted = A.copy()
+    np.multiply.at(wanted, (0, 0), 3.0)
+    np.exp.at(wanted, (slice(None), 1))
+    np.testing.assert_allclose(x.numpy(), wanted)
+
+
+def test_where_of_several_results_needs_out_for_each():
+    with pytest.raises(ValueError, match="where= needs out= for every result"):
+        np.modf(tg.tensor(A), out=(np.zeros_like(tg.tensor(A)), None), where=MASK)
+
+
+@pytest.mark.parametrize("casting", ["no", "equiv", "safe", "same_kind"])
+def test_casting(casting):
+    """What a rule of casting forbids is refused as NumPy refuses it."""
+    for dtype, x in ((np.float32, A), (np.int64, A), (np.complex128, A), (np.float64, M)):
+        try:
+            wanted = np.add(x, x, dtype=dtype, casting=casting)
+        except TypeError:
+            with pytest.raises(TypeError, match="casting"):
+                np.add(tg.tensor(x), x, dtype=dtype, casting=casting)
+            continue
+        found = np.add(tg.tensor(x), x, dtype=dtype, casting=casting)
+        assert found.dtype == wanted.dtype
+        np.testing.assert_allclose(found.numpy(), wanted)
