@@ -1,4 +1,4 @@
-"""SciPy functions that trace by themselves; the setting is read when SciPy is imported, hence processes of their own."""
+"""SciPy functions that trace by themselves; the setting is read when SciPy is imported, hence own processes."""
 
 from __future__ import annotations
 
