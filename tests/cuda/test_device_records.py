@@ -54,6 +54,7 @@ def precision(name):
 def falls_back():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", table.HostFallbackWarning)
+        warnings.filterwarnings("ignore", "floating point number truncated to an integer")  # SciPy's own, of its ufuncs
         yield
 
 
