@@ -1,9 +1,9 @@
 """Methods in machine code: the operators' common case without Python's interpreter.
 
 Recording is what eager code spends its time on, and an operator written in Python spends most of that in Python's own
-interpreter. So each has a twin in machine code (`tapegrad.vm.recording`), which reads the same tables through
-Python's C interface and hands whatever it does not know to the Python function. The twins take the operators' places
-when the first of them is called, since that is when machine code is loaded.
+interpreter. So each has a twin in machine code (`tapegrad.vm.recording` and `tapegrad.vm.writing`), which reads the
+same tables through Python's C interface and hands whatever it does not know to the Python function. The twins take the
+operators' places when the first of them is called, since that is when machine code is loaded.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ from .vm.native import addresses, bind_last
 
 __all__ = ["Operator", "is_supported", "methods_of", "table_of", "ufunc_method"]
 
-_NAMES = "unary", "binary", "array_ufunc", "write_unary", "write_binary", "assign"
-_RECORDERS = tuple(f"recording.{name}" for name in _NAMES)
+_RECORDERS = (
+    "recording.unary", "recording.binary", "recording.array_ufunc",
+    "writing.write_unary", "writing.write_binary", "writing.assign",
+)  # fmt: skip
 _NOARGS, _O, _FASTCALL, _KEYWORDS = 0x0004, 0x0008, 0x0080, 0x0002  # METH_... of Python's C interface
 _kept: list = []  # what machine code refers to
 
@@ -130,6 +132,11 @@ def _shared_words() -> np.ndarray:
     return words
 
 
+def _address(recorder: str) -> int:
+    """Of a function in machine code; all of them are loaded together."""
+    return addresses(_RECORDERS)[_RECORDERS.index(recorder)]
+
+
 def _table(function: Callable, **given: int) -> int:
     words = _shared_words().copy()
     words[fields.FALLBACK] = id(function)
@@ -161,8 +168,7 @@ def methods_of(operators: Sequence[Operator]) -> list[Any]:
     for (writes, count), (recorder, words, flags, operands) in _FORMS.items():
         group = [operator for operator in operators if (operator.writes, operator.operands) == (writes, count)]
         if group:
-            address = addresses(_RECORDERS)[_RECORDERS.index(recorder)]
-            codes = bind_last(address, [table_of(operator) for operator in group], words)
+            codes = bind_last(_address(recorder), [table_of(operator) for operator in group], words)
             for operator, code in zip(group, codes, strict=True):
                 made[operator] = _method(operator.function, code, flags, operands)
     return [made[operator] for operator in operators]
@@ -171,9 +177,9 @@ def methods_of(operators: Sequence[Operator]) -> list[Any]:
 _FORMS = {
     (False, 1): ("recording.unary", 3, _NOARGS, "$self, /"),
     (False, 2): ("recording.binary", 3, _O, "$self, other, /"),
-    (True, 1): ("recording.write_unary", 3, _NOARGS, "$self, /"),
-    (True, 2): ("recording.write_binary", 5, _FASTCALL | _KEYWORDS, "$self, other, /, **options"),
-    (True, 3): ("recording.assign", 5, _FASTCALL | _KEYWORDS, "$self, key, value, /"),
+    (True, 1): ("writing.write_unary", 3, _NOARGS, "$self, /"),
+    (True, 2): ("writing.write_binary", 5, _FASTCALL | _KEYWORDS, "$self, other, /, **options"),
+    (True, 3): ("writing.assign", 5, _FASTCALL | _KEYWORDS, "$self, key, value, /"),
 }
 """By whether an operator writes and how many operands it has: the machine code, its arguments, how Python calls it."""
 
@@ -194,7 +200,7 @@ def ufunc_method(function: Callable, operators: dict) -> Any:
     """
     _kept.append(operators)
     table = _table(function, OPERATORS=id(operators))
-    (code,) = bind_last(addresses(_RECORDERS)[2], [table], 5)
+    (code,) = bind_last(_address("recording.array_ufunc"), [table], 5)
     return _method(function, code, _FASTCALL | _KEYWORDS, "$self, ufunc, method, /, *inputs, **options")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -190,12 +191,16 @@ def test_depth_in_functional_form():
 
 def test_deep_graph_is_dropped_without_recursion():
     x = tg.ones(3, requires_grad=True)
-    y = x
+    y = x * 1.0
+    first = weakref.ref(y._tape)
     for _ in range(200_000):
         y = y * 1.0
     y.detach().numpy()
+    assert first() is not None
     del y
+    rotate(local.state)  # the thread's tape has imported what was before it
     gc.collect()
+    assert first() is None
 
 
 # --- the life of rows -------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import heapq
 
 import numpy as np
 
-from ..tape.blocks import SWEEP_TEMPORARIES, SweepArrays, give_block, recycled, take_block
+from ..tape.blocks import MOST_EXPECTED, SWEEP_TEMPORARIES, SweepArrays, give_block, recycled, take_block
 from ..tape.memory import address_of, array_at, empty_array
 from ..tape.record import rotate
 from ..tape.signature import by_index
@@ -24,8 +24,6 @@ from .stepping import leave, step_through
 __all__ = ["sweep"]
 
 FIRST_BLOCK = 1 << 15
-MOST_EXPECTED = 1 << 22
-"""A sweep begins with no more memory than this."""
 
 
 def sweep(seeds, inputs=None, retain_graph=False, ends=(), visit=False):
@@ -147,7 +145,7 @@ def _sweep_alone(tensor, seed, inputs, retain_graph):
     for slot, (leaf, array) in reversed(run.grads.items()):
         if bar[slot] == op.FULL:
             key = id(leaf)
-            leaves[key] = leaf, (np.asarray(leaves[key][1] + array) if key in leaves else array)
+            leaves[key] = leaf, (_total(leaves[key][1], array) if key in leaves else array)
     if not retain_graph:
         run.free()
     run.release()

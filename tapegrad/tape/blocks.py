@@ -10,10 +10,21 @@ import numpy as np
 
 from .memory import address_of
 
-__all__ = ["ROW_TEMPORARIES", "SWEEP_TEMPORARIES", "RowArrays", "SweepArrays", "give_block", "recycled", "take_block"]
+__all__ = [
+    "MOST_EXPECTED",
+    "ROW_TEMPORARIES",
+    "SWEEP_TEMPORARIES",
+    "RowArrays",
+    "SweepArrays",
+    "give_block",
+    "recycled",
+    "take_block",
+]
 
 ROW_TEMPORARIES = 1024
 SWEEP_TEMPORARIES = 8192
+MOST_EXPECTED = 1 << 22
+"""A tape, and a sweep, begin with as much memory as the last one used, but with no more than this."""
 CLASS_BYTES = 1 << 22
 """Spare memory kept for each size of block."""
 _SPARE_ARRAYS = 8

@@ -22,14 +22,13 @@ _MOST_NUMBERS = 10_000
 class Numbers(dict):
     """By dtype (its character), the numbers of that dtype; made when first asked for."""
 
-    __slots__ = ("tape",)
+    __slots__ = ("parts",)
 
     def __init__(self, tape: Tape):
-        # Not the tape itself, which would then be part of a cycle.
-        self.tape = tape.rows, tape.imports, tape.import_addr
+        self.parts = tape.rows, tape.imports, tape.import_addr  # the tape itself would be part of a cycle
 
     def __missing__(self, char: str) -> _NumbersOf:
-        found = self[char] = _NumbersOf(_kind(char), *self.tape)
+        found = self[char] = _NumbersOf(_kind(char), *self.parts)
         return found
 
 

@@ -20,7 +20,7 @@ from ..errors import MixedDevicesError
 from ..vm import opcodes as op
 from ..vm.entry import forward_sweep
 from ..vm.pools import pools
-from .blocks import ROW_TEMPORARIES, RowArrays, give_block, recycled, take_block
+from .blocks import MOST_EXPECTED, ROW_TEMPORARIES, RowArrays, give_block, recycled, take_block
 from .callout import run_call
 from .memory import address_of, array_at
 from .numbers import Numbers
@@ -36,8 +36,6 @@ SEGMENT_ROWS = 1 << 13
 SEGMENT_BYTES = 1 << 25
 """So is a tape whose results take more memory than this."""
 FIRST_CHUNK = 1 << 15
-MOST_EXPECTED = 1 << 22
-"""A new tape begins with no more memory than this."""
 FIRST_ROWS = 256
 
 _clock = itertools.count()
