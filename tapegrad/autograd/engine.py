@@ -253,9 +253,8 @@ class _TapeSweep:
                 self.seeds[slot] = array
                 addr[n + slot], bar[slot] = address_of(array), op.FULL
             for slot, _, home, buffer, version in tape.imports:
-                if buffer is not None and buffer.version != version:
-                    if buffer.version != version + tape.write_counts.get(tape.root_of(slot), 0):
-                        tape.arrays.last_write[slot] = n
+                if buffer is not None and buffer.version != version and tape.is_outdated(slot, buffer, version):
+                    tape.arrays.last_write[slot] = n
                 if home is None or slot > top or not wanted[slot]:
                     continue
                 array = empty_array(tape.signature(slot).out.bar)
@@ -275,9 +274,9 @@ class _TapeSweep:
                     if slot < n:
                         kept[slot] = kept[slot] or op.KEPT
             written = tape.arrays.last_write
-            for slot, owner in tape.twins:  # of memory that came in twice, both must know the last write
+            for slot, owner in tape.shared_imports:  # of memory that came in twice, both must know the last write
                 written[owner] = max(written[slot], written[owner])
-            for slot, owner in tape.twins:
+            for slot, owner in tape.shared_imports:
                 written[slot] = written[owner]
             for slot in tape.foreign_writes:
                 written[slot] = n

@@ -96,7 +96,7 @@ class Tape:
         Where in the user's code each writing row comes from, see `tape.site`.
     roots : dict
         The slot that owns the memory, by the slots of views and writes.
-    twins : list of tuple
+    shared_imports : list of tuple
         Imports of memory that this tape knew already, as of a view and its base that come apart, and who owns it.
     questions : Questions
         Answers what a function under compilation asks of values.
@@ -138,7 +138,7 @@ class Tape:
         "writes",
         "thread",
         "tracing",
-        "twins",
+        "shared_imports",
     )
 
     arrays: RowArrays  # made when rows are first run
@@ -158,7 +158,7 @@ class Tape:
         self.kept: dict = {}
         self.preset: dict = {}
         self.roots: dict[int, int] = {}
-        self.twins: list[tuple[int, int]] = []
+        self.shared_imports: list[tuple[int, int]] = []
         self.write_sites: dict = {}
         self.writes: dict = {}
         self.write_counts: dict = {}
@@ -223,7 +223,7 @@ class Tape:
             known = buffer.place_on(self)
             if known is not None:
                 self.roots[slot] = self.root_of(known)
-                self.twins.append((slot, self.roots[slot]))
+                self.shared_imports.append((slot, self.roots[slot]))
             version = buffer.version - self.write_counts.get(self.root_of(slot), 0)
         self.imports.append((slot, owner, home, buffer, version))
         self.import_addr.append(address)
@@ -345,8 +345,12 @@ class Tape:
         """(slot, buffer) of memory that was written through another tape since this one used it."""
         yield from self.foreign_writes.items()
         for slot, _, _, buffer, version in self.imports:
-            if buffer is not None and buffer.version != version + self.write_counts.get(self.root_of(slot), 0):
+            if buffer is not None and self.is_outdated(slot, buffer, version):
                 yield slot, buffer
+
+    def is_outdated(self, slot, buffer, version) -> bool:
+        """Whether an import's memory was written through another tape since."""
+        return buffer.version != version + self.write_counts.get(self.root_of(slot), 0)
 
     def root_of(self, slot) -> int:
         """The slot that a slot's memory belongs to: views and writes share their operand's."""
