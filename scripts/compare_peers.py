@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "asv_bench"), str(ROOT / "scripts")]
 README, DOCUMENT, PICTURE = (
     ROOT / "README.md",
-    ROOT / "docs" / "benchmarks.md",
+    ROOT / "docs" / "comparison" / "benchmarks.md",
     ROOT / "docs" / "pictures" / "benchmarks.svg",
 )
 BEGIN, END = "<!-- timings: begin -->", "<!-- timings: end -->"
@@ -162,7 +162,7 @@ def main():
     )
     parser.add_argument("--json", type=Path, metavar="PATH", help="write all numbers to a file")
     parser.add_argument(
-        "--update", action="store_true", help="write docs/benchmarks.md, its picture and README's table"
+        "--update", action="store_true", help="write docs/comparison/benchmarks.md, its picture and README's table"
     )
     parser.add_argument("--from-json", type=Path, metavar="PATH", help="measure nothing: report a file of --json")
     parser.add_argument("--peak-memory", action="store_true", help="compare peak memory of large cases instead")

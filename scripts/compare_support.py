@@ -4,7 +4,7 @@
 Each differentiable function of NumPy, `numpy.linalg`, `numpy.fft` and each such ufunc of `scipy.special` is tried at
 one point, and the gradient compared with central differences of NumPy's own function. Every tool runs in a process
 of its own; a tool that needs another Python gets one by ``--python advect=/path/to/python``. With ``--write``, the page
-docs/comparison.md is made.
+docs/comparison/gradients.md is made.
 """
 
 from __future__ import annotations
@@ -280,7 +280,7 @@ def page(results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--python", action="append", default=[], metavar="TOOL=PATH", help="the Python that has a tool")
-    parser.add_argument("--write", action="store_true", help="write docs/comparison.md")
+    parser.add_argument("--write", action="store_true", help="write docs/comparison/gradients.md")
     parser.add_argument("--tool", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.tool:
@@ -288,7 +288,7 @@ def main():
         return
     text = page(run(dict(p.split("=", 1) for p in arguments.python)))
     if arguments.write:
-        (ROOT / "docs" / "comparison.md").write_text(text, encoding="utf-8")
+        (ROOT / "docs" / "comparison" / "gradients.md").write_text(text, encoding="utf-8")
     print(text.partition("\n## ")[0])
 
 

@@ -1,4 +1,4 @@
-"""Write docs/cuda-kernels.md: how each record runs on a GPU, and what the compiler made of each kernel.
+"""Write docs/reference/cuda-kernels.md: how each record runs on a GPU, and what the compiler made of each kernel.
 
 The sizes come from reports of the compile suite (``TAPEGRAD_CUDA_REPORT=FILE`` with ``pytest tests/cuda_compiled``).
 """
@@ -85,7 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("reports", nargs="+", type=pathlib.Path)
     arguments = parser.parse_args()
-    page = pathlib.Path(__file__).parents[1] / "docs" / "cuda-kernels.md"
+    page = pathlib.Path(__file__).parents[1] / "docs" / "reference" / "cuda-kernels.md"
     page.write_text(HEAD + records() + kernels(arguments.reports), encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Print what becomes of idioms of NumPy code inside `tapegrad.grad`, or write the page into docs/idioms.md."""
+"""Print what becomes of idioms of NumPy code inside `tapegrad.grad`, or write docs/reference/idioms.md."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ def page() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write docs/idioms.md")
+    parser.add_argument("--write", action="store_true", help="write docs/reference/idioms.md")
     if parser.parse_args().write:
-        (ROOT / "docs" / "idioms.md").write_text(page(), encoding="utf-8")
+        (ROOT / "docs" / "reference" / "idioms.md").write_text(page(), encoding="utf-8")
     else:
         print(page())
 

@@ -1,4 +1,4 @@
-"""Print what of NumPy and SciPy works on tensors, or write the catalogue into docs/support.md."""
+"""Print what of NumPy and SciPy works on tensors, or write the catalogue into docs/reference/support.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ Made by `python scripts/support.py --write`, with NumPy {np.__version__} and Sci
 *Supported* functions have a derivative rule; *no derivative* means that the result is constant almost everywhere or no
 floating array; *refused* ones compute values, and say why there is no derivative when one is asked for.
 
-Beyond `scipy.special`: [scipy.md](scipy.md), also for what traces by itself with `SCIPY_ARRAY_API=1`.
+Beyond `scipy.special`: [SciPy with gradients](../guides/scipy.md), also for what traces by itself with
+`SCIPY_ARRAY_API=1`.
 
 """
 
@@ -39,10 +40,12 @@ def catalogue() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write docs/support.md")
+    parser.add_argument("--write", action="store_true", help="write docs/reference/support.md")
     arguments = parser.parse_args()
     if arguments.write:
-        pathlib.Path(__file__).parents[1].joinpath("docs", "support.md").write_text(catalogue(), encoding="utf-8")
+        pathlib.Path(__file__).parents[1].joinpath("docs", "reference", "support.md").write_text(
+            catalogue(), encoding="utf-8"
+        )
     else:
         print(catalogue())
 

@@ -1,6 +1,6 @@
 """Idioms of NumPy code in which autodiff tools lose gradients: each is a function of three numbers.
 
-`tests/test_no_silent_loss.py` runs them; `scripts/idioms.py` makes `docs/idioms.md` of them.
+`tests/test_no_silent_loss.py` runs them; `scripts/idioms.py` makes `docs/reference/idioms.md` of them.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def threads_of(run):
 
 
 def document(runs):
-    """The whole of docs/benchmarks.md."""
+    """The whole of docs/comparison/benchmarks.md."""
     parts = [
         "# Timings",
         "Made by `python scripts/compare_peers.py --threads 1,2 --update`; not edited by hand.",
@@ -168,6 +168,6 @@ def summary(run):
     text = (
         f"Time of one call, {threads_of(run)}, medians of interleaved rounds; in brackets the time divided by "
         "tapegrad's (dynamic against dynamic, compiled against compiled; above 1 is slower than tapegrad). All "
-        "problems, sizes and peers: [docs/benchmarks.md](docs/benchmarks.md)."
+        "problems, sizes and peers: [docs/comparison/benchmarks.md](docs/comparison/benchmarks.md)."
     )
     return "\n\n".join([text, markdown(rows), f"{run['machine']}."])

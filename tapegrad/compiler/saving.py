@@ -1,8 +1,8 @@
 """Compiled functions in files: `Compiled.save`, `load`, and pickling by the same bytes.
 
 A file is a head of 64 bytes (a mark, the format's version, lengths, a checksum), a description in JSON, and arrays as
-bytes. Rows name their primitives; there are no addresses and no code. `docs/saved.md` has the format in full. What is
-loaded is made anew from the description, by the checks that recording has and those of `bounds`.
+bytes. Rows name their primitives; there are no addresses and no code. `docs/guides/saved.md` has the format in full.
+What is loaded is made anew from the description, by the checks that recording has and those of `bounds`.
 """
 
 from __future__ import annotations

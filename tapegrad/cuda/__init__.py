@@ -1,6 +1,6 @@
 """The same records on NVIDIA hardware: devices, memory and streams under the names of `torch.cuda`.
 
-Importing this imports no CUDA package; the first use of a device does. See ``docs/cuda.md``.
+Importing this imports no CUDA package; the first use of a device does. See ``docs/guides/cuda.md``.
 """
 
 from __future__ import annotations

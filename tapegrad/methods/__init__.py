@@ -1,7 +1,7 @@
 """Methods of `Tensor`, by topic; importing this package attaches them.
 
 Names that NumPy's arrays and PyTorch's tensors give different meanings keep NumPy's, unless a keyword says that
-PyTorch's is wanted (``dim=``, ``keepdim=`` and the like); `docs/methods.md` lists them.
+PyTorch's is wanted (``dim=``, ``keepdim=`` and the like); `docs/guides/methods.md` lists them.
 """
 
 from . import elementwise, reductions, shaping, selecting, products, facts, copying  # noqa: F401, I001

@@ -1,0 +1,72 @@
+"""Every block of code in the documentation runs, and prints what is shown below it."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pages
+import pytest
+
+import tapegrad as tg
+
+MADE = {"idioms.md": "scripts/idioms.py makes it of tests/idioms.py, whose functions test_no_silent_loss runs"}
+"""Pages whose blocks are not programs."""
+PAGES = [path for path in pages.pages() if path.name not in MADE]
+CASES = [(path, needs) for path in PAGES for needs in sorted({block.needs for block in pages.blocks_of(path)} | {()})]
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_new_process(monkeypatch, tmp_path):
+    """A page may change settings and write files."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    yield
+    tg.set_deferral(True)
+    tg.set_grad_enabled(True)
+    np.set_printoptions(edgeitems=3, infstr="inf", linewidth=75, nanstr="nan", precision=8, suppress=False)
+
+
+@pytest.mark.parametrize(
+    ("path", "needs"),
+    CASES,
+    ids=["-".join([str(path.relative_to(pages.ROOT).with_suffix("")), *needs]) for path, needs in CASES],
+)
+def test_code_runs_and_prints_what_is_shown(path, needs):
+    reason = pages.missing(needs)
+    if reason:
+        pytest.skip(reason)
+    pages.run(path, [block for block in pages.blocks_of(path) if block.needs in ((), needs)])
+
+
+def test_what_is_not_shown_is_found(tmp_path):
+    page = pages.ROOT / "docs" / "planted.md"
+    block = pages.Block("python", "print(1 + 1)\n", "3\n", 1, ())
+    with pytest.raises(AssertionError, match=r"docs/planted.md:1.*prints\n2\n"):
+        pages.run(page, [block])
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        pages.run(page, [pages.Block("python", "1 / 0\n", "", 1, ())])
+
+
+def test_blocks_are_found_with_their_output(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```python\nprint(1)\n```\n\n```text\n1\n```\n\nWords.\n\n<!-- needs: torch -->\n```python\nx\n```\n"
+        "\n<!-- not run: a part -->\n\n```python\ny\n```\n\n```text\nno output\n```\n"
+    )
+    first, second = pages.blocks_of(page)
+    assert (first.text, first.expected, first.line) == ("print(1)\n", "1\n", 1)
+    assert (second.text, second.expected, second.needs) == ("x\n", "", ("torch",))
+
+
+@pytest.mark.parametrize("index", sorted((pages.ROOT / "docs").glob("*/index.md")), ids=lambda path: path.parent.name)
+def test_each_page_is_listed_by_its_section(index):
+    listed = index.read_text(encoding="utf-8").partition("{toctree}")[2].split()
+    assert {path.stem for path in index.parent.glob("*.md")} - {"index"} <= set(listed)
+
+
+def test_the_page_of_idioms_is_the_one_that_its_script_makes():
+    spec = importlib.util.spec_from_file_location("make_idioms", pages.ROOT / "scripts" / "idioms.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (pages.ROOT / "docs" / "reference" / "idioms.md").read_text(encoding="utf-8") == module.page()
