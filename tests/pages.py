@@ -1,7 +1,7 @@
 """The code of the documentation's pages, run as a reader would: from the top, with what it prints compared.
 
 A block of ``python`` runs in the names that the page's earlier blocks left. A block of ``text`` straight after it is
-what it prints; an error that it raises and warnings that it gives are the last lines, as Python writes them, without the
+what it prints; an error that it raises and warnings that it gives are the last lines, as Python has them, without the
 traceback; ``...`` stands for anything. Files and lines in messages are ``example.py`` and the line of the block. Lines
 of ``console`` blocks that begin with ``$`` are commands of ``tapegrad``, the others their output.
 

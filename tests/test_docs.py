@@ -39,10 +39,10 @@ def test_code_runs_and_prints_what_is_shown(path, needs):
     pages.run(path, [block for block in pages.blocks_of(path) if block.needs in ((), needs)])
 
 
-def test_what_is_not_shown_is_found(tmp_path):
+def test_what_is_not_shown_is_found():
     page = pages.ROOT / "docs" / "planted.md"
     block = pages.Block("python", "print(1 + 1)\n", "3\n", 1, ())
-    with pytest.raises(AssertionError, match=r"docs/planted.md:1.*prints\n2\n"):
+    with pytest.raises(AssertionError, match=r"docs/planted.md:1: this block\n.*\n\nprints\n2\n"):
         pages.run(page, [block])
     with pytest.raises(AssertionError, match="ZeroDivisionError"):
         pages.run(page, [pages.Block("python", "1 / 0\n", "", 1, ())])
