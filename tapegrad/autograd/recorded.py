@@ -12,6 +12,7 @@ from ..tape.state import grad_mode
 from ..tape.tape import Tape
 from ..vm import opcodes as op
 from . import messages
+from .contributions import complete, joined, windowed
 from .hooks import finish_sweep, run_node_hooks, run_tensor_hooks, watchers
 from .saved import revive
 
@@ -114,7 +115,7 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=(),
         if not graph.leads.get(key, False):
             return
         if key in bars:
-            bars[key] = bars[key] + bar
+            bars[key] = joined(bars[key], bar)
             return
         bars[key] = bar
         if isinstance(key, tuple):
@@ -138,6 +139,13 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=(),
                 _through_call(graph, key[0], bars, targets, done, reach, create_graph, retained)
                 continue
             bar = bars.pop(key)
+            if key[0].questions is not None:
+                asked = key[0].questions
+                asked.follow(key[1])
+            if key not in targets and _is_window(*key):
+                reach(*_through_window(key, bar))
+                continue
+            bar = complete(bar, key[0].signature(key[1]).out)
             notes = key[0].notes.get(key[1]) if key[0].notes else None
             if notes is not None:
                 bar = run_tensor_hooks(notes.tensor, bar)
@@ -149,9 +157,6 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=(),
                 if visit and key in targets:
                     _check(key[0], key[1], key[0].signature(key[1]))
                 continue
-            if key[0].questions is not None:
-                asked = key[0].questions
-                asked.follow(key[1])
             for source, x_bar in zip(sources, _row_cotangents(graph, key, bar), strict=True):
                 if x_bar is not None:
                     reach(source, x_bar)
@@ -186,6 +191,25 @@ def source_of(tape, slot):
     """The call of a `Function` that a row only stands for, and which of its results; else None."""
     notes = tape.notes.get(slot) if tape.notes else None
     return None if notes is None else notes.source
+
+
+def _is_window(tape, slot):
+    """Whether a row is a view whose cotangent can wait, as a window, until that of its base is complete.
+
+    That is so while a function is compiled, which then has one row for all windows. Elsewhere each program would have
+    another such row, and rows of another kind are remembered for good.
+    """
+    if not tape.tracing or tape.device is not None or slot in tape.notes or slot in tape.retaining or watchers:
+        return False
+    return tape.signature(slot).kind == op.WINDOW
+
+
+def _through_window(key, bar):
+    """A view's base, and what the view's cotangent contributes to the base's."""
+    tape, slot = key
+    row = tape.signature(slot)
+    (source,) = tape.operands(slot)
+    return (tape, source), windowed(bar, row.out, row.specs[0].bar, row.attrs["strides"], tape.rows[slot + 1])
 
 
 def _through_call(graph, call, bars, targets, done, reach, create_graph, retained):

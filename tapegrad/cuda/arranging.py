@@ -9,7 +9,7 @@ import numpy as np
 from ..tape.spec import spec_of
 from .elementwise import Step, launch_fused
 from .indexing import scatter
-from .kernels import copy_into, fill
+from .kernels import add_into, copy_into, fill
 from .memory import DeviceArray
 from .table import kernel
 from .variants import dense, number
@@ -65,6 +65,19 @@ def launch_place(
         places += (np.arange(n) * (step // item)).reshape([-1 if e == d else 1 for e in range(len(v.shape))])
     total = scatter(device, dense(v), device.upload(places), flat, False)
     return None if total is None else total.view(out, -out.host.low)
+
+
+@kernel("assemble")
+def launch_assemble(
+    device: Any, out: Any, arrays: list, shape: tuple, base_strides: tuple, windows: tuple
+) -> DeviceArray | None:
+    """A sum of windows of zeros."""
+    made = device.empty(out)
+    fill(DeviceArray(device, made.block, 0, spec_of((out.host.size,), out.dtype)), 0)
+    for v, (strides, offset) in zip(arrays, windows, strict=True):
+        if v.spec.size:
+            add_into(made.view(spec_of(v.shape, v.dtype, strides), offset), v)
+    return made
 
 
 @kernel("round_to")

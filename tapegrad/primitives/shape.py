@@ -83,7 +83,7 @@ class place:
         return window_of(y_bar, spec_of(shape, v._spec.dtype, base_strides), v._spec.shape, strides, offset)
 
 
-def _is_packed(spec):
+def is_packed(spec):
     """Whether the elements fill a stretch of memory from the first one on: the layout that a new array can have."""
     return spec.low == 0 and spec.extent == spec.nbytes
 
@@ -94,7 +94,7 @@ def placed(v, base, strides, offset):
         pairs = placed(v, _pairs(base), strides, offset)
         real, imag = (view_by(pairs, operator.itemgetter((..., k)), "Select", ("part", k)) for k in (0, 1))
         return cast(real, base.dtype) + cast(imag, base.dtype) * 1j
-    if _is_packed(base):
+    if is_packed(base):
         return ops.place(v, shape=base.shape, strides=strides, offset=offset, base_strides=base.strides)
     places = _places(base, v._spec.shape, strides, offset)
     unique = spec_of(v._spec.shape, v._spec.dtype, strides).injective
