@@ -20,16 +20,22 @@ __all__ = ["as_tensor", "call", "into"]
 
 
 def _array_ufunc(self, ufunc, method, *inputs, **options):
-    if not options and method == "__call__" and inputs[0].__class__ is Tensor:
-        recorder = _recorders.get(ufunc) or _find_recorder(ufunc)
-        if recorder is not None:
-            result = recorder(*inputs)
-            if result is not NotImplemented:  # as it is for lists
-                return result
+    if not options and method == "__call__":
+        if inputs[0].__class__ is Tensor:
+            recorder = _recorders.get(ufunc) or _find_recorder(ufunc)
+            if recorder is not None:
+                result = recorder(*inputs)
+                if result is not NotImplemented:  # as it is for lists
+                    return result
+        elif inputs[0].__class__ is np.ndarray and self is inputs[-1]:
+            recorder = _swapped.get(ufunc) or _find_swapped(ufunc)
+            if recorder is not None:
+                return recorder(self, inputs[0])
     return _general(ufunc, method, inputs, **options)
 
 
 _recorders: dict = {}
+_swapped: dict = {}
 _tables: dict = {}
 """For machine code, which takes this method's place when it is first called."""
 
@@ -43,6 +49,15 @@ def _find_recorder(ufunc):
             if not _tables:
                 attach(__array_ufunc__=ufunc_method(_array_ufunc, _tables))
             _tables[ufunc] = table_of(described[found])
+    return found
+
+
+def _find_swapped(ufunc):
+    """The recorder for an array and a tensor, in this order."""
+    handler = BY_FUNCTION.get(ufunc) or _late(ufunc)
+    found = recorder_of(handler, swapped=True) if handler is not None else None
+    if found is not None:
+        _swapped[ufunc] = found
     return found
 
 

@@ -14,9 +14,9 @@ from .autograd.engine import sweep
 from .autograd.recorded import pushforward, recorded_sweep
 from .primitives.core import lift, ops
 from .tape.handle import Tensor
-from .tape.record import import_leaf
+from .tape.record import ForeignLeaf, import_leaf
 from .tape.state import local
-from .values import value_of
+from .values import scalar_of, value_of
 
 __all__ = ["elementwise_grad", "grad", "jvp", "stop_gradient", "value_and_grad", "vjp"]
 
@@ -28,15 +28,18 @@ class _Traced:
         state = local.state
         self.nested = state.depth > 0 or state.tape.tracing
         state.depth += 1
-        self.grad_enabled, state.grad_enabled = state.grad_enabled, True
-        state.refresh()
+        self.grad_enabled = state.grad_enabled
+        if not state.grad_enabled:
+            state.grad_enabled = True
+            state.refresh()
         return self
 
     def __exit__(self, *_: object) -> None:
         state = local.state
         state.depth -= 1
-        state.grad_enabled = self.grad_enabled
-        state.refresh()
+        if state.grad_enabled is not self.grad_enabled:
+            state.grad_enabled = self.grad_enabled
+            state.refresh()
 
 
 def grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False) -> Callable:
@@ -129,11 +132,14 @@ def value_and_grad(
             if holomorphic:
                 _check_complex(leaves)
             grads = _gradients(value, leaves, trace.nested)
-        if any([t._spec.dtype.kind == "c" for t in leaves]):
-            grads = list(map(conjugated, grads))
-        keep = trace.nested or any([t._user for t in leaves])
-        plain = grads if keep else [_plain(g, t) for g, t in zip(grads, leaves, strict=True)]
-        tree: Any = treedef.unflatten(plain)
+        keep = trace.nested
+        for t in leaves:
+            if t._rare.__class__ is not ForeignLeaf:  # else the gradient is as it should be
+                grads = [conjugated(g) for g in grads]
+                keep = keep or any([t._user for t in leaves])
+                grads = grads if keep else [_plain(g, t) for g, t in zip(grads, leaves, strict=True)]
+                break
+        tree: Any = treedef.unflatten(grads)
         if not keep:
             value, aux = _release(value), _release(aux)
         elif not trace.nested:
@@ -185,7 +191,7 @@ def _trace_arguments(
 def _trace(x: Any, what: str) -> Tensor:
     """A traced value for an argument's leaf."""
     if x.__class__ is np.ndarray and x.dtype.char in "fd" and not local.state.tape.tracing:
-        return import_leaf(x, False)
+        return import_leaf(x)
     if isinstance(x, Tensor):
         _check_floating(x._spec.dtype, what)
         traced = ops.track(x)
@@ -296,16 +302,14 @@ def _plain(g: Any, t: Tensor) -> Any:
 
 def _release(tree: Any) -> Any:
     """Replace traced values in a result by plain ones."""
-    if tree is None:
-        return None
+    return None if tree is None else _released(tree) if isinstance(tree, Tensor) else optree.tree_map(_released, tree)
 
-    def plain(x: Any) -> Any:
-        if not isinstance(x, Tensor):
-            return x
-        array = value_of(x)
-        return array[()] if array.ndim == 0 else array.copy()
 
-    return plain(tree) if isinstance(tree, Tensor) else optree.tree_map(plain, tree)
+def _released(x: Any) -> Any:
+    """The plain value of a traced one; anything else as it is."""
+    if not isinstance(x, Tensor):
+        return x
+    return scalar_of(x) if x._spec.shape == () else value_of(x).copy()
 
 
 def _settle(tree: Any) -> Any:

@@ -15,11 +15,11 @@ import numpy as np
 
 from .descriptors import Operator, is_supported, methods_of
 from .foreign import meet
-from .primitives.core import RECORDS, Elementwise
+from .primitives.core import RECORDS, Promoting
 from .tape.handle import NOTHING, Tensor, attach
-from .tape.memory import address_of
-from .tape.record import COPY_BYTES, new_tensor, record, slot_of
-from .tape.signature import CAREFUL, FAST, fast_index, signature_of
+from .tape.memory import address_of, copy_array
+from .tape.record import COPY_BYTES, append, new_tensor, record, slot_of
+from .tape.signature import CAREFUL, FAST, fast_index, import_signature, signature_of
 from .tape.size import Size
 from .tape.spec import spec_of_array
 from .tape.state import local
@@ -109,6 +109,8 @@ def _remember(k, primitive, tensors, other=None, swapped=False):
         return
     signature = signature_of(primitive, specs, (), grad_enabled)
     if not signature.deferrable:
+        if len(specs) == 2 and not primitive.immediate:
+            _LARGE[(k, grad_enabled, *specs)] = signature
         return
     table = FAST[grad_enabled][k]
     if len(specs) == 1:
@@ -135,13 +137,13 @@ def _prompt(k, x, other, swapped):
             code, spec = entries[other._spec]
         elif kind is np.ndarray:
             if other.nbytes > COPY_BYTES:
-                return None
+                return _at_once(k, x, other, swapped)
             array = other.copy()
             code, spec = entries[spec_of_array(array)]
         else:
             code, spec, char = entries[kind]
     except KeyError:
-        return None
+        return _at_once(k, x, other, swapped)
     if not (_is_plain(x, tape) and (kind is not Tensor or _is_plain(other, tape))):
         return None
     i = slot_of(x, state, tape)
@@ -156,6 +158,44 @@ def _prompt(k, x, other, swapped):
         return None
     tape.rows.append(code + (j * STEP + i if swapped else i * STEP + j))
     return new_tensor(tape, slot, spec)
+
+
+_LARGE: dict = {}
+"""Signatures of rows met before that run at once, by operator, gradient mode and the operands' specs."""
+
+
+def _at_once(k, x, other, swapped):
+    """The result of an operation that is too large to wait, where nothing about it needs thought; else None."""
+    state = local.state
+    tape = state.tape
+    if tape.fast is CAREFUL or state.deferred:
+        return None
+    its = (
+        other._spec
+        if other.__class__ is Tensor
+        else spec_of_array(other)
+        if type(other) is np.ndarray and other.flags.aligned
+        else None
+    )
+    signature = _LARGE.get((k, state.grad_enabled, its, x._spec) if swapped else (k, state.grad_enabled, x._spec, its))
+    if signature is None or its is None or not _is_plain(x, tape) or x._rare._borrowed or x._rare._inference:
+        return None
+    if other.__class__ is Tensor:
+        if not _is_plain(other, tape) or other._rare._borrowed or other._rare._inference:
+            return None
+        j = slot_of(other, state, tape)
+    else:
+        place = 1 if swapped else 2
+        frozen = not other.flags.writeable and other.base is None
+        if signature.out.requires_grad and signature.needs >> place & 1 and not frozen:
+            other = copy_array(other, its)
+        j = tape.bring_by(import_signature(its).code, other)
+        other = None
+    i = slot_of(x, state, tape)
+    if state.tape is not tape or tape.fast is CAREFUL or len(tape.rows) >= tape.limit:
+        return None
+    slots, tensors = ((j, i), (other, x)) if swapped else ((i, j), (x, other))
+    return append(state, tape, signature, slots, tensors)
 
 
 def _is_plain(tensor, tape):
@@ -235,12 +275,18 @@ def hand_over(operator):
                 attach(**{name: twin})
 
 
-def recorder_of(primitive):
-    """The fast way to record a ufunc's primitive, by its number of operands; None where there is none."""
-    found = _recorders.get(primitive)
-    if found is None and isinstance(primitive, Elementwise) and type(primitive).__call__ is Elementwise.__call__:
-        made = {1: unary, 2: binary}.get(primitive.function.nin)
-        found = _recorders[primitive] = made(primitive, primitive.name) if made else None
+def recorder_of(primitive, swapped=False):
+    """The fast way to record a ufunc's primitive, by its number of operands; None where there is none.
+
+    With `swapped` it takes the tensor first that is the ufunc's second operand.
+    """
+    key = primitive, swapped
+    found = _recorders.get(key)
+    if found is None and isinstance(primitive, Promoting) and type(primitive).__call__ is Promoting.__call__:
+        if primitive.function.nin == 2:
+            found = _recorders[key] = binary(primitive, primitive.name, swapped)
+        elif primitive.function.nin == 1 and not swapped:
+            found = _recorders[key] = unary(primitive, primitive.name)
     return found
 
 

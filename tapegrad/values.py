@@ -7,10 +7,11 @@ import numpy as np
 from .errors import ScalarError, ShapeError
 from .foreign import sparse_asks
 from .tape.handle import attach
+from .tape.memory import scalar_at
 from .tape.record import escape
 from .tape.state import local
 
-__all__ = ["TracedValueError", "refuse_traced", "value_of"]
+__all__ = ["TracedValueError", "refuse_traced", "scalar_of", "value_of"]
 
 
 class TracedValueError(TypeError):
@@ -38,6 +39,15 @@ def value_of(tensor) -> np.ndarray:
         tape.flush()
     found = tensor._data if tensor._data is not None else tape.view(tensor._slot, tensor._spec)
     return found if isinstance(found, np.ndarray) else found.to_host()
+
+
+def scalar_of(tensor):
+    """The element of a tensor of one element, as a NumPy scalar."""
+    tape = tensor._tape
+    if tape is None or tape.tracing or tape.device is not None or tensor._data is not None:
+        return value_of(tensor).reshape(())[()]
+    tape.flush()
+    return scalar_at(int(tape.arrays.addr[tensor._slot]), tensor._spec.dtype)
 
 
 def _questions(tensor):
@@ -82,7 +92,7 @@ def item(self):
         )
     if _is_traced(self):
         return _questions(self).number(self, _KINDS[self._spec.dtype.kind])
-    return value_of(self).item()
+    return scalar_of(self).item()
 
 
 def tolist(self):
@@ -154,7 +164,7 @@ def _number(kind, remedy):
             )
         if _is_traced(self):
             return _questions(self).number(self, kind)
-        return kind(value_of(self).item())
+        return kind(scalar_of(self).item())
 
     return convert
 
@@ -167,7 +177,7 @@ def _bool(self):
         )
     if _is_traced(self):
         return _questions(self).truth(self)
-    return bool(value_of(self).item())
+    return bool(scalar_of(self))
 
 
 def _index(self):
@@ -178,7 +188,7 @@ def _index(self):
         )
     if _is_traced(self):
         return _questions(self).number(self, int)
-    return int(value_of(self).item())
+    return int(scalar_of(self))
 
 
 def _repr(self):

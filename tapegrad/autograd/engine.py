@@ -222,6 +222,7 @@ class _TapeSweep:
         self.arrays = recycled(SweepArrays, self.n)
         self.visits = False
         self.ends = False  # whether the sweep may end at rows that it reaches but does not visit
+        self.unread = True  # whether rows may be left whose saved values nobody has read
         self.blocks: list[np.ndarray] = []
         self.replaced: list[np.ndarray] = []
         self.grads: dict = {}
@@ -252,13 +253,15 @@ class _TapeSweep:
                     array = _copy_like(array, spec.bar)
                 self.seeds[slot] = array
                 addr[n + slot], bar[slot] = address_of(array), op.FULL
+            grads, rows = self.grads, tape.rows
             for slot, _, home, buffer, version in tape.imports:
                 if buffer is not None and buffer.version != version and tape.is_outdated(slot, buffer, version):
                     tape.arrays.last_write[slot] = n
                 if home is None or slot > top or not wanted[slot]:
                     continue
-                array = empty_array(tape.signature(slot).out.bar)
-                self.grads[slot] = home, array
+                spec = by_index[rows[slot] >> op.SIGNATURE_SHIFT].out
+                array = np.empty(spec.shape, spec.dtype) if spec.contiguous else empty_array(spec.bar)
+                grads[slot] = home, array
                 if bar[slot]:
                     array[...] = self.seeds[slot]
                 else:
@@ -273,21 +276,29 @@ class _TapeSweep:
                 for slot in (*tape.retaining, *tape.notes):
                     if slot < n:
                         kept[slot] = kept[slot] or op.KEPT
-            written = tape.arrays.last_write
-            for slot, owner in tape.shared_imports:  # of memory that came in twice, both must know the last write
-                written[owner] = max(written[slot], written[owner])
-            for slot, owner in tape.shared_imports:
-                written[slot] = written[owner]
-            for slot in tape.foreign_writes:
-                written[slot] = n
+            if tape.shared_imports or tape.foreign_writes:
+                self._note_writes()
             self.space = space
             self._block(space.expected, state)
             if (tape.notes or watchers) and leave(tape):
                 step_through(self, state)
             else:
                 self.drive(state)
+            self.unread = state[op.UNREAD] or top + tape.signature(top).width < tape.done
+            used = sum([block.nbytes for block in self.blocks]) - state[op.MEMORY_END] + state[op.MEMORY]
+            space.expected = min(used, MOST_EXPECTED)
         finally:
             space.busy = False
+
+    def _note_writes(self):
+        """Tell rows of writes that their own slots do not show."""
+        tape, written = self.tape, self.tape.arrays.last_write
+        for slot, owner in tape.shared_imports:  # of memory that came in twice, both must know the last write
+            written[owner] = max(written[slot], written[owner])
+        for slot, owner in tape.shared_imports:
+            written[slot] = written[owner]
+        for slot in tape.foreign_writes:
+            written[slot] = self.n
 
     def drive(self, state):
         """Run the rows at which the state stands."""
@@ -379,7 +390,7 @@ class _TapeSweep:
         tape = self.tape
         with tape.lock:
             tape.freed = self._visited()
-            if tape.kept and not self._reads_left():
+            if tape.kept and not (self.unread and self._reads_left()):
                 tape.kept.clear()
             for *_, home, _, _ in tape.imports:  # a leaf would keep the tape alive, and the tape the leaf
                 if home is not None and not isinstance(home, tuple) and home._tape is tape:
@@ -408,9 +419,6 @@ class _TapeSweep:
 
     def release(self):
         """Hand back the working memory; what was found is in memory of its own."""
-        state = self.space.state
-        used = sum([block.nbytes for block in self.blocks]) - state[op.MEMORY_END] + state[op.MEMORY]
-        self.space.expected = min(used, MOST_EXPECTED)
         self.arrays.release()
         for block in self.blocks:
             give_block(block)

@@ -31,6 +31,7 @@ __all__ = [
     "Elementwise",
     "NoRuleError",
     "Primitive",
+    "Promoting",
     "implements",
     "lift",
     "ops",
@@ -188,7 +189,19 @@ class _Writer:
         return f"<primitive {self.name}>"
 
 
-class Elementwise(Primitive):
+class Promoting(Primitive):
+    """A function whose operands are first brought to the dtypes that NumPy's promotion asks for."""
+
+    def lift(self, operands):
+        """Operands as tensors of those dtypes."""
+        raise NotImplementedError(self.name)
+
+    def __call__(self, *operands):
+        """Record the function on tensors, arrays and numbers, with NumPy's promotion."""
+        return record(self, self.lift(operands))
+
+
+class Elementwise(Promoting):
     """A ufunc: one loop over broadcast operands of one loop dtype.
 
     A partial derivative is a tensor or number, None where it is zero, or the reason why there is none.
@@ -241,10 +254,6 @@ class Elementwise(Primitive):
                 ) from error
             self._resolved[dtypes] = found
         return found
-
-    def __call__(self, *operands):
-        """Record the function on tensors, arrays and numbers, with NumPy's promotion."""
-        return record(self, self.lift(operands))
 
     def lift(self, operands):
         """Operands as tensors of the loop's dtypes."""

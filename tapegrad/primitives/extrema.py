@@ -5,13 +5,57 @@ from __future__ import annotations
 import numpy as np
 from numpy._core.umath import clip as clip_ufunc
 
-from .core import implements, lift, ops, primitive
+from ..tape.lower import compose
+from ..tape.spec import spec_of
+from ..vm import opcodes as op
+from ..vm.bridge import loop_address
+from ..vm.kernels import extra_loop
+from .core import Primitive, broadcast_shapes, implements, lift, ops, primitive, unbroadcast
 from .domain import Normal
 
 
-def share(y_bar, x, other, loses):
-    """Cotangent of `x`: none where it loses against `other`, half where they tie."""
-    return ops.where(loses, 0.0, ops.where(x == other, 0.5 * y_bar, y_bar))
+class _Share(Primitive):
+    elementwise = True
+    accumulates = True
+
+    def infer(self, specs, attrs):
+        return spec_of(broadcast_shapes(self, [s.shape for s in specs]), specs[2].dtype), op.KERNEL
+
+    def kernel(self, emitter, out, operands, attrs):
+        if hasattr(emitter, "take"):  # it asks what the definition is: see `tapegrad.cuda.table`
+            compose(emitter, out, operands, _by_choice)
+            return
+        c = out[1].dtype.char
+        accumulate = (*loop_address(np.add, f"{c}{c}->{c}"), False)
+        emitter.loop((extra_loop("share", f"{c}{c}{c}->{c}"), 0), out, operands, accumulate=accumulate)
+
+    def carries_grad(self, specs, out):
+        return out.dtype.kind in "fc" and specs[2].requires_grad
+
+
+@primitive(base=_Share)
+class share:
+    """Third operand where the first is greater than the second, half of it where they tie, 0 where it is less."""
+
+    samples = (
+        ((np.array([1.0, 2.0, 3.0]), np.array([2.0, 1.0, 4.0]), np.arange(3.0)), {}),
+        ((np.array([1.0, 2.0, 4.0], "f"), np.array(3.0, "f"), np.ones(3, "f")), {}),
+    )
+
+    def compute(a, b, y_bar):
+        return np.where(a < b, 0.0, np.where(a == b, 0.5 * y_bar, y_bar)).astype(y_bar.dtype)
+
+    def pullback(y_bar, y, a, b, v):
+        return None, None, unbroadcast(shared(a, b, y_bar), v)
+
+
+def _by_choice(a, b, y_bar):
+    return ops.where(a < b, 0.0, ops.where(a == b, 0.5 * y_bar, y_bar))
+
+
+def shared(a, b, y_bar):
+    """The cotangent of `a`, if the greater of a and b is the result: by one loop where there is one."""
+    return share(a, b, y_bar) if a._spec.dtype.char in "fd" else _by_choice(a, b, y_bar)
 
 
 @primitive(np.maximum)
@@ -19,7 +63,7 @@ class maximum:
     """The greater of two operands; NaN if either is."""
 
     def pullback(y_bar, y, a, b):
-        return share(y_bar, a, b, a < b), share(y_bar, b, a, b < a)
+        return shared(a, b, y_bar), shared(b, a, y_bar)
 
     probes = ((1.0, 2.0), (2.0, -1.0))
     kinks = {(1.0, 1.0): (0.5, 0.5), (0.0, 0.0): (0.5, 0.5), (np.nan, 1.0): (1.0, 1.0)}
@@ -30,7 +74,7 @@ class minimum:
     """The smaller of two operands; NaN if either is."""
 
     def pullback(y_bar, y, a, b):
-        return share(y_bar, a, b, a > b), share(y_bar, b, a, b > a)
+        return shared(b, a, y_bar), shared(a, b, y_bar)
 
     probes = ((1.0, 2.0), (2.0, -1.0))
     kinks = {(1.0, 1.0): (0.5, 0.5), (0.0, 0.0): (0.5, 0.5), (np.nan, 1.0): (1.0, 1.0)}

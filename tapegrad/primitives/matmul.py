@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import ShapeError
-from ..tape.record import record
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from ..vm.plans import broadcast_strides, gufunc_plan
-from .core import Primitive, lift, ops, primitive, unbroadcast
+from .core import Promoting, lift, ops, primitive, unbroadcast
 from .shape import insert_axis, reshape_to, view_by
 
 __all__ = ["adjoint", "conjugated", "matmul", "matrix_transpose"]
@@ -30,14 +29,11 @@ def adjoint(x):
     return matrix_transpose(conjugated(x))
 
 
-class _Matmul(Primitive):
+class _Matmul(Promoting):
     def lift(self, operands):
         kinds = tuple([o._spec.dtype if hasattr(o, "_spec") else np.asarray(o).dtype for o in operands])
-        dtype = np.result_type(*kinds)
+        dtype = kinds[0] if kinds[0] is kinds[1] else np.result_type(*kinds)
         return tuple([lift(o, dtype) for o in operands])
-
-    def __call__(self, *operands):
-        return record(self, self.lift(operands))
 
 
 _A = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]])

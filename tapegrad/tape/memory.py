@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 
 import numpy as np
 
 from .spec import spec_of
 
-__all__ = ["address_of", "array_at", "copy_array", "empty_array"]
+__all__ = ["address_of", "array_at", "copy_array", "empty_array", "scalar_at"]
 
 _BYTE = np.dtype(np.uint8)
 _probe = np.zeros(1, np.int64)
@@ -50,6 +51,16 @@ def array_at(address: int, spec, owner=None) -> np.ndarray:
     if spec.size == 0:
         return np.empty(spec.shape, spec.dtype)
     return np.asarray(_Memory(address, spec, owner))
+
+
+def scalar_at(address: int, dtype: np.dtype):
+    """The NumPy scalar that stands at an address."""
+    return np.frombuffer(_room(dtype.itemsize).from_address(address), dtype)[0]
+
+
+@functools.cache
+def _room(nbytes: int):
+    return ctypes.c_char * nbytes
 
 
 def copy_array(array, spec) -> np.ndarray:

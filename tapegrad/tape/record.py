@@ -10,12 +10,13 @@ from ..vm import opcodes as op
 from .buffer import buffer_of
 from .handle import NOTHING, Rare, Tensor
 from .memory import address_of, array_at, copy_array, empty_array
-from .signature import DEFER_BYTES, FAST, fast_index, signature_of
+from .signature import DEFER_BYTES, FAST, fast_index, import_signature, signature_of
 from .spec import spec_of, spec_of_array
 from .state import is_deferral_enabled, local
 from .tape import MAX_ROWS, Elsewhere, Tape, TapeError
 
 __all__ = [
+    "ForeignLeaf",
     "constant",
     "escape",
     "import_array",
@@ -292,13 +293,15 @@ def _run_now(tape, signature, slots, slot, tensor, tensors):
         if needs & 1 and tensor._data is not None:
             tape.kept[slot] = tensor._data
         for k, operand in enumerate(tensors):
-            if needs >> (k + 1) & 1 and operand._data is not None:
+            if needs >> (k + 1) & 1 and operand is not None and operand._rare._data is not None:
                 keep(tape, slots[k], operand._data)
     tape.flush()
 
 
 def keep(tape, slot, data):
-    """Keep the memory of a slot's buffer as long as the tape."""
+    """Keep the memory of a slot's buffer as long as the tape, which does so with imports anyhow."""
+    if tape.signature(slot).kind == op.IMPORT:
+        return
     tape.flush()
     tape.kept.setdefault(int(tape.arrays.root[slot]), _owner(data))
 
@@ -414,19 +417,47 @@ def import_array(array: np.ndarray, copy: bool = False):
     return tensor
 
 
-def import_leaf(array: np.ndarray, scalar: bool):
-    """A leaf over a caller's array of real floating numbers, on the thread's tape at once."""
-    if not array.dtype.isnative or not array.flags.aligned:
-        array = array.astype(array.dtype.newbyteorder("="))
-    elif array.nbytes <= COPY_BYTES:
+class ForeignLeaf(Rare):
+    """What is known of a leaf over a caller's array of real floating numbers."""
+
+    _leaf = _foreign = True
+
+
+class _OtherLeaf(ForeignLeaf):
+    """Of a leaf over a complex array, or over a number."""
+
+
+_leaf_kinds: dict = {}
+"""Type of a leaf over a C-contiguous array, and the code of the row that brings it, by the array's shape and dtype."""
+
+
+def import_leaf(array: np.ndarray, scalar: bool = False):
+    """A leaf over a caller's array of floating numbers, on the thread's tape at once."""
+    flags, dtype = array.flags, array.dtype
+    kind = _leaf_kinds.get((array.shape, dtype)) if flags.c_contiguous and flags.aligned else None
+    if kind is None:
+        if not (flags.aligned and dtype.isnative):
+            array = array.astype(dtype.newbyteorder("="))
+        elif array.nbytes <= COPY_BYTES:
+            array = array.copy()
+        spec = spec_of_array(array).differentiable
+        kind = spec, import_signature(spec).code, array.nbytes <= COPY_BYTES
+        if flags.c_contiguous and spec.dtype == dtype:
+            _leaf_kinds[array.shape, dtype] = kind
+    elif kind[2]:
         array = array.copy()
+    spec, code, _ = kind
     state = local.state
-    tape = current_tape(state)
-    tensor = object.__new__(Tensor)
-    tensor._tape, tensor._spec = tape, spec_of_array(array).differentiable
-    tensor._rare = rare = Rare()
-    rare._data, rare._leaf, rare._foreign, rare._scalar = array, True, True, scalar
-    tensor._slot = tape.bring(tensor._spec, array, address_of(array), tensor)
+    tape = state.tape
+    if tape.sealed is not None or len(tape.rows) >= tape.limit:
+        tape = current_tape(state)
+    tensor = Tensor()
+    tensor._rare = rare = _OtherLeaf() if scalar or dtype.kind == "c" else ForeignLeaf()
+    rare._data = array
+    if scalar:
+        rare._scalar = True
+    tensor._spec, tensor._tape = spec, tape
+    tensor._slot = tape.bring_by(code, array, tensor)
     return tensor
 
 

@@ -12,6 +12,8 @@ import itertools
 import sys
 import threading
 import weakref
+from _thread import RLock
+from array import array
 from typing import Any
 
 import numpy as np
@@ -174,7 +176,7 @@ class Tape:
         self.inference = False
         self.questions: Any = None
         self.limit = MAX_ROWS if tracing else SEGMENT_ROWS
-        self.lock = threading.RLock()
+        self.lock = RLock()
 
     def __len__(self):
         return len(self.rows)
@@ -230,6 +232,15 @@ class Tape:
         self.rows.append(import_signature(spec).code | index)
         return slot
 
+    def bring_by(self, code, owner, home=None) -> int:
+        """The same for an array that no other tensor shares, by the code of its type's rows."""
+        rows, imports = self.rows, self.imports
+        slot = len(rows)
+        rows.append(code | len(imports))
+        imports.append((slot, owner, home, None, 0))
+        self.import_addr.append(address_of(owner))
+        return slot
+
     def constant(self, array: np.ndarray, spec) -> int:
         """Slot of a constant whose memory nobody else can change."""
         return self.bring(spec, array, address_of(array))
@@ -252,21 +263,20 @@ class Tape:
         if last > self.cap:
             self._grow(last)
         arrays = self.arrays
-        rows = self.rows[first:last] if first else self.rows
-        arrays.words[first:last] = rows if last - first < 100 else np.fromiter(rows, np.int64, last - first)
+        arrays.words[first:last] = array("q", self.rows[first:last])
         arrays.addr[first:last] = 0
         if self.preset:
-            for slot, array in self.preset.items():
-                arrays.addr[slot] = address_of(array)
+            for slot, given in self.preset.items():
+                arrays.addr[slot] = address_of(given)
             self.preset.clear()
-        imports = np.array(self.import_addr or (0,), np.int64)
+        imports = array("q", self.import_addr)
         if not self.memory:
             self._chunk(0)
         space = workspace()
         space.busy = True
         state = space.prepare(
             last, self.cap, ROW_TEMPORARIES, arrays.at,
-            address_of(imports), len(imports), first, self.memory, self.memory_end,
+            imports.buffer_info()[0], len(imports), first, self.memory, self.memory_end,
         )  # fmt: skip
         try:
             while True:

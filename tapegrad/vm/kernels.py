@@ -1,4 +1,4 @@
-"""Addresses of loops that NumPy lacks, with NumPy's inner loop signature: accumulate, select, cast, copy.
+"""Addresses of loops that NumPy lacks, with NumPy's inner loop signature: accumulate, select, cast, copy, gather.
 
 All take any byte strides.  Accumulating loops add to their destination; with a destination step of 0 they are
 reductions, summed in blocks of blocks, so that the rounding error hardly grows with the length.
@@ -41,6 +41,10 @@ def extra_loop(name: str, signature: str) -> int:
         items have 1, 2, 4, 8 or 16 bytes.
         ``'copy'`` with ``'d->d'``: out = a, for the same sizes.
         ``'cast'`` with ``'i->d'``: out = a, as `numpy.ndarray.astype` with ``casting='unsafe'``.
+        ``'take'`` with ``'dl->d'``: out = a[places], for the same sizes; ``'add_at'``: dst[places] += a. `data` is the
+        number of items of a, or of dst, which stand still.
+        ``'share'`` with ``'ddd->d'``: out = y_bar where a > b or either is NaN, half of it where a == b, else 0, for f
+        and d.
         ``'add_into'``, ``'sub_into'`` with ``'d->d'``: dst += a, dst -= a.
         ``'multiply_add'``, ``'multiply_sub'``, ``'divide_add'``, ``'divide_sub'`` with ``'dd->d'``:
         dst += a * b, and so on; the product may be fused with the sum.
@@ -68,6 +72,12 @@ def extra_loop(name: str, signature: str) -> int:
         return _address("copy", _size(char))
     if name == "cast" and len(chars_in) == len(char) == 1 and chars_in in CAST_FROM and char in CAST_TO:
         return _address("cast", chars_in, char)
+    if name == "take" and chars_in == char + "l" and _size(char) in SIZES:
+        return addresses(("places.take",), _size(char))[0]
+    if name == "add_at" and chars_in == char + "l" and char in tuple("fdFD"):
+        return addresses(("places.add_at",), char)[0]
+    if name == "share" and chars_in == 3 * char and char in tuple("fd"):
+        return _address("share", char)
     if name in ACCUMULATING:
         term, sign, nin, chars = ACCUMULATING[name]
         if char and char in chars and chars_in == char * nin:

@@ -16,7 +16,7 @@ from numba.core import cgutils
 from .jit import intrinsic
 from .memory import element
 
-__all__ = ["accumulating", "cast", "copy", "where"]
+__all__ = ["accumulating", "cast", "components", "copy", "item_type", "load_number", "share", "store_number", "where"]
 
 BLOCK, SUPERBLOCK = 512, 64 * 512  # elements; a block is summed in the lanes of vectors
 
@@ -67,7 +67,7 @@ def relu_bar(builder, y, y_bar):
 TERMS = {f.__name__: f for f in (first, product, quotient, tanh_bar, sigmoid_bar, relu_bar)}
 
 
-def _components(context, dtype):
+def components(context, dtype):
     """LLVM type of a component, and how many a number has."""
     number = dtype.dtype
     if isinstance(number, types.Complex):
@@ -75,12 +75,14 @@ def _components(context, dtype):
     return context.get_value_type(number), 1
 
 
-def _load(builder, base, index, step, kind, count):
+def load_number(builder, base, index, step, kind, count):
+    """The components of the number at an index."""
     pointer = element(builder, base, index, step, kind)
     return [builder.load(builder.gep(pointer, [ir.IntType(32)(k)])) for k in range(count)]
 
 
-def _store(builder, numbers, base, index, step, kind):
+def store_number(builder, numbers, base, index, step, kind):
+    """Store a number's components at an index."""
     pointer = element(builder, base, index, step, kind)
     for k, number in enumerate(numbers):
         builder.store(number, builder.gep(pointer, [ir.IntType(32)(k)]))
@@ -92,15 +94,15 @@ def accumulate(typingctx, term, sign, n, a, step_a, b, step_b, dst, step, dtype)
 
     def codegen(context, builder, signature, values):
         n, a, step_a, b, step_b, dst, step = values[2:9]
-        kind, count = _components(context, dtype)
+        kind, count = components(context, dtype)
         combine = builder.fadd if sign.literal_value > 0 else builder.fsub
         with cgutils.for_range(builder, n) as loop:
-            x = _load(builder, a, loop.index, step_a, kind, count)
-            y = _load(builder, b, loop.index, step_b, kind, count)
+            x = load_number(builder, a, loop.index, step_a, kind, count)
+            y = load_number(builder, b, loop.index, step_b, kind, count)
             new = TERMS[term.literal_value](builder, x, y)
-            old = _load(builder, dst, loop.index, step, kind, count)
+            old = load_number(builder, dst, loop.index, step, kind, count)
             numbers = [combine(*pair, flags=CONTRACT) for pair in zip(old, new, strict=True)]
-            _store(builder, numbers, dst, loop.index, step, kind)
+            store_number(builder, numbers, dst, loop.index, step, kind)
         return context.get_dummy_value()
 
     return types.void(term, sign, *[types.int64] * 7, dtype), codegen
@@ -115,11 +117,11 @@ def block_sum(typingctx, term, start, stop, a, step_a, b, step_b, dtype):
 
     def codegen(context, builder, signature, values):
         start, stop, a, step_a, b, step_b = values[1:7]
-        kind, count = _components(context, dtype)
+        kind, count = components(context, dtype)
         totals = [cgutils.alloca_once_value(builder, kind(0.0)) for _ in range(count)]
         with cgutils.for_range(builder, stop, start=start) as loop:
-            x = _load(builder, a, loop.index, step_a, kind, count)
-            y = _load(builder, b, loop.index, step_b, kind, count)
+            x = load_number(builder, a, loop.index, step_a, kind, count)
+            y = load_number(builder, b, loop.index, step_b, kind, count)
             values = TERMS[term.literal_value](builder, x, y)
             for total, value in zip(totals, values, strict=True):
                 builder.store(builder.fadd(builder.load(total), value, flags=("contract", "reassoc")), total)
@@ -185,7 +187,7 @@ def accumulating(term: str, sign: int, nin: int, char: str):
 # --- select, copy and cast ---------------------------------------------------------------------------------------
 
 
-def _bits(size):
+def item_type(size):
     """LLVM type and alignment that move items of `size` bytes; complex numbers need no more than 8."""
     return ir.IntType(8 * size), min(size, 8)
 
@@ -193,7 +195,7 @@ def _bits(size):
 @intrinsic(prefer_literal=True)
 def select(typingctx, size, n, condition, step_c, a, step_a, b, step_b, out, step):
     """Select out = a where the condition's byte is not zero, else b, for items of `size` bytes."""
-    kind, align = _bits(size.literal_value)
+    kind, align = item_type(size.literal_value)
 
     def codegen(context, builder, signature, values):
         _, n, condition, step_c, a, step_a, b, step_b, out, step = values
@@ -229,9 +231,43 @@ def where(unit: int):
 
 
 @intrinsic(prefer_literal=True)
+def share_out(typingctx, n, a, step_a, b, step_b, y_bar, step_y, out, step, dtype):
+    """Share out = y_bar where a > b or either is NaN, half of it where a == b, else 0."""
+
+    def codegen(context, builder, signature, values):
+        n, a, step_a, b, step_b, y_bar, step_y, out, step, _ = values
+        kind = context.get_value_type(dtype.dtype)
+        with cgutils.for_range(builder, n) as loop:
+            x = builder.load(element(builder, a, loop.index, step_a, kind))
+            other = builder.load(element(builder, b, loop.index, step_b, kind))
+            whole = builder.load(element(builder, y_bar, loop.index, step_y, kind))
+            part = builder.select(builder.fcmp_ordered("<", x, other), kind(0.0), whole)
+            part = builder.select(builder.fcmp_ordered("==", x, other), builder.fmul(whole, kind(0.5)), part)
+            builder.store(part, element(builder, out, loop.index, step, kind))
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 9, dtype), codegen
+
+
+def share(char: str):
+    """Loop out = y_bar where a > b or either is NaN, half of it where a == b, else 0, for a type character."""
+    dtype, unit = np.dtype(char).type, np.dtype(char).itemsize
+
+    def loop(args, dims, steps, data):
+        """Pullback of the greater of two numbers: out = y_bar, y_bar / 2 or 0."""
+        n, a, b, y_bar, out = dims[0], args[0], args[1], args[2], args[3]
+        if steps[0] == unit and steps[1] == 0 and steps[2] == unit and steps[3] == unit:
+            share_out(n, a, unit, b, 0, y_bar, unit, out, unit, dtype)
+        else:
+            share_out(n, a, steps[0], b, steps[1], y_bar, steps[2], out, steps[3], dtype)
+
+    return loop
+
+
+@intrinsic(prefer_literal=True)
 def move(typingctx, size, n, a, step_a, out, step):
     """Copy out = a, for items of `size` bytes."""
-    kind, align = _bits(size.literal_value)
+    kind, align = item_type(size.literal_value)
 
     def codegen(context, builder, signature, values):
         _, n, a, step_a, out, step = values

@@ -94,6 +94,7 @@ BAD_ROW = 6
 # --- sweep state: an int64 array that outlives each entry into compiled code ------------------------------------
 POSITION, STATUS, DETAIL, DETAIL2, PC, CODE_LEN, MEMORY, MEMORY_END, TEMPS = range(9)
 CURRENT = 9  # the first row that may not have run
+UNREAD = 9  # in a reverse sweep: it has passed over a row that saved values
 LAST, CAPACITY, TEMPS_CAPACITY, CODE_CAPACITY, N_SIGNATURES = range(10, 15)
 N_IMPORTS = 15
 # addresses of arrays

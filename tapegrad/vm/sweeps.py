@@ -94,6 +94,7 @@ from .opcodes import (
     STATUS,
     TEMPS,
     TEMPS_CAPACITY,
+    UNREAD,
     VIEW,
     WIDTH,
     WINDOW,
@@ -161,6 +162,12 @@ def spread(at):
 
 
 @jit
+def _saves(s, table):
+    """Whether a differentiable row of signature `s` reads saved values; before it is lowered, who knows."""
+    return table[s * FIELDS + REVERSE] < 0 or table[s * FIELDS + NEEDS] != 0
+
+
+@jit
 def reads_left(at):
     """Whether a differentiable row up to ``state[LAST]`` that is not freed will read saved values."""
     state = i64(at)
@@ -169,7 +176,7 @@ def reads_left(at):
     while r < last:
         s = words[r] >> SIGNATURE_SHIFT
         if table[s * FIELDS + REQUIRES_GRAD] and table[s * FIELDS + KIND] != IMPORT and not freed[r]:
-            if table[s * FIELDS + REVERSE] < 0 or table[s * FIELDS + NEEDS]:  # before it is lowered, who knows
+            if _saves(s, table):
                 return 1
         r += table[s * FIELDS + WIDTH]
     return 0
@@ -473,7 +480,12 @@ def reverse_sweep(at):
                 state[STATUS], state[DETAIL] = BAD_ROW, r
                 return
             kind = table[s * FIELDS + KIND]
-            if bar[r] == NONE or kind == IMPORT or kept[r] == KEPT_UNVISITED or not table[s * FIELDS + REQUIRES_GRAD]:
+            if kind == IMPORT or not table[s * FIELDS + REQUIRES_GRAD]:
+                state[POSITION] -= 1
+                continue
+            if bar[r] == NONE or kept[r] == KEPT_UNVISITED:
+                if _saves(s, table) and not freed[r]:
+                    state[UNREAD] = 1
                 state[POSITION] -= 1
                 continue
             if kind == WINDOW and bar[r] == PART:

@@ -1,0 +1,120 @@
+"""Elements at known places of a small array: what indexing by arrays comes to when their values are at hand.
+
+A key selects the same from an array of consecutive numbers; these places are all that the row needs, and the loops that
+gather and scatter by them are machine code.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from ..tape.record import import_array
+from ..tape.spec import spec_of
+from ..tape.state import local
+from ..vm import opcodes as op
+from ..vm.kernels import extra_loop
+from .core import Primitive, primitive
+
+__all__ = ["add_places", "picked", "take_places"]
+
+MOST_ITEMS = 1 << 16
+"""Arrays with more items are indexed by NumPy: their numbers would take too much memory."""
+
+
+@functools.lru_cache(32)
+def _numbers(shape):
+    size = 1
+    for n in shape:
+        size *= n
+    return np.arange(size).reshape(shape)
+
+
+def picked(x, key):
+    """``x[key]`` for a key with arrays of integers or masks, or None where this is not the way to select it.
+
+    Raises
+    ------
+    IndexError
+        NumPy's own.
+    """
+    spec = x._spec
+    if spec.size > MOST_ITEMS or not spec.contiguous or spec.device is not None or local.state.tape.tracing:
+        return None
+    for k in key if type(key) is tuple else (key,):
+        if type(k) is np.ndarray:
+            if k.dtype.kind not in "iub":
+                return None
+        elif not (type(k) is int or type(k) is slice or k is None or k is Ellipsis):
+            return None
+    places = np.ascontiguousarray(_numbers(spec.shape)[key])
+    places.flags.writeable = False
+    return take_places(x, import_array(places))
+
+
+class _ByPlaces(Primitive):
+    """A loop that goes by an array of places, over an array that stands still."""
+
+    def _loop(self, name, emitter, char, count, out, operands, shape):
+        address = extra_loop(name, f"{char}l->{char}")
+        emitter.loop((address, count), out, operands, shape=shape)
+
+
+class _Take(_ByPlaces):
+    def infer(self, specs, attrs):
+        return spec_of(specs[1].shape, specs[0].dtype), op.KERNEL
+
+    def kernel(self, emitter, out, operands, attrs):
+        (code, x), places = operands
+        still = spec_of((), x.dtype)
+        self._loop("take", emitter, x.dtype.char, x.size, out, [(code, still), places], out[1].shape)
+
+
+_X, _PLACES = np.arange(6.0).reshape(2, 3), np.array([[0, 5], [5, 2]])
+
+
+@primitive(base=_Take)
+class take_places:
+    """Items of a contiguous array by their numbers, each below the array's size."""
+
+    grad_name = "Index"
+    samples = (((_X, _PLACES), {}), ((_X.astype("f"), np.array(4)), {}), ((_X, np.array([], np.intp)), {}))
+
+    def compute(x, places):
+        return x.ravel()[places]
+
+    def pullback(y_bar, y, x, places):
+        return add_places(y_bar, places, shape=x._spec.shape), None
+
+
+class _Add(_ByPlaces):
+    def infer(self, specs, attrs):
+        return spec_of(attrs["shape"], specs[0].dtype), op.KERNEL
+
+    def kernel(self, emitter, out, operands, attrs):
+        (_, v), _ = operands
+        code, y = out
+        if v.dtype.kind not in "fc" or v.dtype.char not in "fdFD":
+            emitter.call(self, attrs, out, operands)
+            return
+        emitter.zero(out)
+        self._loop("add_at", emitter, v.dtype.char, y.size, (code, spec_of((), y.dtype)), operands, v.shape)
+
+
+@primitive(base=_Add)
+class add_places:
+    """Zeros of a shape, with numbers added to the items of those numbers: the transpose of `take_places`."""
+
+    samples = (
+        ((np.array([[1.0, 2.0], [3.0, 4.0]]), _PLACES), {"shape": (2, 3)}),
+        ((np.array(2.0), np.array(1)), {"shape": (3,)}),
+    )
+
+    def compute(v, places, shape):
+        out = np.zeros(shape, v.dtype)
+        np.add.at(out.reshape(-1), places, v)
+        return out
+
+    def pullback(y_bar, y, v, places, shape):
+        return take_places(y_bar, places), None
