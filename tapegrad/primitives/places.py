@@ -56,6 +56,10 @@ def picked(x, key):
 class _ByPlaces(Primitive):
     """A loop that goes by an array of places, over an array that stands still."""
 
+    def _check_places(self, places):
+        if places.dtype != np.intp:
+            raise TypeError(f"{self.name}: places are {np.dtype(np.intp).name}, not {places.dtype.name}")
+
     def _loop(self, name, emitter, char, count, out, operands, shape):
         address = extra_loop(name, f"{char}l->{char}")
         emitter.loop((address, count), out, operands, shape=shape)
@@ -63,7 +67,11 @@ class _ByPlaces(Primitive):
 
 class _Take(_ByPlaces):
     def infer(self, specs, attrs):
-        return spec_of(specs[1].shape, specs[0].dtype), op.KERNEL
+        x, places = specs
+        self._check_places(places)
+        if not x.contiguous:
+            raise ValueError(f"{self.name} counts the items of a contiguous array, and this one is {x!r}")
+        return spec_of(places.shape, x.dtype), op.KERNEL
 
     def kernel(self, emitter, out, operands, attrs):
         (code, x), places = operands
@@ -90,7 +98,11 @@ class take_places:
 
 class _Add(_ByPlaces):
     def infer(self, specs, attrs):
-        return spec_of(attrs["shape"], specs[0].dtype), op.KERNEL
+        v, places = specs
+        self._check_places(places)
+        if v.shape != places.shape:
+            raise ValueError(f"{self.name}: there are numbers of shape {v.shape}, and places of shape {places.shape}")
+        return spec_of(attrs["shape"], v.dtype), op.KERNEL
 
     def kernel(self, emitter, out, operands, attrs):
         (_, v), _ = operands

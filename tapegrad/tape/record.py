@@ -333,6 +333,7 @@ def record_view(primitive, tensor, attrs, offset, detached=False):
             view._data = array_at(int(tape.arrays.addr[view._slot]), view._spec, base._data)
         elif tensor._slot == slot and not (base._leaf or base._spec.nbytes <= DEFER_BYTES):
             keep(tape, slot, base._data)  # rows that read the view may run after the base is gone
+            tape.flush()
             view._data = array_at(int(tape.arrays.addr[view._slot]), view._spec, base._data)
     buffer = view._buffer = buffer_of(base)
     view._seen, buffer.viewed, buffer.quiet = buffer.history, True, None
