@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from . import cuda, func, nn
     from .catalogue import support
     from .inspect.drawing import make_dot
+    from .inspect.sketching import draw
 
 __version__ = "0.1.0"
 
@@ -65,6 +66,7 @@ __all__ = [
     "cuda",
     "custom_jvp",
     "custom_vjp",
+    "draw",
     "elementwise_grad",
     "empty",
     "empty_like",
@@ -127,6 +129,7 @@ _LATE = {
     "nn": None,
     "numpy": None,
     "scipy": None,
+    "draw": "inspect.sketching",
     "make_dot": "inspect.drawing",
     "support": "catalogue",
 }

@@ -212,6 +212,15 @@ def _repr(self):
     return f"tensor({', '.join(parts)})"
 
 
+def _repr_html(self):
+    """What notebooks show; for a value that is not there yet, its text."""
+    if _is_traced(self):
+        return None
+    from .inspect.notebook import tensor_html
+
+    return tensor_html(self)
+
+
 def _format(self, spec):
     """A tensor of one element formats as a number; printing loses nothing, so it is allowed anywhere."""
     if self._spec.size == 1 and not _is_traced(self):
@@ -238,5 +247,6 @@ attach(
     __bool__=_bool,
     __index__=_index,
     __repr__=_repr,
+    _repr_html_=_repr_html,
     __format__=_format,
 )

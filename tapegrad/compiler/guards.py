@@ -78,11 +78,18 @@ class Questions:
     lines : bool
         Note for each row where in the user's code it comes from; the reverse's rows come from where the row of the
         forward does.
+
+    Attributes
+    ----------
+    lines, pullbacks : dict or None
+        What was noted: a row's place in the code, and for a row of a reverse the row whose pullback it is part of.
     """
 
     def __init__(self, tape, inputs, arrays, lines=False):
         self.lines: dict[int, Any] | None = {} if lines else None
+        self.pullbacks: dict[int, int] | None = {} if lines else None
         self._source: Any = None
+        self._behalf: int | None = None
         self.tape, self.inputs, self.arrays = tape, inputs, arrays
         self.guards: list[Guard] = []
         self.outcomes: list[bytes] = []
@@ -90,12 +97,15 @@ class Questions:
 
     def note(self, slot: int) -> None:
         """Note where a row comes from."""
-        if self.lines is not None:
+        if self.lines is not None and self.pullbacks is not None:
             self.lines[slot] = self._source or user_site()
+            if self._behalf is not None:
+                self.pullbacks[slot] = self._behalf
 
     def follow(self, slot: int | None) -> None:
         """From now on rows are recorded on behalf of a row of the forward; None: no longer."""
         if self.lines is not None:
+            self._behalf = slot
             self._source = None if slot is None else self.lines.get(slot)
 
     def truth(self, tensor) -> bool:

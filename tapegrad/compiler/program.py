@@ -31,6 +31,7 @@ from .saving import _Absent, dump_bytes, load_bytes, save
 
 if TYPE_CHECKING:
     from ..inspect.programs import Profile
+    from ..inspect.sketching import Sketch
 
 __all__ = ["Compiled", "compile"]
 
@@ -319,6 +320,53 @@ class Compiled:
         with self._lock:
             return Profile(Program(self.fun, flat, treedef, lines=True), arrays, repeats)
 
+    def report(self, path: str | os.PathLike, *args: Any, repeats: int = 10, **kwargs: Any) -> str:
+        """Write an HTML page: time of forward and reverse, memory, a roofline, rows with your lines, guards and paths.
+
+        Parameters
+        ----------
+        path : str or path-like
+            One file, which loads nothing from elsewhere.
+        *args, **kwargs
+            As in a call.
+        repeats : int, default 10
+            Replays, of which each row's fastest time is kept.
+
+        Returns
+        -------
+        str
+            The file's name.
+
+        Notes
+        -----
+        As `profile`, which it is made from, this records the function anew and runs each row by itself.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import numpy as np
+        >>> import tapegrad as tg
+        >>> step = tg.compile(tg.value_and_grad(lambda x: np.sum(np.sin(x))))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     page = step.report(os.path.join(folder, "out.html"), np.ones(1000))
+        ...     os.path.getsize(page) > 10_000
+        True
+        """
+        from ..inspect.report import write_report
+
+        return write_report(self, path, self.profile(*args, repeats=repeats, **kwargs))
+
+    def draw(self, *args: Any, filename: str | os.PathLike | None = None) -> Sketch:
+        """Draw the path that was used last, or the one that some arguments take: see `tapegrad.draw`."""
+        from ..inspect.sketching import draw
+
+        return draw(self, *args, filename=None if filename is None else os.fspath(filename))
+
+    def _repr_html_(self) -> str:
+        from ..inspect.notebook import compiled_html
+
+        return compiled_html(self)
+
     def __str__(self) -> str:
         from ..inspect.programs import list_program
 
@@ -359,6 +407,8 @@ class Program:
         The answers that this path is right for.
     lines : dict or None
         Where in the user's code rows come from, if that was noted.
+    pullbacks : dict or None
+        Of the rows of a reverse, the rows whose pullbacks they are part of, if that was noted.
     chunks, expected : list
         Which answers stand together in an output, and that output's bytes.
     """
@@ -394,7 +444,7 @@ class Program:
             answers = questions.slots(self.chunks)
             questions.release()
             tape.questions = None
-            self.lines = questions.lines
+            self.lines, self.pullbacks = questions.lines, questions.pullbacks
         self.recorded = tape, inputs, outputs + answers
         self.plan = plan_program(*self.recorded)
 

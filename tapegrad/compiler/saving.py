@@ -447,7 +447,7 @@ def _decode_program(saved: dict, blob: memoryview, arguments: list[Spec], most_b
         if roots[k][0] in inputs:
             raise LoadError("a result shares memory with an argument")
     made = object.__new__(Program)
-    made.lock, made.lines = threading.Lock(), None
+    made.lock, made.lines, made.pullbacks = threading.Lock(), None, None
     made.treedef = decode_tree(saved["structure"])
     made.results = [(None if k == -1 else k, decode(x)) for k, x in saved["results"]]
     if made.treedef.num_leaves != len(made.results):

@@ -1,11 +1,15 @@
-"""Compiled functions as text: their rows, and where their time goes."""
+"""Compiled functions from outside: their rows, as text and as data, and where their time goes.
+
+Listings, drawings and reports are made from `rows_of` and `Profile`; nothing else here knows how programs are kept.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,13 +18,89 @@ from ..tape.site import describe
 from ..tape.spec import Spec
 from ..vm import opcodes as op
 from .listing import short
+from .work import operations
 
 if TYPE_CHECKING:
     from ..compiler.program import Program
 
-__all__ = ["Profile", "Timing", "list_program"]
+__all__ = ["Profile", "ProgramRow", "Timing", "list_program", "rows_of"]
 
 _QUIET = ("strides", "base_strides", "label")
+
+
+@dataclass(frozen=True)
+class ProgramRow:
+    """A row of a compiled program.
+
+    Attributes
+    ----------
+    slot : int
+    name : str
+        Of its primitive, or ``argument`` or ``constant``.
+    text : str
+        With operands and attributes.
+    operands : tuple of int
+        Slots.
+    root : int
+        The slot whose memory it stands in: its own, unless it is a view or writes in place.
+    spec : Spec
+        What it computes.
+    phase : str
+        ``input``, ``forward`` or ``reverse``; ``reverse`` only where that was noted (``lines=True``).
+    place : str
+        ``file:line`` in the user's code, if that was noted.
+    is_result : bool
+    traffic : int
+        Bytes that it reads and writes.
+    operations : float
+        Additions and multiplications, roughly.
+    """
+
+    slot: int
+    name: str
+    text: str
+    operands: tuple[int, ...]
+    root: int
+    spec: Spec
+    phase: str
+    place: str
+    is_result: bool
+    traffic: int
+    operations: float
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that its value takes; none for a view."""
+        return self.spec.nbytes if self.root == self.slot else 0
+
+
+def rows_of(program: Program) -> list[ProgramRow]:
+    """The rows of a recorded path, in the order in which they run."""
+    plan, found = program.plan, []
+    roots: dict[int, int] = {}
+    results = set(plan.outputs[: program.count])
+    for slot, row in plan.signatures.items():
+        given = row.kind == op.IMPORT
+        operands = () if given else tuple(plan._operands(slot))
+        name = ("argument" if slot in plan.inputs else "constant") if given else row.primitive.name
+        roots[slot] = roots[operands[0]] if row.kind in (*op.WITH_OFFSET, op.WRITE) else slot
+        late = program.pullbacks is not None and plan.origins[slot] in program.pullbacks
+        found.append(
+            ProgramRow(
+                slot,
+                name,
+                row_text(plan, slot),
+                operands,
+                roots[slot],
+                row.out.plain,
+                "input" if given else "reverse" if late else "forward",
+                _place(program, slot),
+                slot in results,
+                0 if given else _traffic(plan, slot),
+                0.0 if given else operations(name, list(row.specs), row.out),
+            )
+        )
+    return found
 
 
 def row_text(plan: Any, slot: int) -> str:
@@ -74,6 +154,8 @@ class Timing:
         Read and written.
     outside : bool
         Whether it leaves the interpreter: Python runs it.
+    slots : list of int
+        The rows.
     """
 
     text: str
@@ -81,6 +163,7 @@ class Timing:
     seconds: float
     nbytes: int
     outside: bool
+    slots: list[int] = field(default_factory=list)
 
 
 class Profile:
@@ -97,6 +180,7 @@ class Profile:
 
     def __init__(self, program: Program, arrays: list[np.ndarray], repeats: int):
         plan = program.plan
+        self.program = program
         self.total = np.inf
         stretches = plan.stretches()
         fastest = [np.inf] * len(stretches)
@@ -117,6 +201,7 @@ class Profile:
                 seconds,
                 sum(_traffic(plan, slot) for slot in slots),
                 any(_is_outside(plan, slot) for slot in slots),
+                list(slots),
             )
             for (slots, _, _), seconds in zip(stretches, fastest, strict=True)
         ]
@@ -134,7 +219,14 @@ class Profile:
         for t in self.timings:
             groups.setdefault(key(t), []).append(t)
         found = [
-            Timing(text(g[0], len(g)), g[0].place, sum(t.seconds for t in g), sum(t.nbytes for t in g), g[0].outside)
+            Timing(
+                text(g[0], len(g)),
+                g[0].place,
+                sum(t.seconds for t in g),
+                sum(t.nbytes for t in g),
+                g[0].outside,
+                [slot for t in g for slot in t.slots],
+            )
             for g in groups.values()
         ]
         return sorted(found, key=lambda t: -t.seconds)
@@ -154,6 +246,11 @@ class Profile:
     def __str__(self) -> str:
         return self.table()
 
+    def _repr_html_(self) -> str:
+        from .notebook import profile_html
+
+        return profile_html(self)
+
 
 def _name(plan: Any, slot: int) -> str:
     row = plan.signatures[slot]
@@ -169,7 +266,7 @@ def _traffic(plan: Any, slot: int) -> int:
 def _distinct(spec: Spec) -> int:
     """Bytes of the elements that stand at places of their own."""
     counts = [n for n, s in zip(spec.shape, spec.strides, strict=True) if s]
-    return int(np.prod(counts, dtype=np.int64)) * spec.dtype.itemsize if spec.size else 0
+    return math.prod(counts) * spec.dtype.itemsize if spec.size else 0
 
 
 def _is_outside(plan: Any, slot: int) -> bool:

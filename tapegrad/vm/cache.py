@@ -14,8 +14,9 @@ import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-__all__ = ["read", "write"]
+__all__ = ["read", "state", "write"]
 
 FOLDERS_KEPT = 3
 _HERE = Path(__file__).parent
@@ -37,6 +38,17 @@ def write(name: str, data: bytes) -> None:
     for folder in _folders():
         with contextlib.suppress(OSError):
             _write_whole(folder / name, hashlib.sha256(data).digest() + data)
+
+
+def state() -> dict[str, Any]:
+    """The folder that code is written to (None if there is none), how many files it has, and their bytes."""
+    folder = next((folder for folder in _folders() if os.access(folder, os.W_OK)), None)
+    files = [] if folder is None else [path for path in folder.iterdir() if path.suffix == ".o"]
+    return {
+        "folder": None if folder is None else str(folder),
+        "files": len(files),
+        "bytes": sum(path.stat().st_size for path in files),
+    }
 
 
 def _write_whole(path: Path, content: bytes) -> None:
