@@ -185,8 +185,8 @@ def _timeline(found: Measured) -> str:
     ]
     caption = (
         f"Row by row the program takes {human_time(found.total)}, as each row is started from Python here (some 0.5 µs "
-        f"each); a replay, which is one call, takes {human_time(found.replay)}. Rest the pointer on a bar to see what it "
-        "is."
+        f"each); a replay, which is one call, takes {human_time(found.replay)}. Rest the pointer on a bar to see "
+        "what it is."
     )
     return (
         _figure(timeline_chart(found), caption)
