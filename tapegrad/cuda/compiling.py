@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from typing import Any
 
 from . import toolchain
@@ -32,11 +33,13 @@ def _share(names: str, part: int, parts: int, records: list[str] | None) -> None
         if k % parts != part:
             continue
         line: dict[str, Any] = {"index": k, "name": entry.name, "dtype": entry.dtype, "fused": entry.fused}
+        began = time.process_time()
         try:
             found = toolchain.assembled(entry.function, entry.types, architectures)
             line["found"] = {f"{a}{b}": sizes for (a, b), sizes in found.items()}
         except Exception as error:  # it is the caller's to judge
             line["error"] = f"{type(error).__name__}: {error}"
+        line["seconds"] = round(time.process_time() - began, 3)
         print(json.dumps(line), flush=True)
         if k % 64 == part:
             gc.collect()

@@ -97,6 +97,11 @@ class Device:
         blocks = min(-(-size // threads), self.driver.max_blocks)
         self.driver.launch(kernel, (max(blocks, 1), 1, 1), (threads, 1, 1), tuple(args), self.stream)
 
+    def launch_each(self, kernel: Any, size: int, args: Any) -> None:
+        """Run a kernel with a thread for each of `size` elements."""
+        threads = min(self.driver.max_threads, max(size, 1))
+        self.driver.launch(kernel, (max(-(-size // threads), 1), 1, 1), (threads, 1, 1), tuple(args), self.stream)
+
     def launch_blocks(self, kernel: Any, grid: tuple, block: tuple, args: Any) -> None:
         """Run a kernel on a grid of a certain shape."""
         self.driver.launch(kernel, grid, block, tuple(args), self.stream)

@@ -163,12 +163,7 @@ class Hardware:
 
     def kernel(self, function: Any) -> Any:
         """Make a kernel of a function; it is compiled for the types that it is called with."""
-        device = functools.partial(self.cuda.jit, device=True)
-
-        def wrap(copy: Any) -> Any:
-            return self.cuda.jit(copy) if copy.__name__ == function.__name__ else device(copy)
-
-        return toolchain.build(function, wrap, {"cuda": self.cuda, "math": toolchain.math})
+        return toolchain.kernel(function)
 
     def launch(self, kernel: Any, grid: tuple, block: tuple, args: tuple, stream: Any = 0) -> None:
         """Run a kernel."""

@@ -1,8 +1,8 @@
 """Fused elementwise kernels: the rows of a group become one function, written for their number of axes.
 
 A group is a list of steps over operands of one broadcast shape. Axes are dropped, ordered and merged first, so that
-most launches have one axis. The thread with number i works on elements i, i + threads, ...; it stops at the end of
-the array.
+most launches have one axis. The thread with number i works on element i, if there is one. (A loop over elements would
+be unrolled by the compiler: five times the code and a division at its start, for kernels that wait for memory anyway.)
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def fused_source(
         stores.append((j, place, at(f"p{j}", f"t{j}_", ndim, u)))
     source = Source("fused", parameters)
     source.add("i = cuda.grid(1)")
-    source.add("while i < n:", 1)
+    source.add("if i < n:", 1)
     left = "i"
     for d in range(ndim - 1, 0, -1):
         source.add(f"i{d} = {left} % d{d}")
@@ -191,7 +191,6 @@ def fused_source(
         source.add(f"v{k} = {cast_name(step.dtype)}({call})")
     for j, k, where in stores:
         source.add(f"y{j}[{where}] = v{k}")
-    source.add("i += cuda.gridsize(1)")
     return source.text()
 
 
@@ -270,4 +269,4 @@ def launch_fused(
     for _, array in outputs:
         row, unit = next(place)
         args += [array.flat(), array.start, *(() if unit else row)]
-    device.launch(kernel, size, args)
+    device.launch_each(kernel, size, args)

@@ -12,12 +12,13 @@ import functools
 import math
 import os
 import re
+import threading
 import types
 from typing import Any
 
 import numpy as np
 
-__all__ = ["SIMULATED", "assembled", "build", "compiler", "cuda", "math", "on_cpu", "single"]
+__all__ = ["SIMULATED", "assembled", "build", "compiler", "cuda", "forms", "kernel", "math", "on_cpu", "single"]
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
 """Whether kernels run in Python: decided when the process starts, as it is for Numba."""
@@ -62,7 +63,7 @@ class _Late:
 cuda: Any = _Late()
 
 
-def build(function: Any, wrap: Any, names: dict, _made: dict | None = None, constants: Any = None) -> Any:
+def build(function: Any, wrap: Any, names: dict, made: dict | None = None, constants: Any = None) -> Any:
     """A copy of a function, and of those of this package that it calls, with other names in scope.
 
     Parameters
@@ -72,6 +73,8 @@ def build(function: Any, wrap: Any, names: dict, _made: dict | None = None, cons
         Applied to each copy: a decorator that compiles.
     names : dict
         What stands for a name such as ``cuda`` and ``math``.
+    made : dict, optional
+        Copies that were made before, which are used again.
     constants : callable, optional
         Applied to the numbers that stand in the code.
 
@@ -80,7 +83,7 @@ def build(function: Any, wrap: Any, names: dict, _made: dict | None = None, cons
     object
         What `wrap` returned.
     """
-    made: dict = {} if _made is None else _made
+    made = {} if made is None else made
     if function in made:
         return made[function]
     scope = dict(function.__globals__)
@@ -122,6 +125,29 @@ def on_cpu(function: Any, precision: str = "d") -> Any:
     return build(function, wrap, {"math": math, "truncated": np.fmod}, constants=single if precision == "f" else None)
 
 
+# --- kernels ---------------------------------------------------------------------------------------------------------
+
+_ON_DEVICE: dict = {}
+"""Copies of functions for devices: typed once for all kernels that call them."""
+_lock = threading.Lock()
+
+
+def kernel(function: Any) -> Any:
+    """A kernel that is compiled for the types that it is called with."""
+    return _made(function, compiler().jit)
+
+
+def _made(kernel: Any, wrap: Any) -> Any:
+    """A kernel to which something is applied, and the functions that it calls as the device's."""
+    device = functools.partial(compiler().jit, device=True)
+
+    def either(copy: Any) -> Any:
+        return wrap(copy) if copy.__name__ == kernel.__name__ else device(copy)
+
+    with _lock:
+        return build(kernel, either, {"cuda": compiler(), "math": math}, _ON_DEVICE)
+
+
 # --- machine code without a device -----------------------------------------------------------------------------------
 
 
@@ -143,21 +169,52 @@ def assembled(function: Any, types: tuple, architectures: tuple[tuple[int, int],
         For each architecture ``{"registers", "spills", "stack", "shared", "ptx", "sass"}``: numbers, the last two the
         sizes of both forms in bytes.
     """
+    found = {}
+    for cc, text in forms(function, types, architectures).items():
+        ptx = text.encode().rstrip(b"\0") + b"\0"
+        found[cc] = {"ptx": len(ptx), **_linked(ptx, cc)}
+    return found
+
+
+def forms(function: Any, types: tuple, architectures: tuple[tuple[int, int], ...], each: bool = False) -> dict:
+    """A kernel as PTX for architectures: typed and lowered once, and optimised once where the result is the same.
+
+    Parameters
+    ----------
+    each : bool
+        Whether the optimiser runs for each architecture, even where it is known to give the same.
+
+    Returns
+    -------
+    dict
+        Text by compute capability.
+    """
     from numba import types as nb
 
     with _no_device(architectures[0]):
-        device = functools.partial(compiler().jit, device=True)
+        body = _made(function, lambda copy: copy)
+        library = _lowered(body, nb.void(*[_type(t) for t in types]), architectures[0])
+        made: dict = {}
+        known: dict = {}
+        for cc in architectures:
+            kind = cc if each else _optimiser(cc)
+            if kind not in known:
+                known[kind] = library.get_asm_str(cc=cc)
+            made[cc] = retargeted(known[kind], cc)
+    return made
 
-        def wrap(copy: Any) -> Any:
-            return copy if copy.__name__ == function.__name__ else device(copy)
 
-        body = build(function, wrap, {"cuda": compiler(), "math": math})
-        signature = nb.void(*[_type(t) for t in types])
-        found = {}
-        for cc, text in _forms(body, signature, architectures).items():
-            ptx = (text if isinstance(text, bytes) else text.encode()).rstrip(b"\0") + b"\0"
-            found[cc] = {"ptx": len(ptx), **_linked(ptx, cc)}
-    return found
+def _optimiser(cc: tuple[int, int]) -> Any:
+    """Which of the optimiser's ways an architecture takes: up to 9.0 it is the same one (NVVM 7)."""
+    return "before 10.0" if cc < (10, 0) else cc
+
+
+_TARGET = re.compile(r"^\.target sm_\d+", re.M)
+
+
+def retargeted(ptx: str, cc: tuple[int, int]) -> str:
+    """PTX for another architecture of those for which it is the same but for this line."""
+    return _TARGET.sub(f".target sm_{cc[0]}{cc[1]}", ptx)
 
 
 def _type(given: Any) -> Any:
@@ -198,18 +255,31 @@ class _no_device:
         return dispatcher
 
 
-def _forms(body: Any, signature: Any, architectures: tuple) -> dict:
-    """A kernel as PTX for each architecture: typed and lowered once where the compiler can be asked for that."""
+class _Again:
+    """A kernel that is typed and lowered for each architecture, where the compiler offers nothing better."""
+
+    def __init__(self, body: Any, signature: Any):
+        self.body, self.signature = body, signature
+
+    def get_asm_str(self, cc: tuple[int, int]) -> str:
+        """PTX."""
+        from numba.cuda import compiler as stages
+
+        return stages.compile_ptx(self.body, self.signature, cc=cc)[0]
+
+
+def _lowered(body: Any, signature: Any, cc: tuple[int, int]) -> Any:
+    """A kernel that is typed and lowered, from which PTX for any architecture can be had."""
     from numba.cuda import compiler as stages
 
     once = getattr(stages, "_compile_pyfunc_with_fixup", None)
     if once is None:
-        return {cc: stages.compile_ptx(body, signature, cc=cc)[0] for cc in architectures}
+        return _Again(body, signature)
     library, _ = once(
-        body, signature, debug=None, lineinfo=False, device=False, fastmath=False, cc=architectures[0], opt=None,
+        body, signature, debug=None, lineinfo=False, device=False, fastmath=False, cc=cc, opt=None,
         abi="numba", abi_info=None, forceinline=False, launch_bounds=None, lto=False,
     )  # fmt: skip
-    return {cc: library.get_asm_str(cc=cc) for cc in architectures}
+    return library
 
 
 def _linked(ptx: bytes, cc: tuple[int, int]) -> dict:

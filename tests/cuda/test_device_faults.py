@@ -135,9 +135,9 @@ def sources_as_they_are():
 
 
 def test_fused_kernels_stop_at_the_end(device, monkeypatch):
-    generated(monkeypatch, elementwise, "fused_source", lambda s: s.replace("while i < n:", "while i <= n:"))
-    with pytest.raises(BoundsError, match="index 3 of an array of 24 bytes"):
-        value_of(tg.tensor(np.ones(3), device="cuda") * 2.0)
+    generated(monkeypatch, elementwise, "fused_source", lambda s: s.replace("if i < n:", "if i <= n:"))
+    with pytest.raises(BoundsError, match="index 5 of an array of 40 bytes"):
+        value_of(tg.tensor(np.ones(5), device="cuda") * 2.0)
 
 
 @pytest.mark.parametrize("barrier", [1, 2])

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pytest
 
+from tapegrad.cuda import toolchain
+from tapegrad.cuda.compiling import parse
 from tapegrad.cuda.inventory import inventory
+from tapegrad.cuda.stepper import defined
 from tapegrad.primitives.core import RECORDS
 
 ENTRIES = inventory() if os.environ.get("TAPEGRAD_CUDA_ARCHITECTURES") else []
@@ -25,6 +29,14 @@ def test_kernel(index, compiled, architectures):
         assert sizes["shared"] <= 48 * 1024
 
 
+@pytest.mark.parametrize("index", range(3, len(ENTRIES), 40), ids=lambda k: f"{ENTRIES[k].name}-{ENTRIES[k].dtype}")
+def test_what_is_not_optimised_again(index, architectures):
+    """PTX that stands for several architectures is what the optimiser makes for each of them."""
+    entry, asked = ENTRIES[index], parse(architectures)
+    shared = toolchain.forms(entry.function, entry.types, asked)
+    assert shared == toolchain.forms(entry.function, entry.types, asked, each=True)
+
+
 def test_nothing_is_left_out(compiled):
     assert len(compiled) == len(ENTRIES) > 500
     from tapegrad.cuda import table
@@ -35,12 +47,6 @@ def test_nothing_is_left_out(compiled):
 
 def test_a_fault_is_found(architectures):
     """A kernel that the compiler cannot type is an error, not a gap."""
-    import numpy as np
-
-    from tapegrad.cuda import toolchain
-    from tapegrad.cuda.compiling import parse
-    from tapegrad.cuda.stepper import defined
-
     scope = {"cuda": toolchain.cuda, "__name__": "tapegrad.cuda.x"}
     faulty = defined("faulty", "def faulty(n, x):\n    x[cuda.grid(1)] = unheard_of(n)\n", scope)
     with pytest.raises(Exception, match="unheard_of"):
