@@ -37,6 +37,7 @@ __all__ = [
     "stream",
     "synchronize",
     "use_deterministic_algorithms",
+    "use_interpreter",
 ]
 
 
@@ -97,6 +98,20 @@ def empty_cache(device: Any = None) -> None:
 def use_deterministic_algorithms(mode: bool, device: Any = None) -> None:
     """Choose whether sums at arrays of indices are taken in a fixed order, rather than by atomic additions."""
     _device(device).deterministic = bool(mode)
+
+
+def use_interpreter(mode: bool, cold_launches: int = 2, device: Any = None) -> None:
+    """Choose whether small work is interpreted in one launch, and new groups of operations until they come again.
+
+    Parameters
+    ----------
+    mode : bool
+    cold_launches : int
+        So many times a group of elementwise operations is interpreted before a kernel is compiled for it.
+    device : optional
+    """
+    found = _device(device)
+    found.interprets, found.cold_launches = bool(mode), int(cold_launches)
 
 
 class Stream:

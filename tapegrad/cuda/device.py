@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,6 +34,12 @@ class Device:
     pool : Pool
     deterministic : bool
         Whether sums with atomic operations are avoided.
+    interprets : bool
+        Whether small work waits to become one launch, and new groups are interpreted; see `program`.
+    cold_launches : int
+        So many times a group is interpreted before a kernel is compiled for it.
+    heat : Counter
+        How often each group was met.
     """
 
     def __init__(self, index: int, driver: Any):
@@ -40,6 +47,8 @@ class Device:
         self.name = f"cuda:{index}"
         self.pool = Pool(driver)
         self.deterministic = False
+        self.interprets, self.cold_launches = True, 2
+        self.heat: Counter = Counter()
         self.kernels: dict = {}
         self.lock = threading.RLock()
         self._local = threading.local()
@@ -63,8 +72,12 @@ class Device:
         array = np.ascontiguousarray(array).reshape(array.shape)
         made = self.empty(dense(array.shape, array.dtype))
         if array.size:
-            self.driver.upload(made.block.buffer, array, self.stream)
+            self.send(made, array)
         return made
+
+    def send(self, made: DeviceArray, array: np.ndarray) -> None:
+        """Copy a contiguous host array to memory that nobody reads yet."""
+        self.driver.upload(made.block.buffer, array, self.stream)
 
     # --- kernels ------------------------------------------------------------------------------------------
 
@@ -91,19 +104,50 @@ class Device:
                 found = self.kernels.setdefault(function, self.driver.kernel(function))
         return found
 
+    @property
+    def program(self) -> Any:
+        """What waits to become one launch while rows are run; None at other times."""
+        return getattr(self._local, "program", None)
+
+    @contextlib.contextmanager
+    def collecting(self) -> Iterator[Any]:
+        """What small work is asked for within the block becomes one launch at its end, or when a value is needed."""
+        if self.program is not None or not self.interprets:
+            yield self.program
+            return
+        from .program import Program
+
+        program = self._local.program = Program(self)
+        try:
+            try:
+                yield program
+            finally:
+                program.settle()
+        finally:
+            self._local.program = None
+
+    def settle(self) -> None:
+        """Launch what waits."""
+        program = self.program
+        if program is not None:
+            program.settle()
+
     def launch(self, kernel: Any, size: int, args: Any) -> None:
         """Run a kernel with as many threads as fit, which share `size` elements."""
+        self.settle()
         threads = min(self.driver.max_threads, max(size, 1))
         blocks = min(-(-size // threads), self.driver.max_blocks)
         self.driver.launch(kernel, (max(blocks, 1), 1, 1), (threads, 1, 1), tuple(args), self.stream)
 
     def launch_each(self, kernel: Any, size: int, args: Any) -> None:
         """Run a kernel with a thread for each of `size` elements."""
+        self.settle()
         threads = min(self.driver.max_threads, max(size, 1))
         self.driver.launch(kernel, (max(-(-size // threads), 1), 1, 1), (threads, 1, 1), tuple(args), self.stream)
 
     def launch_blocks(self, kernel: Any, grid: tuple, block: tuple, args: Any) -> None:
         """Run a kernel on a grid of a certain shape."""
+        self.settle()
         self.driver.launch(kernel, grid, block, tuple(args), self.stream)
 
     def synchronize(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import weakref
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ class StandIn:
     def __init__(self) -> None:
         self.capacity = int(os.environ.get("TAPEGRAD_CUDA_SIMULATED_BYTES", 1 << 30))
         self.launches = 0
+        self.live: Any = weakref.WeakValueDictionary()
 
     def allocate(self, nbytes: int) -> Any:
         """A buffer.
@@ -47,7 +49,13 @@ class StandIn:
         if nbytes > self.capacity:
             raise MemoryError
         self.capacity -= nbytes
-        return np.full(nbytes, 0xCB, np.uint8)  # what nobody set is no plausible value
+        made = np.full(nbytes, 0xCB, np.uint8)  # what nobody set is no plausible value
+        return self._known(made)
+
+    def _known(self, buffer: Any) -> Any:
+        """A buffer that kernels may use by address."""
+        self.live[self.address(buffer)] = buffer
+        return buffer
 
     def free(self, buffer: Any) -> None:
         """Give a buffer back."""
@@ -73,7 +81,7 @@ class StandIn:
         """A buffer over memory that somebody else owns."""
         import ctypes
 
-        return np.frombuffer(memoryview((ctypes.c_ubyte * nbytes).from_address(address)), np.uint8)
+        return self._known(np.frombuffer(memoryview((ctypes.c_ubyte * nbytes).from_address(address)), np.uint8))
 
     def kernel(self, function: Any) -> Any:
         """Make a kernel of a function."""
@@ -84,7 +92,7 @@ class StandIn:
     def launch(self, kernel: Any, grid: tuple, block: tuple, args: tuple, stream: Any = None) -> None:
         """Run a kernel."""
         self.launches += 1
-        kernel.launch(grid, block, args)
+        kernel.launch(grid, block, args, list(self.live.values()))
 
     def synchronize(self, stream: Any = None) -> None:
         """Wait until all is done, which it always is."""

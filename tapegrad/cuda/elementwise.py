@@ -8,6 +8,7 @@ be unrolled by the compiler: five times the code and a division at its start, fo
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -229,7 +230,7 @@ def fused_function(
 def launch_fused(
     device: Any, steps: Sequence[Step], inputs: Sequence[Any], outputs: Sequence[tuple[int, Any]], shape: tuple
 ) -> None:
-    """Run a group.
+    """Run a group, or have it run with what waits already.
 
     Parameters
     ----------
@@ -242,11 +243,19 @@ def launch_fused(
     shape : tuple of int
         Of the iteration.
     """
-    size = 1
-    for n in shape:
-        size *= n
-    if size == 0:
+    if 0 in shape:
         return
+    run = functools.partial(launch_written, device, steps, inputs, outputs, shape)
+    program = device.program
+    if program is None or not program.elementwise(steps, inputs, outputs, shape, run):
+        run()
+
+
+def launch_written(
+    device: Any, steps: Sequence[Step], inputs: Sequence[Any], outputs: Sequence[tuple[int, Any]], shape: tuple
+) -> None:
+    """Run a group by a kernel that is written for it; parameters are those of `launch_fused`."""
+    size = math.prod(shape)
     arrays = [x for x in inputs if not isinstance(x, np.generic)]
     arrays += [array for _, array in outputs]
     lengths, rows = layout(shape, [broadcast_steps(a.shape, a.steps, shape) for a in arrays])

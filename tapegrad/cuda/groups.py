@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,29 @@ __all__ = ["run_rows"]
 
 def run_rows(tape: Any, first: int, last: int) -> None:
     """Run the rows of a stretch of a device's tape."""
-    rows = []
+    program = None
+    try:
+        with tape.device.collecting() as program:
+            _run(tape, first, last)
+    except BaseException:
+        if program is not None and program.failed:  # memory was taken for results that were never computed
+            for slot, row in _rows(tape, first, last):
+                if row.kind != op.IMPORT:
+                    tape.values.pop(slot, None)
+        raise
+
+
+def _rows(tape: Any, first: int, last: int) -> Iterator[tuple[int, Any]]:
+    """Slots and signatures of the rows of a stretch."""
     slot = first
     while slot < last:
         row = tape.signature(slot)
-        rows.append((slot, row, tape.operands(slot)))
+        yield slot, row
         slot += row.width
+
+
+def _run(tape: Any, first: int, last: int) -> None:
+    rows = [(slot, row, tape.operands(slot)) for slot, row in _rows(tape, first, last)]
     kept, readers = _kept(tape, rows)
     group = _Group(tape, kept, readers)
     for slot, row, operands in rows:

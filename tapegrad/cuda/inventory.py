@@ -22,6 +22,7 @@ from ..vm import opcodes as op
 from .device import Device
 from .driver import StandIn
 from .elementwise import Step, fused_function
+from .interpreter import INSTRUCTIONS, interpreter
 from .table import HostFallbackWarning, entry
 
 __all__ = ["Entry", "inventory"]
@@ -99,6 +100,7 @@ def inventory(names: list[str] | None = None) -> list[Entry]:
         scipy_loader.load()
     driver = _Notes()
     device = Device(0, driver)
+    device.interprets = False
     known: dict[tuple, Entry] = {}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", HostFallbackWarning)
@@ -113,7 +115,20 @@ def inventory(names: list[str] | None = None) -> list[Entry]:
                     label = name if function.__name__ == "fused" else f"{name}: {function.__name__}"
                     made = Entry(label, function, types, function.__name__ == "fused", char, set())
                     known.setdefault((function, types), made).users.add(name)
-    return _joined(list(known.values()))
+    return _joined(list(known.values())) + ([] if names else _interpreters(driver.max_threads))
+
+
+def _interpreters(threads: int) -> list[Entry]:
+    """The kernels that run programs."""
+    count = np.dtype(np.int64)
+    code = ("array", count), count
+    known = []
+    for name, numbers in (("interpret", 1), ("interpret_elements", 2)):
+        for char in FLOATS:
+            function = interpreter(name, np.dtype(char), threads)
+            users = {n for n in INSTRUCTIONS if n in RECORDS}
+            known.append(Entry(f"program: {name}", function, ((count,) * numbers) + code, False, char, users))
+    return known
 
 
 def _joined(entries: list[Entry]) -> list[Entry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from typing import Any
 
@@ -19,8 +20,6 @@ class OutOfMemoryError(RuntimeError):
 class Block:
     """A buffer, which goes back to its pool when nobody holds it any more."""
 
-    __slots__ = ("__weakref__", "buffer", "nbytes", "owner", "pool", "views")
-
     def __init__(self, pool: Pool, buffer: Any, nbytes: int, owner: Any = None):
         self.pool, self.buffer, self.nbytes, self.owner = pool, buffer, nbytes, owner
         self.views: dict = {}
@@ -31,6 +30,11 @@ class Block:
         if found is None:
             found = self.views[dtype] = self.pool.driver.typed(self.buffer, dtype)
         return found
+
+    @functools.cached_property
+    def address(self) -> int:
+        """Where the buffer stands."""
+        return self.pool.driver.address(self.buffer)
 
     def __del__(self) -> None:
         if self.owner is None:
@@ -162,6 +166,11 @@ class DeviceArray:
         return self.block.typed(self.spec.dtype)
 
     @property
+    def address(self) -> int:
+        """Of the first element."""
+        return self.block.address + self.offset
+
+    @property
     def start(self) -> int:
         """Place of the first element in `flat`."""
         return self.offset // self.spec.dtype.itemsize
@@ -177,6 +186,7 @@ class DeviceArray:
         spec = self.spec
         if spec.size == 0:
             return np.empty(spec.shape, spec.dtype)
+        self.device.settle()
         strides = spec.strides
         low = sum(s * (n - 1) for s, n in zip(strides, spec.shape, strict=True) if s < 0)
         high = sum(s * (n - 1) for s, n in zip(strides, spec.shape, strict=True) if s > 0)

@@ -185,6 +185,11 @@ def reduce(
     outs = made.spec.size
     if outs == 0:
         return made
+    program = device.program
+    name = getattr(combine, "__name__", "")
+    if program is not None and mapped is None and not pairs and out in (None, dtype) and identity is not None:
+        if program.reduction(x, made, (lengths, steps), (others, strides), n, name, identity):
+            return made
     block = device.driver.max_threads
     alone = (n <= FEW and outs >= block) or n <= block // 2
     chunks, span = 1, max(n, 1)

@@ -16,12 +16,13 @@ the threads happen to meet.
 from __future__ import annotations
 
 import ast
+import bisect
 import functools
 import inspect
 import itertools
 import linecache
 import textwrap
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -204,6 +205,56 @@ class _Place:
         self.blockIdx, self.threadIdx, self.me = _Dim(*block), _Dim(*thread), (block, thread, epoch)
 
 
+class _Addresses:
+    """Reading and writing at addresses: they must lie within memory that is allocated.
+
+    Parameters
+    ----------
+    place : _Place
+    buffers : iterable of numpy.ndarray
+        All that is allocated.
+    logs : dict
+        Of the launch.
+    """
+
+    DTYPES: ClassVar[dict[str, np.dtype]] = {"byte": np.dtype("u1"), "single": np.dtype("f"), "double": np.dtype("d")}
+
+    def __init__(self, place: _Place, buffers: Any, logs: dict):
+        self.place, self.logs = place, logs
+        self.buffers = sorted((b.__array_interface__["data"][0], b) for b in buffers if b.nbytes)
+        self.starts = [start for start, _ in self.buffers]
+
+    def at(self, address: Any, dtype: np.dtype) -> tuple[np.ndarray, _Log, int]:
+        """The element at an address: where it is, who used it, and its place in bytes."""
+        k = bisect.bisect_right(self.starts, int(address)) - 1
+        start, buffer = self.buffers[k] if k >= 0 else (0, np.empty(0))
+        at = int(address) - start
+        if at + dtype.itemsize > buffer.nbytes:
+            raise BoundsError(f"kernel {self.place.kernel}: {dtype.name} at {int(address)}, which is nobody's memory")
+        log = self.logs.setdefault((start, buffer.nbytes), _Log(self.place, f"an array of {buffer.nbytes} bytes"))
+        return buffer[at : at + dtype.itemsize].view(dtype), log, at
+
+    def names(self) -> dict:
+        """The functions by name."""
+        found: dict[str, Any] = {}
+        for name, dtype in self.DTYPES.items():
+            found[f"peek_{name}"] = functools.partial(self.peek, dtype)
+            found[f"poke_{name}"] = functools.partial(self.poke, dtype)
+        return found
+
+    def peek(self, dtype: np.dtype, address: Any) -> Any:
+        """The value there."""
+        element, log, at = self.at(address, dtype)
+        log.read(at)
+        return element[0]
+
+    def poke(self, dtype: np.dtype, address: Any, value: Any) -> None:
+        """Set the value there."""
+        element, log, at = self.at(address, dtype)
+        log.write(at)
+        element[0] = value
+
+
 class _Arithmetic:
     """`math` over NumPy's scalars: infinities and NaN come out where the module of that name raises."""
 
@@ -302,11 +353,12 @@ class StepKernel:
         self.name = function.__name__
         self.function, self.stops = _stepping(function)
 
-    def launch(self, grid: tuple, block: tuple, args: tuple) -> None:
-        """Run all threads of all blocks."""
+    def launch(self, grid: tuple, block: tuple, args: tuple, buffers: Any = ()) -> None:
+        """Run all threads of all blocks; `buffers` are what may be used by address."""
         place = _Place(self.name, grid, block)
-        body = toolchain.build(self.function, lambda f: f, {"cuda": place, "math": ARITHMETIC})
         logs: dict = {}
+        names = {"cuda": place, "math": ARITHMETIC, **_Addresses(place, buffers, logs).names()}
+        body = toolchain.build(self.function, lambda f: f, names)
         given = [self._seen(a, place, logs) if isinstance(a, np.ndarray) and a.ndim else a for a in args]
         with np.errstate(all="ignore"):
             for at in itertools.product(*[range(n) for n in reversed(grid)]):

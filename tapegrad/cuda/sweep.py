@@ -12,7 +12,9 @@ import numpy as np
 
 from ..autograd.hooks import run_node_hooks, run_tensor_hooks, tensor_over, watchers
 from ..autograd.recorded import row_cotangents
+from ..primitives.core import RECORDS
 from ..tape.state import grad_mode
+from ..values import value_of
 from ..vm import opcodes as op
 from .memory import DeviceArray
 
@@ -33,14 +35,13 @@ class DeviceSweep:
         tape.flush()
         self.tape, self.seeds = tape, seeds
         self.found: dict[int, Any] = {}
-        self.kept: dict[int, Any] = {}
+        self.kept: dict[int, list] = {}
         self.visited: set[int] = set()
 
     def run(self, targets: dict, relevant: dict | None) -> None:
         """Carry cotangents from the latest row to the imports."""
         tape = self.tape
         wanted = None if relevant is None else relevant[tape]
-        asked = {slot for other, slot in targets if other is tape}
         homes = {slot: home for slot, _, home, *_ in tape.imports if home is not None}
         bars: dict[int, Any] = {}
         with grad_mode(False):
@@ -52,11 +53,12 @@ class DeviceSweep:
                 if bar is None:
                     continue
                 bar = self._hooked(slot, bar)
-                if slot in asked or slot in tape.retaining:
-                    self.kept[slot] = bar
+                takers = len(targets.get((tape, slot), ())) + (slot in tape.retaining)
+                if takers:
+                    self.kept[slot] = [_own(bar) for _ in range(takers)]
                 if tape.signature(slot).kind == op.IMPORT:
                     if slot in homes:
-                        self.found[slot] = homes[slot], bar
+                        self.found[slot] = homes[slot], _own(bar)
                     continue
                 self._row(slot, bar, bars, wanted)
 
@@ -96,12 +98,8 @@ class DeviceSweep:
                 bars[k] = bars[k] + part if k in bars else part
 
     def _array(self, bar: Any) -> Any:
-        """A cotangent's elements in memory that nobody else has."""
-        if bar._spec.device is None:
-            from ..values import value_of
-
-            return np.array(value_of(bar))
-        return self.tape.device.array_of(bar).copy()
+        """The elements of a cotangent that nobody else has."""
+        return np.array(value_of(bar)) if bar._spec.device is None else self.tape.device.array_of(bar)
 
     def reached(self) -> Iterator[tuple]:
         """(home, gradient) of each import that a cotangent reached."""
@@ -111,7 +109,7 @@ class DeviceSweep:
     def collected(self, targets: dict) -> dict:
         """Gradients of the tensors on this tape that were asked for."""
         return {
-            id(tensor): self._array(self.kept[slot])
+            id(tensor): self._array(self.kept[slot].pop())
             for (tape, slot), tensors in targets.items()
             if tape is self.tape and slot in self.kept
             for tensor in tensors
@@ -122,7 +120,7 @@ class DeviceSweep:
         for slot, reference in self.tape.retaining.items():
             tensor = reference()
             if tensor is not None and slot in self.kept:
-                yield tensor, self._array(self.kept[slot])
+                yield tensor, self._array(self.kept[slot].pop())
 
     def free(self) -> None:
         """Give up what the visited rows saved."""
@@ -141,6 +139,11 @@ class DeviceSweep:
 
     def release(self) -> None:
         """Nothing to hand back."""
+
+
+def _own(bar: Any) -> Any:
+    """A cotangent in memory of its own: its copy is a row like the others, and runs with them."""
+    return bar if bar._spec.device is None else RECORDS["copy"](bar)
 
 
 def _slots(tape: Any, last: int) -> Iterator[int]:

@@ -26,8 +26,8 @@ class DeviceTape(Tape):
     ----------
     values : dict
         What rows computed, by slot: arrays on the device, or on the host what was fetched.
-    failure : BaseException or None
-        What went wrong when rows were run.
+    failure : str
+        What went wrong when rows were run. (The error itself would keep alive what its frames hold.)
     numbers_here : dict
         Slots of numbers, by their bytes and dtype.
     handles : dict
@@ -39,7 +39,7 @@ class DeviceTape(Tape):
     def __init__(self, device: Any, tracing: bool = False):
         super().__init__(tracing)
         self.device = device
-        self.failure: BaseException | None = None
+        self.failure = ""
         self.values: dict[int, Any] = {}
         self.numbers_here: dict[tuple[bytes, str], int] = {}
         self.handles: dict[int, Any] = {}
@@ -75,6 +75,10 @@ class DeviceTape(Tape):
             slot = self.numbers_here[key] = self.bring(spec, array, 0)
         return slot
 
+    def number(self, slot: int, spec: Any) -> np.ndarray | None:
+        """The value of a number that became a constant; None of anything else."""
+        return _number(self, slot, spec)
+
     # --- running --------------------------------------------------------------------------------------
 
     def flush(self):
@@ -88,7 +92,7 @@ class DeviceTape(Tape):
                 try:
                     run_rows(self, first, last)
                 except BaseException as error:
-                    self.failure = error
+                    self.failure = str(error) or type(error).__name__
                     raise
 
     # --- reading --------------------------------------------------------------------------------------
@@ -97,10 +101,10 @@ class DeviceTape(Tape):
         """The array of a slot's value."""
         found = self.values.get(slot)
         if found is None:
-            if self.failure is not None:
+            if self.failure:
                 raise RuntimeError(
                     f"a value on {self.device} was not computed, since an operation before it failed: {self.failure}"
-                ) from self.failure
+                )
             raise TapeError(f"the value of row {slot} was not kept; please report this")
         return found
 

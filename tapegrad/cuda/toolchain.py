@@ -9,6 +9,7 @@ place of a device where ``NUMBA_ENABLE_CUDASIM=1``.
 from __future__ import annotations
 
 import functools
+import importlib
 import math
 import os
 import re
@@ -61,6 +62,13 @@ class _Late:
 
 
 cuda: Any = _Late()
+peek_byte: Any = None
+peek_single: Any = None
+peek_double: Any = None
+poke_byte: Any = None
+poke_single: Any = None
+poke_double: Any = None
+"""Memory at an address, in kernels: `build` puts in what stands for them."""
 
 
 def build(function: Any, wrap: Any, names: dict, made: dict | None = None, constants: Any = None) -> Any:
@@ -145,7 +153,43 @@ def _made(kernel: Any, wrap: Any) -> Any:
         return wrap(copy) if copy.__name__ == kernel.__name__ else device(copy)
 
     with _lock:
-        return build(kernel, either, {"cuda": compiler(), "math": math}, _ON_DEVICE)
+        return build(kernel, either, {"cuda": compiler(), "math": math, **_at_addresses()}, _ON_DEVICE)
+
+
+@functools.cache
+def _at_addresses() -> dict:
+    """Functions of the device that read and write at an address: ``peek_double(address)`` and so on."""
+    from numba import types as nb
+
+    try:
+        intrinsic = importlib.import_module("numba.cuda.extending").intrinsic
+    except ImportError:  # what Numba itself has
+        intrinsic = importlib.import_module("numba.extending").intrinsic
+
+    def reading(kind: Any) -> Any:
+        def peek(context: Any, address: Any) -> Any:
+            def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                stored = context.get_data_type(kind)
+                return builder.load(builder.inttoptr(args[0], stored.as_pointer()))
+
+            return kind(nb.int64), code
+
+        return intrinsic(peek)
+
+    def writing(kind: Any) -> Any:
+        def poke(context: Any, address: Any, value: Any) -> Any:
+            def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                stored = context.get_data_type(kind)
+                builder.store(args[1], builder.inttoptr(args[0], stored.as_pointer()))
+                return context.get_dummy_value()
+
+            return nb.void(nb.int64, kind), code
+
+        return intrinsic(poke)
+
+    kinds = {"byte": nb.uint8, "single": nb.float32, "double": nb.float64}
+    found = {f"peek_{name}": reading(kind) for name, kind in kinds.items()}
+    return found | {f"poke_{name}": writing(kind) for name, kind in kinds.items()}
 
 
 # --- machine code without a device -----------------------------------------------------------------------------------

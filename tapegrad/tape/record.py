@@ -91,6 +91,9 @@ def _import_tensor(tensor, state, tape) -> int:
     home_tape, home_slot, spec = tensor._tape, tensor._slot, tensor._spec
     data = tensor._data
     if home_tape is not None:
+        number = home_tape.number(home_slot, spec) if home_tape.device is not None else None
+        if number is not None:  # a device's rows need not run for a number that its rules read
+            return tape.constant(number, spec)
         home_tape.flush()
     if data is None:
         data = home_tape.view(home_slot, spec)
