@@ -21,7 +21,7 @@ from ..vm.bridge import loop_address
 __all__ = ["check_memory", "span"]
 
 _PRODUCTS = ("matmul", "linear")
-_TYPED = ("astype", "take_places", "add_places")
+_TYPED = ("add_places", "astype", "gather", "index_put", "scatter_add", "take_places")
 """Records that choose their loop by the types of all operands; elementwise ones do so, too."""
 
 

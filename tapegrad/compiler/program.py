@@ -14,6 +14,7 @@ import numpy as np
 import optree
 
 from ..primitives.core import ops
+from ..tape.faults import FAULTS, IndexFault
 from ..tape.handle import Tensor
 from ..tape.lower import tracing
 from ..tape.record import new_tensor
@@ -120,7 +121,10 @@ class Compiled:
         quick = self._quick
         if quick is not None and not kwargs and len(args) == len(quick[0]) and self._is_again(args, quick[0]):
             program = quick[1]
-            return program.result(program.run(list(args)))
+            try:
+                return program.result(program.run(list(args)))
+            except IndexFault:
+                pass  # it is seen to below, as in other calls
         return self._call(args, kwargs)
 
     def _is_again(self, args: tuple, layouts: tuple) -> bool:
@@ -172,6 +176,8 @@ class Compiled:
             try:
                 found = program.run(arrays)
             except Exception as error:
+                if isinstance(error, IndexFault) and not isinstance(self.fun, _Absent):
+                    break  # run as it is, the function fails at the line with the index
                 if isinstance(self.fun, _Absent):  # the arguments may be those of another path
                     failure = error
                     failed.append(program)
@@ -467,9 +473,19 @@ class Program:
         return outputs
 
     def run(self, arrays: list[np.ndarray]) -> list:
-        """Replay on new arrays; returns outputs, and the answers to the guards behind them."""
+        """Replay on new arrays; returns outputs, and the answers to the guards behind them.
+
+        Raises
+        ------
+        IndexFault
+            If an index was out of range, here or in another thread at the same time.
+        """
         with self.lock:
-            return self.plan.replay(arrays)
+            faults = FAULTS[0]
+            found = self.plan.replay(arrays)
+            if FAULTS[0] != faults:
+                raise IndexFault
+            return found
 
     def result(self, found: list) -> Any:
         """What the function returns, from a replay's outputs."""

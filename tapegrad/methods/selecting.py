@@ -6,7 +6,8 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..primitives.core import BY_FUNCTION, lift, ops
-from ..primitives.indexing import ARRAY, advanced_key, getitem
+from ..primitives.indexing import advanced_key, getitem
+from ..primitives.keys import ARRAY
 from ..primitives.picking import _along_key
 from ..primitives.scan import along
 from ..primitives.shape import expand_to, reshape_to

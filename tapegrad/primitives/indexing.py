@@ -11,6 +11,7 @@ from ..tape.record import record_view, remember_view, view_again
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .core import ZERO, lift, ops, primitive, unbroadcast
+from .keys import ARRAY, FALSE, TRUE, emit_indexed, selected
 from .shape import PLANS, cast, layout_of, plan_view, view
 
 __all__ = [
@@ -24,11 +25,6 @@ __all__ = [
     "put",
     "scatter_add",
 ]
-
-ARRAY = "array"
-"""Stands in a key's form for an array of indices, which is an operand."""
-TRUE, FALSE = "true", "false"
-"""Stand for bools, which would be equal to 1 and 0."""
 
 _layouts: dict = {}
 _probes: dict = {}
@@ -306,62 +302,19 @@ class gather:
     def infer(specs, attrs):
         return spec_of(_gathered_shape(specs[0].shape, attrs["key"], specs[1:]), specs[0].dtype), op.KERNEL
 
+    def kernel(emitter, out, operands, attrs):
+        x, *indices = operands
+        where = selected("gather", x[1], attrs["key"], [s for _, s in indices])
+        if where is None:
+            emitter.call(gather, attrs, out, operands)
+        else:
+            emit_indexed(emitter, where, x, out, indices, reads=True)
+
     def compute(x, *indices, key, unique):
         return x[_thaw(key, indices)]
 
-    def into(out, x, *indices, key, unique):
-        if key == _KEY and x.ndim > 1 and x.size and indices[0].size and _within(indices[0], x.shape[0]):
-            np.take(x, indices[0], axis=0, out=out, mode="wrap")  # without a check, it needs no copy either
-        else:
-            out[...] = x[_thaw(key, indices)]
-
     def pullback(y_bar, y, x, *indices, key, unique):
         return scatter_add(y_bar, *indices, shape=x._spec.shape, key=key, unique=unique), *[None] * len(indices)
-
-
-def _within(indices, n):
-    return -n <= indices.min() and indices.max() < n
-
-
-NARROW = 8
-"""Rows up to this length are added column by column."""
-
-
-def _add_rows(v, indices, shape):
-    """Zeros of a shape, with short rows added at the places of an array of indices."""
-    n, width = shape[0], v.size // indices.size
-    places = np.where(indices < 0, indices + n, indices).ravel()
-    columns = v.reshape(places.size, width).T
-    return np.stack([np.bincount(places, column, n) for column in columns], axis=1).reshape(shape)
-
-
-def _add_at(v, indices, shape, key, unique):
-    """Zeros, with elements added at the selected places; where several meet, their sum."""
-    where = _thaw(key, indices)
-    if unique or v.dtype.kind not in "fc":
-        out = np.zeros(shape, v.dtype)
-        if unique:
-            out[where] = v
-        else:
-            np.add.at(out, where, v)
-        return out
-    narrow = key == _KEY and len(shape) > 1 and 0 < v.size <= NARROW * indices[0].size
-    if narrow and v.dtype.kind == "f" and _within(indices[0], shape[0]):
-        return _add_rows(v, indices[0], shape)
-    size = 1
-    for n in shape:
-        size *= n
-    if len(shape) == 1 and key == _KEY and v.size:
-        places = indices[0]
-        if places.min() < 0:
-            places = np.where(places < 0, places + size, places)
-    else:
-        places = np.arange(size).reshape(shape)[where]
-    places, flat = places.ravel(), v.ravel()
-    if v.dtype.kind == "c":
-        real, imag = (np.bincount(places, p, size) for p in (flat.real, flat.imag))
-        return (real + 1j * imag).reshape(shape)
-    return np.bincount(places, flat, size).reshape(shape)
 
 
 @primitive()
@@ -377,8 +330,19 @@ class scatter_add:
     def infer(specs, attrs):
         return spec_of(attrs["shape"], specs[0].dtype), op.KERNEL
 
+    def kernel(emitter, out, operands, attrs):
+        v, *indices = operands
+        where = selected("scatter_add", out[1], attrs["key"], [s for _, s in indices])
+        if where is None:
+            emitter.call(scatter_add, attrs, out, operands)
+        else:
+            emitter.zero(out)
+            emit_indexed(emitter, where, out, v, indices)
+
     def compute(v, *indices, shape, key, unique):
-        return _add_at(v, indices, shape, key, unique)
+        y = np.zeros(shape, v.dtype)
+        np.add.at(y, _thaw(key, indices), v)
+        return y
 
     def pullback(y_bar, y, v, *indices, shape, key, unique):
         return gather(y_bar, *indices, key=key, unique=unique), *[None] * len(indices)
@@ -404,6 +368,18 @@ class index_put:
                 f"{shape}"
             )
         return x.dense, op.KERNEL
+
+    def kernel(emitter, out, operands, attrs):
+        from ..tape.lower import copy_loops
+
+        x, v, *indices = operands
+        where = selected("scatter", out[1], attrs["key"], [s for _, s in indices])
+        copy_loop, _ = copy_loops(x[1].dtype)
+        if where is None or copy_loop is None or not where.lasting or v[1].dtype != x[1].dtype:
+            emitter.call(index_put, attrs, out, operands)
+        else:
+            emitter.loop(copy_loop, out, [x], inline=op.COPY)
+            emit_indexed(emitter, where, out, v, indices)
 
     def compute(x, v, *indices, key, unique):
         y = np.array(x)

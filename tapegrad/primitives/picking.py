@@ -9,7 +9,8 @@ from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .combining import numpy_stack
 from .core import ZERO, implements, lift, primitive
-from .indexing import ARRAY, gather, getitem, is_traced, put
+from .indexing import gather, getitem, is_traced, put
+from .keys import ARRAY
 from .reduction import refuse
 from .scan import along
 from .shape import expand_to, insert_axis, reshape_to

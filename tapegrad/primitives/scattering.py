@@ -6,7 +6,8 @@ import numpy as np
 
 from ..vm import opcodes as op
 from .core import lift, ops, primitive
-from .indexing import ARRAY, _gathered_shape, _thaw, gather, scatter_add
+from .indexing import _gathered_shape, _thaw, gather, scatter_add
+from .keys import ARRAY
 
 __all__ = ["combine_at"]
 

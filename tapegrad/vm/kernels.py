@@ -12,7 +12,10 @@ import numpy as np
 
 from .native import addresses
 
-__all__ = ["extra_loop"]
+__all__ = ["extra_loop", "faults"]
+
+faults = np.zeros(1, np.int64)
+"""Counts indices beyond their axis that the loops of `tapegrad.vm.indices` have met, in all threads."""
 
 # name -> term, sign, number of operands, types
 ACCUMULATING = {
@@ -45,6 +48,8 @@ def extra_loop(name: str, signature: str) -> int:
         number of items of a, or of dst, which stand still.
         ``'share'`` with ``'ddd->d'``: out = y_bar where a > b or either is NaN, half of it where a == b, else 0, for f
         and d.
+        ``'gather'``, ``'scatter'``, ``'scatter_add'`` with ``'d->d'``: see `tapegrad.vm.indices`; those that move for
+        the same sizes, the one that adds for f, d, F and D.
         ``'add_into'``, ``'sub_into'`` with ``'d->d'``: dst += a, dst -= a.
         ``'multiply_add'``, ``'multiply_sub'``, ``'divide_add'``, ``'divide_sub'`` with ``'dd->d'``:
         dst += a * b, and so on; the product may be fused with the sum.
@@ -70,6 +75,10 @@ def extra_loop(name: str, signature: str) -> int:
         return _address("where", _size(char))
     if name == "copy" and chars_in == char and _size(char) in SIZES:
         return _address("copy", _size(char))
+    if name in ("gather", "scatter") and chars_in == char and _size(char) in SIZES:
+        return addresses((f"indices.{name}",), _size(char))[0]
+    if name == "scatter_add" and chars_in == char and len(char) == 1 and char in "fdFD":
+        return addresses(("indices.scatter_add",), char)[0]
     if name == "cast" and len(chars_in) == len(char) == 1 and chars_in in CAST_FROM and char in CAST_TO:
         return _address("cast", chars_in, char)
     if name == "take" and chars_in == char + "l" and _size(char) in SIZES:
