@@ -8,11 +8,14 @@ import numpy as np
 
 from ..tape.callout import run_call
 from ..tape.memory import address_of, array_at
+from ..tape.record import pack
+from ..tape.signature import import_signature
 from ..tape.tape import TapeError
 from ..tape.workspace import Workspace
 from ..vm import opcodes as op
 from ..vm.entry import execute, link
 from ..vm.pools import pools
+from .native.step import ADDRESS, Step, native_signature
 from .passes import equal_rows, live_rows
 
 __all__ = ["Plan", "plan_program"]
@@ -36,15 +39,40 @@ def plan_program(tape, inputs, outputs):
     """
     rows = live_rows(tape, inputs, outputs)
     same = equal_rows(tape, rows)
-    return Plan(tape, rows, same, inputs, outputs)
+    return Plan(tape, [slot for slot in rows if slot not in same], same, inputs, outputs)
 
 
 class Plan:
-    """Linked instructions, and where inputs and outputs stand."""
+    """Linked instructions, and where inputs and outputs stand.
 
-    def __init__(self, tape, rows, same, inputs, outputs):
+    Parameters
+    ----------
+    tape : Tape
+    order : list
+        Slots of rows in the order in which they are to run, and native steps (`tapegrad.compiler.native`), each of which
+        stands for several rows.
+    same : dict
+        Per row that is not computed, the one that is the same.
+    inputs, outputs : list of int
+        Slots.
+
+    Attributes
+    ----------
+    signatures : dict
+        Per slot of the plan, what the row is.
+    sources : dict
+        Per slot, the slots that the row reads.
+    origins : dict
+        Per slot, that of the tape.
+    steps : dict
+        Native steps, by the slot that calls them.
+    members : dict
+        Rows that a native step computes, and the slot of the step.
+    """
+
+    def __init__(self, tape, order, same, inputs, outputs):
         self.tape = tape
-        place = self._renumber(tape, rows, same)
+        self.place = place = self._renumber(tape, order, same)
         self.inputs = [place[k] for k in inputs]
         self.outputs = [place[k] for k in outputs]
         roots = self._roots()
@@ -52,31 +80,44 @@ class Plan:
         self._bind(roots)
         self._link()
 
-    def _renumber(self, tape, rows, same):
+    def _renumber(self, tape, order, same):
         """Rows that stay, with slots counted anew; a row that is the same as another has its place."""
         place: dict = {}
         words: list[int] = []
         self.signatures: dict = {}
+        self.sources: dict = {}
         self.constants: dict = {}
         self.origins: dict = {}
-        for slot in rows:
-            if slot in same:
-                place[slot] = place[same[slot]]
+        self.steps: dict = {}
+        self.members: dict = {}
+
+        def add(row, code, sources, slot=None):
+            new = len(words)
+            self.signatures[new], self.sources[new] = row, sources
+            if slot is not None:
+                place[slot], self.origins[new] = new, slot
+            words.extend(code)
+            return new
+
+        if any(isinstance(slot, Step) for slot in order):
+            self.table = add(import_signature(ADDRESS), [import_signature(ADDRESS).code], [])
+        for slot in order:
+            if isinstance(slot, Step):
+                made = [add(tape.signature(k), [import_signature(tape.signature(k).out).code], [], k) for k in slot.rows]
+                sources = [place[k] for k in slot.reads]
+                step = add(native_signature(), pack(native_signature(), [self.table], None), sources)
+                self.steps[step] = slot
+                self.members.update(dict.fromkeys(made, step))
                 continue
             row = tape.signature(slot)
-            place[slot] = new = len(words)
-            self.signatures[new] = row
-            self.origins[new] = slot
             if row.kind == op.IMPORT:
-                owner = tape.imported(slot)[1]
-                self.constants[new] = owner
-                words.append(row.code)
+                self.constants[add(row, [row.code], [], slot)] = tape.imported(slot)[1]
                 continue
-            operands = [place[k] for k in tape.operands(slot)]
+            operands = [place[same.get(k, k)] for k in tape.operands(slot)]
             offset = tape.rows[slot + 1] if row.kind in op.WITH_OFFSET else None
-            from ..tape.record import pack
-
-            words += pack(row, operands, offset)
+            add(row, pack(row, operands, offset), operands, slot)
+        for slot, other in same.items():
+            place[slot] = place[other]
         self.words = np.array(words, np.int64)
         return place
 
@@ -84,22 +125,14 @@ class Plan:
         """Per slot, the slot whose memory it shares."""
         roots: dict = {}
         for slot, row in self.signatures.items():
-            first = (int(self.words[slot]) >> op.SLOT_BITS) & op.SLOT_MASK
-            roots[slot] = roots[first] if row.kind in _SHARING else slot
+            roots[slot] = roots[self.sources[slot][0]] if row.kind in _SHARING else slot
         return roots
-
-    def _operands(self, slot):
-        row = self.signatures[slot]
-        return [
-            (int(self.words[slot if k < 2 else slot + k // 2]) >> (0 if k & 1 else op.SLOT_BITS)) & op.SLOT_MASK
-            for k in range(len(row.specs))
-        ]
 
     def _arrange(self, roots):
         """Offsets in one block of memory; what is read for the last time makes room for what comes later."""
         last: dict = {}
         for slot in self.signatures:
-            for k in self._operands(slot):
+            for k in self.sources[slot]:
                 last[roots[k]] = slot
         ends: dict = {}
         for root, slot in last.items():
@@ -121,11 +154,16 @@ class Plan:
 
         sizes: dict = {}
         for slot, row in self.signatures.items():
-            if row.kind == op.KERNEL:
+            if slot in self.members:
+                if self.origins[slot] in self.steps[self.members[slot]].stored:
+                    self.offsets[slot], sizes[slot] = take(row.out.nbytes)
+            elif slot in self.steps:
+                pass
+            elif row.kind == op.KERNEL:
                 self.offsets[slot], sizes[slot] = take(row.out.nbytes)
                 if slot not in last and slot not in held:
                     free.setdefault(sizes[slot], []).append(self.offsets[slot])
-            if row.kind in (op.KERNEL, op.WRITE):
+            if row.kind in (op.KERNEL, op.WRITE) and slot not in self.members:
                 if pools.table[row.index, op.FORWARD] < 0:
                     row.lower_forward()
                 first, count = pools.table[row.index, op.FORWARD_TEMPS], pools.table[row.index, op.FORWARD_NTEMPS]
@@ -147,15 +185,14 @@ class Plan:
         shift = {}
         for slot, row in self.signatures.items():
             if row.kind == op.IMPORT:
-                owner = self.constants[slot]
+                owner = self.constants.get(slot)
                 self.addr[slot] = address_of(owner) if owner is not None else 0
                 shift[slot] = 0
             elif row.kind == op.KERNEL:
-                self.addr[slot] = start + self.offsets[slot]
+                self.addr[slot] = start + self.offsets.get(slot, 0)
                 shift[slot] = 0
             else:
-                first = (int(self.words[slot]) >> op.SLOT_BITS) & op.SLOT_MASK
-                shift[slot] = shift[first] + (int(self.words[slot + 1]) if row.kind in (op.WINDOW, op.VIEW) else 0)
+                shift[slot] = shift[self.sources[slot][0]] + (int(self.words[slot + 1]) if row.kind in (op.WINDOW, op.VIEW) else 0)
                 self.addr[slot] = self.addr[roots[slot]] + shift[slot]
         at = n
         for places in self.temps.values():
@@ -190,7 +227,7 @@ class Plan:
             nin = len(row.specs)
             at, length = pools.table[row.index, op.FORWARD], pools.table[row.index, op.FORWARD_LEN]
             template = pools.templates[at : at + length].tolist()
-            p, known = 0, {0: (slot, 0), **{k + 1: (s, 0) for k, s in enumerate(self._operands(slot))}}
+            p, known = 0, {0: (slot, 0), **{k + 1: (s, 0) for k, s in enumerate(self.sources[slot])}}
             while p < length:
                 if template[p] & 255 == op.ALIAS and template[p + 3] in known:
                     source, offset = known[template[p + 3]]
@@ -201,7 +238,8 @@ class Plan:
 
     def _link(self):
         """Instructions for all rows, in one go."""
-        total = sum(int(pools.table[row.index, op.FORWARD_LEN]) for row in self.signatures.values()) + 64
+        run = [row for slot, row in self.signatures.items() if slot not in self.members]
+        total = sum(int(pools.table[row.index, op.FORWARD_LEN]) for row in run) + 64
         self.code = np.zeros(total, np.int32)
         n = len(self.words)
         self.space = space = Workspace()
@@ -213,7 +251,13 @@ class Plan:
         if state[op.STATUS] != op.FINISHED:
             raise TapeError(f"row {state[op.DETAIL]} could not be linked (status {state[op.STATUS]})")
         self.length = int(state[op.CODE_LEN])
-        self.calls = any(pools.table[row.index, op.HAS_CALL] for row in self.signatures.values())
+        self.calls = any(pools.table[row.index, op.HAS_CALL] for row in run)
+
+    def attach(self, machine):
+        """Take the machine code of the native steps, in order."""
+        self.machine = machine
+        self.addr[self.table] = address_of(self.addr)
+        self.addr[list(self.steps)] = machine.addresses
 
     def stretches(self):
         """Slots of rows and the words of code that run them, in order: for those who look inside.
@@ -225,14 +269,14 @@ class Plan:
         """
         found, at = [], 0
         for slot, row in self.signatures.items():
-            if row.kind in (op.KERNEL, op.WRITE):
+            if row.kind in (op.KERNEL, op.WRITE) and slot not in self.members:
                 start = int(pools.table[row.index, op.FORWARD])
                 words = pools.templates[start : start + int(pools.table[row.index, op.FORWARD_LEN])].tolist()
                 p, length = 0, 0
                 while p < len(words):
                     length += 0 if words[p] & 255 == op.ALIAS else words[p] >> 8 & 255
                     p += words[p] >> 8 & 255
-                found.append(([slot], at, at + length))
+                found.append(([k for k, step in self.members.items() if step == slot] or [slot], at, at + length))
                 at += length
         return found
 

@@ -108,7 +108,7 @@ def row_text(plan: Any, slot: int) -> str:
     row = plan.signatures[slot]
     if row.kind == op.IMPORT:
         return "argument" if slot in plan.inputs else "constant"
-    operands = [f"%{k}" for k in plan._operands(slot)]
+    operands = [f"%{k}" for k in plan.sources[slot]]
     attrs = [f"{k}={short(v)}" for k, v in row.attrs.items() if k not in _QUIET]
     return f"{row.primitive.name}({', '.join(operands + attrs)})"
 

@@ -2,7 +2,7 @@
 
 Inline opcodes take a few float64 elements and cost a few nanoseconds; `LOOP` and `GUFUNC` call an inner
 loop by address over any number of dimensions; `GROUP` runs a stretch of loops tile by tile, so that what
-lies between them stays in the first-level cache; `CALL` returns to Python. Plans are laid out by
+lies between them stays in the first-level cache; `CALL` returns to Python; `NATIVE` calls code that was made for one program. Plans are laid out by
 `tapegrad.vm.plans`.
 """
 
@@ -33,6 +33,7 @@ from .opcodes import (
     LOOP_ACC,
     MUL,
     MUL_ACC,
+    NATIVE,
     NEG,
     NEG_ACC,
     PC,
@@ -278,6 +279,8 @@ def execute(code, pc, end, addr, consts, plans, frame, base, scratch):
                 frame[ARGS + k] = _address(code[pc + 3 + k], addr, consts)
             frame[ARGS + nops - 1] = _address(code[pc + 2], addr, consts)
             _run_gufunc(plans, plan, frame, base)
+        elif op == NATIVE:
+            call_loop(_address(code[pc + 2], addr, consts), _address(code[pc + 3], addr, consts), 0, 0, 0)
         elif op == ZERO:
             fill_zero(_address(code[pc + 2], addr, consts) + plans[plan], plans[plan + 1])
         elif op == CALL:

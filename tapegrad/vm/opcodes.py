@@ -32,6 +32,7 @@ CALL = 19  # leave the interpreter: Python runs this one
 GROUP = 20  # run the following instructions tile by tile
 ALIAS = 21  # link time only: destination = operand's address + offset
 END = 22
+NATIVE = 23  # machine code of its own; the destination's address is the code's, the operand's the address table's
 
 INLINE = 16  # elements
 TILE = 1024  # elements

@@ -21,7 +21,7 @@ import numpy as np
 
 from .native import addresses, bind_data, features, vector_bytes
 
-__all__ = ["simd_loop"]
+__all__ = ["simd_loop", "vector_function"]
 
 # NumPy's or SciPy's ufunc -> C function
 UNARY = {
@@ -118,6 +118,13 @@ def _libmvec_function(name: str, char: str, arity: int) -> int | None:
     if library is None or not hasattr(library, symbol):
         return None
     return ctypes.cast(getattr(library, symbol), ctypes.c_void_p).value
+
+
+@functools.cache
+def vector_function(name: str, char: str) -> tuple[int, int] | None:
+    """Address of a C function for vectors, such as ``'exp'`` or ``'pow'``, and how many lanes it takes; None without one."""
+    address = _libmvec_function(name, char, 2 if name in BINARY.values() else 1)
+    return None if address is None else (address, vector_bytes() // np.dtype(char).itemsize)
 
 
 def _is_right(address: int, name: str, char: str, arity: int) -> bool:

@@ -1,0 +1,342 @@
+"""What rules write to: numbers, which are scalars or vectors with a value for each lane, and LLVM instructions on them."""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...vm.simd import vector_function
+from .graph import Graph, Row, offset_of
+from .rules import WHOLE
+
+__all__ = ["Body", "Number", "Text"]
+
+SCALAR = {"d": "double", "f": "float", "?": "i1", "l": "i64"}
+IN_MEMORY = {"d": "double", "f": "float", "?": "i8", "l": "i64"}
+SUFFIX = {"d": "f64", "f": "f32"}
+MOST_LITERALS = 64
+"""Elements of a constant up to which they are written into the code."""
+
+
+class Number(NamedTuple):
+    """An LLVM value.
+
+    Attributes
+    ----------
+    text : str
+        A register, or a literal.
+    char : str
+        Type character of the dtype.
+    wide : bool
+        Whether it has a value for each lane.
+    """
+
+    text: str
+    char: str
+    wide: bool
+
+
+class Text:
+    """A function's lines, and what the module declares."""
+
+    def __init__(self) -> None:
+        self.first: list[str] = []
+        self.lines: list[str] = []
+        self.declared: set[str] = set()
+        self.count = 0
+
+    def name(self) -> str:
+        """A register of its own."""
+        self.count += 1
+        return f"%r{self.count}"
+
+    def set(self, instruction: str) -> str:
+        """Write an instruction; returns its register."""
+        register = self.name()
+        self.lines.append(f"  {register} = {instruction}")
+        return register
+
+    def at_entry(self, instruction: str) -> str:
+        """Write an instruction to the function's beginning."""
+        register = self.name()
+        self.first.append(f"  {register} = {instruction}")
+        return register
+
+
+class Body:
+    """Rows of one number of lanes, `width` of them at a time; one basic block.
+
+    Attributes
+    ----------
+    width : int
+        Lanes in a number that is wide; 0 if there are none.
+    lane : str
+        Register with the first lane's place.
+    """
+
+    def __init__(self, text: Text, graph: Graph, memory: Any, stored: set[int], width: int, lane: str):
+        self.text, self.graph, self.memory, self.stored = text, graph, memory, stored
+        self.width, self.lane = width, lane
+        self.made: dict[int, dict[int, Number]] = {}
+        self.read_before: dict[tuple, Number] = {}
+        self.splats: dict[str, str] = {}
+        self.reductions: list[tuple] = []
+
+    # --- values ----------------------------------------------------------------------------------------------------
+
+    def spec(self, slot: int) -> Any:
+        """Type of a slot's value."""
+        return self.graph.spec(slot)
+
+    def read(self, slot: int, axis: int | None, index: tuple[int, ...]) -> Number:
+        """An element of an operand: the one at hand, or from memory."""
+        root, spec = self.graph.root[slot], self.graph.spec(slot)
+        at = self.graph.shift[slot] + offset_of(index, spec.strides)
+        made = self.made.get(root)
+        if made is not None:
+            return made[at]
+        constant = self.graph.constants.get(root)
+        stride = 0 if axis is None else spec.dtype.itemsize if axis == WHOLE else spec.strides[axis]
+        if constant is not None and constant.size <= MOST_LITERALS and stride == 0:
+            return self._literal_of(constant, at, spec.dtype)
+        key = root, at, stride
+        found = self.read_before.get(key)
+        if found is None:
+            found = self.read_before[key] = self._load(root, at, stride, spec.dtype)
+        return found
+
+    def put(self, row: Row, lane: int | None, index: tuple[int, ...], number: Number) -> None:
+        """Note an element of a row's result, and write it to memory if others read it there."""
+        at = offset_of(index, row.out.strides)
+        self.made.setdefault(row.slot, {})[at] = number
+        if row.slot in self.stored:
+            stride = 0 if lane is None else row.out.dtype.itemsize if lane == WHOLE else row.out.strides[lane]
+            self._store(row.slot, at, stride, number)
+
+    def reduce(self, row: Row, index: tuple[int, ...], number: Number, combine: str, count: int) -> None:
+        """Fold an element over all lanes; the result is there when all lanes are through."""
+        self.reductions.append((row, offset_of(index, row.out.strides), self.widened(number), combine, count))
+
+    def zero(self, char: str) -> Number:
+        """A zero where nothing was placed."""
+        return Number("zeroinitializer", char, False)
+
+    def is_zero(self, x: Number) -> bool:
+        """Whether a number is one of those."""
+        return x.text == "zeroinitializer"
+
+    def constant(self, value: float, char: str) -> Number:
+        """A literal."""
+        if char in "?l":
+            return Number(str(int(value)), char, False)
+        if char == "f":
+            value = float(np.float32(value))
+        return Number(f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}", char, False)
+
+    def literal(self, x: Number) -> float | None:
+        """The value of a literal."""
+        if x.char not in "df" or not x.text.startswith("0x"):
+            return None
+        return struct.unpack("<d", struct.pack("<Q", int(x.text, 16)))[0]
+
+    def _literal_of(self, constant: np.ndarray, at: int, dtype: np.dtype) -> Number:
+        found = np.frombuffer(constant.tobytes(), np.uint8)[at : at + dtype.itemsize].view(dtype)[0]
+        return self.constant(found, dtype.char)
+
+    # --- memory ----------------------------------------------------------------------------------------------------
+
+    def _pointer(self, root: int, at: int, stride: int) -> str:
+        base = self.memory.address(root)
+        if stride:
+            step = f"mul i64 {self.lane}, {stride}"
+            base = self.text.set(f"getelementptr i8, ptr {base}, i64 {self.text.set(step)}")
+        return self.text.set(f"getelementptr i8, ptr {base}, i64 {at}") if at else base
+
+    def _load(self, root: int, at: int, stride: int, dtype: np.dtype) -> Number:
+        char, size = dtype.char, dtype.itemsize
+        pointer = self._pointer(root, at, stride)
+        again = self.memory.never_written(root)
+        if stride == 0:
+            return self._from_memory(self._load_at(pointer, IN_MEMORY[char], size, again), char, False)
+        if stride == size:
+            return self._from_memory(
+                self._load_at(pointer, f"<{self.width} x {IN_MEMORY[char]}>", size, again), char, True
+            )
+        vector = "poison"
+        for k in range(self.width):
+            place = self.text.set(f"getelementptr i8, ptr {pointer}, i64 {k * stride}") if k else pointer
+            element = self._load_at(place, IN_MEMORY[char], size, again)
+            vector = self.text.set(
+                f"insertelement <{self.width} x {IN_MEMORY[char]}> {vector}, {IN_MEMORY[char]} {element}, i64 {k}"
+            )
+        return self._from_memory(vector, char, True)
+
+    def _load_at(self, pointer: str, kind: str, align: int, again: bool) -> str:
+        return self.text.set(f"load {kind}, ptr {pointer}, align {align}{', !invariant.load !0' if again else ''}")
+
+    def _from_memory(self, register: str, char: str, wide: bool) -> Number:
+        if char == "?":
+            zero = "zeroinitializer" if wide else "0"
+            register = self.text.set(f"icmp ne {self._kind(IN_MEMORY[char], wide)} {register}, {zero}")
+        return Number(register, char, wide)
+
+    def _store(self, slot: int, at: int, stride: int, number: Number) -> None:
+        if stride:
+            number = self.widened(number)
+        char, wide = number.char, number.wide
+        register, size = self.shown(number), np.dtype(char).itemsize
+        kind = self._kind(IN_MEMORY[char], wide)
+        if char == "?":
+            register = self.text.set(f"zext {self.kind(number)} {register} to {kind}")
+        pointer = self._pointer(slot, at, stride)
+        if stride in (0, size):
+            self.text.lines.append(f"  store {kind} {register}, ptr {pointer}, align {size}")
+            return
+        for k in range(self.width):
+            place = self.text.set(f"getelementptr i8, ptr {pointer}, i64 {k * stride}") if k else pointer
+            element = self.text.set(f"extractelement {kind} {register}, i64 {k}")
+            self.text.lines.append(f"  store {IN_MEMORY[char]} {element}, ptr {place}, align {size}")
+
+    # --- instructions ----------------------------------------------------------------------------------------------
+
+    def _kind(self, scalar: str, wide: bool) -> str:
+        return f"<{self.width} x {scalar}>" if wide else scalar
+
+    def kind(self, x: Number) -> str:
+        """LLVM's type of a number."""
+        return self._kind(SCALAR[x.char], x.wide)
+
+    def shown(self, x: Number) -> str:
+        """A number as an operand."""
+        if x.text == "zeroinitializer" and not x.wide:
+            return "0x0000000000000000" if x.char in "df" else "0"
+        return x.text
+
+    def widened(self, x: Number) -> Number:
+        """A number with a value for each lane."""
+        if x.wide or not self.width:
+            return x
+        if self.is_zero(x):
+            return Number("zeroinitializer", x.char, True)
+        found = self.splats.get(x.text + x.char)
+        if found is None:
+            scalar, vector = SCALAR[x.char], self._kind(SCALAR[x.char], True)
+            if x.text.startswith("%"):
+                one = self.text.set(f"insertelement {vector} poison, {scalar} {x.text}, i64 0")
+                found = self.text.set(
+                    f"shufflevector {vector} {one}, {vector} poison, <{self.width} x i32> zeroinitializer"
+                )
+            else:
+                found = f"splat ({scalar} {x.text})"
+            self.splats[x.text + x.char] = found
+        return Number(found, x.char, True)
+
+    def _alike(self, numbers: tuple[Number, ...]) -> list[Number]:
+        if any(x.wide for x in numbers):
+            return [self.widened(x) for x in numbers]
+        return list(numbers)
+
+    def arithmetic(self, name: str, x: Number, y: Number) -> Number:
+        """Add, sub, mul or div."""
+        x, y = self._alike((x, y))
+        how = f"f{name} contract" if x.char in "df" else name
+        return x._replace(text=self.text.set(f"{how} {self.kind(x)} {self.shown(x)}, {self.shown(y)}"))
+
+    def bitwise(self, name: str, x: Number, y: Number) -> Number:
+        """And, or, xor."""
+        x, y = self._alike((x, y))
+        return x._replace(text=self.text.set(f"{name} {self.kind(x)} {self.shown(x)}, {self.shown(y)}"))
+
+    def negate(self, x: Number) -> Number:
+        """The negative."""
+        if self.is_zero(x):
+            return x
+        if x.char in "df":
+            return x._replace(text=self.text.set(f"fneg {self.kind(x)} {self.shown(x)}"))
+        return self.arithmetic("sub", self.constant(0, x.char), x)
+
+    def compare(self, name: str, x: Number, y: Number) -> Number:
+        """A comparison, ``'olt'`` or ``'slt'``, say."""
+        x, y = self._alike((x, y))
+        how = f"fcmp {name}" if x.char in "df" else f"icmp {name}"
+        return Number(self.text.set(f"{how} {self.kind(x)} {self.shown(x)}, {self.shown(y)}"), "?", x.wide)
+
+    def select(self, condition: Number, x: Number, y: Number) -> Number:
+        """The first where the condition is true, else the second."""
+        condition, x, y = self._alike((condition, x, y))
+        operands = f"{self.kind(condition)} {self.shown(condition)}, {self.kind(x)} {self.shown(x)}"
+        return x._replace(text=self.text.set(f"select {operands}, {self.kind(y)} {self.shown(y)}"))
+
+    def cast(self, name: str, x: Number, char: str) -> Number:
+        """A conversion."""
+        to = Number("", char, x.wide)
+        return to._replace(text=self.text.set(f"{name} {self.kind(x)} {self.shown(x)} to {self.kind(to)}"))
+
+    def intrinsic(self, name: str, *numbers: Number) -> Number:
+        """One of LLVM's functions."""
+        numbers = tuple(self._alike(numbers))
+        kind = self.kind(numbers[0])
+        suffix = (f"v{self.width}" if numbers[0].wide else "") + SUFFIX[numbers[0].char]
+        return numbers[0]._replace(text=self._called(f"@llvm.{name}.{suffix}", kind, numbers))
+
+    def call(self, name: str, *numbers: Number) -> Number:
+        """A function of the C library, or of its vector library."""
+        numbers = tuple(self._alike(numbers))
+        char = numbers[0].char
+        if not numbers[0].wide:
+            return numbers[0]._replace(text=self._called(f"@{name}{'f' * (char == 'f')}", SCALAR[char], numbers))
+        found = vector_function(name, char)
+        assert found is not None, name
+        address, lanes = found
+        parts = [self._call_part(address, lanes, first, numbers) for first in range(0, self.width, lanes)]
+        return numbers[0]._replace(text=self._joined(parts, lanes, SCALAR[char]))
+
+    def _called(self, symbol: str, kind: str, numbers: tuple[Number, ...]) -> str:
+        self.text.declared.add(f"declare {kind} {symbol}({', '.join([kind] * len(numbers))})")
+        return self.text.set(f"call {kind} {symbol}({', '.join(f'{kind} {self.shown(x)}' for x in numbers)})")
+
+    def _call_part(self, address: int, lanes: int, first: int, numbers: tuple[Number, ...]) -> str:
+        """A vector function of lanes from `first` on; those that are not there are ones."""
+        scalar, arguments = SCALAR[numbers[0].char], []
+        part, whole = f"<{lanes} x {scalar}>", f"<{self.width} x {scalar}>"
+        for x in numbers:
+            register = self.shown(x)
+            if self.width != lanes:
+                ones = f"splat ({scalar} 0x3FF0000000000000)"
+                mask = ", ".join(f"i32 {k if k < self.width else self.width}" for k in range(first, first + lanes))
+                register = self.text.set(f"shufflevector {whole} {register}, {whole} {ones}, <{lanes} x i32> <{mask}>")
+            arguments.append(f"{part} {register}")
+        return self.text.set(f"call {part} inttoptr (i64 {address} to ptr)({', '.join(arguments)})")
+
+    def _joined(self, parts: list[str], lanes: int, scalar: str) -> str:
+        """Vectors of some lanes, as one of all."""
+        while len(parts) > 1:
+            both = f"<{lanes} x {scalar}>"
+            mask = ", ".join(f"i32 {k}" for k in range(2 * lanes))
+            pairs = []
+            for a, b in zip(parts[::2], [*parts[1::2], "poison"][: (len(parts) + 1) // 2], strict=True):
+                pairs.append(self.text.set(f"shufflevector {both} {a}, {both} {b}, <{2 * lanes} x i32> <{mask}>"))
+            parts, lanes = pairs, 2 * lanes
+        if lanes == self.width:
+            return parts[0]
+        both, mask = f"<{lanes} x {scalar}>", ", ".join(f"i32 {k}" for k in range(self.width))
+        return self.text.set(f"shufflevector {both} {parts[0]}, {both} poison, <{self.width} x i32> <{mask}>")
+
+    def over_lanes(self, combine: str, x: Number) -> str:
+        """All lanes folded into one."""
+        if not x.wide:
+            return self.shown(x)
+        scalar, kind = SCALAR[x.char], self.kind(x)
+        if combine == "add":
+            name, start, how = "fadd", f"{scalar} 0x8000000000000000, ", "reassoc "
+        else:
+            name, start, how = f"f{combine}", "", ""
+        symbol = f"@llvm.vector.reduce.{name}.v{self.width}{SUFFIX[x.char]}"
+        self.text.declared.add(f"declare {scalar} {symbol}({f'{scalar}, ' if start else ''}{kind})")
+        return self.text.set(f"call {how}{scalar} {symbol}({start}{kind} {self.shown(x)})")
+
+
+NEUTRAL = {"add": 0.0, "maximum": -math.inf, "minimum": math.inf}

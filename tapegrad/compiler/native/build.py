@@ -1,0 +1,45 @@
+"""A program's second plan, in which stretches of rows are machine code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...vm.native import vector_bytes
+from ..passes import equal_rows, live_rows
+from .code import write_module
+from .graph import Graph
+from .machine import Machine
+from .schedule import make_schedule
+
+__all__ = ["native_plan"]
+
+
+def native_plan(tape: Any, inputs: list[int], outputs: list[int]) -> Any:
+    """Plan a recorded tape with native steps.
+
+    Parameters
+    ----------
+    tape : Tape
+        Recorded, not run.
+    inputs, outputs : list of int
+        Slots.
+
+    Returns
+    -------
+    Plan or None
+        None where the interpreter is as good, or the rows cannot be reordered.
+    """
+    from ..plan import Plan
+
+    rows = live_rows(tape, inputs, outputs)
+    same = equal_rows(tape, rows)
+    graph = Graph(tape, rows, same, inputs)
+    schedule = make_schedule(graph, [same.get(k, k) for k in outputs])
+    if schedule is None:
+        return None
+    plan = Plan(tape, schedule.order, same, inputs, outputs)
+    steps = list(plan.steps.values())
+    assembly = write_module(graph, steps, plan.place, vector_bytes())
+    machine = Machine(assembly, [f"step_{k}" for k in range(len(steps))])
+    plan.attach(machine)
+    return plan

@@ -1,0 +1,228 @@
+"""Elementwise primitives as LLVM instructions on numbers, which are scalars or have a value for each lane.
+
+A vector's exponential and its kin are glibc's libmvec, within 4 ulp, called by address; a scalar's are the C library's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from ...vm.simd import vector_function
+
+__all__ = ["FUNCTIONS", "available", "convert"]
+
+FUNCTIONS: dict[str, Callable] = {}
+"""By the primitive's name: ``function(body, *numbers) -> Number``."""
+
+
+def _function(*names: str) -> Callable:
+    def register(function: Callable) -> Callable:
+        for name in names:
+            FUNCTIONS[name] = function
+        return function
+
+    return register
+
+
+def convert(body: Any, x: Any, char: str) -> Any:
+    """A number in another type, as C converts it."""
+    if x.char == char:
+        return x
+    if char == "?":
+        return body.compare("une" if x.char in "df" else "ne", x, body.constant(0, x.char))
+    if x.char == "?":
+        return body.cast("uitofp" if char in "df" else "zext", x, char)
+    if x.char in "df" and char in "df":
+        return body.cast("fpext" if char == "d" else "fptrunc", x, char)
+    if char in "df":
+        return body.cast("sitofp", x, char)
+    return body.cast("fptosi", x, char)
+
+
+# --- arithmetic -----------------------------------------------------------------------------------------------------
+
+
+@_function("add")
+def add(body, x, y):
+    if body.is_zero(x):  # nothing was placed there
+        return y
+    if body.is_zero(y):
+        return x
+    return body.arithmetic("add", x, y)
+
+
+@_function("subtract")
+def subtract(body, x, y):
+    if body.is_zero(y):
+        return x
+    return body.arithmetic("sub", x, y)
+
+
+@_function("multiply")
+def multiply(body, x, y):
+    return body.arithmetic("mul", x, y)
+
+
+@_function("divide")
+def divide(body, x, y):
+    return body.arithmetic("div", x, y)
+
+
+@_function("negative")
+def negative(body, x):
+    return body.negate(x)
+
+
+@_function("positive", "copy", "real", "conjugate")
+def positive(body, x):
+    return x
+
+
+@_function("square")
+def square(body, x):
+    return body.arithmetic("mul", x, x)
+
+
+@_function("reciprocal")
+def reciprocal(body, x):
+    return body.arithmetic("div", body.constant(1.0, x.char), x)
+
+
+@_function("power")
+def power(body, x, y):
+    exponent = body.literal(y)
+    if exponent == 2.0:
+        return square(body, x)
+    if exponent == 3.0:
+        return multiply(body, square(body, x), x)
+    if exponent == 0.5:
+        return body.intrinsic("sqrt", x)
+    if exponent == 1.0:
+        return x
+    if exponent == -1.0:
+        return reciprocal(body, x)
+    return body.call("pow", x, y)
+
+
+for _name, _intrinsic in {
+    "absolute": "fabs",
+    "fabs": "fabs",
+    "sqrt": "sqrt",
+    "floor": "floor",
+    "ceil": "ceil",
+    "trunc": "trunc",
+    "rint": "rint",
+    "maximum": "maximum",
+    "minimum": "minimum",
+    "copysign": "copysign",
+}.items():
+
+    def _by_intrinsic(body, *numbers, name=_intrinsic):
+        return body.intrinsic(name, *numbers)
+
+    FUNCTIONS[_name] = _by_intrinsic
+
+
+@_function("sign")
+def sign(body, x):
+    zero = body.constant(0.0, x.char)
+    one = body.intrinsic("copysign", body.constant(1.0, x.char), x)
+    return body.select(body.compare("one", x, zero), one, x)
+
+
+@_function("deg2rad", "radians")
+def deg2rad(body, x):
+    return multiply(body, x, body.constant(math.pi / 180, x.char))
+
+
+@_function("rad2deg", "degrees")
+def rad2deg(body, x):
+    return multiply(body, x, body.constant(180 / math.pi, x.char))
+
+
+# --- comparisons and choices ------------------------------------------------------------------------------------------
+
+
+for _name, (_ordered, _signed) in {
+    "less": ("olt", "slt"),
+    "less_equal": ("ole", "sle"),
+    "greater": ("ogt", "sgt"),
+    "greater_equal": ("oge", "sge"),
+    "equal": ("oeq", "eq"),
+    "not_equal": ("une", "ne"),
+}.items():
+
+    def _by_comparison(body, x, y, names=(_ordered, _signed)):
+        return body.compare(names[x.char not in "df"], x, y)
+
+    FUNCTIONS[_name] = _by_comparison
+
+
+@_function("isnan")
+def isnan(body, x):
+    return body.compare("uno", x, x)
+
+
+@_function("isinf")
+def isinf(body, x):
+    return body.compare("oeq", body.intrinsic("fabs", x), body.constant(math.inf, x.char))
+
+
+@_function("isfinite")
+def isfinite(body, x):
+    return body.compare("olt", body.intrinsic("fabs", x), body.constant(math.inf, x.char))
+
+
+@_function("logical_and")
+def logical_and(body, x, y):
+    return body.bitwise("and", convert(body, x, "?"), convert(body, y, "?"))
+
+
+@_function("logical_or")
+def logical_or(body, x, y):
+    return body.bitwise("or", convert(body, x, "?"), convert(body, y, "?"))
+
+
+@_function("logical_not")
+def logical_not(body, x):
+    return body.bitwise("xor", convert(body, x, "?"), body.constant(1, "?"))
+
+
+@_function("where")
+def where(body, condition, x, y):
+    return body.select(convert(body, condition, "?"), x, y)
+
+
+# --- functions of the C library -----------------------------------------------------------------------------------------
+
+_C_NAMES = {
+    **{name: name for name in ("exp", "exp2", "expm1", "log", "log2", "log1p", "sin", "cos", "tan", "sinh", "cosh")},
+    **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
+    **{"tanh": "tanh", "erf": "erf", "erfc": "erfc", "arctan2": "atan2", "hypot": "hypot"},
+}
+
+for _name, _c_name in _C_NAMES.items():
+
+    def _by_call(body, *numbers, name=_c_name):
+        return body.call(name, *numbers)
+
+    FUNCTIONS[_name] = _by_call
+
+
+@_function("sigmoid", "expit")
+def expit(body, x):
+    """1 / (1 + exp(-x)); both tails from e = exp(-|x|), which cannot overflow."""
+    one = body.constant(1.0, x.char)
+    e = body.call("exp", body.negate(body.intrinsic("fabs", x)))
+    numerator = body.select(body.compare("olt", x, body.constant(0.0, x.char)), e, one)
+    return divide(body, numerator, body.arithmetic("add", one, e))
+
+
+_CALLED = {**_C_NAMES, "power": "pow", "sigmoid": "exp", "expit": "exp"}
+
+
+def available(name: str, char: str) -> bool:
+    """Whether a primitive's numbers of that type can be computed here."""
+    return name in FUNCTIONS and (name not in _CALLED or vector_function(_CALLED[name], char) is not None)

@@ -1,0 +1,279 @@
+"""How rows become machine code: which axes can be lanes, and what is written for each element.
+
+A rule is asked ``lanes(row, specs, n)`` for the ways in which `n` lanes can run through a row: the axis of the result
+(None where the lanes are summed up) and of each operand (None where all lanes read the same). An axis of -1 stands for
+all axes of a contiguous array as one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+
+from .functions import FUNCTIONS, available, convert
+from .graph import Row, indices, offset_of
+
+__all__ = ["RULES", "Rule"]
+
+RULES: dict[str, Rule] = {}
+"""By the primitive's name."""
+
+Axes = tuple[int | None, tuple[int | None, ...]]
+
+WHOLE = -1
+MOST_TERMS = 64
+"""Terms of a product of matrices that are written out for each element."""
+
+
+class Rule:
+    """What all rules have in common."""
+
+    def fits(self, row: Row, specs: list[Any]) -> bool:
+        """Whether there is a rule for these types."""
+        return all(s.dtype.char in "df?" for s in (*specs, row.out))
+
+    def work(self, row: Row, specs: list[Any]) -> int:
+        """Elements that are computed."""
+        return max([row.out.size, *[s.size for s in specs]])
+
+    def lanes(self, row: Row, specs: list[Any], n: int) -> Iterator[Axes]:
+        """Ways in which `n` lanes can run through a row."""
+        raise NotImplementedError
+
+    def emit(self, body: Any, row: Row, axes: Axes) -> None:
+        """Write the row out."""
+        raise NotImplementedError
+
+
+def _register(rule: Rule, *names: str) -> None:
+    for name in names:
+        RULES[name] = rule
+
+
+class _Elementwise(Rule):
+    def fits(self, row, specs):
+        if row.name in ("astype", "copy"):
+            return row.out.dtype.char in "df?l" and specs[0].dtype.char in "df?l"
+        compared = row.name.startswith(("less", "greater", "equal", "not_equal"))
+        chars = "df?l" if compared else "df?"
+        if not all(s.dtype.char in chars for s in (*specs, row.out)):
+            return False
+        if row.out.dtype.char == "?" and row.name in ("add", "multiply", "subtract", "maximum", "minimum", "negative"):
+            return False
+        return row.name == "astype" or available(row.name, specs[-1].dtype.char)
+
+    def lanes(self, row, specs, n):
+        out = row.out
+        if out.size == n and out.contiguous and all(s.size == 1 or (s.size == n and s.contiguous) for s in specs):
+            if out.ndim != 1:
+                yield WHOLE, tuple([WHOLE if s.size == n and s.shape == out.shape else None for s in specs])
+        for d in range(out.ndim - 1, -1, -1):
+            if out.shape[d] == n:
+                axes = [d - (out.ndim - s.ndim) for s in specs]
+                yield d, tuple([a if a >= 0 and s.shape[a] == n else None for a, s in zip(axes, specs, strict=True)])
+
+    def emit(self, body, row, axes):
+        lane, sources = axes
+        specs = [body.spec(s) for s in row.sources]
+        for index in indices(row.out.shape, lane):
+            numbers = [body.read(s, a, _within(index, x)) for s, a, x in zip(row.sources, sources, specs, strict=True)]
+            if row.name == "astype":
+                made = convert(body, numbers[0], row.out.dtype.char)
+            else:
+                made = FUNCTIONS[row.name](body, *numbers)
+            body.put(row, lane, index, made)
+
+
+def _within(index, spec):
+    """An element's index in an operand that is broadcast."""
+    lead = len(index) - spec.ndim
+    return tuple([i if n != 1 else 0 for i, n in zip(index[lead:], spec.shape, strict=True)])
+
+
+class _Reduction(Rule):
+    """A fold over axes, in halves, so that the terms need not wait for one another; over lanes in the end."""
+
+    def fits(self, row, specs):
+        return row.out.dtype.char in "df" and specs[0].dtype == row.out.dtype and specs[0].size > 0
+
+    def lanes(self, row, specs, n):
+        (x,), axes = specs, row.attrs["axis"]
+        if x.size == n and x.contiguous and len(axes) == x.ndim != 1:
+            yield None, (WHOLE,)
+        kept = _kept_axes(row, x)
+        for d in range(x.ndim - 1, -1, -1):
+            if x.shape[d] == n:
+                yield (None if d in axes else kept[d]), (d,)
+
+    def emit(self, body, row, axes):
+        lane, (source,) = axes
+        (x,) = [body.spec(s) for s in row.sources]
+        reduced, kept = row.attrs["axis"], _kept_axes(row, x)
+        combine = FUNCTIONS[_COMBINED[row.name]]
+        terms: dict = {}
+        for index in indices(x.shape, source):
+            at = [0] * row.out.ndim
+            for d, place in kept.items():
+                at[place] = index[d]
+            terms.setdefault(tuple(at), []).append(body.read(row.sources[0], source, index))
+        over_lanes = source is not None and lane is None
+        count = math.prod([x.shape[d] for d in reduced]) if row.name == "mean" else 1
+        for index, numbers in terms.items():
+            found = _fold(body, combine, numbers)
+            if over_lanes:
+                body.reduce(row, index, found, _COMBINED[row.name], count)
+            else:
+                body.put(row, lane, index, _divided(body, found, count))
+
+
+_COMBINED = {"sum": "add", "mean": "add", "amax": "maximum", "amin": "minimum"}
+
+
+def _divided(body, x, count):
+    return x if count == 1 else FUNCTIONS["divide"](body, x, body.constant(float(count), x.char))
+
+
+def _kept_axes(row, x):
+    """The axes that are not reduced, and where they stand in the result."""
+    kept, place = {}, 0
+    for d in range(x.ndim):
+        if d not in row.attrs["axis"]:
+            kept[d] = place
+        if d not in row.attrs["axis"] or row.attrs["keepdims"]:
+            place += 1
+    return kept
+
+
+def _fold(body, combine, numbers):
+    while len(numbers) > 1:
+        pairs = [combine(body, a, b) for a, b in zip(numbers[::2], numbers[1::2], strict=False)]
+        numbers = pairs + numbers[2 * len(pairs) :]
+    return numbers[0]
+
+
+class _Matmul(Rule):
+    def fits(self, row, specs):
+        a, b = specs
+        return row.out.dtype.char in "df" and 0 < a.shape[-1] <= MOST_TERMS and row.out.size > 0
+
+    def work(self, row, specs):
+        return row.out.size * specs[0].shape[-1]
+
+    def lanes(self, row, specs, n):
+        a, b = specs
+        if a.shape[-1] == n and row.out.size <= MOST_TERMS:
+            yield None, (a.ndim - 1, b.ndim - 2 if b.ndim > 1 else 0)
+        if a.shape[-1] == n:
+            return
+        out = row.out
+        columns, rows = int(b.ndim > 1), int(a.ndim > 1)
+        batch = out.ndim - columns - rows
+        for d in range(out.ndim - 1, -1, -1):
+            if out.shape[d] != n:
+                continue
+            if columns and d == out.ndim - 1:
+                yield d, (None, b.ndim - 1)
+            elif rows and d == batch:
+                yield d, (a.ndim - 2, None)
+            else:
+                at = [d - batch + (s.ndim - 2) for s in specs]
+                yield d, tuple([k if k >= 0 and s.shape[k] == n else None for k, s in zip(at, specs, strict=True)])
+
+    def emit(self, body, row, axes):
+        lane, (left, right) = axes
+        a, b = [body.spec(s) for s in row.sources]
+        columns, rows = int(b.ndim > 1), int(a.ndim > 1)
+        batch = row.out.ndim - columns - rows
+        over_lanes = lane is None and left is not None
+        for index in indices(row.out.shape, lane):
+            lead = index[:batch]
+            i, j = index[batch : batch + rows], index[batch + rows :]
+            terms = []
+            for k in range(1 if over_lanes else a.shape[-1]):
+                x = body.read(row.sources[0], left, (*_within(lead, _Batch(a)), *i, k))
+                y = body.read(row.sources[1], right, (*_within(lead, _Batch(b)), k, *j))
+                terms.append(FUNCTIONS["multiply"](body, x, y))
+            found = _fold(body, FUNCTIONS["add"], terms)
+            if over_lanes:
+                body.reduce(row, index, found, "add", 1)
+            else:
+                body.put(row, lane, index, found)
+
+
+class _Batch:
+    """The leading axes of an operand of a matrix product."""
+
+    def __init__(self, spec):
+        self.shape = spec.shape[:-2]
+        self.ndim = len(self.shape)
+
+
+class _Place(Rule):
+    """Zeros, with a window taken from another array."""
+
+    def fits(self, row, specs):
+        return row.out.dtype.char in "df" and row.out.injective and row.out.low == 0 and specs[0].size > 0
+
+    def work(self, row, specs):
+        return row.out.size
+
+    def lanes(self, row, specs, n):
+        (v,), out = specs, row.out
+        for d in range(out.ndim - 1, -1, -1):
+            if out.shape[d] != n or row.attrs["offset"] // out.strides[d] % n:
+                continue
+            for k in range(v.ndim):
+                if v.shape[k] == n and row.attrs["strides"][k] == out.strides[d]:
+                    yield d, (k,)
+
+    def emit(self, body, row, axes):
+        lane, (source,) = axes
+        (v,) = [body.spec(s) for s in row.sources]
+        placed = {}
+        for index in indices(v.shape, source):
+            at = row.attrs["offset"] + offset_of(index, row.attrs["strides"])
+            placed[at] = body.read(row.sources[0], source, index)
+        for index in indices(row.out.shape, lane):
+            made = placed.get(offset_of(index, row.out.strides)) or body.zero(row.out.dtype.char)
+            body.put(row, lane, index, made)
+
+
+class _Join(Rule):
+    """Arrays joined along an axis, new (`stack`) or not (`concatenate`)."""
+
+    def fits(self, row, specs):
+        return all(s.dtype.char in "df" for s in (*specs, row.out)) and row.out.size > 0
+
+    def work(self, row, specs):
+        return row.out.size
+
+    def lanes(self, row, specs, n):
+        axis = row.attrs["axis"]
+        for d in range(row.out.ndim - 1, -1, -1):
+            if row.out.shape[d] == n and d != axis:
+                at = d - (row.name == "stack" and d > axis)
+                yield d, (at,) * len(specs)
+
+    def emit(self, body, row, axes):
+        lane, sources = axes
+        axis = row.attrs["axis"]
+        start = 0
+        for source, at in zip(row.sources, sources, strict=True):
+            spec = body.spec(source)
+            for index in indices(spec.shape, at):
+                if row.name == "stack":
+                    place = (*index[:axis], start, *index[axis:])
+                else:
+                    place = (*index[:axis], index[axis] + start, *index[axis + 1 :])
+                body.put(row, lane, place, body.read(source, at, index))
+            start += 1 if row.name == "stack" else spec.shape[axis]
+
+
+_register(_Elementwise(), *FUNCTIONS, "astype")
+_register(_Reduction(), "sum", "mean", "amax", "amin")
+_register(_Matmul(), "matmul")
+_register(_Place(), "place")
+_register(_Join(), "concatenate", "stack")
+

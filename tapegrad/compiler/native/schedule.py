@@ -1,0 +1,215 @@
+"""Which rows are written out together: steps, and the lanes of each row.
+
+Even steps are native, odd ones the interpreter's. A row comes as early as its operands allow: into the step of an operand
+whose lanes it goes along with, into the next native step where it needs other lanes' values (a sum, a shifted window),
+behind the interpreter's step where that computes an operand. In a native step the rows without lanes come first, then
+those of each number of lanes, a loop each.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from ...vm import opcodes as op
+from .graph import Graph, Row, indices, offset_of
+from .rules import RULES, WHOLE, Axes
+from .step import Step
+
+__all__ = ["Schedule", "make_schedule"]
+
+MOST_ELEMENTS = 160
+"""Elements of a row that are written out for each lane."""
+MOST_WRITTEN = 40_000
+"""Elements that are written out in all."""
+
+
+@dataclass
+class Schedule:
+    """Slots of the interpreter and native steps, in order, with imports first and views behind what they are views of.
+
+    Attributes
+    ----------
+    order : list
+    written : int
+        Elements that are written out.
+    """
+
+    order: list[int | Step]
+    written: int
+
+
+@dataclass(slots=True)
+class _Placed:
+    step: int
+    lanes: int
+    stride: int | None
+    offsets: set[int] | None
+
+
+def make_schedule(graph: Graph, outputs: list[int]) -> Schedule | None:
+    """Divide the rows of a program into steps; None where there is nothing to gain.
+
+    Parameters
+    ----------
+    graph : Graph
+    outputs : list of int
+        Slots whose values are read from memory in the end.
+
+    Returns
+    -------
+    Schedule or None
+    """
+    if not graph.is_pure():
+        return None
+    tries = [made for most in (64, 2) if (made := _Scheduler(graph, most).run(outputs)) is not None]
+    return min(tries, key=lambda made: made.written + 50 * len(made.order), default=None)
+
+
+class _Scheduler:
+    def __init__(self, graph: Graph, most_scalars: int):
+        self.graph = graph
+        self.most_scalars = most_scalars
+        self.placed: dict[int, _Placed] = {}
+        self.written = 0
+        self.extents = self._votes()
+
+    def run(self, outputs: list[int]) -> Schedule | None:
+        graph = self.graph
+        steps: dict[int, Step | list[int]] = {}
+        for slot, row in graph.rows.items():
+            if row.kind != op.KERNEL:
+                continue
+            specs = [graph.spec(s) for s in row.sources]
+            choice = self._choose(row, specs)
+            if choice is None:
+                ready = max([self._ready_in_memory(s) for s in row.sources], default=0)
+                at = ready + 1 if ready % 2 == 0 else ready
+                steps.setdefault(at, []).append(slot)
+                self.placed[slot] = _Placed(at, 0, None, None)
+                continue
+            at, lanes, axes, elements = choice
+            self.written += elements
+            if self.written > MOST_WRITTEN:
+                return None
+            steps.setdefault(at, Step()).groups.setdefault(lanes, []).append((row, axes))
+            self.placed[slot] = self._place(row, at, lanes, axes)
+        if not any(isinstance(step, Step) for step in steps.values()):
+            return None
+        self._note_stored(steps, outputs)
+        return Schedule(self._order(steps), self.written)
+
+    def _votes(self) -> list[int]:
+        """Numbers of lanes worth trying, the one with most work first."""
+        votes: Counter = Counter()
+        for row in self.graph.rows.values():
+            rule = RULES.get(row.name) if row.kind == op.KERNEL else None
+            specs = [self.graph.spec(s) for s in row.sources]
+            if rule is None or not rule.fits(row, specs):
+                continue
+            work = rule.work(row, specs)
+            if work > self.most_scalars:
+                shapes = {n for s in (row.out, *specs) for n in s.shape if n > self.most_scalars // 8 and n > 1}
+                for n in shapes:
+                    if work // n <= MOST_ELEMENTS:
+                        votes[n] += work
+        return [n for n, _ in votes.most_common(8)]
+
+    def _choose(self, row: Row, specs: list[Any]) -> tuple[int, int, Axes, int] | None:
+        """Step, lanes, axes and elements written of a row, at the earliest step that can be; None for the interpreter."""
+        rule = RULES.get(row.name)
+        if rule is None or not rule.fits(row, specs):
+            return None
+        work = rule.work(row, specs)
+        if work <= self.most_scalars:
+            at = max([self._ready(s, 1, None, specs[k]) for k, s in enumerate(row.sources)], default=0)
+            return at, 1, (None, (None,) * len(specs)), work
+        best = None
+        for n in [*self.extents, row.out.size, *[s.size for s in specs]]:
+            if n < 2 or work // n > MOST_ELEMENTS:
+                continue
+            for axes in rule.lanes(row, specs, n):
+                at = max([self._ready(s, n, axes[1][k], specs[k]) for k, s in enumerate(row.sources)], default=0)
+                if best is None or at < best[0]:
+                    best = at, n, axes, work // n
+        return best
+
+    def _place(self, row: Row, at: int, lanes: int, axes: Axes) -> _Placed:
+        lane = axes[0]
+        if lanes == 1 or lane is None:
+            return _Placed(at, lanes, None, None)
+        stride = row.out.dtype.itemsize if lane == WHOLE else row.out.strides[lane]
+        return _Placed(at, lanes, stride, {offset_of(i, row.out.strides) for i in indices(row.out.shape, lane)})
+
+    def _ready_in_memory(self, slot: int) -> int:
+        """The step behind which a value can be read from memory; -1 for what is given."""
+        placed = self.placed.get(self.graph.root[slot])
+        return -1 if placed is None else placed.step
+
+    def _ready(self, slot: int, lanes: int, axis: int | None, spec: Any) -> int:
+        """The first native step in which a row with those lanes can read an operand."""
+        placed = self.placed.get(self.graph.root[slot])
+        if placed is None:
+            return 0
+        if placed.lanes == 0:
+            return placed.step + 1
+        if placed.lanes == 1:
+            return placed.step
+        if placed.lanes != lanes or placed.stride is None or axis is None:
+            return placed.step + 2
+        stride = spec.dtype.itemsize if axis == WHOLE else spec.strides[axis]
+        if stride != placed.stride or spec.dtype != self.graph.spec(self.graph.root[slot]).dtype:
+            return placed.step + 2
+        shift = self.graph.shift[slot]
+        known = placed.offsets or ()
+        inside = all(shift + offset_of(i, spec.strides) in known for i in indices(spec.shape, axis))
+        return placed.step if inside else placed.step + 2
+
+    def _note_stored(self, steps: dict[int, Any], outputs: list[int]) -> None:
+        """Note which values others read from memory."""
+        root = self.graph.root
+        read_outside = {root[s] for s in outputs}
+        for at, step in steps.items():
+            if isinstance(step, list):
+                read_outside.update(root[s] for slot in step for s in self.graph.rows[slot].sources)
+                continue
+            for lanes, rows in step.groups.items():
+                for row, axes in rows:
+                    for k, s in enumerate(row.sources):
+                        placed = self.placed.get(root[s])
+                        if placed is None or placed.lanes == 0:
+                            continue
+                        if placed.step != at or (placed.lanes != lanes):
+                            read_outside.add(root[s])
+        for step in steps.values():
+            if isinstance(step, Step):
+                own = set(step.rows)
+                step.stored = own & read_outside
+                used = {root[s] for rows in step.groups.values() for row, _ in rows for s in row.sources}
+                step.reads = sorted(used - own)
+
+    def _order(self, steps: dict[int, Any]) -> list[int | Step]:
+        views: dict[int, list[int]] = {}
+        for slot, row in self.graph.rows.items():
+            if row.kind in op.WITH_OFFSET:
+                views.setdefault(self.graph.root[slot], []).append(slot)
+        order: list[int | Step] = []
+
+        def add(slot: int) -> None:
+            order.extend([slot, *views.get(slot, ())])
+
+        for slot, row in self.graph.rows.items():
+            if row.kind == op.IMPORT:
+                add(slot)
+        for at in sorted(steps):
+            step = steps[at]
+            if isinstance(step, Step):
+                step.groups = dict(sorted(step.groups.items()))
+                order.append(step)
+                for slot in step.rows:
+                    order += views.get(slot, ())
+            else:
+                for slot in step:
+                    add(slot)
+        return order
