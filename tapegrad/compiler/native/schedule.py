@@ -19,7 +19,7 @@ from .step import Step
 
 __all__ = ["Schedule", "make_schedule"]
 
-MOST_ELEMENTS = 160
+MOST_ELEMENTS = 512
 """Elements of a row that are written out for each lane."""
 MOST_WRITTEN = 40_000
 """Elements that are written out in all."""
