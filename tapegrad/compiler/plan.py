@@ -49,8 +49,8 @@ class Plan:
     ----------
     tape : Tape
     order : list
-        Slots of rows in the order in which they are to run, and native steps (`tapegrad.compiler.native`), each of which
-        stands for several rows.
+        Slots of rows in the order in which they are to run, and native steps (`tapegrad.compiler.native`), each of
+        which stands for several rows.
     same : dict
         Per row that is not computed, the one that is the same.
     inputs, outputs : list of int
@@ -103,7 +103,9 @@ class Plan:
             self.table = add(import_signature(ADDRESS), [import_signature(ADDRESS).code], [])
         for slot in order:
             if isinstance(slot, Step):
-                made = [add(tape.signature(k), [import_signature(tape.signature(k).out).code], [], k) for k in slot.rows]
+                made = [
+                    add(tape.signature(k), [import_signature(tape.signature(k).out).code], [], k) for k in slot.rows
+                ]
                 sources = [place[k] for k in slot.reads]
                 step = add(native_signature(), pack(native_signature(), [self.table], None), sources)
                 self.steps[step] = slot
@@ -192,7 +194,9 @@ class Plan:
                 self.addr[slot] = start + self.offsets.get(slot, 0)
                 shift[slot] = 0
             else:
-                shift[slot] = shift[self.sources[slot][0]] + (int(self.words[slot + 1]) if row.kind in (op.WINDOW, op.VIEW) else 0)
+                shift[slot] = shift[self.sources[slot][0]] + (
+                    int(self.words[slot + 1]) if row.kind in (op.WINDOW, op.VIEW) else 0
+                )
                 self.addr[slot] = self.addr[roots[slot]] + shift[slot]
         at = n
         for places in self.temps.values():

@@ -26,8 +26,9 @@ from ..vm import opcodes as op
 from .captured import Captured, Draws
 from .errors import ConcretisationError
 from .guards import Guard, Questions
+from .native.background import request
 from .paths import Paths, first_difference
-from .plan import plan_program
+from .plan import Plan, plan_program
 from .saving import _Absent, dump_bytes, load_bytes, save
 
 if TYPE_CHECKING:
@@ -41,7 +42,11 @@ MOST_SIGNATURES = 256
 """Structures of arguments that a compiled function remembers."""
 
 
-def compile(fun: Callable, *, max_paths: int = 64, lines: bool = False) -> Compiled:
+NATIVE_AFTER = 3
+"""Replays of a program after which machine code of its own is made for it."""
+
+
+def compile(fun: Callable, *, max_paths: int = 64, lines: bool = False, native: bool = True) -> Compiled:
     """Record a function once for each structure of its arguments, and replay the tape from then on.
 
     Parameters
@@ -54,6 +59,10 @@ def compile(fun: Callable, *, max_paths: int = 64, lines: bool = False) -> Compi
         Paths that are kept for each structure; the one that was not used for longest makes room for a new one.
     lines : bool, default False
         Note where in your code each row comes from, for ``print(step)``: recording takes longer, replays do not.
+    native : bool, default True
+        Whether programs that are replayed several times get machine code of their own, which LLVM makes in the
+        background. It takes over when it is ready (`Compiled.optimize` makes it at once), and may round differently:
+        sums are added up in another order.
 
     Returns
     -------
@@ -92,7 +101,7 @@ def compile(fun: Callable, *, max_paths: int = 64, lines: bool = False) -> Compi
     """
     if max_paths < 1:
         raise ValueError(f"compile keeps at least one path: max_paths must be positive, not {max_paths}")
-    return Compiled(fun, max_paths, lines)
+    return Compiled(fun, max_paths, lines, native)
 
 
 _CARRAY = 0x101
@@ -102,10 +111,10 @@ _CARRAY = 0x101
 class Compiled:
     """A function with its recorded tapes, for each structure of arguments and path that it has met."""
 
-    def __init__(self, fun: Callable, max_paths: int = 64, lines: bool = False):
+    def __init__(self, fun: Callable, max_paths: int = 64, lines: bool = False, native: bool = True):
         functools.update_wrapper(self, fun, updated=())
         self.fun = fun
-        self.max_paths, self.lines = max_paths, lines
+        self.max_paths, self.lines, self.native = max_paths, lines, native
         self.programs: dict[tuple, Paths] = {}
         self._captured: Captured | None = None
         self._reasons: deque[str] = deque(maxlen=100)
@@ -252,6 +261,7 @@ class Compiled:
             draws = Draws([*reached, *(x for x in flat if isinstance(x, np.random.Generator))])
             try:
                 program = Program(self.fun, flat, treedef, self.lines)
+                program.is_wanted_native = self.native
             except ConcretisationError as error:
                 self._dynamic = True
                 self._give_up(paths, f"asks for a value while it is recorded ({error})")
@@ -292,6 +302,27 @@ class Compiled:
         return self
 
     def __deepcopy__(self, memo: dict) -> Compiled:
+        return self
+
+    def optimize(self) -> Compiled:
+        """Make the machine code of all recorded paths now, instead of in the background.
+
+        Returns
+        -------
+        Compiled
+            The function itself.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import tapegrad as tg
+        >>> step = tg.compile(tg.grad(lambda x: np.sum(np.sin(x) ** 2)))
+        >>> _ = step(np.arange(3.0))  # recorded
+        >>> step.optimize()(np.arange(3.0)).round(3)
+        array([ 0.   ,  0.909, -0.757])
+        """
+        for program in self.paths():
+            program.make_native()
         return self
 
     def paths(self) -> list[Program]:
@@ -417,7 +448,14 @@ class Program:
         Of the rows of a reverse, the rows whose pullbacks they are part of, if that was noted.
     chunks, expected : list
         Which answers stand together in an output, and that output's bytes.
+    plan : Plan
+        What is replayed: the rows one by one, later with machine code for most of them.
+    is_wanted_native : bool
+        Whether machine code is made once the program has been replayed several times.
     """
+
+    is_wanted_native = False
+    replays = 0
 
     def __init__(self, fun: Callable, flat: list, treedef: optree.PyTreeSpec, lines: bool = False):
         self.lock = threading.Lock()
@@ -480,12 +518,32 @@ class Program:
         IndexFault
             If an index was out of range, here or in another thread at the same time.
         """
+        if self.is_wanted_native:
+            self.replays += 1
+            if self.replays == NATIVE_AFTER:
+                request(self)
         with self.lock:
             faults = FAULTS[0]
             found = self.plan.replay(arrays)
             if FAULTS[0] != faults:
                 raise IndexFault
             return found
+
+    def make_native(self) -> None:
+        """Replace the plan by one with machine code, if there is a better one."""
+        from .native import native_plan
+
+        self.is_wanted_native = False
+        if self.plan.steps:
+            return
+        plan = native_plan(*self.recorded)
+        if plan is not None:
+            with self.lock:
+                self.plan = plan
+
+    def rows_plan(self) -> Plan:
+        """A plan that runs row by row: for those who look inside."""
+        return plan_program(*self.recorded) if self.plan.steps else self.plan
 
     def result(self, found: list) -> Any:
         """What the function returns, from a replay's outputs."""
@@ -496,7 +554,7 @@ class Program:
 
     def summary(self) -> str:
         """Its size, in words."""
-        rows, asked = len(self.plan.signatures), len(self.guards)
+        rows, asked = len(self.plan.origins), len(self.guards)
         return f"a path of {rows} rows" + (f" and {asked} guards" if asked else "")
 
     def __repr__(self) -> str:

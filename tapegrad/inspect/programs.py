@@ -115,25 +115,27 @@ def row_text(plan: Any, slot: int) -> str:
 
 def list_program(program: Program, limit: int = 60) -> str:
     """A recorded path as text: a line a row, with what it is, its type, and the user's line where that was noted."""
-    plan = program.plan
+    plan = program.rows_plan()
     lines = []
     for slot in plan.signatures:
         marks = "  -> result" if slot in plan.outputs[: program.count] else ""
         line = f"%{slot:<5} = {row_text(plan, slot)}".ljust(52) + f"  {plan.signatures[slot].out.plain!r}"
-        place = _place(program, slot)
+        place = _place(program, plan, slot)
         lines.append(line.ljust(82) + (f"  {place}" if place else "") + marks)
     if len(lines) > limit:
         half = limit // 2
         lines = [*lines[:half], f"... {len(lines) - 2 * half} rows ...", *lines[-half:]]
     guards = [f"guard: {g} = {g.shown(v)}" for g, v in zip(program.guards, program.outcomes, strict=True)]
-    memory = f"{program.summary()}, {plan.memory.nbytes:,} bytes of memory"
+    memory = f"{program.summary()}, {program.plan.memory.nbytes:,} bytes of memory"
+    if program.plan.steps:
+        memory += f"; machine code for {len(program.plan.members)} rows in {len(program.plan.steps)} steps"
     return "\n".join([memory, *guards[:20], *lines])
 
 
-def _place(program: Program, slot: int) -> str:
+def _place(program: Program, plan: Any, slot: int) -> str:
     if program.lines is None:
         return ""
-    site = program.lines.get(program.plan.origins[slot])
+    site = program.lines.get(plan.origins[slot])
     if site is None:
         return ""
     return os.path.relpath(describe(site)) if describe(site).startswith(os.getcwd()) else describe(site)
@@ -197,7 +199,7 @@ class Profile:
         self.timings = [
             Timing(
                 "; ".join(f"{_name(plan, slot)}" for slot in slots),
-                _place(program, slots[0]),
+                _place(program, plan, slots[0]),
                 seconds,
                 sum(_traffic(plan, slot) for slot in slots),
                 any(_is_outside(plan, slot) for slot in slots),

@@ -2,8 +2,8 @@
 
 Inline opcodes take a few float64 elements and cost a few nanoseconds; `LOOP` and `GUFUNC` call an inner
 loop by address over any number of dimensions; `GROUP` runs a stretch of loops tile by tile, so that what
-lies between them stays in the first-level cache; `CALL` returns to Python; `NATIVE` calls code that was made for one program. Plans are laid out by
-`tapegrad.vm.plans`.
+lies between them stays in the first-level cache; `NATIVE` calls code that was made for one program; `CALL`
+returns to Python. Plans are laid out by `tapegrad.vm.plans`.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ def _libmvec_function(name: str, char: str, arity: int) -> int | None:
 
 @functools.cache
 def vector_function(name: str, char: str) -> tuple[int, int] | None:
-    """Address of a C function for vectors, such as ``'exp'`` or ``'pow'``, and how many lanes it takes; None without one."""
+    """Address of a C function of vectors, such as ``'exp'``, and how many lanes it takes; None without one."""
     address = _libmvec_function(name, char, 2 if name in BINARY.values() else 1)
     return None if address is None else (address, vector_bytes() // np.dtype(char).itemsize)
 

@@ -1,13 +1,15 @@
-"""What rules write to: numbers, which are scalars or vectors with a value for each lane, and LLVM instructions on them."""
+"""What rules write to: numbers, scalars or with a value for each lane, and LLVM instructions on them."""
 
 from __future__ import annotations
 
+import ctypes
 import math
 import struct
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...tape.memory import address_of
 from ...vm.simd import vector_function
 from .graph import Graph, Row, offset_of
 from .rules import WHOLE
@@ -143,7 +145,7 @@ class Body:
         return struct.unpack("<d", struct.pack("<Q", int(x.text, 16)))[0]
 
     def _literal_of(self, constant: np.ndarray, at: int, dtype: np.dtype) -> Number:
-        found = np.frombuffer(constant.tobytes(), np.uint8)[at : at + dtype.itemsize].view(dtype)[0]
+        found = np.frombuffer(ctypes.string_at(address_of(constant) + at, dtype.itemsize), dtype)[0]
         return self.constant(found, dtype.char)
 
     # --- memory ----------------------------------------------------------------------------------------------------

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .body import NEUTRAL, SCALAR, Body, Number, Text
 from .functions import FUNCTIONS
 from .graph import Graph, Row
 from .rules import RULES, Axes
-from .schedule import Step
+from .step import Step
 
 __all__ = ["write_module"]
 
@@ -115,7 +113,7 @@ def _loop(text, graph, memory, step, width, rounds, rows):
     lane = text.set(f"load i64, ptr {counter}")
     body = _write_rows(Body(text, graph, memory, step.stored, width, lane), rows)
     sums, totals = [], []
-    for row, _, x, combine, _ in body.reductions:
+    for _, _, x, combine, _ in body.reductions:
         kind = body.kind(x)
         sums.append(text.at_entry(f"alloca {kind}, align 64"))
         neutral = body.widened(body.constant(NEUTRAL[combine], x.char))
@@ -175,5 +173,3 @@ def _finish(text, graph, memory, totals):
             found = FUNCTIONS["divide"](body, found, body.constant(float(count), char))
         pointer = body._pointer(slot, at, 0)
         text.lines.append(f"  store {SCALAR[char]} {found.text}, ptr {pointer}")
-
-

@@ -195,7 +195,7 @@ def where(body, condition, x, y):
     return body.select(convert(body, condition, "?"), x, y)
 
 
-# --- functions of the C library -----------------------------------------------------------------------------------------
+# --- functions of the C library ----------------------------------------------------------------------------------
 
 _C_NAMES = {
     **{name: name for name in ("exp", "exp2", "expm1", "log", "log2", "log1p", "sin", "cos", "tan", "sinh", "cosh")},

@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-
 from .functions import FUNCTIONS, available, convert
 from .graph import Row, indices, offset_of
 
@@ -155,7 +154,7 @@ def _fold(body, combine, numbers):
 
 class _Matmul(Rule):
     def fits(self, row, specs):
-        a, b = specs
+        a = specs[0]
         return row.out.dtype.char in "df" and 0 < a.shape[-1] <= MOST_TERMS and row.out.size > 0
 
     def work(self, row, specs):
@@ -210,34 +209,49 @@ class _Batch:
         self.ndim = len(self.shape)
 
 
-class _Place(Rule):
-    """Zeros, with a window taken from another array."""
+class _Windows(Rule):
+    """Zeros, with other arrays added in windows of them."""
 
     def fits(self, row, specs):
-        return row.out.dtype.char in "df" and row.out.injective and row.out.low == 0 and specs[0].size > 0
+        return row.out.dtype.char in "df" and row.out.injective and row.out.low == 0 and row.out.size > 0
 
     def work(self, row, specs):
-        return row.out.size
+        return max([row.out.size, *[s.size for s in specs]])
 
     def lanes(self, row, specs, n):
-        (v,), out = specs, row.out
+        out = row.out
         for d in range(out.ndim - 1, -1, -1):
-            if out.shape[d] != n or row.attrs["offset"] // out.strides[d] % n:
-                continue
-            for k in range(v.ndim):
-                if v.shape[k] == n and row.attrs["strides"][k] == out.strides[d]:
-                    yield d, (k,)
+            if out.shape[d] == n:
+                windows = zip(specs, _windows(row), strict=True)
+                axes = [_axis_along(v, strides, offset, out.strides[d], n) for v, (strides, offset) in windows]
+                if None not in axes:
+                    yield d, tuple(axes)
 
     def emit(self, body, row, axes):
-        lane, (source,) = axes
-        (v,) = [body.spec(s) for s in row.sources]
-        placed = {}
-        for index in indices(v.shape, source):
-            at = row.attrs["offset"] + offset_of(index, row.attrs["strides"])
-            placed[at] = body.read(row.sources[0], source, index)
+        lane, sources = axes
+        placed: dict = {}
+        for slot, axis, (strides, offset) in zip(row.sources, sources, _windows(row), strict=True):
+            for index in indices(body.spec(slot).shape, axis):
+                at = offset + offset_of(index, strides)
+                x = body.read(slot, axis, index)
+                placed[at] = FUNCTIONS["add"](body, placed[at], x) if at in placed else x
+        zero = body.zero(row.out.dtype.char)
         for index in indices(row.out.shape, lane):
-            made = placed.get(offset_of(index, row.out.strides)) or body.zero(row.out.dtype.char)
-            body.put(row, lane, index, made)
+            body.put(row, lane, index, placed.get(offset_of(index, row.out.strides), zero))
+
+
+def _windows(row):
+    """Strides and offset of each operand's window."""
+    if row.name == "place":
+        return [(row.attrs["strides"], row.attrs["offset"])]
+    return row.attrs["windows"]
+
+
+def _axis_along(v, strides, offset, stride, n):
+    """The axis of a window along which it has all `n` lanes, which are `stride` bytes apart; None without one."""
+    if offset // stride % n:
+        return None
+    return next((k for k in range(v.ndim) if v.shape[k] == n and strides[k] == stride), None)
 
 
 class _Join(Rule):
@@ -274,6 +288,5 @@ class _Join(Rule):
 _register(_Elementwise(), *FUNCTIONS, "astype")
 _register(_Reduction(), "sum", "mean", "amax", "amin")
 _register(_Matmul(), "matmul")
-_register(_Place(), "place")
+_register(_Windows(), "place", "assemble")
 _register(_Join(), "concatenate", "stack")
-

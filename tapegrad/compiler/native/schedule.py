@@ -1,9 +1,9 @@
 """Which rows are written out together: steps, and the lanes of each row.
 
-Even steps are native, odd ones the interpreter's. A row comes as early as its operands allow: into the step of an operand
-whose lanes it goes along with, into the next native step where it needs other lanes' values (a sum, a shifted window),
-behind the interpreter's step where that computes an operand. In a native step the rows without lanes come first, then
-those of each number of lanes, a loop each.
+Even steps are native, odd ones the interpreter's. A row comes as early as its operands allow: into the step of an
+operand whose lanes it goes along with, into the next native step where it needs other lanes' values (a sum, a shifted
+window), behind the interpreter's step where that computes an operand. In a native step the rows without lanes come
+first, then those of each number of lanes, a loop each.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class _Scheduler:
 
     def run(self, outputs: list[int]) -> Schedule | None:
         graph = self.graph
-        steps: dict[int, Step | list[int]] = {}
+        steps: dict[int, Any] = {}
         for slot, row in graph.rows.items():
             if row.kind != op.KERNEL:
                 continue
@@ -117,7 +117,7 @@ class _Scheduler:
         return [n for n, _ in votes.most_common(8)]
 
     def _choose(self, row: Row, specs: list[Any]) -> tuple[int, int, Axes, int] | None:
-        """Step, lanes, axes and elements written of a row, at the earliest step that can be; None for the interpreter."""
+        """Step, lanes, axes and elements written of a row, as early as can be; None for the interpreter."""
         rule = RULES.get(row.name)
         if rule is None or not rule.fits(row, specs):
             return None
@@ -175,13 +175,10 @@ class _Scheduler:
                 read_outside.update(root[s] for slot in step for s in self.graph.rows[slot].sources)
                 continue
             for lanes, rows in step.groups.items():
-                for row, axes in rows:
-                    for k, s in enumerate(row.sources):
-                        placed = self.placed.get(root[s])
-                        if placed is None or placed.lanes == 0:
-                            continue
-                        if placed.step != at or (placed.lanes != lanes):
-                            read_outside.add(root[s])
+                for source in {root[s] for row, _ in rows for s in row.sources}:
+                    placed = self.placed.get(source)
+                    if placed is not None and (placed.step, placed.lanes) != (at, lanes):
+                        read_outside.add(source)
         for step in steps.values():
             if isinstance(step, Step):
                 own = set(step.rows)

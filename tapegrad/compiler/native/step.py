@@ -66,5 +66,3 @@ def native_signature() -> Signature:
         row[op.HAS_CALL], row[op.FORWARD_LEN], row[op.FORWARD_TEMPS], row[op.FORWARD_NTEMPS] = 0, len(words), 0, 0
         row[op.FORWARD] = at
     return made
-
-

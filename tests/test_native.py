@@ -1,0 +1,229 @@
+"""Machine code of compiled programs: what it computes is what the interpreter computes, and it is really used."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import optree
+import pytest
+from records import RECORDS, Case, apply, draw, generator
+
+import tapegrad as tg
+from tapegrad.compiler.native.functions import FUNCTIONS, available
+from tapegrad.compiler.native.rules import RULES
+from tapegrad.primitives.core import Elementwise
+
+LENGTHS = (1, 3, 5, 16, 67, 1003)
+"""Without lanes, one round, a round and a rest, many rounds."""
+
+WRITTEN = sorted(n for n in FUNCTIONS if isinstance(RECORDS.get(n), Elementwise) and available(n, "d"))
+
+
+def steps_of(function):
+    """Native steps of all paths."""
+    return [step for program in function.paths() for step in program.plan.steps.values()]
+
+
+def check(function, *arguments, native=True, rtol=1e-12):
+    """Interpreted and native results agree; the native steps."""
+    step = tg.compile(function, native=False)
+    first = step(*arguments)
+    assert not steps_of(step)
+    found = step.optimize()(*arguments)
+    if native:
+        assert steps_of(step), "nothing was written out"
+    for mine, its in zip(optree.tree_leaves(found), optree.tree_leaves(first), strict=True):
+        mine, its = np.asarray(mine), np.asarray(its)
+        assert mine.shape == its.shape and mine.dtype == its.dtype
+        tolerance = rtol if its.dtype.char != "f" else 1e-5
+        scale = np.max(np.abs(its), initial=0.0, where=np.isfinite(its)) if its.dtype.kind == "f" else 0
+        np.testing.assert_allclose(mine, its, rtol=tolerance, atol=tolerance * scale)
+    return steps_of(step)
+
+
+# --- elementwise records ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("char", "df")
+def test_elementwise_records(name, char):
+    record = RECORDS[name]
+    if not available(name, char):
+        pytest.skip(f"there is no vector function for {name} in {char}")
+    for n in LENGTHS:
+        operands = draw(record, [(n,)], np.dtype(char), generator(name, n))
+        check(lambda *xs: apply(record, xs, {}), *operands, rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_special_values(name):
+    """Infinities, NaN and signed zeros come out as NumPy has them, alone and in lanes."""
+    record = RECORDS[name]
+    values = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-310, 1e300, 0.5, 2.0, -3.7])
+    count = record.function.nin if isinstance(record.function, np.ufunc) else 1
+    if name == "where":
+        operands = [values > 0, values, values[::-1].copy()]
+    else:
+        operands = [values, np.roll(values, 5)][:count]
+    with np.errstate(all="ignore"):
+        for repeats in (1, 20):
+            arrays = [np.tile(x, repeats) for x in operands]
+            check(lambda *xs: apply(record, xs, {}), *arrays, rtol=1e-14)
+
+
+@pytest.mark.parametrize("shapes", [((40, 30), (30,)), ((40, 1), (1, 30)), ((300, 4), (300, 1)), ((4, 300), ())])
+def test_operands_are_broadcast(shapes):
+    a, b = draw(RECORDS["add"], list(shapes), np.dtype(float), generator(shapes))
+    check(tg.value_and_grad(lambda a, b: np.sum(np.sin(a) * b + b / (2.0 + a**2)), (0, 1)), a, b)
+
+
+# --- other rows ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (200, 3), (3, 200), (2, 100, 4), (1500,)])
+@pytest.mark.parametrize("function", [np.sum, np.mean, np.max, np.min])
+def test_reductions(function, shape):
+    x = generator(shape).standard_normal(shape)
+    for axis in (None, *range(x.ndim), tuple(range(x.ndim))):
+        for keepdims in (False, True):
+
+            def reduced(x, axis=axis, keepdims=keepdims):
+                return function(x * x, axis=axis, keepdims=keepdims)
+
+            check(reduced, x)
+            check(tg.grad(lambda x, reduced=reduced: np.sum(np.sin(reduced(x)))), x)
+
+
+def test_extrema_of_nan():
+    x = np.array([np.nan, 1.0, 2.0, *np.arange(200.0)])
+    check(lambda x: (np.max(x + 1.0), np.min(x + 1.0), np.max(x[1:] + 0.0)), x)
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [((4, 4), (4, 4)), ((3, 5), (5, 200)), ((200, 3), (3,)), ((3, 200), (200,)), ((90, 2, 3), (3, 4)), ((5,), (5,))],
+)
+def test_products(shapes):
+    a, b = (generator(s).standard_normal(s) for s in shapes)
+    check(tg.value_and_grad(lambda a, b: np.sum(np.sin(a @ b)), (0, 1)), a, b)
+
+
+def test_views_windows_and_joined_arrays():
+    x = generator("views").standard_normal((120, 4))
+
+    def f(x):
+        a, b = x[:, 0], x[:, 3]
+        pairs = np.stack([a * b, x[:, 1] - a, np.sin(b)], axis=1)
+        wide = np.concatenate([pairs, x[:, ::-1]], axis=1)
+        return np.sum(wide.T[2:5] ** 2) + np.sum(np.diff(a) ** 2) + np.sum(wide.reshape(-1)[7:40])
+
+    check(tg.value_and_grad(f), x)
+
+
+def test_what_is_no_number_stays_with_the_interpreter():
+    z = generator("complex").standard_normal(100) * (1 + 2j)
+    n = np.arange(100)
+    check(lambda z, n: (np.abs(z * z), np.cumsum(z.real), n + n, n * 0.5), z, n)
+
+
+def test_steps_wait_for_sums():
+    """What depends on a fold over the lanes is in a later step: a maximum, a sum, the sum of its cotangents."""
+    steps = check(tg.value_and_grad(lambda x: np.sum(np.exp(x - np.max(x))) ** 2), np.linspace(0.0, 1.0, 777))
+    assert len(steps) == 4 and all(777 in step.groups for step in steps)
+
+
+def test_sums_over_many_elements_are_precise():
+    x = np.full(1_000_003, 0.1)
+    step = tg.compile(lambda x: np.sum(x * 1.0), native=False)
+    step(x)
+    exact = 1_000_003 * float(np.float64(0.1))
+    assert abs(step.optimize()(x) - exact) < 1e-9 * exact / 1000
+    assert steps_of(step)
+
+
+def test_writes_stay_with_the_interpreter():
+    def f(x):
+        y = x * 2.0
+        y[3:50] = np.sin(x[:47])
+        return np.sum(y * y)
+
+    steps = check(tg.value_and_grad(lambda x: f(tg.numpy.asarray(x))), np.linspace(0.0, 3.0, 100), native=False)
+    assert not steps
+
+
+def test_small_records_as_in_their_samples():
+    """Every record with a rule here, on its own samples."""
+    for name in sorted(RULES):
+        record = RECORDS.get(name)
+        if record is None or isinstance(record, Elementwise):
+            continue
+        for sample in record.samples:
+            operands, attrs = sample if isinstance(sample[0], tuple) else (sample, {})
+            case = Case(record, tuple(np.asarray(x) for x in operands), attrs)
+            check(lambda *xs, case=case: apply(case.record, xs, case.attrs), *case.operands, native=False)
+
+
+# --- when machine code is made ----------------------------------------------------------------------------------------
+
+
+def test_machine_code_takes_over():
+    step = tg.compile(tg.grad(lambda x: np.sum(np.sin(x) * x)))
+    x = np.linspace(0.0, 1.0, 50)
+    expected = np.cos(x) * x + np.sin(x)
+    end = time.monotonic() + 60
+    while not steps_of(step) and time.monotonic() < end:
+        np.testing.assert_allclose(step(x), expected, rtol=1e-13)
+    assert steps_of(step), "the background thread has made nothing in a minute"
+    np.testing.assert_allclose(step(x), expected, rtol=1e-13)
+    assert "machine code" in str(step)
+
+
+def test_it_can_be_left_out():
+    step = tg.compile(tg.grad(lambda x: np.sum(x**3)), native=False)
+    for _ in range(20):
+        step(np.arange(3.0))
+    time.sleep(0.05)
+    assert not steps_of(step)
+
+
+def test_guards_are_answered_by_machine_code():
+    step = tg.compile(tg.value_and_grad(lambda x: np.sum(x**2) if np.sum(x) > 0 else np.sum(np.cos(x))), native=False)
+    up, down = np.linspace(0.1, 1.0, 80), np.linspace(-1.0, -0.1, 80)
+    step(up), step(down)
+    step.optimize()
+    assert len(steps_of(step)) >= 2
+    for x in (up, down, up):
+        value, gradient = step(x)
+        wanted = (np.sum(x**2), 2 * x) if np.sum(x) > 0 else (np.sum(np.cos(x)), -np.sin(x))
+        np.testing.assert_allclose(value, wanted[0], rtol=1e-13)
+        np.testing.assert_allclose(gradient, wanted[1], rtol=1e-13)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_process_may_fork_and_end_while_code_is_made():
+    program = """
+import os, numpy as np, tapegrad as tg
+def f(x):
+    for _ in range(300):
+        x = np.sin(x) * 1.01 + x
+    return np.sum(x)
+step = tg.compile(tg.grad(f))
+x = np.linspace(0.0, 1.0, 40)
+for _ in range(6):
+    expected = step(x)
+child = os.fork()
+if child == 0:
+    again = tg.compile(tg.grad(f))
+    found = step(x), again(x), again.optimize()(x)
+    os._exit(0 if all(np.allclose(g, expected) for g in found) else 3)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+step2 = tg.compile(tg.grad(lambda x: f(x) * 2.0))
+for _ in range(4):
+    step2(x)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
