@@ -76,12 +76,12 @@ class ProgramRow:
 
 def rows_of(program: Program) -> list[ProgramRow]:
     """The rows of a recorded path, in the order in which they run."""
-    plan, found = program.plan, []
+    plan, found = program.rows_plan(), []
     roots: dict[int, int] = {}
     results = set(plan.outputs[: program.count])
     for slot, row in plan.signatures.items():
         given = row.kind == op.IMPORT
-        operands = () if given else tuple(plan._operands(slot))
+        operands = () if given else tuple(plan.sources[slot])
         name = ("argument" if slot in plan.inputs else "constant") if given else row.primitive.name
         roots[slot] = roots[operands[0]] if row.kind in (*op.WITH_OFFSET, op.WRITE) else slot
         late = program.pullbacks is not None and plan.origins[slot] in program.pullbacks
@@ -94,7 +94,7 @@ def rows_of(program: Program) -> list[ProgramRow]:
                 roots[slot],
                 row.out.plain,
                 "input" if given else "reverse" if late else "forward",
-                _place(program, slot),
+                _place(program, plan, slot),
                 slot in results,
                 0 if given else _traffic(plan, slot),
                 0.0 if given else operations(name, list(row.specs), row.out),
@@ -181,7 +181,7 @@ class Profile:
     """
 
     def __init__(self, program: Program, arrays: list[np.ndarray], repeats: int):
-        plan = program.plan
+        plan = program.rows_plan()
         self.program = program
         self.total = np.inf
         stretches = plan.stretches()
