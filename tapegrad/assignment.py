@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from _thread import get_ident
 from sys import _getframe
 
 from .descriptors import Operator
-from .inplace import check_target, patch, write
+from .inplace import check_target, patch, prepared, write
 from .operators import STEP, described, hand_over, waiting
 from .primitives.core import lift, ops
 from .primitives.indexing import advanced_key, basic_view, index_put, key_form
@@ -20,43 +19,73 @@ from .updates import attach_in_place
 __all__ = ["assign"]
 
 _ASSIGNED = fast_index()
+_SPREAD = fast_index()
+"""Of values that are broadcast over what they are assigned to."""
 
 
 def assign(self, key, value):
     """``x[key] = value``: in place, on the tape, as ``x[key]`` would select.
 
-    Where nothing needs thought (see `updates.in_place`; a key and a tensor as met before), it takes three rows: the
-    view, the write into it, and the whole after the write.
+    Where nothing needs thought (see `inplace.prepared`; a key and a tensor as met before), it takes three rows: the
+    view, the write into it, and the whole after the write. One more, before the write, broadcasts a value.
     """
     form, kind = None, value.__class__
     try:
-        tape, buffer = self._tape, self._rare._buffer
+        if kind is Tensor and value._rare._base is self and _stands_there(self, key, value):
+            return
+        tape, buffer, base = prepared(self)
         rows, frame = tape.rows, _getframe(1)
         code = frame.f_code
-        if (
-            kind is Tensor
-            and value._tape is tape
-            and buffer.quiet is tape
-            and tape.thread == get_ident()
-            and len(rows) < tape.limit
-            and not inside[code.co_filename]
-        ):
+        if base is None and not inside[code.co_filename]:
             form = key if key.__class__ is int else key_form(key)
-            seen, offset, head, after, shift, out = tape.fast[_ASSIGNED][self._spec][form][value._spec]
-            i, j, region, roots = self._slot, value._slot, len(rows), tape.roots
-            rows += (seen + i * STEP, offset, head + region * STEP + j)
+            entry, j = _met_before(self, form, value, kind, tape)
+            seen, offset, head, after, shift, out, spread = entry
+            i, region, roots = self._slot, len(rows), tape.roots
+            rows += (seen + i * STEP, offset)
+            if spread:
+                rows += (spread + j * STEP, 0)
+                j = region + 2
+            row = len(rows)
+            rows.append(head + region * STEP + j)
             root = roots[region] = roots[i] if i in roots else i
-            tape.note_write(region + 2, region, (code, frame.f_lasti), buffer)
+            tape.note_write(row, region, (code, frame.f_lasti), buffer)
             if after:
-                rows += (after + i * STEP + region + 2, shift)
-                roots[region + 3] = root
-                self._slot, self._spec = region + 3, out
+                rows += (after + i * STEP + row, shift)
+                roots[row + 1] = root
+                self._slot, self._spec = row + 1, out
             return
     except (KeyError, AttributeError):  # an assignment not met before, a tensor elsewhere or without a buffer
         pass
     if assign in waiting:
         hand_over(assign)
     _assign(self, key, value, form)
+
+
+def _met_before(x, form, value, kind, tape):
+    """The entry of an assignment in the fast tables, and the slot of its value; KeyError if there is none."""
+    if kind is Tensor:
+        if value._tape is not tape:
+            raise KeyError(value)
+        entry = tape.fast[_ASSIGNED][x._spec][form].get(value._spec) if form in tape.fast[_ASSIGNED][x._spec] else None
+        return entry or tape.fast[_SPREAD][x._spec, form, value._spec], value._slot
+    entry = tape.fast[_SPREAD][x._spec, form, kind]
+    return entry, tape.numbers[x._spec.dtype.char][value]
+
+
+def _stands_there(x, key, value):
+    """Whether a value is the view that it is to be assigned to, and was just written.
+
+    That is so in ``x[key] += y``. Nothing is left to be done then, but a second write is counted, as in PyTorch.
+    """
+    buffer, tape = value._rare._buffer, value._tape
+    if buffer.end != len(tape.rows) or buffer.settled is not tape or x._tape is not tape:
+        return False
+    spec = value._spec
+    if basic_view(x, key) != (spec.shape, spec.strides, value._rare._offset):
+        return False
+    buffer.version += 1
+    tape.write_counts[tape.root_of(value._slot)] += 1
+    return True
 
 
 def _assign(self, key, value, form):
@@ -69,31 +98,43 @@ def _assign(self, key, value, form):
         attrs = (("key", form), ("unique", unique or not indices))
         write(self, index_put, (self, _cast(value, self._spec.dtype), *indices), attrs)
         return
-    spec, region = self._spec, _region(self, *plan)
+    spec, kind = self._spec, value.__class__
+    region = view_of(self, plan[0], plan[1], plan[2], "Slice")  # a view for writing, of which no other tensor knows
     view = region._tape.signature(region._slot)
-    write(region, ops.copy, (_cast(value, self._spec.dtype),))
+    value = _cast(value, spec.dtype)
+    write(region, ops.copy, (value,))
+    del region
     if self._base is not None:
         self._refresh_view()
         return
     alone = not (self._leaf or self._foreign or self._retains) and self._buffer.is_alone(self._tape)
     if alone and self._home is None:  # see `inplace._take_over`
-        self._buffer.quiet = self._tape
-    if form is not None and value._spec.shape == plan[0] and value._spec.dtype == spec.dtype:
-        _remember_assignment(form, spec, view, plan, value._spec, self._spec)
+        self._buffer.settle(self._tape)
+    if form is not None and value._spec.dtype == spec.dtype:
+        _remember_assignment(form, spec, view, plan, kind, value._spec, self._spec)
 
 
-def _remember_assignment(form, spec, view, plan, value, out):
-    """Enter an assignment into the fast table; see `assign`."""
+def _remember_assignment(form, spec, view, plan, kind, value, out):
+    """Enter an assignment into the fast tables; see `assign`."""
     state = local.state
-    written = signature_of(ops.copy.writer, (view.out, value), (), state.grad_enabled)
-    if not (state.grad_enabled and written.deferrable):
+    if not state.grad_enabled or not (kind is Tensor or (kind in (float, int) and spec.dtype.char in "fd")):
+        return
+    given, spread = value, 0
+    if value.shape != plan[0]:
+        expanded = signature_of(ops.broadcast_to, (value,), (("shape", plan[0]),), True)
+        value, spread = expanded.out, expanded.code
+    written = signature_of(ops.copy.writer, (view.out, value), (), True)
+    if not written.deferrable:
         return
     after = shift = 0
     if out.requires_grad:
         signature, shift = patch(spec, written.out, plan[1], plan[2], True)
         after = signature.code
-    entries = FAST[True][_ASSIGNED].setdefault(spec, {}).setdefault(form, {})
-    entries[value] = view.code, plan[2], written.code, after, shift, out
+    entry = view.code, plan[2], written.code, after, shift, out, spread
+    if kind is Tensor and not spread:
+        FAST[True][_ASSIGNED].setdefault(spec, {}).setdefault(form, {})[given] = entry
+    else:
+        FAST[True][_SPREAD][spec, form, given if kind is Tensor else kind] = entry
 
 
 def _cast(value, dtype):
@@ -102,14 +143,6 @@ def _cast(value, dtype):
     if value._spec.dtype.kind == "c" and dtype.kind != "c":
         raise TypeError("a complex value cannot be assigned to a real tensor: take .real or abs() first")
     return lift(value, dtype)
-
-
-def _region(x, shape, strides, offset):
-    """A view for writing, of which no other tensor knows."""
-    viewed = x._buffer is not None and x._buffer.viewed
-    region = view_of(x, shape, strides, offset, "Slice")
-    region._buffer.viewed = viewed
-    return region
 
 
 assign.__name__ = assign.__qualname__ = "__setitem__"

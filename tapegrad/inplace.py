@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _thread import get_ident
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,10 @@ import numpy as np
 from .errors import CastingError, ShapeError
 from .primitives.core import lift, ops, primitive
 from .primitives.indexing import getitem
-from .primitives.shape import expand_to, placed, view_of, window_of
+from .primitives.shape import expand_to, placed, view_attrs, view_of, window_of
 from .tape.buffer import buffer_of
 from .tape.handle import Tensor, attach
-from .tape.record import append, current_tape, is_inference, own_borrowed, rotate, slot_of
+from .tape.record import append, current_tape, indexed, is_inference, own_borrowed, rotate, slot_of
 from .tape.signature import FAST, signature_of
 from .tape.site import user_site
 from .tape.spec import spec_of_array
@@ -20,7 +21,19 @@ from .tape.state import grad_mode, local
 from .values import value_of
 from .vm import opcodes as op
 
-__all__ = ["adopt_shape", "adopt_written", "check_target", "element", "is_number", "patch", "rewrite", "write"]
+__all__ = [
+    "adopt_shape",
+    "adopt_written",
+    "check_target",
+    "element",
+    "is_number",
+    "patch",
+    "patch_of",
+    "prepared",
+    "rewrite",
+    "write",
+    "written",
+]
 
 
 @primitive()
@@ -114,7 +127,8 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
     row = result._slot
     tape.note_write(row, slots[0], site, buffer_of(target))
     _take_over(target, result, state, tape)
-    if index is not None and not attrs and target._base is None and signature.deferrable:
+    target._buffer.end = len(tape.rows)
+    if index is not None and not attrs and signature.deferrable:
         _remember(index, spec, given, operands, signature, state.grad_enabled)
     return target
 
@@ -180,10 +194,8 @@ def adopt_shape(target: Tensor, view, args=(), kwargs=None) -> Tensor:
         target._data, target._tape = array, None
         target._spec = spec_of_array(array, target._spec.requires_grad)
         return target
-    viewed = target._buffer.viewed
     with grad_mode(local.state.grad_enabled or target._spec.requires_grad):  # its history is its own, whatever the mode
         made = view(target, *args, **(kwargs or {}))
-    target._buffer.viewed = viewed
     if made is not target:
         target._data = None if target._data is None else value_of(made)
         _rebind(target, made)
@@ -209,11 +221,15 @@ def element(x, key):
     It is copied in a function under transformation, and where arrays were made to be filled; else a view, as in
     PyTorch.
     """
+    state, rare = local.state, x._rare
+    if key.__class__ is int and (rare._leaf or not (state.depth or state.tape.tracing)):
+        y = indexed(x, key)
+        if y is not None:
+            return y
     y = getitem(x, key)
     base = y._base
     if y._spec.shape or base is None:
         return y
-    state = local.state
     if not (state.depth or state.tape.tracing or base._buffer.copies_reads) or not _may_be_written(base, state):
         return y
     if key is Ellipsis or (type(key) is tuple and any([k is Ellipsis for k in key])):
@@ -345,12 +361,106 @@ def _take_over(target, result, state, tape):
         target._seen = buffer.history
     if base is None and not (target._leaf or target._foreign or target._retains) and buffer.is_alone(tape):
         if target._home is None:  # else the next write that is recorded must leave the home behind
-            buffer.quiet = tape
-    if buffer.viewed and not state.careful and requires:
+            buffer.settle(tape)
+    if base is not None:
+        target._refresh_view()
+    if requires and not state.careful and buffer.is_viewed(target):
         state.careful = True
         state.refresh()
     if target._retains:
         target._refresh_view()
+
+
+def settle(target, view=None):
+    """Have a tensor's buffer say that it may be written without further thought but for a view, if that is so.
+
+    That holds for a tensor that is no view, stands on the thread's tape or nowhere yet, and whose memory no leaf, array
+    outside or other tape shares.
+    """
+    state, rare = local.state, target._rare
+    tape = state.tape
+    if rare._base is not None or rare._leaf or rare._foreign or rare._retains or rare._home is not None:
+        return
+    if rare._borrowed or rare._inference or rare._unrecorded or rare._made_by or tape.inference or tape.tracing:
+        return
+    if target._tape not in (tape, None) or not state.grad_enabled:
+        return
+    spec = target._spec
+    if spec.device is not None or not spec.injective or (rare._data is not None and not rare._data.flags.writeable):
+        return
+    if is_number(target) or (rare._buffer is not None and rare._buffer.escaped):
+        return
+    slot_of(target, state, tape)
+    buffer = buffer_of(target)
+    if tape is state.tape and not buffer.copies_reads and buffer.is_alone(tape, view):
+        buffer.settle(tape)
+
+
+def prepared(target):
+    """Tape, buffer and, of a view, the base of a tensor that may be written without further thought.
+
+    Raises
+    ------
+    KeyError
+        If a write needs thought.
+    """
+    rare, tape = target._rare, target._tape
+    buffer, base = rare._buffer, rare._base
+    if base is None:
+        if buffer is None or buffer.settled is None:
+            settle(target)
+            tape, buffer = target._tape, target._rare._buffer
+        known = buffer is not None and (buffer.quiet is tape or buffer.resumes(tape, target))
+    else:
+        known = rare._seen == buffer.history and rare._data is None
+        known = known and not (rare._unrecorded or rare._one_of_many or rare._made_by or rare._retains)
+        if known and buffer.settled is None:
+            settle(base, target)
+        known = known and base._tape is tape and buffer.resumes(tape, target)
+    if not known or tape.thread != get_ident() or len(tape.rows) >= tape.limit:
+        raise KeyError(target)
+    return tape, buffer, base
+
+
+_patches: dict = {}
+"""By specs and strides, the rows by which a base takes over what was written into a window, and shows it again."""
+
+
+def patch_of(view, value):
+    """Codes and results of two rows: the base of a view after `value` was written into that, and the view of it then.
+
+    Raises
+    ------
+    KeyError
+        If there are no such rows.
+    """
+    base, spec = view._rare._base._spec, view._spec
+    key = base, value, spec.strides
+    if key not in _patches:
+        _patches[key] = None
+        rebased, _ = patch(base, value, spec.strides, 0, True)
+        attrs = view_attrs(rebased.out, (spec.shape, spec.strides, 0), None, "AsStrided")
+        if rebased.kind == op.PATCHED and spec.dtype == base.dtype and "offset" not in dict(attrs):
+            again = signature_of(ops.view, (rebased.out,), attrs, True)
+            _patches[key] = rebased.code, rebased.out, again.code, again.out
+    found = _patches[key]
+    if found is None:
+        raise KeyError(key)
+    return found
+
+
+def written(target, base, row, out, entry):
+    """Note that row `row` is what a tensor has become; with `patch_of`'s entry, what its base and it are then."""
+    tape, rows = target._tape, target._tape.rows
+    if base is None:
+        target._slot, target._spec = row, out
+        return
+    code, spec, again, out = entry
+    offset, last, root = target._rare._offset, len(rows), tape.roots[row]
+    rows += (code + (base._slot << op.SLOT_BITS) + row, offset, again + (last << op.SLOT_BITS), offset)
+    tape.roots[last] = tape.roots[last + 2] = root
+    base._slot, base._spec = last, spec
+    target._slot, target._spec = last + 2, out
 
 
 def _rebase(base, target, result, state, tape):
@@ -410,10 +520,8 @@ def _refresh_view(self, anyway=False):
         return
     if local.state.grad_enabled and self._is_cut_off():
         _check_kind_of_view(self, "its base or another view of its base has been")
-    viewed = self._buffer.viewed
     with grad_mode(True):  # whatever the mode in which it is looked at, it has its base's history
         fresh = view_of(base, self._spec.shape, self._spec.strides, self._offset, "AsStrided", self._spec.dtype)
-    self._buffer.viewed = viewed
     _rebind(self, fresh)
     self._seen = history
 

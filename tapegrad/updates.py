@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from _thread import get_ident
 from sys import _getframe
 
 from .descriptors import Operator, is_supported
-from .inplace import is_number, rewrite, write
+from .inplace import is_number, patch_of, prepared, rewrite, write, written
 from .operators import STEP, described, hand_over, waiting
 from .primitives.core import ops
 from .tape.handle import NOTHING, Tensor, attach
@@ -54,16 +53,11 @@ def _binary(record, k, operator):
             return _with_options(record, self, other, alpha, rounding_mode)
         kind = other.__class__
         try:
-            tape, rare = self._tape, self._rare
-            rows, buffer, frame = tape.rows, rare._buffer, _getframe(1)
+            tape, buffer, base = prepared(self)
+            rows, frame = tape.rows, _getframe(1)
             if inside[frame.f_code.co_filename]:
                 frame = frame.f_back  # type: ignore[assignment]
-            if (
-                buffer.quiet is tape
-                and tape.thread == get_ident()
-                and len(rows) < tape.limit
-                and not inside[frame.f_code.co_filename]
-            ):
+            if not inside[frame.f_code.co_filename]:
                 if kind is Tensor:
                     j = other._slot
                     if other._tape is not tape or other is self:
@@ -72,6 +66,7 @@ def _binary(record, k, operator):
                 else:
                     head, out, copied, char = tape.fast[k][self._spec][kind]
                     j = tape.numbers[char][other]
+                patched = None if base is None or out is None else patch_of(self, out)
                 source = i = self._slot
                 if copied:
                     source = len(rows)
@@ -81,7 +76,8 @@ def _binary(record, k, operator):
                 rows.append(j * STEP)
                 tape.note_write(row, i, (frame.f_code, frame.f_lasti), buffer)
                 if out is not None:
-                    self._slot, self._spec = row, out
+                    written(self, base, row, out, patched)
+                buffer.end = len(rows)
                 return self
         except (KeyError, AttributeError):  # a write not met before, a tensor elsewhere or without a buffer
             pass
@@ -107,15 +103,11 @@ def _with_options(record, target, other, alpha, rounding_mode):
 def _unary(record, k):
     def method(self):
         try:
-            tape, rare = self._tape, self._rare
-            rows, buffer, frame = tape.rows, rare._buffer, _getframe(1)
-            if (
-                buffer.quiet is tape
-                and tape.thread == get_ident()
-                and len(rows) < tape.limit
-                and not inside[frame.f_code.co_filename]
-            ):
+            tape, buffer, base = prepared(self)
+            rows, frame = tape.rows, _getframe(1)
+            if not inside[frame.f_code.co_filename]:
                 head, out, copied, _ = tape.fast[k][self._spec]
+                patched = None if base is None or out is None else patch_of(self, out)
                 source = i = self._slot
                 if copied:
                     source = len(rows)
@@ -124,7 +116,8 @@ def _unary(record, k):
                 rows.append(head + i * STEP + source)
                 tape.note_write(row, i, (frame.f_code, frame.f_lasti), buffer)
                 if out is not None:
-                    self._slot, self._spec = row, out
+                    written(self, base, row, out, patched)
+                buffer.end = len(rows)
                 return self
         except (KeyError, AttributeError):
             pass

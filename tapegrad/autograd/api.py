@@ -299,7 +299,7 @@ def _retain_grad(self: Tensor) -> None:
         return
     self._retains = True
     if self._buffer is not None:
-        self._buffer.quiet = None  # a write must take what is retained with it
+        self._buffer.unsettle()  # a write must take what is retained with it
     if self._base is not None:
         self._buffer.retained = True
     from .recorded import home_of

@@ -154,6 +154,8 @@ class Call:
         if passed:
             base, y = y, new_tensor(None, 0, spec)
             y._data, y._buffer, y._base = value_of(base), buffer_of(base), base
+            y._buffer.loose = True
+            y._buffer.unsettle()
         viewed = y._base is not None
         self._become(k, y, value_of(y))
         if viewed:

@@ -109,7 +109,8 @@ def increment_version(tensor: Tensor | Iterable[Tensor]) -> None:
             t._tape.flush()
         buffer = buffer_of(t)
         buffer.version += 1
-        buffer.site, buffer.quiet = site, None
+        buffer.site = site
+        buffer.unsettle()
         buffer.tell(None)
     if not local.state.tape.tracing:
         rotate(local.state)  # what is recorded from now on reads the new version

@@ -60,7 +60,7 @@ def _resize(self: Tensor, *sizes: Any, **ignored: Any) -> Tensor:
     size, array, buffer = math.prod(shape), value_of(self), buffer_of(self)
     if size <= array.size and self._spec.contiguous:
         array = array.reshape(-1)[:size].reshape(shape)
-    elif self._base is not None or buffer.viewed or buffer.escaped:
+    elif self._base is not None or buffer.is_viewed() or buffer.escaped:
         raise RuntimeError(
             f"resize_: a tensor of shape {self._spec.shape} whose memory others share cannot get the shape {shape}; "
             f"make a new tensor"

@@ -145,7 +145,7 @@ def getitem(x, key):
     if made is None:
         spec = x._spec
         made = record_view(view, x, *plan)
-        remember_view(plan, spec, made)
+        remember_view(plan, spec, made, key)
     return made
 
 

@@ -136,7 +136,7 @@ def _byte_offsets(shape, strides):
 def view_of(x, shape, strides, offset, label, dtype=None):
     """Record a view of a tensor none of whose elements share memory; strides and offset in bytes."""
     dtype = None if dtype == x._spec.dtype else dtype
-    attrs = _view_attrs(x._spec, (tuple(shape), tuple(strides), offset), None, label, dtype)
+    attrs = view_attrs(x._spec, (tuple(shape), tuple(strides), offset), None, label, dtype)
     return record_view(view, x, attrs, offset)
 
 
@@ -170,7 +170,7 @@ def view_by(x, make, label, key=None, dtype=None):
 def plan_view(spec, make, label, dtype=None):
     """Attributes of `view`, and the byte offset, for the view that a function makes of an array."""
     at = layout_of(spec, make)
-    return _view_attrs(spec, at, None if spec.injective else layout_of(spec.dense, make), label, dtype), at[2]
+    return view_attrs(spec, at, None if spec.injective else layout_of(spec.dense, make), label, dtype), at[2]
 
 
 def layout_of(spec, make):
@@ -185,7 +185,7 @@ def layout_of(spec, make):
     return made.shape, made.strides, offset
 
 
-def _view_attrs(spec, at, dense, label, dtype=None):
+def view_attrs(spec, at, dense, label, dtype=None):
     """Attributes of `view`; `dense` is where it stands in the cotangent, if that is not laid out as the value is."""
     shape, strides, offset = at
     attrs = [("label", label), ("shape", shape), ("strides", strides)]

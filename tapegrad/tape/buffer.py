@@ -23,8 +23,14 @@ class Buffer:
         Where in the user's code the last write stands, see `tape.site`.
     quiet : Tape or None
         The tape on which this memory may be written without further thought.
-    viewed : bool
-        Some tensor is, or was, a view of this memory.
+    settled : Tape or None
+        The tape on which it may be, but for views that live.
+    views : list
+        Weak references to tensors that are, or were, views of this memory.
+    end : int
+        Rows of the tape after the last write.
+    loose : bool
+        Some views were not counted: those of leaves, which are many and matter to no write that is recorded.
     escaped : bool
         A NumPy array outside shares this memory.
     retained : bool
@@ -37,32 +43,72 @@ class Buffer:
     """
 
     __slots__ = (
-        "copies_reads", "escaped", "history", "places", "quiet", "retained", "site", "version", "viewed",
+        "copies_reads", "end", "escaped", "history", "loose", "places", "quiet", "retained", "settled", "site",
+        "version", "views",
     )  # fmt: skip
 
     def __init__(self):
         self.version = self.history = 0
-        self.site = self.quiet = None
-        self.viewed = self.escaped = self.retained = self.copies_reads = False
+        self.site = self.quiet = self.settled = None
+        self.loose = self.escaped = self.retained = self.copies_reads = False
         self.places = []
+        self.views = []
+        self.end = -1
+
+    def add_view(self, view, base):
+        """Note a view of this memory, the whole of which is `base`."""
+        self.quiet = None
+        if base._rare._leaf:
+            self.loose = True
+            return
+        views = self.views
+        if len(views) > 15 and len(views) & (len(views) - 1) == 0:  # a power of two
+            views[:] = [reference for reference in views if reference() is not None]
+        views.append(weakref.ref(view))
+
+    def views_beside(self, tensor=None):
+        """The views that live, and are not that tensor."""
+        living = [reference for reference in self.views if reference() is not None]
+        self.views = living
+        return [view for view in (reference() for reference in living) if view is not None and view is not tensor]
+
+    def is_viewed(self, but=None):
+        """Whether there is a view of this memory, other than that tensor."""
+        return self.loose or (bool(self.views) and bool(self.views_beside(but)))
+
+    def resumes(self, tape, target):
+        """Whether a tensor may be written on the tape without further thought, since views have gone."""
+        if self.settled is not tape or self.is_viewed(target):
+            return False
+        if not self.views:
+            self.quiet = tape
+        return True
+
+    def settle(self, tape):
+        """Note that this memory may be written on the tape without further thought."""
+        self.quiet = self.settled = tape
+
+    def unsettle(self):
+        """Note that each write needs thought."""
+        self.quiet = self.settled = None
 
     def stands(self, tape, slot):
         """Note that a tape knows this memory under a slot."""
         if len(self.places) > 8:
             self.places = [place for place in self.places if place[0]() is not None]
         self.places.append((weakref.ref(tape), slot))
-        self.quiet = None
+        self.unsettle()
 
     def place_on(self, tape):
         """The slot under which a tape knows this memory, or None."""
         return next((slot for reference, slot in reversed(self.places) if reference() is tape), None)
 
-    def is_alone(self, tape):
-        """Whether nobody but tensors on that tape can see this memory, each of them as a whole.
+    def is_alone(self, tape, but=None):
+        """Whether nobody but tensors on that tape can see this memory, each of them as a whole but for one view.
 
         Other tapes that were told of a write need not be told of another.
         """
-        if self.viewed or self.escaped:
+        if self.escaped or self.is_viewed(but):
             return False
         for reference, slot in self.places:
             other = reference()

@@ -21,6 +21,7 @@ __all__ = [
     "escape",
     "import_array",
     "import_leaf",
+    "indexed",
     "is_inference",
     "new_tensor",
     "record",
@@ -40,7 +41,8 @@ COPY_BYTES = DEFER_BYTES
 def escape(tensor):
     """A NumPy array outside shares the tensor's memory from now on: rows of tapes that see it run at once."""
     buffer = buffer_of(tensor)
-    buffer.escaped, buffer.quiet = True, None
+    buffer.escaped = True
+    buffer.unsettle()
     state = local.state
     if tensor._tape is state.tape:
         mark_escaped(state, tensor._tape)
@@ -339,7 +341,8 @@ def record_view(primitive, tensor, attrs, offset, detached=False):
             tape.flush()
             view._data = array_at(int(tape.arrays.addr[view._slot]), view._spec, base._data)
     buffer = view._buffer = buffer_of(base)
-    view._seen, buffer.viewed, buffer.quiet = buffer.history, True, None
+    view._seen = buffer.history
+    buffer.add_view(view, base)
     view._offset = tensor._offset + offset
     if buffer.copies_reads:
         mark_careful(state)
@@ -359,43 +362,60 @@ def view_again(tensor, plan):
     That holds for small tensors on the thread's tape, views aside whose base was written since. Else, None. The plan
     is one that is kept, as it is known by its identity.
     """
-    rare, tape, slot = tensor._rare, tensor._tape, tensor._slot
     try:
-        if tape.thread != get_ident():
-            return None
-        code, spec = tape.fast[_VIEWS][id(plan)]
+        code, spec = tensor._tape.fast[_VIEWS][id(plan)]
     except (KeyError, AttributeError):  # not met before; a tensor on no tape
         return None
+    return _viewed(tensor, code, spec, plan[1])
+
+
+def indexed(tensor, key):
+    """``tensor[key]`` for an integer; as `view_again`."""
+    try:
+        code, spec, offset = tensor._tape.fast[_INTEGERS][tensor._spec][key]
+    except (KeyError, AttributeError):
+        return None
+    return _viewed(tensor, code, spec, offset)
+
+
+def _viewed(tensor, code, spec, offset):
+    rare, tape, slot = tensor._rare, tensor._tape, tensor._slot
     base, buffer, rows = rare._base, rare._buffer, tape.rows
     row = len(rows)
-    if buffer is None or buffer.copies_reads or rare._unrecorded or rare._made_by or row >= tape.limit:
+    if tape.thread != get_ident() or row >= tape.limit:
+        return None
+    if buffer is None or buffer.copies_reads or rare._unrecorded or rare._made_by:
         return None
     if base is not None and (buffer.history != rare._seen or rare._one_of_many):
         return None
-    rows += (code + (slot << op.SLOT_BITS), plan[1])
+    rows += (code + (slot << op.SLOT_BITS), offset)
     roots = tape.roots
     roots[row] = roots[slot] if slot in roots else slot
     view = Tensor()
     view._tape, view._slot, view._spec = tape, row, spec
     view._rare = made = Rare()
-    made._base, made._buffer = tensor if base is None else base, buffer
-    made._seen, made._offset = buffer.history, rare._offset + plan[1]
-    buffer.viewed, buffer.quiet = True, None
+    made._base = base = tensor if base is None else base
+    made._buffer, made._seen, made._offset = buffer, buffer.history, rare._offset + offset
+    buffer.add_view(view, base)
     return view
 
 
 _VIEWS = fast_index()
+_INTEGERS = fast_index()
 
 
-def remember_view(plan, spec, view):
+def remember_view(plan, spec, view, key=None):
     """Enter a view into the fast table, if the next one by the same plan may simply be recorded.
 
     The plan is for tensors of that spec; one that was out of date has got another, with a gradient, as it was recorded.
+    A key that is an integer leads to it without the plan.
     """
     small = view._rare._base._spec.nbytes <= DEFER_BYTES
     row = view._tape.signature(view._slot)
     if local.state.grad_enabled and small and view._rare._data is None and row.specs[0] is spec:
         FAST[True][_VIEWS][id(plan)] = row.code, view._spec
+        if key.__class__ is int:
+            FAST[True][_INTEGERS].setdefault(spec, {})[key] = row.code, view._spec, plan[1]
 
 
 def import_array(array: np.ndarray, copy: bool = False):
