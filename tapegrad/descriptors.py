@@ -25,7 +25,17 @@ from .tape.tape import Tape
 from .vm import fields
 from .vm.native import addresses, bind_last
 
-__all__ = ["Operator", "is_supported", "methods_of", "table_of", "ufunc_method"]
+__all__ = [
+    "Operator",
+    "function_address",
+    "is_supported",
+    "method_of",
+    "methods_of",
+    "place_of",
+    "shared_words",
+    "table_of",
+    "ufunc_method",
+]
 
 _RECORDERS = (
     "recording.unary", "recording.binary", "recording.array_ufunc",
@@ -86,11 +96,16 @@ def is_supported() -> bool:
     )
 
 
+def function_address(function: Any) -> int:
+    """Of a function of ctypes."""
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
 def _word(thing: object, offset: int) -> int:
     return ctypes.c_uint64.from_address(id(thing) + offset).value
 
 
-def _place(thing: Any, name: str) -> int:
+def place_of(thing: Any, name: str) -> int:
     """Bytes from an object's start to one of its slots."""
     mark = object()
     before = getattr(thing, name, None)
@@ -103,12 +118,12 @@ def _place(thing: Any, name: str) -> int:
 
 
 @functools.cache
-def _shared_words() -> np.ndarray:
+def shared_words() -> np.ndarray:
     """The part of the tables that all operators have in common."""
     words = np.zeros(fields.COUNT, np.int64)
     for name, function in fields.FUNCTIONS.items():
         found = getattr(ctypes.pythonapi, function, None)
-        words[getattr(fields, name)] = (ctypes.cast(found, ctypes.c_void_p).value or 0) if found else 0
+        words[getattr(fields, name)] = function_address(found) if found else 0
     objects = {
         "FLOAT_TYPE": float, "INT_TYPE": int, "FLOAT32_TYPE": np.float32, "FLOAT64_TYPE": np.float64,
         "LIST_TYPE": list, "TAPE_TYPE": Tape, "TENSOR_TYPE": Tensor,
@@ -128,7 +143,7 @@ def _shared_words() -> np.ndarray:
     }  # fmt: skip
     for thing, places in slots.items():
         for name, slot in places.items():
-            words[getattr(fields, name)] = _place(thing, slot)
+            words[getattr(fields, name)] = place_of(thing, slot)
     return words
 
 
@@ -138,7 +153,7 @@ def _address(recorder: str) -> int:
 
 
 def _table(function: Callable, **given: int) -> int:
-    words = _shared_words().copy()
+    words = shared_words().copy()
     words[fields.FALLBACK] = id(function)
     for name, word in given.items():
         words[getattr(fields, name)] = word
@@ -170,7 +185,7 @@ def methods_of(operators: Sequence[Operator]) -> list[Any]:
         if group:
             codes = bind_last(_address(recorder), [table_of(operator) for operator in group], words)
             for operator, code in zip(group, codes, strict=True):
-                made[operator] = _method(operator.function, code, flags, operands)
+                made[operator] = method_of(operator.function, code, flags, operands)
     return [made[operator] for operator in operators]
 
 
@@ -201,13 +216,27 @@ def ufunc_method(function: Callable, operators: dict) -> Any:
     _kept.append(operators)
     table = _table(function, OPERATORS=id(operators))
     (code,) = bind_last(_address("recording.array_ufunc"), [table], 5)
-    return _method(function, code, _FASTCALL | _KEYWORDS, "$self, ufunc, method, /, *inputs, **options")
+    return method_of(function, code, _FASTCALL | _KEYWORDS, "$self, ufunc, method, /, *inputs, **options")
 
 
-def _method(function: Callable, code: int, flags: int, operands: str) -> Any:
+def method_of(function: Callable, code: int, flags: int, operands: str, owner: type = Tensor) -> Any:
+    """A method descriptor of a class.
+
+    Parameters
+    ----------
+    function : callable
+        Takes the long way; has the name and the documentation.
+    code : int
+        Address of the machine code.
+    flags : int
+        How Python calls it: METH_... of its C interface.
+    operands : str
+        Its parameters, for `inspect.signature`.
+    owner : type
+    """
     make = ctypes.pythonapi.PyDescr_NewMethod
     make.restype, make.argtypes = ctypes.py_object, [ctypes.py_object, ctypes.POINTER(_Definition)]
     doc = f"{function.__name__}({operands})\n--\n\n{function.__doc__ or ''}"
     definition = _Definition(function.__name__.encode(), code, flags, doc.encode())
     _kept.append(definition)
-    return make(Tensor, ctypes.byref(definition))
+    return make(owner, ctypes.byref(definition))

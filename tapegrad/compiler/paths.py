@@ -42,7 +42,7 @@ class Paths:
 
     def __init__(self, limit: int):
         self.limit = limit
-        self.hits = self.misses = 0
+        self._hits = self.misses = 0
         self.given_up = False
         self.lock = threading.RLock()
         self._root: Node | Program | None = None
@@ -53,6 +53,7 @@ class Paths:
 
     def __iter__(self) -> Iterator[Program]:
         """Programs, the one used last first."""
+        self.count_hits()
         return reversed(list(self._used))
 
     @property
@@ -83,6 +84,7 @@ class Paths:
                 trail.append(node)
                 self._forget(node.branches.pop(program.outcomes[-1], None))
                 node.branches[program.outcomes[-1]] = program
+            self.count_hits()
             self._used[program] = trail
             while len(self._used) > self.limit:
                 self._drop(next(iter(self._used)))
@@ -103,9 +105,24 @@ class Paths:
                 return
         self._root = None
 
+    @property
+    def hits(self) -> int:
+        """Calls that a recorded path was right for."""
+        self.count_hits()
+        return self._hits
+
+    def count_hits(self) -> None:
+        """Note which programs machine code has used since this was asked last."""
+        with self.lock:
+            for program in list(self._used):
+                new = program.new_hits()
+                if new:
+                    self._hits += new
+                    self._used.move_to_end(program)
+
     def use(self, program: Program) -> None:
         """Note that a program was right."""
-        self.hits += 1
+        self._hits += 1
         if next(reversed(self._used), None) is not program:
             with self.lock:
                 if program in self._used:

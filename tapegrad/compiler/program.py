@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import optree
 
+from ..descriptors import place_of
 from ..primitives.core import ops
-from ..tape.faults import FAULTS, IndexFault
+from ..tape.faults import IndexFault
 from ..tape.handle import Tensor
 from ..tape.lower import tracing
 from ..tape.record import new_tensor
@@ -24,11 +25,15 @@ from ..tape.tape import Tape
 from ..values import value_of
 from ..vm import opcodes as op
 from .captured import Captured, Draws
+from .entrance import arrays_are_known, open_for
+from .entries import Entry, UnusualError, Watch
 from .errors import ConcretisationError
 from .guards import Guard, Questions
 from .native.background import request
+from .outputs import fill, takes_out
 from .paths import Paths, first_difference
 from .plan import Plan, plan_program
+from .replays import Replays
 from .saving import _Absent, dump_bytes, load_bytes, save
 
 if TYPE_CHECKING:
@@ -40,10 +45,12 @@ __all__ = ["Compiled", "compile"]
 
 MOST_SIGNATURES = 256
 """Structures of arguments that a compiled function remembers."""
+MOST_ENTRIES = 32
+"""Forms of calls that machine code recognises, one after the other."""
 
 
-NATIVE_AFTER = 3
-"""Replays of a program after which machine code of its own is made for it."""
+NATIVE_AFTER = OPEN_AFTER = 3
+"""Replays of a program after which machine code of its own is made for it, and calls begin in machine code."""
 
 
 def compile(fun: Callable, *, max_paths: int = 64, lines: bool = False, native: bool = True) -> Compiled:
@@ -86,6 +93,12 @@ def compile(fun: Callable, *, max_paths: int = 64, lines: bool = False, native: 
     captured list or dictionary was bound anew is noticed, and what it had been recorded with is dropped. What is
     changed *inside* of an object -- elements of an array, attributes -- is not noticed: pass it as an argument.
 
+    Results go into arrays of yours by ``out``, in containers as the function returns them; 0-dimensional arrays for
+    numbers. They may be the arguments: what is read of them is read before. Nothing is allocated then, once the form of
+    call is known.
+
+    Any number of threads may call the same compiled function at the same time.
+
     Examples
     --------
     >>> import numpy as np
@@ -98,18 +111,20 @@ def compile(fun: Callable, *, max_paths: int = 64, lines: bool = False, native: 
     array([-1., -1.])
     >>> len(step.paths())
     2
+    >>> value, gradient = np.zeros(()), np.zeros(2)
+    >>> _ = step(np.array([3.0, 4.0]), out=(value, gradient))
+    >>> float(value), gradient
+    (25.0, array([6., 8.]))
     """
     if max_paths < 1:
         raise ValueError(f"compile keeps at least one path: max_paths must be positive, not {max_paths}")
     return Compiled(fun, max_paths, lines, native)
 
 
-_CARRAY = 0x101
-"""NumPy's flags of arrays that are aligned and C-contiguous."""
-
-
 class Compiled:
     """A function with its recorded tapes, for each structure of arguments and path that it has met."""
+
+    __slots__ = ("__dict__", "__weakref__", "_entries")  # where machine code finds it
 
     def __init__(self, fun: Callable, max_paths: int = 64, lines: bool = False, native: bool = True):
         functools.update_wrapper(self, fun, updated=())
@@ -117,36 +132,44 @@ class Compiled:
         self.max_paths, self.lines, self.native = max_paths, lines, native
         self.programs: dict[tuple, Paths] = {}
         self._captured: Captured | None = None
+        self._watch: Watch | None = None
         self._reasons: deque[str] = deque(maxlen=100)
         self._lock = threading.RLock()
         self._dynamic = False
-        self._quick: tuple[tuple, Program] | None = None
+        self._entries: tuple[Entry, ...] = ()
+        self._has_out = takes_out(fun)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The function's result: replayed, or for a new structure or path recorded first."""
+        """The function's result: replayed, or for a new structure or path recorded first.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            As of the function.
+        out : optional
+            Arrays that the results go to, in containers of the result's structure; 0-dimensional arrays for
+            numbers. They may be the arguments' own. Not if the function has a parameter of that name.
+
+        Returns
+        -------
+        Any
+            What the function returns, with arrays and NumPy's scalars in the place of tensors; `out` if that is given.
+        """
         state = local.state
-        if self._dynamic or state.depth or state.tape.tracing:
-            return self.fun(*args, **kwargs)
-        quick = self._quick
-        if quick is not None and not kwargs and len(args) == len(quick[0]) and self._is_again(args, quick[0]):
-            program = quick[1]
-            try:
-                return program.result(program.run(list(args)))
-            except IndexFault:
-                pass  # it is seen to below, as in other calls
-        return self._call(args, kwargs)
+        recording = state.depth or state.tape.tracing
+        if "out" not in kwargs or self._has_out:
+            return self.fun(*args, **kwargs) if self._dynamic or recording else self._call(args, kwargs)
+        name = getattr(self, "__name__", "the function")
+        if recording:
+            raise TypeError(
+                f"results go into arrays only where nothing is being differentiated or recorded: {name} was called "
+                f"with out= inside of another transformation; leave it out there"
+            )
+        rest = {key: x for key, x in kwargs.items() if key != "out"}
+        return fill(kwargs["out"], self.fun(*args, **rest) if self._dynamic else self._call(args, rest, kwargs), name)
 
-    def _is_again(self, args: tuple, layouts: tuple) -> bool:
-        """Whether these are arrays as the quick program takes them, and nothing that it captured has changed."""
-        for x, (shape, dtype) in zip(args, layouts, strict=True):
-            if x.__class__ is not np.ndarray or x.dtype is not dtype or x.shape != shape:
-                return False
-            if x.flags.num & _CARRAY != _CARRAY:
-                return False
-        captured = self._captured
-        return captured is not None and (captured.is_empty or captured.change() is None)
-
-    def _call(self, args: tuple, kwargs: dict) -> Any:
+    def _call(self, args: tuple, kwargs: dict, given: dict | None = None) -> Any:
+        """The long way; `given` is all keywords, in their order, if ``out`` is one of them."""
         call: Any = (args, kwargs)
         flat, treedef = optree.tree_flatten(call)
         parts: list = [treedef]
@@ -202,8 +225,8 @@ class Compiled:
             if miss is None:
                 if not recorded:
                     paths.use(program)
-                if not program.guards:
-                    self._quick = self._layouts(args, kwargs, flat, program)
+                if program.replayed >= OPEN_AFTER:
+                    self._open(program, args, kwargs if given is None else given, treedef, given is not None)
                 return program.result(found)
             k, outcome = miss
             if recorded or k <= last:
@@ -215,18 +238,25 @@ class Compiled:
                 raise self.fun.failed(failure) from failure
         return self.fun(*args, **kwargs)
 
-    @staticmethod
-    def _layouts(args: tuple, kwargs: dict, flat: list, program: Program) -> tuple[tuple, Program] | None:
-        """What a call with nothing but arrays is recognised by, for the program that it takes."""
-        if kwargs or len(flat) != len(args) or any(type(x) is not np.ndarray for x in args):
-            return None
-        if any(x is not y for x, y in zip(args, flat, strict=True)):  # converted before it could be taken
-            return None
-        return tuple([(x.shape, x.dtype) for x in args]), program
+    def _open(self, program: Program, args: tuple, kwargs: dict, treedef: optree.PyTreeSpec, given: bool) -> None:
+        """From now on calls like this one are answered in machine code, as far as it can."""
+        if not arrays_are_known() or self._captured is None:
+            return
+        with self._lock:
+            if self._watch is None:
+                self._watch = Watch(self._captured)
+            try:
+                entry = program.entry(self._watch, args, kwargs, treedef, given)
+            except UnusualError:
+                return
+            others = [e for e in self._entries if e is not entry and e.plan is e.program.plan]
+            self._entries = (entry, *others[: MOST_ENTRIES - 1])
+            _open_the_entrance()
 
     def _start_anew(self, change: str) -> None:
         with self._lock:
-            self._captured = self._quick = None
+            self._captured = self._watch = None
+            self._entries = ()
             self.programs.clear()
             self._reasons.append(f"dropped all that was recorded: {change}")
 
@@ -267,7 +297,8 @@ class Compiled:
                 self._give_up(paths, f"asks for a value while it is recorded ({error})")
                 return None
             draws.check(name)
-            self._captured = Captured(self.fun)  # as the recording left it
+            self._captured, self._watch = Captured(self.fun), None  # as the recording left it
+            self._entries = ()
             paths.misses += 1
             paths.add(program)
             self._reasons.append(f"recorded {program.summary()}: {reason}")
@@ -438,6 +469,8 @@ class Program:
 
     Attributes
     ----------
+    plan : Plan
+        May be swapped for another one of the same rows at any time: read it once for each use.
     guards : list of Guard
         What was asked of values, in order.
     outcomes : list of bytes
@@ -454,11 +487,23 @@ class Program:
         Whether machine code is made once the program has been replayed several times.
     """
 
+    __slots__ = ("__dict__", "__weakref__", "plan")  # where machine code finds it
+
     is_wanted_native = False
-    replays = 0
+    replayed = 0
+
+    def __new__(cls, *_: Any, **__: Any) -> Program:
+        """A program without rows, as one that is read from a file begins."""
+        made = super().__new__(cls)
+        made._linked, made._known, made._hits, made._seen = None, {}, 0, 0
+        return made
+
+    _linked: Replays | None
+    _known: dict[tuple, Entry]
+    _hits: int  # of entries that are known no more
+    _seen: int
 
     def __init__(self, fun: Callable, flat: list, treedef: optree.PyTreeSpec, lines: bool = False):
-        self.lock = threading.Lock()
         with tracing() as tape:
             local.state.grad_enabled = True
             inputs = []
@@ -510,7 +555,7 @@ class Program:
         self.count = len(outputs)
         return outputs
 
-    def run(self, arrays: list[np.ndarray]) -> list:
+    def run(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
         """Replay on new arrays; returns outputs, and the answers to the guards behind them.
 
         Raises
@@ -518,16 +563,41 @@ class Program:
         IndexFault
             If an index was out of range, here or in another thread at the same time.
         """
-        if self.is_wanted_native:
-            self.replays += 1
-            if self.replays == NATIVE_AFTER:
-                request(self)
-        with self.lock:
-            faults = FAULTS[0]
-            found = self.plan.replay(arrays)
-            if FAULTS[0] != faults:
-                raise IndexFault
-            return found
+        self.replayed += 1
+        if self.is_wanted_native and self.replayed == NATIVE_AFTER:
+            request(self)
+        return self.linked.replay(arrays)
+
+    @property
+    def linked(self) -> Replays:
+        """The plan, as it is now, made callable."""
+        plan, linked = self.plan, self._linked
+        if linked is None or linked.plan is not plan:
+            linked = self._linked = Replays(plan, self.count, self.expected)
+        return linked
+
+    def entry(self, watch: Watch, args: tuple, kwargs: dict, treedef: optree.PyTreeSpec, given: bool) -> Entry:
+        """How machine code recognises calls like this one: made once for each form of call and plan.
+
+        Raises
+        ------
+        UnusualError
+            If it cannot.
+        """
+        call: Any = args, kwargs
+        types = [x.dtype if type(x) is np.ndarray else type(x) for x in optree.tree_leaves(call)]
+        key = treedef, *kwargs, given, *types
+        entry = self._known.get(key)
+        if entry is None or entry.plan is not self.plan or entry.watch is not watch:
+            self._hits += 0 if entry is None else entry.hits
+            entry = self._known[key] = Entry(self, watch, args, kwargs, treedef, given)
+        return entry
+
+    def new_hits(self) -> int:
+        """Calls that machine code has answered since this was asked last."""
+        total = self._hits + sum([entry.hits for entry in list(self._known.values())])
+        self._seen, new = total, total - self._seen
+        return new
 
     def make_native(self) -> None:
         """Replace the plan by one with machine code, if there is a better one."""
@@ -538,8 +608,7 @@ class Program:
             return
         plan = native_plan(*self.recorded)
         if plan is not None:
-            with self.lock:
-                self.plan = plan
+            self.plan = plan
 
     def rows_plan(self) -> Plan:
         """A plan that runs row by row: for those who look inside."""
@@ -549,7 +618,10 @@ class Program:
         """What the function returns, from a replay's outputs."""
         flat = []
         for k, x in self.results:
-            flat.append(x.copy() if k is None and isinstance(x, np.ndarray) else x if k is None else found[k])
+            if k is not None:
+                flat.append(found[k] if found[k].ndim else found[k][()])  # a number for an array of no dimensions
+            else:
+                flat.append(x.copy() if isinstance(x, np.ndarray) else x)
         return optree.tree_unflatten(self.treedef, flat)
 
     def summary(self) -> str:
@@ -561,3 +633,11 @@ class Program:
         shown = [f"{g} = {g.shown(v)}" for g, v in zip(self.guards[:20], self.outcomes, strict=False)]
         more = ["..."] if len(self.guards) > 20 else []
         return "\n    ".join([f"<{self.summary()}>", *shown, *more])
+
+
+@functools.cache
+def _open_the_entrance() -> None:
+    """Let calls of compiled functions begin in machine code."""
+    entry, program = object.__new__(Entry), object.__new__(Program)
+    places = {"ENTRIES_AT": place_of(Compiled(_open_the_entrance), "_entries"), "ENTRY_AT": place_of(entry, "at")}
+    open_for(Compiled, places | {"PLAN_AT": place_of(program, "plan")})

@@ -12,7 +12,6 @@ import json
 import os
 import struct
 import tempfile
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -446,8 +445,8 @@ def _decode_program(saved: dict, blob: memoryview, arguments: list[Spec], most_b
     for k in outputs:
         if roots[k][0] in inputs:
             raise LoadError("a result shares memory with an argument")
-    made = object.__new__(Program)
-    made.lock, made.lines, made.pullbacks = threading.Lock(), None, None
+    made = Program.__new__(Program)
+    made.lines = made.pullbacks = None
     made.treedef = decode_tree(saved["structure"])
     made.results = [(None if k == -1 else k, decode(x)) for k, x in saved["results"]]
     if made.treedef.num_leaves != len(made.results):

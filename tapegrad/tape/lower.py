@@ -48,6 +48,8 @@ def bar_copy_plans(spec):
 def copy_loops(dtype):
     """Addresses of a loop that copies, and of one that adds; of None where there is none for the dtype."""
     c = dtype.char
+    if dtype.kind == "b":
+        return loop_address(np.absolute, "?->?"), None
     if dtype.kind not in "iufc":
         return None, None
     loop = loop_address(np.positive, f"{c}->{c}")

@@ -7,7 +7,20 @@ from numba import types
 
 from .jit import intrinsic
 
-__all__ = ["call_loop", "call_python", "fill_zero", "i32", "i64", "load", "store", "u8"]
+__all__ = [
+    "call_loop",
+    "call_python",
+    "call_words",
+    "copy_bytes",
+    "exchange",
+    "fill_zero",
+    "i32",
+    "i64",
+    "load",
+    "put_if_empty",
+    "store",
+    "u8",
+]
 
 
 @intrinsic
@@ -88,3 +101,55 @@ def _pointer(kind):
 
 i64, i32, u8 = _pointer(types.int64), _pointer(types.int32), _pointer(types.uint8)
 """Typed pointers from int64 addresses: unlike arrays they are one word each and are not reference-counted."""
+
+
+@intrinsic
+def call_words(typingctx, fn, a, b, c, d, e, f, g, h):
+    """Call the C function at address `fn` with up to eight words; see `call_python`."""
+    signature = types.int64(*[types.int64] * 9)
+
+    def codegen(context, builder, signature, values):
+        word = ir.IntType(64)
+        function = ir.FunctionType(word, [word] * 8)
+        return builder.call(builder.inttoptr(values[0], function.as_pointer()), values[1:])
+
+    return signature, codegen
+
+
+@intrinsic
+def copy_bytes(typingctx, to, source, nbytes):
+    """Copy `nbytes` bytes between addresses that are that far apart."""
+
+    def codegen(context, builder, signature, values):
+        pointer = ir.IntType(8).as_pointer()
+        function = ir.FunctionType(ir.VoidType(), [pointer, pointer, ir.IntType(64), ir.IntType(1)])
+        name = "llvm.memcpy.p0.p0.i64"
+        target = builder.module.globals.get(name) or ir.Function(builder.module, function, name)
+        ends = [builder.inttoptr(value, pointer) for value in values[:2]]
+        builder.call(target, [*ends, values[2], ir.Constant(ir.IntType(1), 0)])
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), codegen
+
+
+@intrinsic
+def exchange(typingctx, address, word):
+    """Write a word at an address and return what stood there, in one step that no other thread can come between."""
+
+    def codegen(context, builder, signature, values):
+        place = builder.inttoptr(values[0], ir.IntType(64).as_pointer())
+        return builder.atomic_rmw("xchg", place, values[1], "acq_rel")
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def put_if_empty(typingctx, address, word):
+    """Write a word at an address where 0 stands, in one step; returns whether that was so."""
+
+    def codegen(context, builder, signature, values):
+        place = builder.inttoptr(values[0], ir.IntType(64).as_pointer())
+        pair = builder.cmpxchg(place, ir.Constant(ir.IntType(64), 0), values[1], "acq_rel", "monotonic")
+        return builder.zext(builder.extract_value(pair, 1), ir.IntType(64))
+
+    return types.int64(types.int64, types.int64), codegen
