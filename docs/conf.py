@@ -1,5 +1,8 @@
 """The documentation site: built by scripts/docs, which counts every warning as an error."""
 
+import importlib.util
+import pathlib
+
 import tapegrad
 
 project = "tapegrad"
@@ -41,3 +44,18 @@ html_theme_options = {
 # What a reader copies is what runs: no prompts.
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+
+
+def write_messages(app):
+    """The table of all messages, from the sources."""
+    path = pathlib.Path(__file__).parents[1] / "scripts" / "messages.py"
+    spec = importlib.util.spec_from_file_location("messages", path)
+    messages = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(messages)
+    text = messages.page()
+    if not messages.PAGE.exists() or messages.PAGE.read_text(encoding="utf-8") != text:
+        messages.PAGE.write_text(text, encoding="utf-8")
+
+
+def setup(app):
+    app.connect("builder-inited", write_messages)

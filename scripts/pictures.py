@@ -1,9 +1,14 @@
-"""Draw the pictures in docs/pictures: run it after a change to what `make_dot` draws."""
+"""Draw the pictures in docs/pictures: run it after a change to what `make_dot` or `draw` draws."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import pathlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -55,11 +60,33 @@ def vgg11() -> Any:
 PICTURES = {"tutorial": tutorial, "squares": squares, "mlp": mlp, "vgg11": vgg11}
 
 
+def of_pages() -> Iterator[pathlib.Path]:
+    """What the code of the documentation's pages draws, run in a folder of its own."""
+    sys.path.append(str(ROOT / "tests"))
+    import pages
+
+    for path in pages.pages():
+        blocks = [block for block in pages.blocks_of(path) if not pages.missing(block.needs)]
+        if any(".svg" in block.text for block in blocks):
+            with tempfile.TemporaryDirectory() as folder:
+                before = os.getcwd()
+                os.chdir(folder)
+                try:
+                    pages.run(path, blocks)
+                finally:
+                    os.chdir(before)
+                for drawn in pathlib.Path(folder).glob("*.svg"):
+                    shutil.copy(drawn, FOLDER)
+                    yield FOLDER / drawn.name
+
+
 def main() -> None:
     """Draw all of them."""
     for name, draw in PICTURES.items():
         draw().save(FOLDER / f"{name}.svg")
         print(FOLDER / f"{name}.svg")
+    for path in of_pages():
+        print(path)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ of ``console`` blocks that begin with ``$`` are commands of ``tapegrad``, the ot
 
 Comments above a block, which the site does not show:
 
-- ``<!-- needs: torch, jax -->``: modules (or ``gpu``) without which it is not run;
+- ``<!-- needs: torch, jax -->``: modules (or ``gpu``, ``no_gpu``) without which it is not run;
 - ``<!-- not run: REASON -->``.
 """
 
@@ -84,6 +84,11 @@ def missing(needs) -> str:
 
             if not cuda.is_available():
                 return "there is no NVIDIA GPU here"
+        elif name == "no_gpu":
+            from tapegrad import cuda
+
+            if cuda.is_available():
+                return "there is a GPU here"
         elif importlib.util.find_spec(name) is None:
             return f"{name} is not installed"
     return ""
@@ -111,8 +116,18 @@ def output_of(text: str, names: dict) -> str:
         try:
             exec(compile(text, "example.py", "exec"), names)
         except Exception as error:
-            print(f"{type(error).__name__}: {error}")
+            print(error_text(error))
     return printed.getvalue() + "".join(f"{w.category.__name__}: {w.message}\n" for w in warned)
+
+
+def error_text(error: BaseException) -> str:
+    """An error as Python prints it, without the traceback: what it was raised from comes first."""
+    text = f"{type(error).__name__}: {error}"
+    if error.__cause__ is None:
+        return text
+    return (
+        f"{error_text(error.__cause__)}\nThe above exception was the direct cause of the following exception:\n{text}"
+    )
 
 
 def commands(text: str) -> list[tuple[str, str]]:

@@ -63,10 +63,10 @@ def test_each_command_explains_itself(command, capsys):
 
 
 def test_info(capsys, monkeypatch):
-    monkeypatch.setenv("TAPEGRAD_NUM_THREADS", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     status, text, _ = run(capsys, "info")
     assert status == 0
-    for part in (tg.__version__, np.__version__, "recording", "deferral on", "TAPEGRAD_NUM_THREADS 1", "sin"):
+    for part in (tg.__version__, np.__version__, "recording", "deferral on", "OMP_NUM_THREADS 1", "sin"):
         assert part in " ".join(text.split())
     status, text, _ = run(capsys, "info", "--json")
     found = json.loads(text)
@@ -138,12 +138,25 @@ def test_after_warmup_nothing_is_compiled(tmp_path):
 def test_inspect(capsys, saved):
     status, text, _ = run(capsys, "inspect", str(saved))
     assert status == 0
-    for part in ("loss", "checked and not run", "float64[3], float64[4, 3]", "tanh(", "test_command_line.py", "True"):
+    for part in (
+        "loss",
+        "checked and not run",
+        "0: float64[3], 1: float64[4, 3]",
+        "tanh(",
+        "test_command_line.py",
+        "True",
+    ):
         assert part in text
     found = json.loads(run(capsys, "inspect", str(saved), "--json", "--rows", "5")[1])
     (signature,) = found["signatures"]
     assert len(signature["paths"]) == 2
     assert {path["guards"][0]["answer"] for path in signature["paths"]} == {"True", "False"}
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(saved):
+    command = f"{sys.executable} -m tapegrad inspect {saved} --rows 100000 | head -n 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.count("\n") == 1 and done.stderr == ""
 
 
 def test_inspect_does_not_run_what_it_reads(capsys, saved, monkeypatch):

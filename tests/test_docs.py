@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 
 import numpy as np
 import pages
@@ -32,11 +33,14 @@ def as_in_a_new_process(monkeypatch, tmp_path):
     CASES,
     ids=["-".join([str(path.relative_to(pages.ROOT).with_suffix("")), *needs]) for path, needs in CASES],
 )
-def test_code_runs_and_prints_what_is_shown(path, needs):
+def test_code_runs_and_prints_and_draws_what_is_shown(path, needs, tmp_path):
     reason = pages.missing(needs)
     if reason:
         pytest.skip(reason)
     pages.run(path, [block for block in pages.blocks_of(path) if block.needs in ((), needs)])
+    for drawn in tmp_path.glob("*.svg"):
+        kept = pages.ROOT / "docs" / "pictures" / drawn.name
+        assert kept.read_text() == drawn.read_text(), f"{kept.name} is out of date: run python scripts/pictures.py"
 
 
 def test_what_is_not_shown_is_found():
@@ -65,8 +69,32 @@ def test_each_page_is_listed_by_its_section(index):
     assert {path.stem for path in index.parent.glob("*.md")} - {"index"} <= set(listed)
 
 
-def test_the_page_of_idioms_is_the_one_that_its_script_makes():
-    spec = importlib.util.spec_from_file_location("make_idioms", pages.ROOT / "scripts" / "idioms.py")
+def load_script(name):
+    spec = importlib.util.spec_from_file_location(f"script_{name}", pages.ROOT / "scripts" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert (pages.ROOT / "docs" / "reference" / "idioms.md").read_text(encoding="utf-8") == module.page()
+    return module
+
+
+def test_each_explained_message_is_what_its_code_raises():
+    page = pages.ROOT / "docs" / "reference" / "errors.md"
+    headings = re.split(r"^### ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    assert len(headings) > 40
+    for section in headings:
+        title, _, text = section.partition("\n")
+        shown = text.partition("```text\n")[2].partition("```")[0]
+        assert title in shown, f"the code under {title!r} raises another message"
+
+
+def test_all_messages_are_in_the_table():
+    messages = load_script("messages")
+    found = messages.messages()
+    assert len(found) > 500
+    table = messages.page()
+    assert sum(table.count(f"](errors.md#{anchor})") > 0 for _, anchor in messages.sections()) > 30
+    assert len([line for line in table.splitlines() if line.startswith("| `")]) == len(found)
+
+
+def test_the_page_of_idioms_is_the_one_that_its_script_makes():
+    made = load_script("idioms").page()
+    assert (pages.ROOT / "docs" / "reference" / "idioms.md").read_text(encoding="utf-8") == made

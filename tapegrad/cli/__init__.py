@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 
@@ -48,7 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             json.dumps({"error": str(error)}) if parsed.json else f"tapegrad {parsed.command}: {error}", file=sys.stderr
         )
         return 1
-    print(json.dumps(found, indent=2) if parsed.json else command.show(found))
+    try:
+        print(json.dumps(found, indent=2) if parsed.json else command.show(found), flush=True)
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

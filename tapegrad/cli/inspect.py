@@ -50,9 +50,11 @@ def collect(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _described(key: tuple, paths: Any, most: int) -> dict[str, Any]:
+    import optree
+
     from ..inspect.programs import list_program, rows_of
 
-    arguments = [_argument(part) for part in key[1:]]
+    arguments = [_argument(path, part) for path, part in zip(optree.treespec_paths(key[0]), key[1:], strict=True)]
     programs = [
         {
             "rows": len(rows_of(program)),
@@ -67,19 +69,21 @@ def _described(key: tuple, paths: Any, most: int) -> dict[str, Any]:
     return {"arguments": arguments, "paths": programs}
 
 
-def _argument(part: tuple) -> str:
+def _argument(path: tuple, part: tuple) -> str:
+    """A leaf of ``(args, kwargs)``: where it stands, and what it is."""
+    name = str(path[1]) + "".join(f"[{k!r}]" for k in path[2:])
     if isinstance(part[0], tuple):
-        return f"{part[1].name}{list(part[0])}"
-    return f"{part[1]!r:.60} (a constant)"
+        return f"{name}: {part[1].name}{list(part[0])}"
+    return f"{name}: {part[1]!r:.60}, a constant"
 
 
 def show(found: dict[str, Any]) -> str:
     """The same as text."""
     lines = [f"{found['file']}: {found['name']}, {human_bytes(found['bytes'])}, checked and not run"]
     for k, signature in enumerate(found["signatures"]):
-        lines.append(f"\narguments {k}: {', '.join(signature['arguments']) or 'none'}")
+        lines.append(f"\nsignature {k}, arguments {', '.join(signature['arguments']) or 'none'}")
         for n, path in enumerate(signature["paths"]):
-            lines.append(f"\npath {k}.{n}: {path['rows']} rows, {len(path['guards'])} guards")
+            lines.append(f"\npath {k}.{n}: {path['rows']} rows, guards: {len(path['guards'])}")
             if path["guards"]:
                 guards = [[g["kind"], g["where"], g["answer"]] for g in path["guards"][:20]]
                 lines.append(columns([["asked", "at", "answer"], *guards]))

@@ -627,7 +627,7 @@ class Program:
     def summary(self) -> str:
         """Its size, in words."""
         rows, asked = len(self.plan.origins), len(self.guards)
-        return f"a path of {rows} rows" + (f" and {asked} guards" if asked else "")
+        return f"a path of {rows} rows" + (f" and {asked} guard{'s' * (asked > 1)}" if asked else "")
 
     def __repr__(self) -> str:
         shown = [f"{g} = {g.shown(v)}" for g, v in zip(self.guards[:20], self.outcomes, strict=False)]

@@ -121,7 +121,7 @@ def _facts(step: Any, found: Measured) -> str:
         ("rows", f"{sum(row.phase != 'input' for row in found.rows):,}"),
         ("forward", human_time(found.seconds_of("forward"))),
         ("reverse", human_time(found.seconds_of("reverse")) if "reverse" in phases else "none"),
-        ("values, at most", human_bytes(max(count for _, count in found.live))),
+        ("peak of values", human_bytes(max(count for _, count in found.live))),
         ("inputs", human_bytes(found.inputs)),
         ("recorded paths", f"{len(step.paths()):,}"),
     ]

@@ -43,6 +43,7 @@ def svg_of(graph: Graph, title: str) -> str:
         f"<style>{_style()}</style>",
         '<defs><marker id="tg-head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0L8 4L0 8z" class="tg-head"/></marker></defs>',
+        '<rect class="tg-ground" width="100%" height="100%" rx="6"/>',
         f'<g transform="translate({MARGIN:g} {MARGIN:g})">',
     ]
     for pair, points in layout.lines.items():
@@ -63,9 +64,12 @@ def _size(box: Box) -> tuple[float, float]:
 def _style() -> str:
     rules = [
         ".tg-graph text{font:12px ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;fill:#0f172a}"
-        ".tg-graph .tg-edge{fill:none;stroke:#64748b}.tg-graph .tg-head{fill:#64748b}"
+        ".tg-graph .tg-edge{fill:none;stroke:#64748b}.tg-graph .tg-head{fill:#64748b}.tg-graph .tg-ground{fill:#ffffff}"
     ]
-    dark = [".tg-graph text{fill:#f1f5f9}.tg-graph .tg-edge{stroke:#94a3b8}.tg-graph .tg-head{fill:#94a3b8}"]
+    dark = [
+        ".tg-graph text{fill:#f1f5f9}.tg-graph .tg-edge{stroke:#94a3b8}.tg-graph .tg-head{fill:#94a3b8}"
+        ".tg-graph .tg-ground{fill:#131a22}"
+    ]
     for kind, (fill, line, dark_fill, dark_line) in COLOURS.items():
         rules.append(f".tg-graph .tg-{kind}{{fill:{fill};stroke:{line}}}")
         dark.append(f".tg-graph .tg-{kind}{{fill:{dark_fill};stroke:{dark_line}}}")

@@ -98,7 +98,7 @@ def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any 
 
     Parameters
     ----------
-    input : (..., *normalized_shape)
+    input : ``(..., *normalized_shape)``
     normalized_shape : int or sequence of int
     weight, bias : normalized_shape, optional
     eps : float

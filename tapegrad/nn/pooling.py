@@ -128,7 +128,7 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
 
     Returns
     -------
-    Tensor of shape (N, C, *output_size)
+    Tensor of shape ``(N, C, *output_size)``
     """
     x, single = _images("adaptive_avg_pool2d", lifted(input)[0])
     have = x._spec.shape[2:]

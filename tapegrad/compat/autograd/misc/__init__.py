@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from . import fixed_points, flatten, optimizers
+from . import fixed_points, optimizers
+from .flatten import flatten
 
 __all__ = ["fixed_points", "flatten", "optimizers"]
