@@ -16,7 +16,7 @@ from ..vm import opcodes as op
 from ..vm.entry import execute, link
 from ..vm.pools import pools
 from .native.step import ADDRESS, Step, native_signature
-from .passes import equal_rows, live_rows
+from .passes import live_rows
 
 __all__ = ["Plan", "plan_program"]
 
@@ -37,9 +37,7 @@ def plan_program(tape, inputs, outputs):
     -------
     Plan
     """
-    rows = live_rows(tape, inputs, outputs)
-    same = equal_rows(tape, rows)
-    return Plan(tape, [slot for slot in rows if slot not in same], same, inputs, outputs)
+    return Plan(tape, live_rows(tape, inputs, outputs), inputs, outputs)
 
 
 class Plan:
@@ -51,8 +49,6 @@ class Plan:
     order : list
         Slots of rows in the order in which they are to run, and native steps (`tapegrad.compiler.native`), each of
         which stands for several rows.
-    same : dict
-        Per row that is not computed, the one that is the same.
     inputs, outputs : list of int
         Slots.
 
@@ -70,9 +66,9 @@ class Plan:
         Rows that a native step computes, and the slot of the step.
     """
 
-    def __init__(self, tape, order, same, inputs, outputs):
+    def __init__(self, tape, order, inputs, outputs):
         self.tape = tape
-        self.place = place = self._renumber(tape, order, same)
+        self.place = place = self._renumber(tape, order)
         self.inputs = [place[k] for k in inputs]
         self.outputs = [place[k] for k in outputs]
         roots = self._roots()
@@ -80,8 +76,8 @@ class Plan:
         self._bind(roots)
         self._link()
 
-    def _renumber(self, tape, order, same):
-        """Rows that stay, with slots counted anew; a row that is the same as another has its place."""
+    def _renumber(self, tape, order):
+        """Rows that stay, with slots counted anew."""
         place: dict = {}
         words: list[int] = []
         self.signatures: dict = {}
@@ -115,11 +111,9 @@ class Plan:
             if row.kind == op.IMPORT:
                 self.constants[add(row, [row.code], [], slot)] = tape.imported(slot)[1]
                 continue
-            operands = [place[same.get(k, k)] for k in tape.operands(slot)]
+            operands = [place[k] for k in tape.operands(slot)]
             offset = tape.rows[slot + 1] if row.kind in op.WITH_OFFSET else None
             add(row, pack(row, operands, offset), operands, slot)
-        for slot, other in same.items():
-            place[slot] = place[other]
         self.words = np.array(words, np.int64)
         return place
 

@@ -35,6 +35,7 @@ from .paths import Paths, first_difference
 from .plan import Plan, plan_program
 from .replays import Replays
 from .saving import _Absent, dump_bytes, load_bytes, save
+from .simplify import simplify
 
 if TYPE_CHECKING:
     from ..inspect.programs import Profile
@@ -534,7 +535,7 @@ class Program:
             questions.release()
             tape.questions = None
             self.lines, self.pullbacks = questions.lines, questions.pullbacks
-        self.recorded = tape, inputs, outputs + answers
+        self.recorded = tape, inputs, simplify(tape, inputs, outputs + answers)
         self.plan = plan_program(*self.recorded)
 
     def _collect(self, flat_result: list, tape: Tape) -> list[int]:

@@ -30,6 +30,7 @@ from .guards import Guard
 from .passes import live_rows
 from .paths import Paths
 from .plan import plan_program
+from .simplify import simplify
 
 if TYPE_CHECKING:
     from .program import Compiled, Program
@@ -460,7 +461,8 @@ def _decode_program(saved: dict, blob: memoryview, arguments: list[Spec], most_b
         spec, asked = tape.signature(slots[k]).out, [made.guards[g] for g in chunk]
         if spec.shape != (sum(g.size for g in asked),) or any(g.dtype != spec.dtype for g in asked):
             raise LoadError("guards and the rows that answer them do not agree")
-    made.recorded = tape, [slots[k] for k in inputs], [slots[k] for k in outputs]
+    given = [slots[k] for k in inputs]
+    made.recorded = tape, given, simplify(tape, given, [slots[k] for k in outputs])
     made.plan = plan_program(*made.recorded)
     return made
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...vm.native import vector_bytes
-from ..passes import equal_rows, live_rows
+from ..passes import live_rows
 from .code import write_module
 from .graph import Graph
 from .machine import Machine
@@ -31,13 +31,11 @@ def native_plan(tape: Any, inputs: list[int], outputs: list[int]) -> Any:
     """
     from ..plan import Plan
 
-    rows = live_rows(tape, inputs, outputs)
-    same = equal_rows(tape, rows)
-    graph = Graph(tape, rows, same, inputs)
-    schedule = make_schedule(graph, [same.get(k, k) for k in outputs])
+    graph = Graph(tape, live_rows(tape, inputs, outputs), inputs)
+    schedule = make_schedule(graph, outputs)
     if schedule is None:
         return None
-    plan = Plan(tape, schedule.order, same, inputs, outputs)
+    plan = Plan(tape, schedule.order, inputs, outputs)
     steps = list(plan.steps.values())
     assembly = write_module(graph, steps, plan.place, vector_bytes())
     machine = Machine(assembly, [f"step_{k}" for k in range(len(steps))])

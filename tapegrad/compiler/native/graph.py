@@ -46,17 +46,15 @@ class Graph:
         Arrays, by slot.
     """
 
-    def __init__(self, tape: Any, slots: list[int], same: dict[int, int], inputs: list[int]):
+    def __init__(self, tape: Any, slots: list[int], inputs: list[int]):
         self.rows: dict[int, Row] = {}
         self.root: dict[int, int] = {}
         self.shift: dict[int, int] = {}
         self.constants: dict[int, np.ndarray] = {}
         given = set(inputs)
         for slot in slots:
-            if slot in same:
-                continue
             signature = tape.signature(slot)
-            sources = tuple([same.get(k, k) for k in tape.operands(slot)]) if signature.kind != op.IMPORT else ()
+            sources = tuple(tape.operands(slot))
             self.rows[slot] = Row(slot, signature, sources)
             if signature.kind in op.WITH_OFFSET:
                 self.root[slot] = self.root[sources[0]]
