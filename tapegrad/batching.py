@@ -9,7 +9,11 @@ from typing import Any
 import numpy as np
 import optree
 
+from .carrying import Carrier
+from .primitives.core import lift
 from .tape.handle import Tensor
+from .tape.state import local
+from .values import value_of
 
 __all__ = ["vmap"]
 
@@ -65,14 +69,61 @@ def vmap(
         flat, treedef = optree.tree_flatten(given, none_is_leaf=True)
         dims = _axes(in_dims, args, "in_dims")
         count = _batch_size(flat, dims, fun)
-        found = []
-        for k in range(count):
-            parts = [x if d is None else _take(x, d, k) for x, d in zip(flat, dims, strict=True)]
+        carrier = Carrier(count)
+        stacks = [x if d is None else _batch_first(x, d) for x, d in zip(flat, dims, strict=True)]
+        with carrier.recording():
+            parts = [x if d is None else carrier.stand(x) for x, d in zip(stacks, dims, strict=True)]
             example: Any = optree.tree_unflatten(treedef, parts)
-            found.append(fun(*example, **kwargs))
-        return _together(found, out_dims)
+            result = fun(*example, **kwargs)
+        leaves, outdef = optree.tree_flatten(result)
+        places = [k for k, y in enumerate(leaves) if isinstance(y, Tensor)]
+        found = dict(zip(places, carrier.over([leaves[k] for k in places]), strict=True))
+        outs = []
+        for k, (y, d) in enumerate(zip(leaves, _axes(out_dims, result, "out_dims"), strict=True)):
+            y, batched = found.get(k, (y, False))
+            outs.append(_placed(y, batched, d, count, fun))
+        tree: Any = optree.tree_unflatten(outdef, outs)
+        keep = local.state.depth or local.state.tape.tracing or any(isinstance(x, Tensor) for x in flat)
+        return tree if keep else _released(tree)
 
     return mapped
+
+
+def _batch_first(x: Any, axis: int) -> Tensor:
+    """A stack of examples."""
+    if isinstance(x, Tensor):
+        return np.moveaxis(x, axis, 0) if axis % x.ndim else x
+    return lift(np.ascontiguousarray(np.moveaxis(x, axis, 0)))
+
+
+def _placed(y: Any, batched: bool, axis: int | None, count: int, fun: Callable) -> Any:
+    """A result with the batch along an axis; None where it has none."""
+    if axis is None:
+        if batched:
+            name = getattr(fun, "__name__", "the function")
+            raise ValueError(
+                f"vmap({name}): out_dims is None for a result that is another one for each example, of shape "
+                f"{y.shape[1:]}: name the axis along which they are to be put together"
+            )
+        return y
+    if not batched:
+        y = np.broadcast_to(y, (count, *np.shape(y)))
+    ndim = np.ndim(y)
+    if not -ndim <= axis < ndim:
+        raise ValueError(f"vmap: out_dims names axis {axis} of a result of shape {np.shape(y)}")
+    return np.moveaxis(y, 0, axis) if axis else y
+
+
+def _released(tree: Any) -> Any:
+    """Arrays, for a caller who gave arrays; what carries a gradient to something captured stays a tensor."""
+
+    def plain(x: Any) -> Any:
+        if not isinstance(x, Tensor) or x._spec.requires_grad:
+            return x
+        array = value_of(x)
+        return array[()] if array.ndim == 0 else array.copy()
+
+    return optree.tree_map(plain, tree)
 
 
 def _axes(dims: Any, tree: Any, what: str) -> list[int | None]:
@@ -116,21 +167,3 @@ def _batch_size(flat: Sequence[Any], dims: Sequence[int | None], fun: Callable) 
     if sizes[0] == 0:
         raise ValueError(f"vmap({name}): the mapped dimension is empty, so that the result's shape cannot be known")
     return sizes[0]
-
-
-def _take(x: Any, axis: int, k: int) -> Any:
-    return x[(slice(None),) * (axis % x.ndim) + (k,)]
-
-
-def _together(found: list, out_dims: Any) -> Any:
-    first = found[0]
-    leaves, treedef = optree.tree_flatten(first)
-    dims = _axes(out_dims, first, "out_dims")
-    columns = zip(*[optree.tree_leaves(result) for result in found], strict=True)
-    stacked = []
-    for d, column, example in zip(dims, columns, leaves, strict=True):
-        if d is None:
-            stacked.append(example)
-        else:
-            stacked.append(np.stack(column, axis=d))
-    return optree.tree_unflatten(treedef, stacked)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CastingError", "MixedDevicesError", "ScalarError", "ShapeError"]
+__all__ = ["BatchedValueError", "CastingError", "MixedDevicesError", "ScalarError", "ShapeError"]
 
 
 class ShapeError(ValueError, RuntimeError):
@@ -19,3 +19,9 @@ class ScalarError(TypeError, ValueError):
 
 class MixedDevicesError(RuntimeError):
     """Operands of one operation stand on different devices."""
+
+
+class BatchedValueError(TypeError, RuntimeError):
+    """A value was asked for that is another one for each example of a batch: JAX has a `TypeError` for this, PyTorch a
+    `RuntimeError`.
+    """

@@ -70,6 +70,8 @@ class Primitive:
         Runs at once whatever its size, since its errors depend on the data.
     into : callable, optional
         Like `compute`, with a C-contiguous array to fill as first argument: for results that should not be copied.
+    batching : callable, optional
+        What it is over a batch, where that does not follow from the rest: see `tapegrad.primitives.batching`.
     samples : list
         Tuples of operands, or ``(operands, attrs)``, for tests and benchmarks.
     """
@@ -79,6 +81,7 @@ class Primitive:
     immediate = False
     kind = op.KERNEL
     into: Callable | None = None
+    batching: Callable | None = None
     derivative = None
     partials = None
     pullback = None

@@ -136,6 +136,11 @@ def _capture(tensor, tape) -> int:
     if found is not None:
         return found[1]
     home_tape, spec, data = tensor._tape, tensor._spec, tensor._data
+    home = tensor if tensor._leaf and spec.requires_grad else None
+    if tape.symbolic:
+        slot = tape.bring(spec, None, 0, home)
+        tape.captured[id(tensor)] = tensor, slot
+        return slot
     if home_tape is not None:
         home_tape.flush()
     if data is None:
@@ -144,7 +149,6 @@ def _capture(tensor, tape) -> int:
         own = empty_array(spec)
         own[...] = data
         data = own
-    home = tensor if tensor._leaf and spec.requires_grad else None
     slot = tape.bring(spec, data, address_of(data), home)
     tape.captured[id(tensor)] = tensor, slot
     return slot

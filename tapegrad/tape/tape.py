@@ -104,6 +104,8 @@ class Tape:
         Answers what a function under compilation asks of values.
     notes : dict
         What users attached to rows: hooks and the like, see `tapegrad.autograd.hooks`.
+    symbolic : bool
+        Of a tape under compilation: what it captures is known by type only, see `tapegrad.carrying`.
     """
 
     __slots__ = (
@@ -134,6 +136,7 @@ class Tape:
         "roots",
         "rows",
         "sealed",
+        "symbolic",
         "foreign_writes",
         "write_counts",
         "write_sites",
@@ -173,6 +176,7 @@ class Tape:
         self.sealed = None
         self.escaped = False
         self.tracing = tracing
+        self.symbolic = False
         self.inference = False
         self.questions: Any = None
         self.limit = MAX_ROWS if tracing else SEGMENT_ROWS
