@@ -10,12 +10,15 @@ import numpy as np
 import optree
 
 from .carrying import Carrier
+from .compiler.captured import Captured, Draws
 from .primitives.core import lift
 from .tape.handle import Tensor
 from .tape.state import local
 from .values import value_of
 
 __all__ = ["vmap"]
+
+_RANDOMNESS = ("error", "different", "same")
 
 
 def vmap(
@@ -25,6 +28,8 @@ def vmap(
     randomness: str = "error",
     *,
     chunk_size: int | None = None,
+    in_axes: Any = ...,
+    out_axes: Any = ...,
 ) -> Callable:
     """A function of batches, from one of single examples.
 
@@ -33,12 +38,18 @@ def vmap(
     fun : callable
         Takes arrays, tensors, or containers of such; returns arrays or a container of such.
     in_dims : int, None or a container, default 0
-        Axis of each argument that is mapped over; None for one that is the same for all examples. A container in the
-        structure of the arguments (or of a part of it) says it one by one.
-    out_dims : int, None or a tuple, default 0
-        Axis of the results along which examples are put together; None takes the first one's.
-    randomness, chunk_size
-        Accepted as in PyTorch; they mean nothing here.
+        Axis of each positional argument that is mapped over; None for one that is the same for all examples. A
+        container in the structure of the arguments (or of a part of it) says it one by one.
+    out_dims : int, None or a container, default 0
+        Axis of the results along which examples are put together; None for one that is the same for all.
+    randomness : {"error", "different", "same"}
+        What to do where `fun` draws random numbers: refuse, draw anew for each example (`fun` is called for each then),
+        or use the same for all.
+    chunk_size : int, optional
+        Examples that are computed together, where all of them would take too much memory.
+    in_axes, out_axes
+        JAX's names of `in_dims` and `out_dims`. Where one of them is used, keyword arguments are mapped over their
+        first axis, as in JAX; else they are the same for all examples, as in PyTorch.
 
     Returns
     -------
@@ -47,12 +58,19 @@ def vmap(
     Raises
     ------
     ValueError
-        If no argument is mapped, an axis is out of bounds, or the arguments' sizes along it differ.
+        If no argument is mapped, an axis is out of bounds, the arguments' sizes along it differ, or `out_dims` is None
+        for a result that differs between examples.
+    TypeError
+        If `fun` asks for a value that differs between examples, as ``if x > 0`` does. Also a `RuntimeError`.
+    RuntimeError
+        If `fun` draws random numbers and `randomness` is "error".
 
     Notes
     -----
-    The function is called once for each example: what a batch saves is the writing of the loop. Each operation of an
-    example is a row of the tape, so gradients, nesting and `tapegrad.compile` go through it.
+    The function is called once, with arguments that stand for one example. What it records is carried over the batch
+    row by row, each operation becoming one on all examples, which can be differentiated, compiled and mapped again.
+    Operations without a rule for batches (functions of plain arrays by `tapegrad.primitive`, and few others) are done
+    one example after the other.
 
     Examples
     --------
@@ -62,74 +80,79 @@ def vmap(
     >>> tg.vmap(np.dot, in_dims=(0, None))(a, b)
     array([10., 32., 54.])
     """
+    as_in_jax = in_axes is not ... or out_axes is not ...
+    in_dims = in_dims if in_axes is ... else in_axes
+    out_dims = out_dims if out_axes is ... else out_axes
+    if randomness not in _RANDOMNESS:
+        raise ValueError(f"vmap: randomness is 'error', 'different' or 'same', not {randomness!r}")
+    if chunk_size is not None and chunk_size < 1:
+        raise ValueError(f"vmap: Chunk size should be None or greater than 0. (got {chunk_size})")
 
     @functools.wraps(fun, assigned=("__name__", "__qualname__", "__module__"), updated=())
     def mapped(*args: Any, **kwargs: Any) -> Any:
-        given: Any = args
+        given: Any = args, kwargs
         flat, treedef = optree.tree_flatten(given, none_is_leaf=True)
         dims = _axes(in_dims, args, "in_dims")
+        dims += [0 if as_in_jax else None] * (len(flat) - len(dims))
         count = _batch_size(flat, dims, fun)
-        carrier = Carrier(count)
-        stacks = [x if d is None else _batch_first(x, d) for x, d in zip(flat, dims, strict=True)]
-        with carrier.recording():
-            parts = [x if d is None else carrier.stand(x) for x, d in zip(stacks, dims, strict=True)]
-            example: Any = optree.tree_unflatten(treedef, parts)
-            result = fun(*example, **kwargs)
-        leaves, outdef = optree.tree_flatten(result)
-        places = [k for k, y in enumerate(leaves) if isinstance(y, Tensor)]
-        found = dict(zip(places, carrier.over([leaves[k] for k in places]), strict=True))
-        outs = []
-        for k, (y, d) in enumerate(zip(leaves, _axes(out_dims, result, "out_dims"), strict=True)):
-            y, batched = found.get(k, (y, False))
-            outs.append(_placed(y, batched, d, count, fun))
-        tree: Any = optree.tree_unflatten(outdef, outs)
-        keep = local.state.depth or local.state.tape.tracing or any(isinstance(x, Tensor) for x in flat)
-        return tree if keep else _released(tree)
+        step = count if chunk_size is None else chunk_size
+        if count <= step and randomness != "different":
+            return _at_once(fun, flat, treedef, dims, out_dims, count, randomness)
+        parts = []
+        for start in range(0, count, 1 if randomness == "different" else step):
+            if randomness == "different":
+                some = [x if d is None else _taken(x, d, start) for x, d in zip(flat, dims, strict=True)]
+                args, kwargs = optree.tree_unflatten(treedef, some)
+                parts.append(_stretched(fun(*args, **kwargs), out_dims))
+            else:
+                size = min(step, count - start)
+                place = slice(start, start + size)
+                some = [x if d is None else _taken(x, d, place) for x, d in zip(flat, dims, strict=True)]
+                parts.append(_at_once(fun, some, treedef, dims, out_dims, size, randomness))
+        return _joined(parts, out_dims)
 
     return mapped
 
 
-def _batch_first(x: Any, axis: int) -> Tensor:
-    """A stack of examples."""
-    if isinstance(x, Tensor):
-        return np.moveaxis(x, axis, 0) if axis % x.ndim else x
-    return lift(np.ascontiguousarray(np.moveaxis(x, axis, 0)))
-
-
-def _placed(y: Any, batched: bool, axis: int | None, count: int, fun: Callable) -> Any:
-    """A result with the batch along an axis; None where it has none."""
-    if axis is None:
-        if batched:
-            name = getattr(fun, "__name__", "the function")
-            raise ValueError(
-                f"vmap({name}): out_dims is None for a result that is another one for each example, of shape "
-                f"{y.shape[1:]}: name the axis along which they are to be put together"
+def _at_once(
+    fun: Callable, flat: list, treedef: Any, dims: Sequence[int | None], out_dims: Any, count: int, randomness: str
+) -> Any:
+    """The function's result for all examples, from one call."""
+    carrier = Carrier(count)
+    stacks = [x if d is None else _batch_first(x, d) for x, d in zip(flat, dims, strict=True)]
+    with carrier.recording():
+        parts = [_inside(carrier, x, d is not None) for x, d in zip(stacks, dims, strict=True)]
+        args, kwargs = optree.tree_unflatten(treedef, parts)
+        draws = Draws(Captured(fun).generators) if randomness == "error" else None
+        result = fun(*args, **kwargs)
+        if draws is not None and draws.drawn() is not None:
+            raise RuntimeError(
+                f"vmap: called random operation while in randomness error mode: {_name(fun)} drew random numbers (from "
+                f"{draws.drawn()}). Please either use the 'same' or 'different' randomness flags on vmap, or draw them "
+                f"outside and pass them as an argument"
             )
-        return y
-    if not batched:
-        y = np.broadcast_to(y, (count, *np.shape(y)))
-    ndim = np.ndim(y)
-    if not -ndim <= axis < ndim:
-        raise ValueError(f"vmap: out_dims names axis {axis} of a result of shape {np.shape(y)}")
-    return np.moveaxis(y, 0, axis) if axis else y
+    leaves, outdef = optree.tree_flatten(result)
+    places = [k for k, y in enumerate(leaves) if isinstance(y, Tensor)]
+    found = dict(zip(places, carrier.over([leaves[k] for k in places]), strict=True))
+    outs = []
+    for k, (y, d) in enumerate(zip(leaves, _axes(out_dims, result, "out_dims"), strict=True)):
+        outs.append(_placed(*found.get(k, (y, False)), d, count, fun))
+    tree: Any = optree.tree_unflatten(outdef, outs)
+    keep = local.state.depth or local.state.tape.tracing or any(isinstance(x, Tensor) for x in flat)
+    return tree if keep else _released(tree)
 
 
-def _released(tree: Any) -> Any:
-    """Arrays, for a caller who gave arrays; what carries a gradient to something captured stays a tensor."""
+def _name(fun: Callable) -> str:
+    return getattr(fun, "__name__", "the function")
 
-    def plain(x: Any) -> Any:
-        if not isinstance(x, Tensor) or x._spec.requires_grad:
-            return x
-        array = value_of(x)
-        return array[()] if array.ndim == 0 else array.copy()
 
-    return optree.tree_map(plain, tree)
+# --- arguments ------------------------------------------------------------------------------------
 
 
 def _axes(dims: Any, tree: Any, what: str) -> list[int | None]:
     """An axis (or None) for each leaf of a tree, from an int or a container that may stop above the leaves."""
     if dims is None or isinstance(dims, int):
-        return [dims] * len(optree.tree_leaves(tree, none_is_leaf=True))
+        return [dims] * len(optree.tree_leaves(tree, none_is_leaf=what == "in_dims"))
     if isinstance(dims, list) and isinstance(tree, tuple):
         dims = tuple(dims)
     try:
@@ -146,7 +169,7 @@ def _axes(dims: Any, tree: Any, what: str) -> list[int | None]:
 
 
 def _batch_size(flat: Sequence[Any], dims: Sequence[int | None], fun: Callable) -> int:
-    name = getattr(fun, "__name__", "the function")
+    name = _name(fun)
     sizes = []
     for x, d in zip(flat, dims, strict=True):
         if d is None:
@@ -164,6 +187,76 @@ def _batch_size(flat: Sequence[Any], dims: Sequence[int | None], fun: Callable) 
         raise ValueError(
             f"vmap({name}): Expected all tensors to have the same size in the mapped dimension, got sizes {sizes}"
         )
-    if sizes[0] == 0:
-        raise ValueError(f"vmap({name}): the mapped dimension is empty, so that the result's shape cannot be known")
     return sizes[0]
+
+
+def _batch_first(x: Any, axis: int) -> Tensor:
+    """A stack of examples."""
+    if isinstance(x, Tensor):
+        moved: Any = np.moveaxis(x, axis, 0) if axis % x.ndim else x  # type: ignore[type-var]
+        return moved
+    return lift(np.ascontiguousarray(np.moveaxis(x, axis, 0)))
+
+
+def _inside(carrier: Carrier, x: Any, batched: bool) -> Any:
+    """What the function gets; arrays that are the same for all are traced, too, since examples may index them."""
+    return carrier.stand(lift(x), batched) if batched or isinstance(x, np.ndarray) else x
+
+
+def _taken(x: Any, axis: int, key: int | slice) -> Any:
+    return x[(slice(None),) * (axis % x.ndim) + (key,)]
+
+
+# --- results --------------------------------------------------------------------------------------
+
+
+def _placed(y: Any, batched: bool, axis: int | None, count: int, fun: Callable) -> Any:
+    """A result with the batch along an axis; None where it has none."""
+    if axis is None:
+        if batched:
+            raise ValueError(
+                f"vmap({_name(fun)}): out_dims is None for a result that is another one for each example, of shape "
+                f"{y.shape[1:]}: name the axis along which they are to be put together"
+            )
+        return y
+    if not batched:
+        y = np.broadcast_to(y, (count, *np.shape(y)))
+    ndim = np.ndim(y)
+    if not -ndim <= axis < ndim:
+        raise ValueError(f"vmap({_name(fun)}): out_dims names axis {axis} of a result of shape {np.shape(y)}")
+    return np.moveaxis(y, 0, axis) if axis else y
+
+
+def _released(tree: Any) -> Any:
+    """Arrays, for a caller who gave arrays; what carries a gradient to something captured stays a tensor."""
+
+    def plain(x: Any) -> Any:
+        if not isinstance(x, Tensor):
+            return np.array(x) if isinstance(x, np.ndarray) else x
+        if x._spec.requires_grad:
+            return x
+        array = value_of(x)
+        return array[()] if array.ndim == 0 else array.copy()
+
+    return optree.tree_map(plain, tree)
+
+
+def _stretched(tree: Any, out_dims: Any) -> Any:
+    """A single example's results as a batch of one."""
+    leaves, treedef = optree.tree_flatten(tree)
+    dims = _axes(out_dims, tree, "out_dims")
+    return optree.tree_unflatten(
+        treedef, [y if d is None else np.expand_dims(y, d) for y, d in zip(leaves, dims, strict=True)]
+    )
+
+
+def _joined(parts: list, out_dims: Any) -> Any:
+    """The results of parts of the batch, put together; what is the same for all is the first part's."""
+    first = parts[0]
+    leaves, treedef = optree.tree_flatten(first)
+    dims = _axes(out_dims, first, "out_dims")
+    columns = zip(*[optree.tree_leaves(part) for part in parts], strict=True)
+    joined: list[Any] = []
+    for d, column, example in zip(dims, columns, leaves, strict=True):
+        joined.append(example if d is None else np.concatenate(column, axis=d))
+    return optree.tree_unflatten(treedef, joined)

@@ -338,7 +338,7 @@ class _Questions:
     def number(self, tensor: Tensor, kind: type) -> Any:
         """``int(tensor)``, ``float(tensor)`` or ``complex(tensor)``."""
         x = self._answer(tensor, f"{kind.__name__}() or item() was asked")
-        return x.item() if kind is bool else kind(x)  # type: ignore[operator]
+        return x.item() if kind is bool else kind(x)
 
     def value(self, tensor: Tensor) -> np.ndarray:
         """The elements."""

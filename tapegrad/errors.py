@@ -22,6 +22,4 @@ class MixedDevicesError(RuntimeError):
 
 
 class BatchedValueError(TypeError, RuntimeError):
-    """A value was asked for that is another one for each example of a batch: JAX has a `TypeError` for this, PyTorch a
-    `RuntimeError`.
-    """
+    """A value of each example was asked for: JAX has a `TypeError` for this, PyTorch a `RuntimeError`."""

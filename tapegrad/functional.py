@@ -42,6 +42,11 @@ class _Traced:
             state.refresh()
 
 
+def is_within() -> bool:
+    """Whether a transformation or a recording is under way."""
+    return bool(local.state.depth or local.state.tape.tracing)
+
+
 def grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False) -> Callable:
     """The gradient of a scalar function.
 
@@ -372,7 +377,8 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> Any:
             pairs.append((y, y_bar))
         if keep or any(isinstance(b, Tensor) for _, b in pairs):
             seeds = [conjugated(lift(b, y._spec.dtype)) for y, b in pairs]
-            found = recorded_sweep([y for y, _ in pairs], seeds, leaves, True) if pairs else [None] * len(leaves)
+            again = keep or any(b._spec.requires_grad for b in seeds)
+            found = recorded_sweep([y for y, _ in pairs], seeds, leaves, again) if pairs else [None] * len(leaves)
             bars = [
                 lift(np.zeros(t._spec.shape, t._spec.dtype)) if g is None else conjugated(g)
                 for g, t in zip(found, leaves, strict=True)
@@ -385,7 +391,7 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> Any:
                 for t in leaves
             ]
         tree: Any = optree.tree_unflatten(treedef, bars)
-        return _settle(tree) if keep and not (trace.nested or local.state.depth) else tree
+        return _settle(tree) if keep and not (trace.nested or is_within()) else tree
 
     if not keep:
         result, aux = _release(result), _release(aux)

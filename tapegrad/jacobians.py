@@ -10,16 +10,19 @@ import numpy as np
 import optree
 
 from .autograd.recorded import pushforward
-from .functional import _argument_numbers, _release, _settle, _split_pair, _trace_arguments, _Traced, vjp
+from .batching import vmap
+from .functional import _argument_numbers, _release, _settle, _split_pair, _trace_arguments, _Traced, is_within, vjp
 from .primitives.core import lift
 from .tape.handle import Tensor
-from .tape.state import local
+from .tape.state import grad_mode, local
 
 __all__ = ["hessian", "jacfwd", "jacobian", "jacrev", "linearize"]
 
 
-def jacrev(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable:
-    """The Jacobian of a function, by reverse mode: one sweep for each element of its result.
+def jacrev(
+    fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False, *, chunk_size: int | None = None
+) -> Callable:
+    """The Jacobian of a function, by reverse mode: one sweep, with a cotangent for each element of its result.
 
     Parameters
     ----------
@@ -28,6 +31,8 @@ def jacrev(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = Fals
     argnums : int or tuple of int, default 0
         Positional arguments to differentiate with respect to.
     has_aux : bool, default False
+    chunk_size : int, optional
+        Cotangents that are swept together, where all of them would take too much memory.
 
     Returns
     -------
@@ -43,16 +48,25 @@ def jacrev(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = Fals
     array([[2., 0.],
            [2., 4.]])
     """
-    return _jacobian(fun, argnums, has_aux, _by_rows)
+    return _jacobian(fun, argnums, has_aux, _by_rows, chunk_size)
 
 
-def jacfwd(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable:
-    """The Jacobian of a function, by forward mode: one sweep for each element of its arguments.
+def jacfwd(
+    fun: Callable,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    *,
+    randomness: str = "error",
+    chunk_size: int | None = None,
+) -> Callable:
+    """The Jacobian of a function, by forward mode: one sweep, with a tangent for each element of its arguments.
 
     Parameters
     ----------
-    fun, argnums, has_aux
+    fun, argnums, has_aux, chunk_size
         As in `jacrev`.
+    randomness : str
+        Accepted as in PyTorch: the function is called once, so that all columns are of the same random numbers.
 
     Returns
     -------
@@ -67,15 +81,17 @@ def jacfwd(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = Fals
     array([[2., 0.],
            [2., 4.]])
     """
-    return _jacobian(fun, argnums, has_aux, _by_columns)
+    return _jacobian(fun, argnums, has_aux, _by_columns, chunk_size)
 
 
-def jacobian(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable:
-    """The Jacobian of a function, in the mode of fewer sweeps: forward if there are fewer arguments than results.
+def jacobian(
+    fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False, *, chunk_size: int | None = None
+) -> Callable:
+    """The Jacobian of a function, in the cheaper mode: forward if there are fewer arguments than results.
 
     Parameters
     ----------
-    fun, argnums, has_aux
+    fun, argnums, has_aux, chunk_size
         As in `jacrev`. The function is called twice where forward mode is taken.
 
     Returns
@@ -91,7 +107,7 @@ def jacobian(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = Fa
     array([[2., 0.],
            [2., 4.]])
     """
-    return _jacobian(fun, argnums, has_aux, _by_shape)
+    return _jacobian(fun, argnums, has_aux, _by_shape, chunk_size)
 
 
 def hessian(fun: Callable, argnums: int | Sequence[int] = 0) -> Callable:
@@ -167,65 +183,64 @@ def linearize(fun: Callable, *primals: Any) -> tuple[Any, Callable]:
             dot = next(dots) if isinstance(y, Tensor) and y._spec.requires_grad else None
             filled.append(lift(np.zeros(np.shape(y))) if dot is None else dot)
         tree: Any = optree.tree_unflatten(outdef, filled)
-        if not keep:
-            return _release(tree)
-        return tree if trace.nested or local.state.depth else _settle(tree)
+        if is_within():
+            return tree
+        return _settle(tree) if keep else _release(tree)
 
     if not keep:
         return _release(result), push
     return (result if trace.nested else _settle(result)), push
 
 
-def _by_rows(call: Callable, primals: Any) -> Any:
+def _by_rows(call: Callable, primals: Any, chunk_size: int | None) -> Any:
     value, pullback = vjp(call, *primals)
-    return _rows(value, pullback, primals)
+    return _rows(value, pullback, primals, chunk_size)
 
 
-def _rows(value: Any, pullback: Callable, primals: Any) -> Any:
+def _rows(value: Any, pullback: Callable, primals: Any, chunk_size: int | None) -> Any:
+    """The pullback of all unit cotangents at once."""
     _check_holomorphic(value, primals)
-    outputs, outdef = optree.tree_flatten(value)
     if _turns_complex(value, primals):
         raise TypeError(
             "jacrev: a complex result of real arguments has a Jacobian of twice as many sweeps; use jacfwd, or the "
             "real and imaginary parts"
         )
-    rows: list = []
-    for k, y in enumerate(outputs):
-        zeros = [np.zeros(np.shape(z), _dtype(z)) for z in outputs]
-        basis = _basis(y)
-        found = []
-        for row in basis:
-            zeros[k] = row
-            bar: Any = optree.tree_unflatten(outdef, list(zeros))
-            found.append(optree.tree_leaves(pullback(bar)))
-        rows.append([_stack(parts, np.shape(y)) for parts in zip(*found, strict=True)])
+    outputs, outdef = optree.tree_flatten(value)
+    basis: Any = optree.tree_unflatten(outdef, _basis(outputs))
+    found = _mapped(lambda bar: optree.tree_leaves(pullback(bar)), basis, primals, chunk_size)
     indef = optree.tree_structure(primals)
-    return outdef, [_of_arguments(indef, row) for row in rows]
-
-
-def _by_columns(call: Callable, primals: Any) -> Any:
-    value, push = linearize(call, *primals)
-    _check_holomorphic(value, primals)
-    outdef = optree.tree_structure(value)
-    inputs, indef = optree.tree_flatten(primals)
-    columns: list = []
-    for k, x in enumerate(inputs):
-        zeros: list = [np.zeros(np.shape(z), _dtype(z)) for z in inputs]
-        found = []
-        for column in _basis(x):
-            zeros[k] = column
-            dots: Any = optree.tree_unflatten(indef, list(zeros))
-            found.append(optree.tree_leaves(push(*dots)))
-        columns.append([_turned(_stack(parts, np.shape(x)), np.ndim(x)) for parts in zip(*found, strict=True)])
+    columns = [_apart(bars, outputs) for bars in found]
     return outdef, [_of_arguments(indef, list(row)) for row in zip(*columns, strict=True)]
 
 
-def _by_shape(call: Callable, primals: Any) -> Any:
+def _by_columns(call: Callable, primals: Any, chunk_size: int | None) -> Any:
+    """The pushforward of all unit tangents at once."""
+    value, push = linearize(call, *primals)
+    _check_holomorphic(value, primals)
+    inputs, indef = optree.tree_flatten(primals)
+    basis: Any = optree.tree_unflatten(indef, _basis(inputs))
+    found = _mapped(lambda dots: optree.tree_leaves(push(*dots)), basis, primals, chunk_size)
+    rows = []
+    for dots in found:
+        parts = _apart(dots, inputs)
+        rows.append(_of_arguments(indef, [_turned(p, np.ndim(x)) for p, x in zip(parts, inputs, strict=True)]))
+    return optree.tree_structure(value), rows
+
+
+def _by_shape(call: Callable, primals: Any, chunk_size: int | None) -> Any:
     value, pullback = vjp(call, *primals)
     results, arguments = (sum(np.size(x) for x in optree.tree_leaves(t)) for t in (value, primals))
     if arguments < results or _turns_complex(value, primals):
-        return _by_columns(call, primals)
-    return _rows(value, pullback, primals)
+        return _by_columns(call, primals, chunk_size)
+    return _rows(value, pullback, primals, chunk_size)
+
+
+def _mapped(function: Callable, basis: Any, primals: Any, chunk_size: int | None) -> list:
+    """A linear map of all of a basis; without a graph, where nobody could differentiate it."""
+    keep = is_within() or any(isinstance(x, Tensor) for x in optree.tree_leaves(primals))
+    with grad_mode(keep and local.state.grad_enabled):
+        found = vmap(function, randomness="same", chunk_size=chunk_size)(basis)
+    return _settle(found) if keep and not is_within() else found
 
 
 def _turns_complex(value: Any, primals: Any) -> bool:
@@ -247,7 +262,9 @@ def _check_holomorphic(value: Any, primals: Any) -> None:
         )
 
 
-def _jacobian(fun: Callable, argnums: int | Sequence[int], has_aux: bool, compute: Callable) -> Callable:
+def _jacobian(
+    fun: Callable, argnums: int | Sequence[int], has_aux: bool, compute: Callable, chunk_size: int | None
+) -> Callable:
     """A function of all arguments that differentiates with respect to some."""
     numbers = _argument_numbers(argnums)
     several = isinstance(argnums, (tuple, list))
@@ -272,7 +289,7 @@ def _jacobian(fun: Callable, argnums: int | Sequence[int], has_aux: bool, comput
                 kept.append(aux)
             return result
 
-        outdef, rows = compute(call, tuple(args[k] for k in numbers))
+        outdef, rows = compute(call, tuple(args[k] for k in numbers), chunk_size)
         tree = optree.tree_unflatten(outdef, rows if several else [row[0] for row in rows])
         return (tree, _outside(kept[0], args)) if has_aux else tree
 
@@ -281,7 +298,7 @@ def _jacobian(fun: Callable, argnums: int | Sequence[int], has_aux: bool, comput
 
 def _outside(aux: Any, args: tuple) -> Any:
     """What a function gave beside its result, without the traces that have ended."""
-    if local.state.depth or local.state.tape.tracing:
+    if is_within():
         return aux
     given: Any = args
     tensors = any(isinstance(x, Tensor) for x in optree.tree_leaves(given))
@@ -298,16 +315,27 @@ def _dtype(x: Any) -> np.dtype:
     return x._spec.dtype if isinstance(x, Tensor) else np.asarray(x).dtype
 
 
-def _basis(x: Any) -> list[np.ndarray]:
-    """Unit arrays in the shape of x."""
-    shape, dtype = np.shape(x), _dtype(x)
-    size = int(np.prod(shape, dtype=int))
-    return [row.reshape(shape) for row in np.eye(size, dtype=dtype if dtype.kind in "fc" else float)]
+def _basis(arrays: Sequence[Any]) -> list[np.ndarray]:
+    """Unit vectors of all arrays together: for each array its part of them, one after the other."""
+    sizes = [int(np.size(x)) for x in arrays]
+    found, start, total = [], 0, sum(sizes)
+    for x, size in zip(arrays, sizes, strict=True):
+        dtype = _dtype(x)
+        part = np.eye(total, size, -start, dtype if dtype.kind in "fc" else float)
+        found.append(part.reshape(total, *np.shape(x)))
+        start += size
+    return found
 
 
-def _stack(parts: Sequence[Any], shape: tuple[int, ...]) -> Any:
-    together: Any = np.stack(list(parts))
-    return np.reshape(together, shape + together.shape[1:])
+def _apart(stacked: Any, arrays: Sequence[Any]) -> list:
+    """What is stacked for each unit vector of some arrays, in the shape of each array."""
+    found, start = [], 0
+    for x in arrays:
+        stop = start + int(np.size(x))
+        part = stacked if len(arrays) == 1 else stacked[start:stop]
+        found.append(np.reshape(part, (*np.shape(x), *np.shape(stacked)[1:])))
+        start = stop
+    return found
 
 
 def _turned(stacked: Any, n: int) -> Any:

@@ -140,6 +140,13 @@ class Draws:
             states.append(repr(g.bit_generator.state if isinstance(g, np.random.Generator) else g.get_state()))
         return states
 
+    def drawn(self) -> str | None:
+        """From which generator there were draws, in words; None if there were none."""
+        for k, (before, after) in enumerate(zip(self.before, self._states(), strict=True)):
+            if before != after:
+                return ("numpy.random", "Python's random", "a NumPy Generator, or tapegrad's own")[min(k, 2)]
+        return None
+
     def check(self, name: str) -> None:
         """Raise if there were draws.
 
@@ -148,10 +155,9 @@ class Draws:
         RuntimeError
             Naming the generator.
         """
-        for k, (before, after) in enumerate(zip(self.before, self._states(), strict=True)):
-            if before != after:
-                whose = ("numpy.random", "Python's random", "a NumPy Generator, or tapegrad's own")[min(k, 2)]
-                raise RuntimeError(
-                    f"random numbers were drawn (from {whose}) while {name} was being compiled; every replay would use "
-                    f"the same ones. Draw them outside and pass them as an argument"
-                )
+        whose = self.drawn()
+        if whose is not None:
+            raise RuntimeError(
+                f"random numbers were drawn (from {whose}) while {name} was being compiled; every replay would use "
+                f"the same ones. Draw them outside and pass them as an argument"
+            )

@@ -11,7 +11,7 @@ from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .core import ops, primitive
 from .matmul import matrix_transpose
-from .shape import reshape_to
+from .shape import expand_to, reshape_to
 
 _X = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]])
 _W = np.sin(np.arange(12.0)).reshape(4, 3)
@@ -72,6 +72,16 @@ class linear:
             ops.matmul(matrix_transpose(bars), ops.conjugate(rows) if rows._spec.dtype.kind == "c" else rows),
             *[ops.sum(bars, axis=(0,), keepdims=False) for _ in bias],
         )
+
+    def batching(row):
+        if not any(row.mapped[1:]):
+            return row.again(row.xs)
+        (x, w), (xs, ws) = row.xs[:2], row.specs[:2]
+        k, m = xs.shape[-1], math.prod(xs.shape[:-1])
+        y = ops.matmul(reshape_to(x, (row.size, m, k) if row.mapped[0] else (m, k)), matrix_transpose(w))
+        for b, mapped in zip(row.xs[2:], row.mapped[2:], strict=True):
+            y = y + (reshape_to(b, (row.size, 1, ws.shape[0])) if mapped else b)
+        return reshape_to(expand_to(y, (row.size, m, ws.shape[0])), (row.size, *row.out.shape))
 
 
 @primitive()

@@ -7,6 +7,7 @@ import numpy as np
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from ..vm.pools import pools
+from .batching import stacked
 from .core import ZERO, Elementwise, implements, lift, ops, primitive
 from .domain import Above, Integers, Normal
 
@@ -324,6 +325,7 @@ def numpy_modf(x):
 class exponent:
     """Exponent of a floating-point number, as `numpy.frexp` gives it."""
 
+    batching = stacked
     derivative = ZERO
     samples = [(np.array([1.0, 0.5, -3.0, 0.0, 1e300]),)]
 

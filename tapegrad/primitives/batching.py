@@ -111,8 +111,12 @@ def _one_further(axes: Any) -> Any:
 
 
 def leading(*core: int) -> Callable[[BatchedRow], Tensor]:
-    """A rule for functions of each operand's last axes, so many (the last number stands for the rest), which broadcast
-    over all axes before these.
+    """A rule for functions of each operand's last axes that broadcast over all before these.
+
+    Parameters
+    ----------
+    *core : int
+        How many axes of each operand these are; the last number stands for all operands that follow.
     """
 
     def rule(row: BatchedRow) -> Tensor:

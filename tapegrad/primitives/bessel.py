@@ -6,6 +6,7 @@ import numpy as np
 
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
+from .batching import stacked
 from .core import implements, lift, ops, primitive
 from .scipy_loader import load
 
@@ -16,6 +17,7 @@ __all__: list[str] = []
 class numpy_i0:
     """`numpy.i0`; its derivative, `scipy.special.i1`, needs SciPy."""
 
+    batching = stacked
     grad_name = "I0"
     samples = [(np.array([0.0, 1.0, -10.0]),), (np.array([0.5, 2.0], "f"),)]
 

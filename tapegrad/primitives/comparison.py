@@ -6,6 +6,7 @@ import numpy as np
 
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
+from .batching import stacked
 from .core import ZERO, implements, lift, ops, primitive
 from .domain import Above, Integers, Normal
 
@@ -236,6 +237,7 @@ class rint:
 class round_to:
     """Nearest multiple of a power of ten."""
 
+    batching = stacked
     grad_name = "Round"
     derivative = ZERO
     samples = [((np.array([1.25, -0.35, 1234.5]),), {"decimals": k}) for k in (1, -2)]

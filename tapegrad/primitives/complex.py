@@ -12,6 +12,7 @@ from ..tape.record import import_array
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from ..vm.bridge import loop_address
+from .batching import stacked
 from .core import Primitive, implements, lift, primitive
 
 Z = np.array([1.0 + 2.0j, -3.0 + 0.5j, 0.0j])
@@ -33,6 +34,7 @@ class _Part(Primitive):
     """A copy of one component of complex numbers, read in place as floats."""
 
     imaginary = False
+    batching = staticmethod(stacked)
 
     def infer(self, specs, attrs):
         (x,) = specs

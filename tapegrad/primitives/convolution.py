@@ -11,7 +11,10 @@ import numpy as np
 from ..errors import ShapeError
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
+from .batching import folded
 from .core import Primitive, ops, primitive
+from .layout import view_of_function
+from .shape import reshape_to
 
 __all__ = ["output_length"]
 
@@ -118,6 +121,26 @@ class _Conv(Primitive):
         return out
 
 
+def _side_by_side(row, images):
+    """All examples as groups of channels of one convolution.
+
+    Operands in `images` have their channels second, weights and biases have those of the result first.
+    """
+    xs = []
+    for k, spec in enumerate(row.specs):
+        axis = int(k in images)
+        shape = (*spec.shape[:axis], row.size * spec.shape[axis], *spec.shape[axis + 1 :])
+        xs.append(reshape_to(view_of_function(np.moveaxis, "Permute", row.whole(k), 0, axis), shape))
+    changes, out = {}, row.out.shape
+    if "shape" in row.attrs:
+        n, c, *lengths = row.attrs["shape"]
+        changes["shape"] = (n, row.size * c, *lengths)
+    y = row.again(xs, groups=row.size * row.attrs["groups"], **changes)
+    axis = int(len(images) == 1)
+    apart = reshape_to(y, (*out[:axis], row.size, *out[axis:]))
+    return ops.copy(view_of_function(np.moveaxis, "Permute", apart, axis, 0)) if axis else apart
+
+
 @primitive(base=_Conv)
 class conv2d:
     """Convolution (a cross-correlation, as in PyTorch) of images (N, C, H, W) with weights (O, C / groups, kh, kw)."""
@@ -146,6 +169,9 @@ class conv2d:
             ops.conv2d_weights(y_bar, x, kernel=w._spec.shape[2:], **attrs),
             *[ops.sum(y_bar, axis=(0, 2, 3), keepdims=False) for _ in bias],
         )
+
+    def batching(row):
+        return _side_by_side(row, (0,)) if any(row.mapped[1:]) else folded(row, shared=range(1, len(row.xs)))
 
 
 def _transposed_samples():
@@ -178,6 +204,9 @@ class conv2d_image:
 
     def pullback(y_bar, y, v, w, shape, **attrs):
         return conv2d(y_bar, w, **attrs), ops.conv2d_weights(v, y_bar, kernel=w._spec.shape[2:], **attrs)
+
+    def batching(row):
+        return _side_by_side(row, (0,)) if row.mapped[1] else folded(row, shared=(1,))
 
 
 def _fold(out, v, w, attrs):
@@ -229,3 +258,6 @@ class conv2d_weights:
 
     def pullback(y_bar, y, v, x, kernel, **attrs):
         return conv2d(x, y_bar, **attrs), ops.conv2d_image(v, y_bar, shape=x._spec.shape, **attrs)
+
+    def batching(row):
+        return _side_by_side(row, (0, 1))

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
+from .batching import stacked
 from .core import BY_FUNCTION, implements, lift, ops, primitive
 from .factorizations import _off_diagonal, _on_diagonal, _real_part, _unpack, in_line
 from .linalg import floating_matrix, square
@@ -33,6 +34,7 @@ _M = np.array([[4.0, 1.0], [-2.0, 0.5], [3.0, -1.0]])
 class eigvals:
     """Eigenvalues of square matrices, as complex numbers."""
 
+    batching = stacked
     immediate = True
     grad_name = "LinalgEigvals"
     samples = (((_A,), {}), ((np.stack([_A, _A.T @ _A]),), {}), ((_A + 1j * _A[::-1],), {}))
@@ -56,6 +58,7 @@ class eigvals:
 class eig_packed:
     """Eigenvalues and eigenvectors of square matrices, as complex numbers in one array."""
 
+    batching = stacked
     immediate = True
     grad_name = "LinalgEig"
     samples = (((_A + 4.0 * np.triu(_A),), {}), ((np.stack([_A.T @ _A, _A @ _A.T + 1.0]),), {}))
@@ -122,6 +125,7 @@ def linalg_eig(a):
 class pinv:
     """Pseudo-inverse of matrices; its derivative is that at constant rank."""
 
+    batching = stacked
     immediate = True
     grad_name = "LinalgPinv"
     samples = (

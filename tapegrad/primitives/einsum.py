@@ -52,6 +52,12 @@ class einsum:
         inputs = inputs.split(",")
         return [_operand_bar(y_bar, xs, inputs, result, k) for k in range(len(xs))]
 
+    def batching(row):
+        inputs, result = row.attrs["subscripts"].split("->")
+        label = next(c for c in string.ascii_letters if c not in inputs)
+        terms = [label * mapped + term for term, mapped in zip(inputs.split(","), row.mapped, strict=True)]
+        return row.again(row.xs, subscripts=",".join(terms) + "->" + label + result)
+
 
 def _operand_bar(y_bar, xs, inputs, result, k):
     """Cotangent of operand `k`: the other operands and `y_bar` summed over all that is not in its labels."""

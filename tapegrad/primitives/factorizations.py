@@ -19,6 +19,7 @@ import numpy as np
 
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
+from .batching import stacked
 from .core import BY_FUNCTION, implements, lift, ops, primitive
 from .indexing import getitem
 from .linalg import floating_matrix, square
@@ -68,6 +69,7 @@ _M = np.array([[4.0, 1.0], [-2.0, 0.5], [3.0, -1.0]])
 class eigh_packed:
     """Eigenvalues and eigenvectors of Hermitian matrices, read from their lower triangle, in one array."""
 
+    batching = stacked
     immediate = True
     grad_name = "LinalgEigh"
     symmetric = True  # defined on Hermitian matrices: the gradient is Hermitian, too
@@ -98,6 +100,7 @@ class eigh_packed:
 class svd_packed:
     """Left singular vectors, singular values and adjoint right singular vectors (reduced) in one array."""
 
+    batching = stacked
     immediate = True
     grad_name = "LinalgSvd"
     samples = (((_M,), {}), ((_M.T,), {}), ((_A,), {}))
@@ -148,6 +151,7 @@ def _diagonal(x):
 class qr_packed:
     """Reduced QR factors of matrices with at least as many rows as columns, in one array."""
 
+    batching = stacked
     immediate = True
     grad_name = "LinalgQr"
     samples = (((_M,), {}), ((_A,), {}), ((np.stack([_M, _M + 1.0]),), {}))

@@ -42,6 +42,16 @@ class convolve:
         v_bar = getitem(convolve(y_bar, _reverse(conjugated(a))), slice(n - 1, n - 1 + m))
         return a_bar, v_bar
 
+    def batching(row):
+        # The windows of one vector, times the other one backwards.
+        long, short = (0, 1) if row.specs[0].size >= row.specs[1].size else (1, 0)
+        m = row.specs[short].size
+        a, v = row.whole(long), view_of_function(np.flip, "Flip", row.whole(short), 1)
+        zeros = expand_to(lift(np.zeros((), a._spec.dtype)), (row.size, m - 1))
+        padded = ops.concatenate(zeros, a, zeros, axis=1)
+        windows = view_of_function(np.lib.stride_tricks.sliding_window_view, "Unfold", padded, m, axis=1)
+        return reshape_to(ops.matmul(windows, reshape_to(v, (row.size, m, 1))), (row.size, *row.out.shape))
+
 
 def _reverse(x):
     return view_of_function(np.flip, "Flip", x, 0)

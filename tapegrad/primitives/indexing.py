@@ -10,6 +10,8 @@ from ..tape.handle import Tensor
 from ..tape.record import record_view, remember_view, view_again
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
+from .batched_keys import KeyOverBatch
+from .batching import one_by_one
 from .core import ZERO, lift, ops, primitive, unbroadcast
 from .keys import ARRAY, FALSE, TRUE, emit_indexed, selected
 from .shape import PLANS, cast, layout_of, plan_view, view
@@ -316,6 +318,18 @@ class gather:
     def pullback(y_bar, y, x, *indices, key, unique):
         return scatter_add(y_bar, *indices, shape=x._spec.shape, key=key, unique=unique), *[None] * len(indices)
 
+    def batching(row):
+        if _has_bools(row):
+            return one_by_one(row)
+        based = row.mapped[0]
+        key = KeyOverBatch(row, 1, row.specs[0].ndim, based)
+        return key.sorted(gather(row.xs[0], *key.indices, key=key.form, unique=row.attrs["unique"] and based))
+
+
+def _has_bools(row):
+    """Whether a row's key has a bool in it, which is an axis of its own."""
+    return TRUE in row.attrs["key"] or FALSE in row.attrs["key"]
+
 
 @primitive()
 class scatter_add:
@@ -346,6 +360,13 @@ class scatter_add:
 
     def pullback(y_bar, y, v, *indices, shape, key, unique):
         return gather(y_bar, *indices, key=key, unique=unique), *[None] * len(indices)
+
+    def batching(row):
+        if _has_bools(row):
+            return one_by_one(row)
+        shape = row.attrs["shape"]
+        key = KeyOverBatch(row, 1, len(shape), True)
+        return row.again([key.fitted(row.whole(0)), *key.indices], shape=(row.size, *shape), key=key.form)
 
 
 @primitive()
@@ -395,6 +416,12 @@ class index_put:
         x_bar = index_put(y_bar, zero, *indices, key=key, unique=unique)
         return x_bar, unbroadcast(v_bar, v), *[None] * len(indices)
 
+    def batching(row):
+        if _has_bools(row):
+            return one_by_one(row)
+        key = KeyOverBatch(row, 2, row.specs[0].ndim, True)
+        return row.again([row.whole(0), key.fitted(row.lengthened(1, key.ndim)), *key.indices], key=key.form)
+
 
 @primitive()
 class last_written:
@@ -412,6 +439,13 @@ class last_written:
         mine = np.arange(_probe(shape)[where].size).reshape(_probe(shape)[where].shape)
         order[where] = mine
         return order[where] == mine
+
+    def batching(row):
+        if _has_bools(row):
+            return one_by_one(row)
+        shape = row.attrs["shape"]
+        key = KeyOverBatch(row, 0, len(shape), True)
+        return key.sorted(row.again(key.indices, shape=(row.size, *shape), key=key.form))
 
 
 def put(x, key, v):

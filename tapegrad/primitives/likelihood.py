@@ -7,7 +7,9 @@ import numpy as np
 from ..errors import ShapeError
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
-from .core import ops, primitive
+from .batching import one_by_one
+from .core import lift, ops, primitive
+from .shape import expand_to, reshape_to
 
 _LOGS = -np.abs(np.sin(np.arange(1.0, 13.0))).reshape(3, 4)
 _IMAGES = -np.abs(np.cos(np.arange(1.0, 25.0))).reshape(2, 3, 4)
@@ -37,6 +39,30 @@ def _picked(ndim, target, weight, ignore_index, reduction, dtype):
         return (np.arange(len(target)), target), parts
     first, *others = np.ogrid[tuple(slice(n) for n in target.shape)]
     return (first, target, *others), parts
+
+
+def _fold(x):
+    """The batch and the axis behind it, as one."""
+    size, n, *rest = x._spec.shape
+    return reshape_to(x, (size * n, *rest))
+
+
+def _losses(row, x):
+    """The loss at each target of each example, for values x of all of them."""
+    target, attrs = row.whole(1), {"ignore_index": row.attrs["ignore_index"], "reduction": "none"}
+    if target._spec.ndim == 1:
+        return nll_loss(x, target, *row.xs[2:], **attrs)
+    return reshape_to(nll_loss(_fold(x), _fold(target), *row.xs[2:], **attrs), target._spec.shape)
+
+
+def _total(losses):
+    return ops.sum(losses, axis=tuple(range(1, losses._spec.ndim)), keepdims=False)
+
+
+def _counted(row, shape):
+    """What the mean of each example divides by: the sum of the weights of its targets."""
+    minus = lift(np.full((), -1.0, row.specs[0].dtype))
+    return _total(_losses(row, expand_to(minus, (row.size, *shape))))
 
 
 @primitive()
@@ -72,6 +98,15 @@ class nll_loss:
     def pullback(y_bar, y, x, *others, **attrs):
         return ops.nll_loss_spread(y_bar, *others, shape=x._spec.shape, **attrs), *[None] * len(others)
 
+    def batching(row):
+        if any(row.mapped[2:]):
+            return one_by_one(row)
+        losses = _losses(row, row.whole(0))
+        if row.attrs["reduction"] == "none":
+            return losses
+        total = _total(losses)
+        return total if row.attrs["reduction"] == "sum" else total / _counted(row, row.specs[0].shape)
+
 
 @primitive()
 class nll_loss_spread:
@@ -93,3 +128,21 @@ class nll_loss_spread:
 
     def pullback(y_bar, y, v, *others, shape, **attrs):
         return nll_loss(y_bar, *others, **attrs), *[None] * len(others)
+
+    def batching(row):
+        if any(row.mapped[2:]):
+            return one_by_one(row)
+        v, shape, reduction = row.whole(0), row.attrs["shape"], row.attrs["reduction"]
+        if reduction == "mean":
+            v = v / _counted(row, shape)
+        places = row.specs[1].shape
+        if reduction != "none":
+            v = expand_to(reshape_to(v, (row.size, *(1,) * len(places))), (row.size, *places))
+        target = row.whole(1)
+        if places:
+            v, target = reshape_to(v, (row.size * places[0], *places[1:])), _fold(target)
+            shape = (row.size * shape[0], *shape[1:])
+        else:
+            shape = (row.size, *shape)
+        x = row.again([v, target, *row.xs[2:]], shape=shape, reduction="none")
+        return reshape_to(x, (row.size, *row.attrs["shape"]))

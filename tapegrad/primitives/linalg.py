@@ -16,6 +16,7 @@ import numpy as np
 
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
+from .batching import leading, stacked
 from .core import BY_FUNCTION, implements, lift, ops, primitive, unbroadcast
 from .matmul import adjoint, conjugated, matmul, matrix_transpose
 from .shape import cast, insert_axis, reshape_to
@@ -63,6 +64,7 @@ _COMPLEX = _A + 1j * _A.T[::-1]
 class inv:
     """Inverse of square matrices."""
 
+    batching = stacked
     immediate = True
     grad_name = "LinalgInvEx"
     samples = (((_A,), {}), ((_BATCH,), {}), ((np.ones((0, 3, 3)),), {}), ((_COMPLEX,), {}))
@@ -83,6 +85,7 @@ class inv:
 class solve:
     """Solution x of a x = b, for matrices b."""
 
+    batching = leading(2)
     immediate = True
     grad_name = "LinalgSolveEx"
     samples = (
@@ -117,6 +120,7 @@ class solve:
 class det:
     """Determinant of square matrices; its gradient is right for singular ones too."""
 
+    batching = stacked
     grad_name = "LinalgDet"
     samples = (((_A,), {}), ((_BATCH,), {}), ((_COMPLEX,), {}))
 
@@ -135,6 +139,7 @@ class det:
 class cofactor:
     """Cofactors: determinant times the inverse's transpose, defined for singular matrices as well."""
 
+    batching = stacked
     samples = (((_A,), {}), ((_BATCH,), {}), ((_COMPLEX,), {}))
 
     def infer(specs, attrs):
@@ -162,6 +167,7 @@ class cofactor:
 class slogdet_sign:
     """Sign of the determinant; for complex matrices det / |det|."""
 
+    batching = stacked
     samples = (((_A,), {}), ((_BATCH,), {}), ((_COMPLEX,), {}))
 
     def infer(specs, attrs):
@@ -182,6 +188,7 @@ class slogdet_sign:
 class slogdet_log:
     """Logarithm of the determinant's absolute value."""
 
+    batching = stacked
     grad_name = "LinalgSlogdet"
     samples = (((_A,), {}), ((_BATCH,), {}), ((_COMPLEX,), {}))
 
@@ -201,6 +208,7 @@ class slogdet_log:
 class cholesky:
     """Lower triangular factor L of positive definite matrices L L^H, read from their lower triangle."""
 
+    batching = stacked
     immediate = True
     grad_name = "LinalgCholeskyEx"
     symmetric = True  # defined on Hermitian matrices: the gradient is Hermitian, too

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..errors import ShapeError
@@ -38,6 +40,14 @@ class _Matmul(Promoting):
 
 _A = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]])
 _BATCH = np.sin(np.arange(24.0)).reshape(2, 1, 3, 4)
+
+
+def _deepened(x, mapped, lead, size):
+    """Matrices with unit axes behind the batch, so that an example has that many axes before its matrices."""
+    shape = x._spec.shape
+    if not mapped or len(shape) == lead + 3:
+        return x
+    return reshape_to(x, (size, *(1,) * (lead + 3 - len(shape)), *shape[1:]))
 
 
 @primitive(np.matmul, base=_Matmul)
@@ -121,3 +131,17 @@ class matmul:
         b_bar = adjoint(left) * y_bar if row else matmul(adjoint(left), y_bar)
         a_bar, b_bar = unbroadcast(a_bar, left), unbroadcast(b_bar, right)
         return reshape_to(a_bar, a._spec.shape), reshape_to(b_bar, b._spec.shape)
+
+    def batching(row):
+        (na, nb), (a, b) = [s.ndim for s in row.specs], row.xs
+        if row.mapped == (True, False) and na <= 2 and nb <= 2:  # the rows of all examples with one matrix
+            shape = a._spec.shape
+            rows = reshape_to(a, (math.prod(shape[:-1]), shape[-1]))
+            return reshape_to(row.again([rows, b]), (row.size, *row.out.shape))
+        if row.mapped == (False, True) and nb == 1 and na <= 2:
+            return row.again([b, matrix_transpose(a) if na == 2 else a])
+        left = insert_axis(a, -2) if na == 1 else a
+        right = insert_axis(b, -1) if nb == 1 else b
+        lead = max(na, nb, 2) - 2
+        matrices = [_deepened(x, m, lead, row.size) for x, m in zip((left, right), row.mapped, strict=True)]
+        return reshape_to(row.again(matrices), (row.size, *row.out.shape))

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
+from .batching import stacked
 from .core import BY_FUNCTION, ZERO, Primitive, lift, ops, primitive
 from .factorizations import _unpack
 from .indexing import getitem
@@ -27,6 +28,7 @@ _SAMPLES = (((_A,), {}), ((np.stack([_A, _A.T + 0.5 * np.eye(3)]),), {}))
 
 
 class _MatrixFunction(Primitive):
+    batching = staticmethod(stacked)
     """A function of square matrices: its derivative is a block of the function of a larger matrix [1]_."""
 
     immediate = True
@@ -93,6 +95,7 @@ def _triangle(x, lower):
 class solve_triangular:
     """Solution x of a x = b for a triangular a, of which the other triangle is not read."""
 
+    batching = stacked
     immediate = True
     grad_name = "LinalgSolveTriangular"
     samples = (
@@ -124,6 +127,7 @@ class solve_triangular:
 class lu_pivots:
     """Row order p of an LU factorisation, a[p] = l u."""
 
+    batching = stacked
     derivative = ZERO
     samples = _SAMPLES
 
@@ -144,6 +148,7 @@ class lu_pivots:
 class lu_packed:
     """Triangular factors l and u of square matrices with rows in the order of `lu_pivots`, in one array."""
 
+    batching = stacked
     immediate = True
     grad_name = "LinalgLu"
     samples = _SAMPLES

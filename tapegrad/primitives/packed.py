@@ -7,8 +7,10 @@ import numpy as np
 from ..tape.record import record
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
+from .batching import aligned
 from .core import BY_FUNCTION, Elementwise, NoRuleError, Primitive, broadcast_shapes, ops, primitive, unbroadcast
 from .indexing import getitem
+from .layout import view_of_function
 
 __all__ = ["Packed", "packed"]
 
@@ -52,6 +54,10 @@ class Packed(Primitive):
             terms = [t for t in terms if t is not None]
             bars.append(unbroadcast(sum(terms[1:], terms[0]), x) if terms else None)
         return bars
+
+    def batching(self, row):
+        """The results stand before the batch: it is brought to the front."""
+        return ops.copy(view_of_function(np.moveaxis, "Permute", aligned(row), 1, 0))
 
     def __call__(self, *operands):
         return record(self, self.lift(operands))

@@ -7,6 +7,7 @@ import numpy as np
 from ..tape.handle import Tensor
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
+from .batching import one_by_one
 from .combining import numpy_stack
 from .core import ZERO, implements, lift, primitive
 from .indexing import gather, getitem, is_traced, put
@@ -159,6 +160,9 @@ class searchsorted:
 
     def compute(a, v, side):
         return np.searchsorted(a, v, side=side)
+
+    def batching(row):
+        return one_by_one(row) if row.mapped[0] else row.again(row.xs)
 
 
 @implements(np.searchsorted)

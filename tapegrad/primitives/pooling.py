@@ -6,6 +6,7 @@ import numpy as np
 
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
+from .batching import folded
 from .core import Primitive, ops, primitive
 
 __all__ = ["pooled_length"]
@@ -63,6 +64,8 @@ class _Windows:
 
 
 class _IntoArrays(Primitive):
+    batching = staticmethod(folded)
+
     def compute(self, *arrays, **attrs):
         specs = [spec_of(a.shape, a.dtype) for a in arrays]
         out = np.empty(self.infer(specs, attrs)[0].shape, arrays[0].dtype)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..vm import opcodes as op
+from .batched_keys import KeyOverBatch
+from .batching import one_by_one
 from .core import lift, ops, primitive
-from .indexing import _gathered_shape, _thaw, gather, scatter_add
+from .indexing import _gathered_shape, _has_bools, _thaw, gather, scatter_add
 from .keys import ARRAY
 
 __all__ = ["combine_at"]
@@ -78,6 +80,12 @@ class combine_at:
         x_ties, v_ties = lift((x == y) & takes_part, dtype), lift(v == at(y), dtype)
         shared = y_bar / (x_ties + total(v_ties))
         return shared * x_ties, at(shared) * v_ties, *[None] * len(indices)
+
+    def batching(row):
+        if _has_bools(row):
+            return one_by_one(row)
+        key = KeyOverBatch(row, 2, row.specs[0].ndim, True)
+        return row.again([row.whole(0), key.fitted(row.whole(1)), *key.indices], key=key.form)
 
 
 def _other_zeros(factor, is_zero, count, zeros):

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
+from .batching import one_by_one
 from .core import BY_FUNCTION, ops, primitive
 from .indexing import getitem
 from .layout import view_of_function
@@ -51,6 +52,9 @@ class recursion:
                 )
             )
         return BY_FUNCTION[np.stack](parts), u_bar
+
+    def batching(row):
+        return one_by_one(row) if row.mapped[0] else row.again(row.xs)
 
 
 def _backwards(x):

@@ -11,6 +11,7 @@ from ..tape.record import record_view
 from ..tape.spec import contiguous_strides, spec_of
 from ..vm import opcodes as op
 from ..vm.kernels import extra_loop
+from .batching import stacked
 from .core import BY_FUNCTION, implements, lift, ops, primitive, unbroadcast
 
 _X = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]])
@@ -41,6 +42,25 @@ class view:
 
     def pullback(y_bar, y, x, shape, strides, label, offset=0, dense=None, dtype=None):
         return placed(y_bar, x._spec.bar, *(dense or (strides, offset)))
+
+    def batching(row):
+        attrs, (spec,), x = row.attrs, row.specs, row.xs[0]
+        shape, strides, dtype = (row.size, *attrs["shape"]), attrs["strides"], attrs.get("dtype")
+        if not _is_laid_out(x._spec, spec):
+            base = spec_of(x._spec.shape, spec.dtype, (max(spec.extent, 1), *spec.strides))
+            return window_of(x, base, shape, (base.strides[0], *strides), row.offset, dtype)
+        at = shape, (x._spec.strides[0], *strides), row.offset
+        dense = None
+        if not x._spec.injective:
+            dense = shape, (spec.dense.nbytes, *attrs["dense"][0]), attrs["dense"][1]
+        return record_view(view, x, _view_attrs(x._spec, at, dense, attrs["label"], dtype), row.offset)
+
+
+def _is_laid_out(batch, one):
+    """Whether each example of a batch stands in memory as a spec says."""
+    return all(n == 1 or s == t for n, s, t in zip(one.shape, batch.strides[1:], one.strides, strict=True)) and (
+        batch.injective or not one.injective
+    )
 
 
 @primitive()
@@ -81,6 +101,11 @@ class place:
 
     def pullback(y_bar, y, v, shape, strides, offset, base_strides):
         return window_of(y_bar, spec_of(shape, v._spec.dtype, base_strides), v._spec.shape, strides, offset)
+
+    def batching(row):
+        step = row.out.nbytes
+        changes = {name: (step, *row.attrs[name]) for name in ("strides", "base_strides")}
+        return row.again([row.whole(0)], shape=(row.size, *row.attrs["shape"]), **changes)
 
 
 def is_packed(spec):
@@ -242,6 +267,7 @@ class copy:
 class astype:
     """The same elements in another dtype."""
 
+    batching = stacked
     samples = (
         ((_X,), {"dtype": np.dtype(np.float32)}),
         ((_X,), {"dtype": np.dtype(np.complex128)}),
@@ -278,6 +304,7 @@ class astype:
 class reshape:
     """The same elements in another shape; a view where the layout allows it, else a copy."""
 
+    batching = stacked
     samples = (((_X,), {"shape": (3, 2)}), ((np.array(2.0),), {"shape": (1, 1)}), ((np.ones((0, 3)),), {"shape": (0,)}))
     grad_name = "Reshape"
     accumulates = False
@@ -401,6 +428,10 @@ class broadcast_to:
 
     def pullback(y_bar, y, x, shape):
         return unbroadcast(y_bar, x)
+
+    def batching(row):
+        shape = row.attrs["shape"]
+        return expand_to(row.lengthened(0, len(shape)), (row.size, *shape))
 
 
 def expand_to(x, shape):

@@ -6,8 +6,11 @@ import numpy as np
 
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
-from .core import primitive
+from .batching import one_by_one
+from .core import ops, primitive
+from .layout import view_of_function
 from .matmul import conjugated
+from .shape import reshape_to
 
 _DATA, _COLUMNS, _STARTS = np.array([1.0, -2.0, 0.5, 3.0]), np.array([0, 2, 1, 2]), np.array([0, 2, 2, 4])
 
@@ -43,3 +46,12 @@ class csr_matmul:
     def pullback(y_bar, y, data, indices, starts, x, columns, transposed):
         back = csr_matmul(conjugated(data), indices, starts, y_bar, columns=columns, transposed=not transposed)
         return None, None, None, back
+
+    def batching(row):
+        if any(row.mapped[:3]):
+            return one_by_one(row)
+        *matrix, x = row.xs
+        rows, columns = row.specs[3].shape
+        side = reshape_to(view_of_function(np.moveaxis, "Permute", x, 0, 1), (rows, row.size * columns))
+        y = reshape_to(row.again([*matrix, side]), (row.out.shape[0], row.size, columns))
+        return ops.copy(view_of_function(np.moveaxis, "Permute", y, 1, 0))

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from ..tape.lower import compose
+from .batching import aligned
 from .core import Elementwise, implements, lift, ops, primitive
 from .domain import Between, Normal
 
@@ -175,6 +176,7 @@ SINC_SLOPE = [(-1) ** (k + 1) * (2 * k + 2) / math.factorial(2 * k + 3) for k in
 
 class _Sinc(Elementwise):
     elementwise = accumulates = False  # several loops, with temporaries
+    batching = staticmethod(aligned)
 
     def resolve(self, dtypes):
         return ops.sin.resolve(dtypes)
