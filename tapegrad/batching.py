@@ -95,36 +95,33 @@ def vmap(
         dims = _axes(in_dims, args, "in_dims")
         dims += [0 if as_in_jax else None] * (len(flat) - len(dims))
         count = _batch_size(flat, dims, fun)
-        step = count if chunk_size is None else chunk_size
-        if count <= step and randomness != "different":
-            return _at_once(fun, flat, treedef, dims, out_dims, count, randomness)
-        parts = []
-        for start in range(0, count, 1 if randomness == "different" else step):
-            if randomness == "different":
-                some = [x if d is None else _taken(x, d, start) for x, d in zip(flat, dims, strict=True)]
-                args, kwargs = optree.tree_unflatten(treedef, some)
-                parts.append(_stretched(fun(*args, **kwargs), out_dims))
-            else:
-                size = min(step, count - start)
-                place = slice(start, start + size)
-                some = [x if d is None else _taken(x, d, place) for x, d in zip(flat, dims, strict=True)]
-                parts.append(_at_once(fun, some, treedef, dims, out_dims, size, randomness))
-        return _joined(parts, out_dims)
+        if randomness == "different" and count:
+            one: Any = [optree.tree_unflatten(treedef, _part(flat, dims, k)) for k in range(count)]
+            return _joined([_stretched(fun(*a, **k), out_dims) for a, k in one], out_dims)
+        step = chunk_size or max(count, 1)
+        parts = [
+            _at_once(fun, _part(flat, dims, slice(start, start + step)), treedef, dims, out_dims, randomness)
+            for start in range(0, max(count, 1), step)
+        ]
+        return parts[0] if len(parts) == 1 else _joined(parts, out_dims)
 
     return mapped
 
 
 def _at_once(
-    fun: Callable, flat: list, treedef: Any, dims: Sequence[int | None], out_dims: Any, count: int, randomness: str
+    fun: Callable, flat: list, treedef: Any, dims: Sequence[int | None], out_dims: Any, randomness: str
 ) -> Any:
     """The function's result for all examples, from one call."""
-    carrier = Carrier(count)
-    stacks = [x if d is None else _batch_first(x, d) for x, d in zip(flat, dims, strict=True)]
+    carrier = Carrier(_batch_size(flat, dims, fun))
+    stacks = [_whole(x, d) for x, d in zip(flat, dims, strict=True)]
     with carrier.recording():
-        parts = [_inside(carrier, x, d is not None) for x, d in zip(stacks, dims, strict=True)]
-        args, kwargs = optree.tree_unflatten(treedef, parts)
+        parts = [
+            carrier.stand(x, d is not None) if d is not None or isinstance(given, np.ndarray) else x
+            for x, given, d in zip(stacks, flat, dims, strict=True)
+        ]
+        call: Any = optree.tree_unflatten(treedef, parts)
         draws = Draws(Captured(fun).generators) if randomness == "error" else None
-        result = fun(*args, **kwargs)
+        result = fun(*call[0], **call[1])
         if draws is not None and draws.drawn() is not None:
             raise RuntimeError(
                 f"vmap: called random operation while in randomness error mode: {_name(fun)} drew random numbers (from "
@@ -136,7 +133,8 @@ def _at_once(
     found = dict(zip(places, carrier.over([leaves[k] for k in places]), strict=True))
     outs = []
     for k, (y, d) in enumerate(zip(leaves, _axes(out_dims, result, "out_dims"), strict=True)):
-        outs.append(_placed(*found.get(k, (y, False)), d, count, fun))
+        y, batched = found.get(k, (y, False))
+        outs.append(_placed(y, batched, d, carrier.size, fun))
     tree: Any = optree.tree_unflatten(outdef, outs)
     keep = local.state.depth or local.state.tape.tracing or any(isinstance(x, Tensor) for x in flat)
     return tree if keep else _released(tree)
@@ -190,21 +188,21 @@ def _batch_size(flat: Sequence[Any], dims: Sequence[int | None], fun: Callable) 
     return sizes[0]
 
 
-def _batch_first(x: Any, axis: int) -> Tensor:
-    """A stack of examples."""
+def _whole(x: Any, axis: int | None) -> Any:
+    """A stack of examples as a tensor, the batch first; so is an array for all of them, which examples may index."""
+    if axis is None:
+        return lift(x) if isinstance(x, np.ndarray) else x
     if isinstance(x, Tensor):
-        moved: Any = np.moveaxis(x, axis, 0) if axis % x.ndim else x  # type: ignore[type-var]
-        return moved
+        return np.moveaxis(x, axis, 0) if axis % x.ndim else x  # type: ignore[type-var]
     return lift(np.ascontiguousarray(np.moveaxis(x, axis, 0)))
 
 
-def _inside(carrier: Carrier, x: Any, batched: bool) -> Any:
-    """What the function gets; arrays that are the same for all are traced, too, since examples may index them."""
-    return carrier.stand(lift(x), batched) if batched or isinstance(x, np.ndarray) else x
-
-
-def _taken(x: Any, axis: int, key: int | slice) -> Any:
-    return x[(slice(None),) * (axis % x.ndim) + (key,)]
+def _part(flat: list, dims: Sequence[int | None], key: int | slice) -> list:
+    """The arguments of one example, or of some."""
+    if isinstance(key, slice) and key.start == 0:
+        if all(d is None or x.shape[d] <= key.stop for x, d in zip(flat, dims, strict=True)):
+            return flat
+    return [x if d is None else x[(slice(None),) * (d % x.ndim) + (key,)] for x, d in zip(flat, dims, strict=True)]
 
 
 # --- results --------------------------------------------------------------------------------------

@@ -88,8 +88,9 @@ class Carrier:
 
     def stand(self, tensor: Tensor, batched: bool = True) -> Tensor:
         """What stands in the recording for one example of a stack, or for a tensor that is the same for all."""
-        if batched and not tensor._spec.contiguous:
-            tensor = ops.copy(tensor)  # an example must lie in memory as the recording takes it to
+        if batched and not tensor._spec.contiguous:  # an example must lie in memory as the recording takes it to
+            with self.outside():
+                tensor = ops.copy(tensor)
         spec = tensor._spec
         one = spec_of(spec.shape[1:], spec.dtype, None, spec.requires_grad) if batched else spec
         made = new_tensor(self.tape, self.tape.bring(one, None, 0), one)

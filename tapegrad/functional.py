@@ -377,7 +377,7 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> Any:
             pairs.append((y, y_bar))
         if keep or any(isinstance(b, Tensor) for _, b in pairs):
             seeds = [conjugated(lift(b, y._spec.dtype)) for y, b in pairs]
-            again = keep or any(b._spec.requires_grad for b in seeds)
+            again = local.state.grad_enabled
             found = recorded_sweep([y for y, _ in pairs], seeds, leaves, again) if pairs else [None] * len(leaves)
             bars = [
                 lift(np.zeros(t._spec.shape, t._spec.dtype)) if g is None else conjugated(g)

@@ -238,6 +238,8 @@ def _by_shape(call: Callable, primals: Any, chunk_size: int | None) -> Any:
 def _mapped(function: Callable, basis: Any, primals: Any, chunk_size: int | None) -> list:
     """A linear map of all of a basis; without a graph, where nobody could differentiate it."""
     keep = is_within() or any(isinstance(x, Tensor) for x in optree.tree_leaves(primals))
+    if keep:
+        basis = optree.tree_map(lift, basis)
     with grad_mode(keep and local.state.grad_enabled):
         found = vmap(function, randomness="same", chunk_size=chunk_size)(basis)
     return _settle(found) if keep and not is_within() else found

@@ -202,7 +202,7 @@ def grad(
         Return None for an input that no output depends on, rather than raise.
     is_grads_batched : bool
         Each of `grad_outputs` has a first axis along which there are several cotangents; so have the gradients then.
-        They are swept one after the other.
+        One sweep carries them all.
     materialize_grads : bool
         Return zeros for inputs that no output depends on.
 
@@ -264,20 +264,26 @@ def _gradients(
 def _batched_gradients(
     pairs: list[tuple[Tensor, Any]], wanted: list[Tensor], retain_graph: bool, create_graph: bool
 ) -> list[Tensor | None]:
-    """Gradients for each of several cotangents, put together along a first axis."""
+    """Gradients for each of several cotangents, put together along a first axis; the last sweep frees the graph."""
+    from ..batching import vmap
+
     sizes = {np.shape(g)[0] for _, g in pairs}
     if len(sizes) != 1:
         raise RuntimeError(f"is_grads_batched=True: the batches of grad_outputs have different sizes, {sorted(sizes)}")
-    (count,) = sizes
-    rows = []
-    for k in range(count):
-        one = [(t, g[k]) for t, g in pairs]
-        rows.append(_gradients(one, wanted, retain_graph or k < count - 1, create_graph))
-    found: list[Any] = []
+    outputs = [t for t, _ in pairs]
+
+    def together(*bars: Tensor) -> list[Tensor | None]:
+        return recorded_sweep(outputs, list(bars), wanted, create_graph)
+
+    keeps = retain_graph or create_graph or local.state.tape.tracing
+    stacks = [lift(g, t._spec.dtype) for t, g in pairs]
     with grad_mode(create_graph):
-        for column in zip(*rows, strict=True):
-            found.append(None if column[0] is None else np.stack(column))
-    return found
+        found = vmap(together, randomness="same")(*[g if keeps else g[:-1] for g in stacks])
+        if keeps or 0 in sizes:
+            return found
+        last = _gradients([(t, g[-1]) for t, g in zip(outputs, stacks, strict=True)], wanted, False, False)
+        joined: Any = [None if b is None else np.concatenate([a, b[None]]) for a, b in zip(found, last, strict=True)]
+        return joined
 
 
 def _backward(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import vmap
 from ..primitives.core import lift, ops
 from ..tape.handle import Tensor
 from ..tape.record import import_array
@@ -316,9 +317,9 @@ def jacobian(
     create_graph, strict
         As in `vjp`.
     vectorize : bool
-        Accepted as in PyTorch; the sweeps are run one after the other either way.
+        Accepted as in PyTorch; one sweep carries all rows, or columns, either way.
     strategy : {"reverse-mode", "forward-mode"}
-        One sweep for each element of the results, or one for each element of the inputs.
+        A cotangent for each element of the results, or a tangent for each element of the inputs.
 
     Returns
     -------
@@ -354,43 +355,32 @@ def jacobian(
 def _by_rows(
     number: int, y: Tensor, primals: tuple[Tensor, ...], create_graph: bool, strict: bool
 ) -> tuple[Tensor, ...]:
-    """One result's Jacobian, a reverse sweep for each of its elements."""
-    size = y._spec.size
-    rows = []
-    for k in range(size):
-        seed = np.zeros(size, y._spec.dtype)
-        seed[k] = 1
-        found = _gradients((y,), primals, (import_array(seed.reshape(y._spec.shape)),), create_graph, True)
-        words = f"Output {number} of the user-provided function"
-        _check_independent(found, strict, create_graph, words)
-        rows.append(_filled(found, primals))
+    """One result's Jacobian, by one reverse sweep with a cotangent for each of its elements."""
+    shape, dtype = y._spec.shape, y._spec.dtype
+    found: list[Any] = [None] * len(primals)
+    if y.requires_grad:
+        basis = import_array(np.eye(y._spec.size, dtype=dtype).reshape(-1, *shape))
+        found = list(grad((y,), primals, (basis,), True, create_graph, allow_unused=True, is_grads_batched=True))
+    _check_independent(found, strict, create_graph, f"Output {number} of the user-provided function")
     return tuple(
-        _stacked([row[j] for row in rows], y._spec.shape + x._spec.shape, x._spec.dtype) for j, x in enumerate(primals)
+        import_array(np.zeros(shape + x._spec.shape, x._spec.dtype)) if g is None else g.reshape(shape + x._spec.shape)
+        for g, x in zip(found, primals, strict=True)
     )
 
 
-def _stacked(parts: list[Tensor], shape: tuple[int, ...], dtype: np.dtype) -> Tensor:
-    if not parts:
-        return import_array(np.zeros(shape, dtype))
-    together: Any = np.stack(parts)
-    return together.reshape(shape)
-
-
 def _by_columns(outputs: tuple[Tensor, ...], primals: tuple[Tensor, ...]) -> list[tuple[Tensor, ...]]:
-    """All results' Jacobians, a forward sweep for each element of the inputs."""
+    """All results' Jacobians, by one forward sweep an input, with a tangent for each of its elements."""
     found: list[list[Tensor]] = [[] for _ in outputs]
     for x in primals:
-        columns = []
-        for k in range(x._spec.size):
-            dot = np.zeros(x._spec.size, x._spec.dtype)
-            dot[k] = 1
-            tangent = import_array(dot.reshape(x._spec.shape))
-            columns.append(_filled(_tangents(outputs, (x,), (tangent,)), outputs))
-        for i, y in enumerate(outputs):
-            shape = x._spec.shape + y._spec.shape
-            stacked = _stacked([column[i] for column in columns], shape, y._spec.dtype)
+        basis = import_array(np.eye(x._spec.size, dtype=x._spec.dtype).reshape(-1, *x._spec.shape))
+
+        def columns(tangent: Tensor, x: Tensor = x) -> tuple[Tensor, ...]:
+            return _filled(_tangents(outputs, (x,), (tangent,)), outputs)
+
+        for i, (y, dots) in enumerate(zip(outputs, vmap(columns, randomness="same")(basis), strict=True)):
             n, m = len(x._spec.shape), len(y._spec.shape)
-            found[i].append(np.transpose(stacked, (*range(n, n + m), *range(n))))  # type: ignore[arg-type]
+            shaped = dots.reshape(x._spec.shape + y._spec.shape)
+            found[i].append(np.transpose(shaped, (*range(n, n + m), *range(n))))  # type: ignore[arg-type]
     return [tuple(row) for row in found]
 
 

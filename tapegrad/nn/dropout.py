@@ -40,7 +40,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, rng: np.random.Ge
     (x,) = lifted(input)
     if not training or p == 0.0:
         return x
-    if x._tape is not None and x._tape.tracing:
+    if x._tape is not None and x._tape.tracing and not x._tape.symbolic:  # `vmap` looks after its own
         from ..compiler.errors import ConcretisationError
 
         raise ConcretisationError(
