@@ -82,6 +82,15 @@ class assemble:
         base = spec_of(shape, y_bar._spec.dtype, base_strides)
         return [window_of(y_bar, base, x._spec.shape, *at) for x, at in zip(xs, windows, strict=True)]
 
+    def batching(row):
+        step = row.out.nbytes
+        return row.again(
+            [row.whole(k) for k in range(len(row.xs))],
+            shape=(row.size, *row.attrs["shape"]),
+            base_strides=(step, *row.attrs["base_strides"]),
+            windows=tuple([((step, *strides), offset) for strides, offset in row.attrs["windows"]]),
+        )
+
 
 def _first_to_reach(base, specs, windows):
     """Whether the result must begin as zeros; and for each window, whether it may overwrite what stands there."""

@@ -7,6 +7,7 @@ gather and scatter by them are machine code.
 from __future__ import annotations
 
 import functools
+import math
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from ..tape.spec import spec_of
 from ..tape.state import local
 from ..vm import opcodes as op
 from ..vm.kernels import extra_loop
-from .core import Primitive, primitive
+from .core import Primitive, lift, ops, primitive
 
 __all__ = ["add_places", "picked", "take_places"]
 
@@ -82,6 +83,12 @@ class _Take(_ByPlaces):
 _X, _PLACES = np.arange(6.0).reshape(2, 3), np.array([[0, 5], [5, 2]])
 
 
+def _of_each_example(row, size):
+    """The places in a stack of arrays of that size, the batch first."""
+    starts = np.arange(row.size) * size
+    return row.whole(1) + lift(starts.reshape(-1, *(1,) * row.specs[1].ndim))
+
+
 @primitive(base=_Take)
 class take_places:
     """Items of a contiguous array by their numbers, each below the array's size."""
@@ -94,6 +101,12 @@ class take_places:
 
     def pullback(y_bar, y, x, places):
         return add_places(y_bar, places, shape=x._spec.shape), None
+
+    def batching(row):
+        if not row.mapped[0]:
+            return row.again(row.xs)
+        x = row.xs[0] if row.xs[0]._spec.contiguous else ops.copy(row.xs[0])
+        return row.again([x, _of_each_example(row, row.specs[0].size)])
 
 
 class _Add(_ByPlaces):
@@ -130,3 +143,8 @@ class add_places:
 
     def pullback(y_bar, y, v, places, shape):
         return take_places(y_bar, places), None
+
+    def batching(row):
+        shape = row.attrs["shape"]
+        places = _of_each_example(row, math.prod(shape))
+        return row.again([row.whole(0), places], shape=(row.size, *shape))

@@ -53,7 +53,7 @@ class view:
         dense = None
         if not x._spec.injective:
             dense = shape, (spec.dense.nbytes, *attrs["dense"][0]), attrs["dense"][1]
-        return record_view(view, x, _view_attrs(x._spec, at, dense, attrs["label"], dtype), row.offset)
+        return record_view(view, x, view_attrs(x._spec, at, dense, attrs["label"], dtype), row.offset)
 
 
 def _is_laid_out(batch, one):
