@@ -124,6 +124,34 @@ def test_views_windows_and_joined_arrays():
     check(tg.value_and_grad(f), x)
 
 
+@pytest.mark.parametrize("n", [4, 7, 250])
+def test_indices(n):
+    rng = generator("indices", n)
+    table, weights = rng.standard_normal((9, 3)), rng.standard_normal((n, 3))
+    i, j = rng.integers(-9, 9, n), rng.integers(0, 3, n)
+
+    def f(table, weights, i, j):
+        return np.sum(np.sin(table[i]) * weights) + np.sum(np.exp(table)[i, j] ** 2) + np.sum((2.0 * table)[i, 1:])
+
+    check(tg.value_and_grad(f, (0, 1)), table, weights, i, j)
+    check(tg.value_and_grad(lambda t, w: f(t, w, i, j), (0, 1)), table, weights)
+
+
+def test_indices_out_of_range():
+    table = np.arange(10.0)
+    step = tg.compile(tg.grad(lambda x, i: np.sum(np.sin(x[i]))), native=False)
+    i = np.arange(100) % 10
+    step(table, i)
+    step.optimize()
+    assert steps_of(step)
+    for wrong in (10, -11, 2**40):
+        i[57] = wrong
+        with pytest.raises(IndexError, match="out of bounds"):
+            step(table, i)
+    i[57] = -10
+    assert np.isclose(step(table, i)[0], 11 * np.cos(0.0))
+
+
 def test_what_is_no_number_stays_with_the_interpreter():
     z = generator("complex").standard_normal(100) * (1 + 2j)
     n = np.arange(100)

@@ -9,18 +9,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...tape.faults import faults
 from ...tape.memory import address_of
 from ...vm.simd import vector_function
 from .graph import Graph, Row, offset_of
-from .rules import WHOLE
+from .rules import MOST_LITERALS, WHOLE
 
 __all__ = ["Body", "Number", "Text"]
 
 SCALAR = {"d": "double", "f": "float", "?": "i1", "l": "i64"}
 IN_MEMORY = {"d": "double", "f": "float", "?": "i8", "l": "i64"}
 SUFFIX = {"d": "f64", "f": "f32"}
-MOST_LITERALS = 64
-"""Elements of a constant up to which they are written into the code."""
+FAULTS_ADDRESS = faults.ctypes.data
+"""Where indices that are out of range are counted."""
 
 
 class Number(NamedTuple):
@@ -85,6 +86,7 @@ class Body:
         self.made: dict[int, dict[int, Number]] = {}
         self.read_before: dict[tuple, Number] = {}
         self.splats: dict[str, str] = {}
+        self.pointers: dict[tuple, list[str]] = {}
         self.reductions: list[tuple] = []
 
     # --- values ----------------------------------------------------------------------------------------------------
@@ -121,6 +123,84 @@ class Body:
     def reduce(self, row: Row, index: tuple[int, ...], number: Number, combine: str, count: int) -> None:
         """Fold an element over all lanes; the result is there when all lanes are through."""
         self.reductions.append((row, offset_of(index, row.out.strides), self.widened(number), combine, count))
+
+    # --- places that are known only when the code runs -------------------------------------------------------------
+
+    def note_fault(self, inside: Number) -> None:
+        """Count a fault if an index is not inside, in any lane."""
+        outside = self.bitwise("xor", inside, self.constant(1, "?"))
+        register = outside.text
+        if outside.wide:
+            symbol = f"@llvm.vector.reduce.or.v{self.width}i1"
+            self.text.declared.add(f"declare i1 {symbol}({self.kind(outside)})")
+            register = self.text.set(f"call i1 {symbol}({self.kind(outside)} {outside.text})")
+        pointer = f"inttoptr (i64 {FAULTS_ADDRESS} to ptr)"
+        more = self.text.set(f"zext i1 {register} to i64")
+        count = self.text.set(f"load i64, ptr {pointer}")
+        self.text.lines.append(f"  store i64 {self.text.set(f'add i64 {count}, {more}')}, ptr {pointer}")
+
+    def _lane_pointers(self, base: str, strides: tuple[int, ...], numbers: list[Number]) -> list[str]:
+        """A pointer for each lane (one, if the indices are the same for all)."""
+        total = self.constant(0, "l")
+        for x, stride in zip(numbers, strides, strict=False):
+            total = self.arithmetic("add", total, self.arithmetic("mul", x, self.constant(stride, "l")))
+        if not total.wide:
+            return [self.text.set(f"getelementptr i8, ptr {base}, i64 {total.text}")]
+        found = []
+        for k in range(self.width):
+            offset = self.text.set(f"extractelement {self.kind(total)} {total.text}, i64 {k}")
+            found.append(self.text.set(f"getelementptr i8, ptr {base}, i64 {offset}"))
+        return found
+
+    def _pointers(self, slot: int, numbers: list[Number], at: int, stride: int) -> list[str]:
+        key = slot, at if stride else 0, stride, *[x.text for x in numbers]
+        found = self.pointers.get(key)
+        if found is None:
+            base = self._pointer(self.graph.root[slot], at if stride else 0, stride)
+            strides = self.graph.spec(slot).strides
+            found = self.pointers[key] = self._lane_pointers(base, strides, numbers)
+        return found
+
+    def read_at(self, slot: int, axis: int | None, numbers: list[Number], inner: tuple[int, ...]) -> Number:
+        """An element of an operand in memory at indices into its first axes, and at `inner` in the others."""
+        spec = self.graph.spec(slot)
+        at = self.graph.shift[slot] + offset_of(inner, spec.strides[len(numbers) :])
+        stride = 0 if axis is None else spec.strides[axis]
+        shift = self.graph.shift[slot]
+        pointers = self._pointers(slot, numbers, shift, 0) if not stride else None
+        char, size = spec.dtype.char, spec.dtype.itemsize
+        again = self.memory.never_written(self.graph.root[slot])
+        if pointers is None:  # lanes along another axis than the indices'
+            base = self._pointers(slot, numbers, shift, stride)[0]
+            return self._load_lanes(self._moved(base, at - shift), stride, char, size, again)
+        if len(pointers) == 1:
+            place = self._moved(pointers[0], at - shift)
+            return self._from_memory(self._load_at(place, IN_MEMORY[char], size, again), char, False)
+        elements = [self._load_at(self._moved(p, at - shift), IN_MEMORY[char], size, again) for p in pointers]
+        return self._from_memory(self._packed(elements, char), char, True)
+
+    def clear(self, row: Row) -> None:
+        """Set a result to zero, in memory."""
+        self.text.declared.add("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
+        pointer = self.memory.address(row.slot)
+        self.text.lines.append(f"  call void @llvm.memset.p0.i64(ptr {pointer}, i8 0, i64 {row.out.nbytes}, i1 false)")
+
+    def add_at(self, row: Row, numbers: list[Number], inner: tuple[int, ...], x: Number) -> None:
+        """Add a number to a result in memory, lane by lane."""
+        at = offset_of(inner, row.out.strides[len(numbers) :])
+        x = self.widened(x)
+        scalar, size = SCALAR[x.char], row.out.dtype.itemsize
+        pointers = self._pointers(row.slot, numbers, 0, 0)
+        for k in range(self.width or 1):
+            place = self._moved(pointers[k if len(pointers) > 1 else 0], at)
+            new = self.text.set(f"extractelement {self.kind(x)} {self.shown(x)}, i64 {k}") if x.wide else self.shown(x)
+            old = self.text.set(f"load {scalar}, ptr {place}, align {size}")
+            self.text.lines.append(f"  store {scalar} {self.text.set(f'fadd {scalar} {old}, {new}')}, ptr {place}")
+
+    def _moved(self, pointer: str, at: int) -> str:
+        return self.text.set(f"getelementptr i8, ptr {pointer}, i64 {at}") if at else pointer
+
+    # --- literals --------------------------------------------------------------------------------------------------
 
     def zero(self, char: str) -> Number:
         """A zero where nothing was placed."""
@@ -163,18 +243,22 @@ class Body:
         again = self.memory.never_written(root)
         if stride == 0:
             return self._from_memory(self._load_at(pointer, IN_MEMORY[char], size, again), char, False)
+        return self._load_lanes(pointer, stride, char, size, again)
+
+    def _load_lanes(self, pointer: str, stride: int, char: str, size: int, again: bool) -> Number:
         if stride == size:
-            return self._from_memory(
-                self._load_at(pointer, f"<{self.width} x {IN_MEMORY[char]}>", size, again), char, True
-            )
-        vector = "poison"
-        for k in range(self.width):
-            place = self.text.set(f"getelementptr i8, ptr {pointer}, i64 {k * stride}") if k else pointer
-            element = self._load_at(place, IN_MEMORY[char], size, again)
-            vector = self.text.set(
-                f"insertelement <{self.width} x {IN_MEMORY[char]}> {vector}, {IN_MEMORY[char]} {element}, i64 {k}"
-            )
-        return self._from_memory(vector, char, True)
+            vector = self._load_at(pointer, f"<{self.width} x {IN_MEMORY[char]}>", size, again)
+            return self._from_memory(vector, char, True)
+        places = [self._moved(pointer, k * stride) for k in range(self.width)]
+        elements = [self._load_at(place, IN_MEMORY[char], size, again) for place in places]
+        return self._from_memory(self._packed(elements, char), char, True)
+
+    def _packed(self, elements: list[str], char: str) -> str:
+        """Numbers from memory, one for each lane, as a vector."""
+        vector, scalar = "poison", IN_MEMORY[char]
+        for k, element in enumerate(elements):
+            vector = self.text.set(f"insertelement <{self.width} x {scalar}> {vector}, {scalar} {element}, i64 {k}")
+        return vector
 
     def _load_at(self, pointer: str, kind: str, align: int, again: bool) -> str:
         return self.text.set(f"load {kind}, ptr {pointer}, align {align}{', !invariant.load !0' if again else ''}")

@@ -63,6 +63,8 @@ class _Memory:
 
 
 def _write_group(text, graph, memory, step, lanes, rows, vector_bytes):
+    for row, _ in rows:
+        RULES[row.name].prepare(Body(text, graph, memory, step.stored, 0, "0"), row)
     if lanes == 1:
         _write_rows(Body(text, graph, memory, step.stored, 0, "0"), rows)
         return

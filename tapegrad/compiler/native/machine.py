@@ -8,8 +8,8 @@ from ...vm.native import target_machine
 
 __all__ = ["Machine"]
 
-LIBRARY_CALLS = 20_000
-"""Characters of assembly beyond which less is optimised: straight code has little to gain, and takes long."""
+LONG = 200_000
+"""Characters of assembly beyond which LLVM takes less trouble: straight code has little to gain, and takes long."""
 
 
 class Machine:
@@ -20,7 +20,7 @@ class Machine:
 
         module = llvm.parse_assembly(assembly)
         module.verify()
-        machine = target_machine()
+        machine = target_machine(opt=1 if len(assembly) > LONG else 2)
         module.triple, module.data_layout = machine.triple, str(machine.target_data)
         options = llvm.create_pipeline_tuning_options(speed_level=2)
         builder = llvm.create_pass_builder(machine, options)
@@ -33,7 +33,7 @@ class Machine:
 
 
 def _add(passes: Any) -> None:
-    """Registers for what stands on the stack, and loads of what never changes out of loops."""
+    """Registers for what stands on the stack, and what follows from that."""
     passes.add_sroa_pass()
     passes.add_simplify_cfg_pass()
     passes.add_loop_rotate_pass()

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from ...primitives.indexing import ARRAY
 from .functions import FUNCTIONS, available, convert
 from .graph import Row, indices, offset_of
 
@@ -24,6 +25,8 @@ Axes = tuple[int | None, tuple[int | None, ...]]
 WHOLE = -1
 MOST_TERMS = 64
 """Terms of a product of matrices that are written out for each element."""
+MOST_LITERALS = 64
+"""Elements of a constant up to which they are written into the code."""
 
 
 class Rule:
@@ -40,6 +43,16 @@ class Rule:
     def lanes(self, row: Row, specs: list[Any], n: int) -> Iterator[Axes]:
         """Ways in which `n` lanes can run through a row."""
         raise NotImplementedError
+
+    def from_memory(self, row: Row, graph: Any, lanes: int) -> tuple[int, ...]:
+        """Operands that are read at places which are known only when the code runs."""
+        return ()
+
+    always_stored = False
+    """Whether the result is put together in memory."""
+
+    def prepare(self, body: Any, row: Row) -> None:
+        """Write what comes before the loop over lanes."""
 
     def emit(self, body: Any, row: Row, axes: Axes) -> None:
         """Write the row out."""
@@ -285,8 +298,101 @@ class _Join(Rule):
             start += 1 if row.name == "stack" else spec.shape[axis]
 
 
+class _Indexed(Rule):
+    """Elements at arrays of indices into the first axes: ``x[i]``, ``x[i, j]``."""
+
+    def fits(self, row, specs):
+        key = row.attrs["key"]
+        indices = specs[1:]
+        return (
+            row.out.dtype.char in "df"
+            and bool(key)
+            and all(k == ARRAY for k in key)
+            and all(s.dtype.char == "l" and s.shape == indices[0].shape for s in indices)
+            and all(s.size > 0 for s in (*specs, row.out))
+        )
+
+    def work(self, row, specs):
+        return specs[0].size if row.name == "scatter_add" else row.out.size
+
+    def is_static(self, row, graph):
+        """Whether all indices are literals."""
+        constants = [graph.constants.get(graph.root[s]) for s in row.sources[1:]]
+        return all(c is not None and c.size <= MOST_LITERALS for c in constants)
+
+
+class _Gather(_Indexed):
+    def from_memory(self, row, graph, lanes):
+        return () if lanes == 1 and self.is_static(row, graph) else (0,)
+
+    def lanes(self, row, specs, n):
+        index = specs[1]
+        for d in range(row.out.ndim - 1, -1, -1):
+            if row.out.shape[d] == n:
+                inner = d - index.ndim
+                if inner < 0:
+                    yield d, (None, *[d] * (len(specs) - 1))
+                else:
+                    yield d, (inner + len(specs) - 1, *[None] * (len(specs) - 1))
+
+    def emit(self, body, row, axes):
+        lane, (source, *index_axes) = axes
+        x, index = [body.spec(s) for s in row.sources[:2]]
+        many = len(row.sources) - 1
+        for at in indices(row.out.shape, lane):
+            numbers = _places(body, row, index_axes, at[: index.ndim], x.shape[:many])
+            inner = at[index.ndim :]
+            if all(k.text.isdigit() for k in numbers):
+                made = body.read(row.sources[0], source, (*[int(k.text) for k in numbers], *inner))
+            else:
+                made = body.read_at(row.sources[0], source, numbers, inner)
+            body.put(row, lane, at, made)
+
+
+class _ScatterAdd(_Indexed):
+    always_stored = True
+
+    def fits(self, row, specs):
+        return super().fits(row, specs) and row.out.contiguous
+
+    def lanes(self, row, specs, n):
+        v, index = specs[:2]
+        for d in range(index.ndim - 1, -1, -1):
+            if v.shape[d] == n:
+                yield None, (d,) * len(specs)
+
+    def prepare(self, body, row):
+        body.clear(row)
+
+    def emit(self, body, row, axes):
+        _, (source, *index_axes) = axes
+        v, index = [body.spec(s) for s in row.sources[:2]]
+        many = len(row.sources) - 1
+        for at in indices(v.shape, source):
+            numbers = _places(body, row, index_axes, at[: index.ndim], row.out.shape[:many])
+            body.add_at(row, numbers, at[index.ndim :], body.read(row.sources[0], source, at))
+
+
+def _places(body, row, axes, at, shape):
+    """Indices, from the end where they are negative, and inside of the shape: what is outside is noted as a fault."""
+    found = []
+    for slot, axis, n in zip(row.sources[1:], axes, shape, strict=True):
+        index = body.read(slot, axis, at)
+        if not index.text.startswith("%"):
+            found.append(index._replace(text=str(int(index.text) % n)))  # checked when it was recorded
+            continue
+        zero, end = body.constant(0, "l"), body.constant(n, "l")
+        index = body.select(body.compare("slt", index, zero), body.arithmetic("add", index, end), index)
+        inside = body.compare("ult", index, end)
+        body.note_fault(inside)
+        found.append(body.select(inside, index, zero))
+    return found
+
+
 _register(_Elementwise(), *FUNCTIONS, "astype")
 _register(_Reduction(), "sum", "mean", "amax", "amin")
 _register(_Matmul(), "matmul")
 _register(_Windows(), "place", "assemble")
 _register(_Join(), "concatenate", "stack")
+_register(_Gather(), "gather")
+_register(_ScatterAdd(), "scatter_add")

@@ -19,10 +19,14 @@ from .step import Step
 
 __all__ = ["Schedule", "make_schedule"]
 
-MOST_ELEMENTS = 512
-"""Elements of a row that are written out for each lane."""
-MOST_WRITTEN = 40_000
-"""Elements that are written out in all."""
+TRIES = ((64, 512), (2, 512), (64, 64), (2, 64), (64, 16))
+"""Elements of a row that is written out without lanes, and for each lane, at most."""
+MOST_WRITTEN = 12_000
+"""Elements that are written out in all: LLVM takes some 0.1 ms for each."""
+MOST_STEPS = 100
+
+# What things cost, roughly, in nanoseconds: for comparing schedules.
+ONE_ELEMENT, ONE_LANE, INTERPRETED_ROW, INTERPRETED_ELEMENT, ONE_STEP = 1.0, 0.2, 40.0, 0.6, 30.0
 
 
 @dataclass
@@ -32,12 +36,12 @@ class Schedule:
     Attributes
     ----------
     order : list
-    written : int
-        Elements that are written out.
+    cost : float
+        Roughly what a run takes, in nanoseconds.
     """
 
     order: list[int | Step]
-    written: int
+    cost: float
 
 
 @dataclass(slots=True)
@@ -63,16 +67,21 @@ def make_schedule(graph: Graph, outputs: list[int]) -> Schedule | None:
     """
     if not graph.is_pure():
         return None
-    tries = [made for most in (64, 2) if (made := _Scheduler(graph, most).run(outputs)) is not None]
-    return min(tries, key=lambda made: made.written + 50 * len(made.order), default=None)
+    tries = [made for most in TRIES if (made := _Scheduler(graph, *most).run(outputs)) is not None]
+    return min(tries, key=lambda made: made.cost, default=None)
+
+
+def _is_kept(row: Row) -> bool:
+    return RULES[row.name].always_stored
 
 
 class _Scheduler:
-    def __init__(self, graph: Graph, most_scalars: int):
+    def __init__(self, graph: Graph, most_scalars: int, most_elements: int):
         self.graph = graph
-        self.most_scalars = most_scalars
+        self.most_scalars, self.most_elements = most_scalars, most_elements
         self.placed: dict[int, _Placed] = {}
         self.written = 0
+        self.cost = 0.0
         self.extents = self._votes()
 
     def run(self, outputs: list[int]) -> Schedule | None:
@@ -88,17 +97,20 @@ class _Scheduler:
                 at = ready + 1 if ready % 2 == 0 else ready
                 steps.setdefault(at, []).append(slot)
                 self.placed[slot] = _Placed(at, 0, None, None)
+                self.cost += INTERPRETED_ROW + INTERPRETED_ELEMENT * max([row.out.size, *[s.size for s in specs]])
                 continue
             at, lanes, axes, elements = choice
             self.written += elements
+            self.cost += elements * (ONE_ELEMENT if lanes == 1 else max(ONE_LANE * lanes, ONE_ELEMENT))
             if self.written > MOST_WRITTEN:
                 return None
             steps.setdefault(at, Step()).groups.setdefault(lanes, []).append((row, axes))
             self.placed[slot] = self._place(row, at, lanes, axes)
-        if not any(isinstance(step, Step) for step in steps.values()):
+        native = sum(isinstance(step, Step) for step in steps.values())
+        if not 0 < native <= MOST_STEPS:
             return None
         self._note_stored(steps, outputs)
-        return Schedule(self._order(steps), self.written)
+        return Schedule(self._order(steps), self.cost + ONE_STEP * native)
 
     def _votes(self) -> list[int]:
         """Numbers of lanes worth trying, the one with most work first."""
@@ -112,7 +124,7 @@ class _Scheduler:
             if work > self.most_scalars:
                 shapes = {n for s in (row.out, *specs) for n in s.shape if n > self.most_scalars // 8 and n > 1}
                 for n in shapes:
-                    if work // n <= MOST_ELEMENTS:
+                    if work // n <= self.most_elements:
                         votes[n] += work
         return [n for n, _ in votes.most_common(8)]
 
@@ -122,18 +134,30 @@ class _Scheduler:
         if rule is None or not rule.fits(row, specs):
             return None
         work = rule.work(row, specs)
-        if work <= self.most_scalars:
-            at = max([self._ready(s, 1, None, specs[k]) for k, s in enumerate(row.sources)], default=0)
-            return at, 1, (None, (None,) * len(specs)), work
+        if work <= self.most_scalars and not rule.always_stored:
+            axes: Axes = (None, (None,) * len(specs))
+            return self._earliest(rule, row, specs, 1, axes), 1, axes, work
         best = None
         for n in [*self.extents, row.out.size, *[s.size for s in specs]]:
-            if n < 2 or work // n > MOST_ELEMENTS:
+            if n < 2 or work // n > self.most_elements:
                 continue
             for axes in rule.lanes(row, specs, n):
-                at = max([self._ready(s, n, axes[1][k], specs[k]) for k, s in enumerate(row.sources)], default=0)
+                at = self._earliest(rule, row, specs, n, axes)
                 if best is None or at < best[0]:
                     best = at, n, axes, work // n
         return best
+
+    def _earliest(self, rule: Any, row: Row, specs: list[Any], lanes: int, axes: Axes) -> int:
+        """The first step in which all operands can be read."""
+        late = rule.from_memory(row, self.graph, lanes)
+        found = 0
+        for k, (s, axis) in enumerate(zip(row.sources, axes[1], strict=True)):
+            ready = self._ready(s, lanes, axis, specs[k])
+            placed = self.placed.get(self.graph.root[s])
+            if k in late and placed is not None and (placed.step, placed.lanes) == (ready, lanes):
+                ready += 2
+            found = max(found, ready)
+        return found
 
     def _place(self, row: Row, at: int, lanes: int, axes: Axes) -> _Placed:
         lane = axes[0]
@@ -183,6 +207,7 @@ class _Scheduler:
             if isinstance(step, Step):
                 own = set(step.rows)
                 step.stored = own & read_outside
+                step.stored |= {row.slot for rows in step.groups.values() for row, _ in rows if _is_kept(row)}
                 used = {root[s] for rows in step.groups.values() for row, _ in rows for s in row.sources}
                 step.reads = sorted(used - own)
 
