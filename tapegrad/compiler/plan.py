@@ -15,6 +15,7 @@ from ..tape.workspace import Workspace
 from ..vm import opcodes as op
 from ..vm.entry import execute, link
 from ..vm.pools import pools
+from .layout import lowered
 from .native.step import ADDRESS, Step, native_signature
 from .passes import live_rows
 
@@ -159,11 +160,8 @@ class Plan:
                 self.offsets[slot], sizes[slot] = take(row.out.nbytes)
                 if slot not in last and slot not in held:
                     free.setdefault(sizes[slot], []).append(self.offsets[slot])
-            if row.kind in (op.KERNEL, op.WRITE) and slot not in self.members:
-                if pools.table[row.index, op.FORWARD] < 0:
-                    row.lower_forward()
-                first, count = pools.table[row.index, op.FORWARD_TEMPS], pools.table[row.index, op.FORWARD_NTEMPS]
-                found = [take(int(size)) for size in pools.plans[first : first + count]]
+            if row.kind in (op.KERNEL, op.WRITE) and slot not in self.members and lowered(row).temps:
+                found = [take(size) for size in lowered(row).temps]
                 self.temps[slot] = [at for at, _ in found]
                 for at, size in found:
                     free.setdefault(size, []).append(at)
@@ -174,28 +172,20 @@ class Plan:
 
     def _bind(self, roots):
         """Addresses of all slots; those that share an input's or an output's memory move with it at each replay."""
-        n = len(self.words)
-        temps = sum(len(t) for t in self.temps.values())
-        self.addr = np.zeros(n + temps + 8, np.int64)
         start = (address_of(self.memory) + 63) & ~63
-        shift = {}
+        addr, shift = [0] * len(self.words), dict.fromkeys(roots, 0)
         for slot, row in self.signatures.items():
-            if row.kind == op.IMPORT:
+            if row.kind == op.KERNEL:
+                addr[slot] = start + self.offsets.get(slot, 0)
+            elif row.kind == op.IMPORT:
                 owner = self.constants.get(slot)
-                self.addr[slot] = address_of(owner) if owner is not None else 0
-                shift[slot] = 0
-            elif row.kind == op.KERNEL:
-                self.addr[slot] = start + self.offsets.get(slot, 0)
-                shift[slot] = 0
+                addr[slot] = address_of(owner) if owner is not None else 0
             else:
-                shift[slot] = shift[self.sources[slot][0]] + (
-                    int(self.words[slot + 1]) if row.kind in (op.WINDOW, op.VIEW) else 0
-                )
-                self.addr[slot] = self.addr[roots[slot]] + shift[slot]
-        at = n
-        for places in self.temps.values():
-            self.addr[at : at + len(places)] = [start + p for p in places]
-            at += len(places)
+                offset = int(self.words[slot + 1]) if row.kind in (op.WINDOW, op.VIEW) else 0
+                shift[slot] = shift[self.sources[slot][0]] + offset
+                addr[slot] = addr[roots[slot]] + shift[slot]
+        addr += [start + at for places in self.temps.values() for at in places]
+        self.addr = np.array(addr + [0] * 8, np.int64)
         members: dict = {}
         for slot, root in roots.items():
             members.setdefault(root, []).append((slot, shift[slot]))
@@ -223,21 +213,19 @@ class Plan:
         for slot, places in self.temps.items():
             row = self.signatures[slot]
             nin = len(row.specs)
-            at, length = pools.table[row.index, op.FORWARD], pools.table[row.index, op.FORWARD_LEN]
-            template = pools.templates[at : at + length].tolist()
-            p, known = 0, {0: (slot, 0), **{k + 1: (s, 0) for k, s in enumerate(self.sources[slot])}}
-            while p < length:
-                if template[p] & 255 == op.ALIAS and template[p + 3] in known:
-                    source, offset = known[template[p + 3]]
-                    known[template[p + 2]] = source, offset + template[p + 1]
-                    yield first_temp + template[p + 2] - nin - 1, source, offset + template[p + 1]
-                p += template[p] >> 8 & 255
+            known = {0: (slot, 0), **{k + 1: (s, 0) for k, s in enumerate(self.sources[slot])}}
+            for made, code, offset in lowered(row).aliases:
+                if code in known:
+                    source, before = known[code]
+                    known[made] = source, before + offset
+                    yield first_temp + made - nin - 1, source, before + offset
             first_temp += len(places)
 
     def _link(self):
         """Instructions for all rows, in one go."""
         run = [row for slot, row in self.signatures.items() if slot not in self.members]
-        total = sum(int(pools.table[row.index, op.FORWARD_LEN]) for row in run) + 64
+        run = [lowered(row) for row in run if row.kind in (op.KERNEL, op.WRITE)]
+        total = sum([row.length for row in run]) + 64
         self.code = np.zeros(total, np.int32)
         n = len(self.words)
         self.space = space = Workspace()
@@ -249,7 +237,7 @@ class Plan:
         if state[op.STATUS] != op.FINISHED:
             raise TapeError(f"row {state[op.DETAIL]} could not be linked (status {state[op.STATUS]})")
         self.length = int(state[op.CODE_LEN])
-        self.calls = any(pools.table[row.index, op.HAS_CALL] for row in run)
+        self.calls = any([row.calls for row in run])
 
     def attach(self, machine):
         """Take the machine code of the native steps, in order."""

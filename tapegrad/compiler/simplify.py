@@ -42,6 +42,8 @@ class _Known(NamedTuple):
     rule: Any
     spreads: bool
     """Whether operands are broadcast anyway."""
+    tells: bool
+    """Whether rows that read it may come to another one."""
 
 
 _numbers: dict[tuple, int] = {}
@@ -52,12 +54,13 @@ def _known(index: int) -> _Known:
     row = by_index[index]
     primitive = row.primitive
     if row.kind == op.IMPORT:
-        return _Known(row, row.kind, 1, 0, 0, False, None, False)
+        return _Known(row, row.kind, 1, 0, 0, False, None, False, False)
     specs = tuple([s.plain for s in row.specs])
     number = _numbers.setdefault((primitive, tuple(row.attrs.items()), specs), len(_numbers))
     swaps = primitive in (ops.add, ops.multiply) and specs[0] is specs[1]
     spreads = isinstance(primitive, Elementwise) and row.kind == op.KERNEL and len(specs) > 1
-    return _Known(row, row.kind, row.width, len(specs), number, swaps, _RULES.get(primitive.name), spreads)
+    tells = primitive in (ops.negative, ops.broadcast_to)
+    return _Known(row, row.kind, row.width, len(specs), number, swaps, _RULES.get(primitive.name), spreads, tells)
 
 
 def simplify(tape, inputs, outputs):
@@ -90,6 +93,8 @@ class _Pass:
         Arrays of the slots that are the same in each replay.
     numbers : dict
         Values of constants of one element, and of what they are broadcast to.
+    telling : set of int
+        Numbers, negated and broadcast values: what lets an elementwise row be another one.
     """
 
     def __init__(self, tape, inputs, outputs):
@@ -98,6 +103,7 @@ class _Pass:
         self.same: dict[int, int] = {}
         self.constants: dict[int, np.ndarray] = {}
         self.numbers: dict[int, float] = {}
+        self.telling: set[int] = set()
         self.written = {tape.root_of(k) for k in self._starts() if self.signature(k).kind == op.WRITE}
         self.folding = _Folding()
 
@@ -109,38 +115,39 @@ class _Pass:
 
     def run(self):
         """Visit all rows, from the first to the last."""
-        rows, same = self.rows, self.same
+        rows, same, constants, telling = self.rows, self.same, self.constants, self.telling
         met: dict[tuple, int] = {}
         for slot in self._starts():
             known = _known(rows[slot] >> op.SIGNATURE_SHIFT)
             if known.kind == op.IMPORT:
                 self._import(slot)
                 continue
-            old = self.operands(slot)
-            operands = [same.get(k, k) for k in old]
-            if operands != old:
+            operands = self.operands(slot)
+            if any([k in same for k in operands]):
+                operands = [same.get(k, k) for k in operands]
                 self._replace(slot, known.row, operands)
             if self.written and not self._is_stable(slot, operands):
                 continue
-            if known.spreads:
+            if known.arity == 1 or any([k in telling for k in operands]):
                 known, operands = self._without_broadcasts(slot, known, operands)
-            found = known.rule(self, slot, known.row, operands) if known.rule is not None else None
-            if found is not None:
+                found = known.rule(self, slot, known.row, operands) if known.rule is not None else None
                 if isinstance(found, int):
                     if self._may_be(slot, found):
                         same[slot] = found
                         continue
-                else:
+                elif found is not None:
                     signature, operands = found
                     self._replace(slot, signature, operands)
                     known = _known(signature.index)
+            if known.tells:
+                telling.add(slot)
             if known.swaps:
                 operands.sort()
             key = (known.number, rows[slot + 1] if known.kind in op.WITH_OFFSET else 0, *operands)
             first = met.setdefault(key, slot)
             if first != slot:
                 same[slot] = first
-            elif all(k in self.constants for k in operands):
+            elif operands[0] in constants and all([k in constants for k in operands]):
                 self._fold(slot, known, operands)
 
     def operands(self, slot):
@@ -171,6 +178,7 @@ class _Pass:
         self.constants[slot] = owner
         if owner.size == 1 and owner.dtype.kind == "f":
             self.numbers[slot] = owner.item()
+            self.telling.add(slot)
 
     def _is_stable(self, slot, operands):
         """Whether neither the row's value nor what it reads is written in place, before or after."""
@@ -187,6 +195,8 @@ class _Pass:
 
     def _without_broadcasts(self, slot, known, operands):
         """Elementwise rows broadcast by themselves: they read what a `broadcast_to` among their operands reads."""
+        if not known.spreads:
+            return known, operands
         for k, operand in enumerate(operands):
             if self.signature(operand).primitive is not ops.broadcast_to:
                 continue
@@ -209,6 +219,7 @@ class _Pass:
             self.constants[slot] = self.constants[operands[0]]
             if operands[0] in self.numbers and row.out.size:
                 self.numbers[slot] = self.numbers[operands[0]]
+                self.telling.add(slot)
             return
         if known.kind != op.KERNEL or known.width != 1 or row.out.nbytes > FOLDED_BYTES or not row.deferrable:
             return

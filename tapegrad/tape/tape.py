@@ -380,17 +380,15 @@ class Tape:
 
     def operands(self, slot) -> list[int]:
         """Operand slots of a row."""
-        signature = self.signature(slot)
-        if signature.kind == op.IMPORT:
-            return []
-        rows, found = self.rows, []
-        for k in range(len(signature.specs)):
-            if k < 2:
-                word = rows[slot]
-            else:
-                word = rows[slot + k // 2]
-            found.append((word >> (0 if k & 1 else op.SLOT_BITS)) & op.SLOT_MASK)
-        return found
+        word = self.rows[slot]
+        signature = by_index[word >> op.SIGNATURE_SHIFT]
+        count = len(signature.specs)
+        if count == 2:
+            return [word >> op.SLOT_BITS & op.SLOT_MASK, word & op.SLOT_MASK]
+        if count == 1:
+            return [word >> op.SLOT_BITS & op.SLOT_MASK]
+        rows = self.rows
+        return [rows[slot + k // 2] >> (0 if k & 1 else op.SLOT_BITS) & op.SLOT_MASK for k in range(count)]
 
     def __del__(self):
         while self.chunks:
