@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...tape.faults import faults
 from ...tape.memory import address_of
+from ...vm.kernels import faults
 from ...vm.simd import vector_function
 from .graph import Graph, Row, offset_of
 from .rules import MOST_LITERALS, WHOLE

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from ...primitives.indexing import ARRAY
+from ...primitives.keys import ARRAY
 from .functions import FUNCTIONS, available, convert
 from .graph import Row, indices, offset_of
 
