@@ -15,6 +15,7 @@ import copy
 import hashlib
 import json
 import random
+import resource
 import sys
 import warnings
 from collections import Counter
@@ -26,6 +27,11 @@ from tapegrad.compiler.saving import _HEAD, LoadError, dump_bytes, load_bytes
 
 X = np.array([0.3, -1.2, 2.0])
 MOST_BYTES = 1 << 16
+"""Of a value in a file."""
+GREEDY = 1 << 27
+"""Bytes that no file whose values are so small may take."""
+MOST_MEMORY = 8 << 30
+"""Where the script ends, rather than the machine."""
 
 
 def branches(x):
@@ -123,6 +129,10 @@ def damage(data, rng):
     return bytes(made)
 
 
+def peak_memory():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+
+
 def attempt(data):
     """Load, and run with arguments of all its signatures."""
     try:
@@ -141,13 +151,19 @@ def attempt(data):
 def fuzz(count, seed=0, report=None):
     """Outcomes of that many mutated files, by kind."""
     rng, files, counts = random.Random(seed), seeds(), Counter()
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    peak = peak_memory()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for k in range(count):
-            data = rng.choice(files)
-            counts[attempt((lie if k % 2 else damage)(data, rng))] += 1
+            data = (lie if k % 2 else damage)(rng.choice(files), rng)
+            counts[attempt(data)] += 1
+            before, peak = peak, peak_memory()
+            if peak - before > GREEDY:
+                counts["greedy"] += 1
+                print(f"file {k} of seed {seed} took {(peak - before) >> 20} MiB")
             if report and k % report == report - 1:
-                print(k + 1, dict(counts), flush=True)
+                print(k + 1, dict(counts), f"{peak >> 20} MiB at most", flush=True)
     return counts
 
 
@@ -158,7 +174,7 @@ def main():
     options = parser.parse_args()
     counts = fuzz(options.count, options.seed, max(options.count // 10, 1))
     print(dict(counts))
-    sys.exit(counts["unclear"] > 0)
+    sys.exit(counts["unclear"] + counts["greedy"] > 0)
 
 
 if __name__ == "__main__":

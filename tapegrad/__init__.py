@@ -125,6 +125,7 @@ __all__ = [
 _LATE = {
     "compat": None,
     "cuda": None,
+    "dask": None,
     "func": None,
     "nn": None,
     "numpy": None,

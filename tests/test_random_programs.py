@@ -137,9 +137,20 @@ def compare_with_pytorch(count, **options):
     assert compared["stale"] >= 0.01 * count and compared["cut_short"] <= 0.05 * count, compared
 
 
+ELEMENT = re.compile(r"\[(-?\d+(, )?)+\]")
+
+
+def writes_near_numbers(program, outcome):
+    """Whether a program writes, and has 0-d values: in a compiled function those are NumPy's numbers, no memory."""
+    lines = [line for s in program.statements for line in s.numpy.splitlines()]
+    if not any(WRITE.search(line) for line in lines):
+        return False
+    return any(x.ndim == 0 for n, x in outcome.values.items() if n != "loss") or any(map(ELEMENT.search, lines))
+
+
 def check_compiled(program):
     ours = run_tapegrad(program)
-    assume(not any(ours.errors))
+    assume(not any(ours.errors) and not writes_near_numbers(program, ours))
     function, argnums = as_function(program)
     step = tg.compile(tg.value_and_grad(function, argnums))
     for shift in (0, 0, 1000):

@@ -118,6 +118,10 @@ def _is_equal(new: Any, old: Any) -> bool:
     return type(new) is type(old) and isinstance(new, _PLAIN) and new == old and repr(new) == repr(old)
 
 
+class DrawnError(RuntimeError):
+    """Random numbers were drawn while a function was recorded; other threads' draws from Python's generator count."""
+
+
 class Draws:
     """Finds out whether random numbers were drawn while a function was recorded: each replay would use the same.
 
@@ -152,12 +156,12 @@ class Draws:
 
         Raises
         ------
-        RuntimeError
+        DrawnError
             Naming the generator.
         """
         whose = self.drawn()
         if whose is not None:
-            raise RuntimeError(
+            raise DrawnError(
                 f"random numbers were drawn (from {whose}) while {name} was being compiled; every replay would use "
                 f"the same ones. Draw them outside and pass them as an argument"
             )

@@ -20,7 +20,7 @@ from ..tape.tape import Tape
 from ..vm import call_fields as f
 from ..vm import fields
 from ..vm.native import addresses, bind_last
-from .replays import pending
+from .replays import pending, raise_interrupt
 
 __all__ = ["arrays_are_known", "open_for"]
 
@@ -62,6 +62,7 @@ def arrays_are_known() -> bool:
 
 def _raise_interrupt() -> None:
     """Raise what has ended this thread's last replay, unless the replay is to be tried again in Python."""
+    raise_interrupt()
     error = pending()
     if error is not None and not isinstance(error, Exception):
         raise error

@@ -229,6 +229,7 @@ class Plan:
         self.code = np.zeros(total, np.int32)
         n = len(self.words)
         self.space = space = Workspace()
+        self.frame = space.frame.data
         root, last_write = np.zeros(n, np.int32), np.full(n, -1, np.int32)
         arrays = tuple([address_of(a) for a in (self.words, self.addr, root, last_write)])
         state = space.prepare(n, n, len(self.addr) - n, arrays)
@@ -295,6 +296,7 @@ class Plan:
         space = self.space
         state = space.state
         state[op.PC], state[op.CODE_LEN] = first, last
+        self.frame[op.START] = 0  # a replay before may have been interrupted
         execute(space.at)
         while state[op.PC] < last:
             run_call(self.code, state, self.addr, pools.consts)

@@ -216,7 +216,7 @@ class Compiled:
                     failed.append(program)
                     program, last = next((p for p in paths if p not in failed), None), -1
                     if program is None:
-                        raise self.fun.failed(error) from error
+                        self.fun.fail(error)
                     continue
                 if recorded or not program.guards:
                     raise
@@ -236,7 +236,7 @@ class Compiled:
             reason = f"{guard} was {guard.shown(outcome)}, and {guard.shown(program.outcomes[k])} in the path tried"
             program = paths.instead(program, k, outcome)
             if program in failed and isinstance(self.fun, _Absent):
-                raise self.fun.failed(failure) from failure
+                self.fun.fail(failure)
         return self.fun(*args, **kwargs)
 
     def _open(self, program: Program, args: tuple, kwargs: dict, treedef: optree.PyTreeSpec, given: bool) -> None:

@@ -25,12 +25,22 @@ from ..vm.kernels import faults
 from ..vm.native import addresses
 from ..vm.pools import pools
 
-__all__ = ["Replays", "pending"]
+__all__ = ["Replays", "pending", "raise_interrupt"]
 
 SMALL_BYTES, SMALL_ROWS = 1 << 15, 1000
 """What a program that takes a few microseconds may have; giving up Python's lock would be a good part of that."""
 
 _pending: dict[int, BaseException] = {}  # what rows that Python runs have raised, by thread
+_raised = np.zeros(3, np.int64)  # what a signal's handler has raised in the midst of a replay, as C functions have it
+_restore = ctypes.PYFUNCTYPE(None, *[ctypes.c_void_p] * 3)(("PyErr_Restore", ctypes.pythonapi))
+
+
+def raise_interrupt() -> None:
+    """Raise what a signal's handler has raised in this thread's last replay; handlers run in the main thread only."""
+    if threading.get_ident() == threading.main_thread().ident and _raised.any():
+        words = _raised.tolist()
+        _raised[:] = 0
+        _restore(*words)
 
 
 def pending() -> BaseException | None:
@@ -39,6 +49,10 @@ def pending() -> BaseException | None:
 
 
 _calloc, _free = ctypes.pythonapi.PyMem_RawCalloc, ctypes.pythonapi.PyMem_RawFree
+_signals = [
+    getattr(ctypes.pythonapi, name)
+    for name in ("PyGILState_Ensure", "PyErr_CheckSignals", "PyErr_Fetch", "PyGILState_Release")
+]
 _CallOut = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
 _Replay = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 4)
 _Words = ctypes.c_int64
@@ -97,7 +111,8 @@ class Replays:
             call_out = _call_out(plan.code, len(plan.addr))
             self.kept.append(call_out)
             words[f.CALL_OUT] = function_address(call_out)
-        words[f.FAULTS] = address_of(faults)
+        words[f.FAULTS], words[f.RAISED] = address_of(faults), address_of(_raised)
+        words[f.HOLD : f.RAISED] = list(map(function_address, _signals))
         words[f.LENGTH] = plan.length
         words[f.STATE] = words[f.POOL] = space.at
         words[f.FRAME_BYTES], words[f.SCRATCH_BYTES] = space.frame.nbytes, space.scratch.nbytes
@@ -162,6 +177,7 @@ class Replays:
         answers = [np.empty(s.shape, s.dtype) for s in self.answers]
         status = _replay(self.at, _pointers(arrays), _pointers(results), _pointers(answers))
         if status == f.FAILED:
+            raise_interrupt()
             raise pending() or TapeError("a row failed without an error")
         if status == f.NO_MEMORY:
             raise MemoryError(f"there is no memory for {self.words[f.MEMORY_BYTES]:,} bytes of intermediate values")

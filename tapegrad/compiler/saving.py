@@ -13,7 +13,7 @@ import os
 import struct
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -276,14 +276,14 @@ class _Absent:
             f"needed here ({reason}); record it before it is saved"
         )
 
-    def failed(self, error: Exception) -> Exception:
-        """What to raise when a row fails: NumPy's own error about values, or that the file is at fault."""
+    def fail(self, error: Exception) -> NoReturn:
+        """Raise what a row failed with: NumPy's own error about values, or that the file is at fault."""
         if isinstance(error, (ArithmeticError, IndexError, MemoryError, np.linalg.LinAlgError)):
-            return error
-        return RuntimeError(
+            raise error
+        raise RuntimeError(
             f"{self.__name__}, loaded from {self.file}, failed ({type(error).__name__}: {error}): values that the "
             f"recorded path is not for, or a file that tapegrad has not written"
-        )
+        ) from error
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise self.refuse("it is called by a transformation, or with tensors")

@@ -25,9 +25,11 @@ _array = functools.lru_cache(4096)(array_at)
 
 
 def run_call(code, state, addr, consts):
-    """Run the call-out at which the interpreter stands, and step past it."""
+    """Run the call-out at which the interpreter stands, and step past it; where there is none, it wanted a look."""
     pc = int(state[op.PC])
     head, plan = int(code[pc]), int(code[pc + 1])
+    if head & 255 != op.CALL:
+        return
     words = head >> 8 & 255
     primitive, attrs, specs, out = _calls[plan]
     ids = code[pc + 2 : pc + words].tolist()

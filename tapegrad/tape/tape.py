@@ -272,7 +272,6 @@ class Tape:
         if self.preset:
             for slot, given in self.preset.items():
                 arrays.addr[slot] = address_of(given)
-            self.preset.clear()
         imports = array("q", self.import_addr)
         if not self.memory:
             self._chunk(0)
@@ -296,11 +295,12 @@ class Tape:
                     space.point()
                 elif status == op.CALLED:
                     run_call(space.code, state, arrays.addr, pools.consts)
-                else:
+                elif status != op.LOOKED:
                     raise TapeError(f"row {state[op.DETAIL]} of this tape is not valid")
             self.done = last
-        except BaseException:
-            self.done = state[op.CURRENT]  # what has not run will be tried again
+            self.preset.clear()
+        except BaseException:  # what has not run will be tried again, and nothing that has run
+            self.done = state[op.CURRENT] if state[op.PC] < state[op.CODE_LEN] else state[op.POSITION]
             raise
         finally:
             self.memory, self.memory_end = state[op.MEMORY], state[op.MEMORY_END]

@@ -4,6 +4,9 @@ Inline opcodes take a few float64 elements and cost a few nanoseconds; `LOOP` an
 loop by address over any number of dimensions; `GROUP` runs a stretch of loops tile by tile, so that what
 lies between them stays in the first-level cache; `NATIVE` calls code that was made for one program; `CALL`
 returns to Python. Plans are laid out by `tapegrad.vm.plans`.
+
+Python's signals wait while compiled code runs. So the interpreter counts the elements that it has worked on, and after
+`LOOK` of them, a few milliseconds, returns between two instructions or tiles as if there were a call-out.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from .opcodes import (
     DIV_ACC,
     GROUP,
     GUFUNC,
+    LOOK,
     LOOP,
     LOOP_ACC,
     MUL,
@@ -38,6 +42,7 @@ from .opcodes import (
     NEG_ACC,
     PC,
     SCRATCH_TILES,
+    START,
     STEP_A,
     STEP_B,
     SUB,
@@ -46,6 +51,7 @@ from .opcodes import (
     SUM_ACC,
     TILE,
     TILE_BYTES,
+    WORK,
     ZERO,
 )
 
@@ -102,15 +108,17 @@ def _run_loop(plans, p, accumulate, count, frame, base, scratch):
 
 @jit
 def _run_outer(plans, p, accumulate, frame, base, scratch):
-    """The inner loop at each point of the outer dimensions."""
+    """The inner loop at each point of the outer dimensions; returns the number of elements."""
     nops, count, ndim = plans[p + 2], plans[p + 7], plans[p + 8 + 2 * plans[p + 2]]
     q = p + 9 + 2 * nops
     for j in range(nops):
         frame[SAVED + j] = frame[ARGS + j]
+    elements = count
     for d in range(ndim):
         frame[ODOMETER + d] = 0
-        if plans[q + d * (nops + 1)] == 0:
-            return
+        elements *= plans[q + d * (nops + 1)]
+    if elements == 0:
+        return 0
     while True:
         for j in range(nops):
             frame[ARGS + j] = frame[SAVED + j]
@@ -128,23 +136,28 @@ def _run_outer(plans, p, accumulate, frame, base, scratch):
             frame[ODOMETER + d] = 0
             d += 1
         if d == ndim:
-            return
+            return elements
 
 
 @jit
 def _run_gufunc(plans, p, frame, base):
-    """A generalised loop: plan = fn, data, nops, ncore, nsteps, batch, ndim, dims, steps, outer dimensions."""
+    """A generalised loop: plan = fn, data, nops, ncore, nsteps, batch, ndim, dims, steps, outer dimensions.
+
+    Returns a number of elements that take as long.
+    """
     nops, ncore, nsteps, ndim = plans[p + 2], plans[p + 3], plans[p + 4], plans[p + 6]
     q = p + 7
     for j in range(nops):
         frame[SAVED + j] = frame[ARGS + j]
     outer = q + ncore + nops + nsteps
+    work = plans[p + 5]
     for d in range(ndim):
         frame[ODOMETER + d] = 0
-        if plans[outer + d * (nops + 1)] == 0:
-            return
-    if plans[p + 5] == 0:
-        return
+        work *= plans[outer + d * (nops + 1)]
+    if work == 0:
+        return 0
+    for d in range(ncore):
+        work *= max(plans[q + d], 1)
     while True:
         frame[DIMS] = plans[p + 5]
         for d in range(ncore):
@@ -167,7 +180,7 @@ def _run_gufunc(plans, p, frame, base):
             frame[ODOMETER + d] = 0
             d += 1
         if d == ndim:
-            return
+            return work >> 2
 
 
 @jit
@@ -246,12 +259,13 @@ def _run_inline(code, pc, end, addr, consts):
 
 
 @jit
-def execute(code, pc, end, addr, consts, plans, frame, base, scratch):
-    """Run ``code[pc:end]``; return `end`, or where a CALL stands that Python must run.
+def execute(code, pc, end, addr, consts, plans, frame, base, scratch, most):
+    """Run ``code[pc:end]``; return `end`, or where a CALL stands that Python must run, or after `most` elements.
 
     `frame` is int64 working memory that begins at address `base`; `scratch` that of the tiles.
     """
-    group_first, group_end, group_n, start = 0, -1, 0, 0
+    group_pc, group_first, group_end, group_n, start = 0, 0, -1, 0, 0
+    work = frame[WORK]
     scratch += (SCRATCH_TILES - 1) * TILE_BYTES
     while pc < end:
         head = code[pc]
@@ -269,42 +283,54 @@ def execute(code, pc, end, addr, consts, plans, frame, base, scratch):
                 for k in range(nops):
                     frame[ARGS + k] += start * plans[plan + 8 + nops + k]
                 _run_loop(plans, plan, op >= LOOP + ACCUMULATE, min(TILE, group_n - start), frame, base, scratch)
+                work += TILE
             elif plans[plan + 8 + 2 * nops] == 0:
                 _run_loop(plans, plan, op >= LOOP + ACCUMULATE, plans[plan + 7], frame, base, scratch)
+                work += plans[plan + 7]
             else:
-                _run_outer(plans, plan, op >= LOOP + ACCUMULATE, frame, base, scratch)
+                work += _run_outer(plans, plan, op >= LOOP + ACCUMULATE, frame, base, scratch)
         elif op == GUFUNC:
             nops = plans[plan + 2]
             for k in range(nops - 1):
                 frame[ARGS + k] = _address(code[pc + 3 + k], addr, consts)
             frame[ARGS + nops - 1] = _address(code[pc + 2], addr, consts)
-            _run_gufunc(plans, plan, frame, base)
+            work += _run_gufunc(plans, plan, frame, base)
         elif op == NATIVE:
             call_loop(_address(code[pc + 2], addr, consts), _address(code[pc + 3], addr, consts), 0, 0, 0)
         elif op == ZERO:
             fill_zero(_address(code[pc + 2], addr, consts) + plans[plan], plans[plan + 1])
+            work += plans[plan + 1] >> 3
         elif op == CALL:
+            frame[WORK] = 0
             return pc
         elif op == GROUP:
-            group_n, start = plans[plan], 0
-            group_first = pc + words
+            group_n, start = plans[plan], frame[START]
+            frame[START] = 0
+            group_pc, group_first = pc, pc + words
             group_end = group_first + plans[plan + 1]
         pc += words
         if pc == group_end:
             start += TILE
-            if start < group_n:
+            if start >= group_n:
+                group_n, group_end = 0, -1
+            elif work < most:
                 pc = group_first
             else:
-                group_n, group_end = 0, -1
+                frame[WORK], frame[START] = 0, start
+                return group_pc
+        if work >= most and group_end < 0 and pc < end:
+            frame[WORK] = 0
+            return pc
+    frame[WORK] = work
     return end
 
 
 @jit
 def run(at):
-    """Run a linked program from ``state[PC]`` on; it stops at ``state[CODE_LEN]`` or at a call-out."""
+    """Run a linked program from ``state[PC]`` on; it stops at ``state[CODE_LEN]``, at a call-out, or for a look."""
     state = i64(at)
     base = state[AT_FRAME]
     state[PC] = execute(
         i32(state[AT_CODE]), state[PC], state[CODE_LEN], i64(state[AT_ADDR]), i64(state[AT_CONSTS]),
-        i64(state[AT_PLANS]), i64(base), base, state[AT_SCRATCH],
+        i64(state[AT_PLANS]), i64(base), base, state[AT_SCRATCH], LOOK,
     )  # fmt: skip

@@ -91,6 +91,10 @@ CALLED = 3
 STALE = 4
 FREED = 5
 BAD_ROW = 6
+LOOKED = 7  # between two stretches, so that Python can see to its signals
+
+WORK, START = 248, 249  # in `frame`: elements since the last look; the tile at which a group was left
+LOOK = 1 << 22  # elements between two returns to Python, which cost a few microseconds
 
 # --- sweep state: an int64 array that outlives each entry into compiled code ------------------------------------
 POSITION, STATUS, DETAIL, DETAIL2, PC, CODE_LEN, MEMORY, MEMORY_END, TEMPS = range(9)

@@ -19,15 +19,19 @@ from .call_fields import (
     ANSWER_WORDS,
     ANSWERS,
     CALL_OUT,
+    CHECK_SIGNALS,
     COPIED,
     DIMS,
     DONE,
     FAILED,
     FAULTS,
+    FETCH,
     FRAME_BYTES,
+    HOLD,
     ITEMSIZE,
     KIND,
     LENGTH,
+    LET_GO,
     MEMORY,
     MEMORY_BYTES,
     MOVED_INPUTS,
@@ -45,15 +49,16 @@ from .call_fields import (
     OUTPUTS,
     POOL,
     POOLED,
+    RAISED,
     RELEASE_BLOCK,
     RUN,
     SCRATCH_BYTES,
     STATE,
     TABLE,
 )
-from .intrinsics import call_python, copy_bytes, exchange, i64, put_if_empty, u8
+from .intrinsics import call_python, copy_bytes, exchange, i32, i64, put_if_empty, u8
 from .jit import jit
-from .opcodes import AT_ADDR, AT_FRAME, AT_SCRATCH, CODE_LEN, PC, STATE_FIELDS
+from .opcodes import AT_ADDR, AT_CODE, AT_FRAME, AT_SCRATCH, CALL, CODE_LEN, PC, START, STATE_FIELDS
 
 __all__ = ["replay"]
 
@@ -167,13 +172,28 @@ def is_the_path(own, at):
 
 
 @jit
+def see_to_signals(at):
+    """Let Python run the handlers of signals that have come; returns whether one raised, which is kept aside then."""
+    p = i64(at)
+    held = call_python(p[HOLD], 0, 0, 0) & 0xFFFFFFFF
+    raised = call_python(p[CHECK_SIGNALS], 0, 0, 0) & 0xFFFFFFFF
+    if raised != 0:
+        call_python(p[FETCH], p[RAISED], p[RAISED] + 8, p[RAISED] + 16)
+    call_python(p[LET_GO], held, 0, 0)
+    return raised
+
+
+@jit
 def run_to_the_end(instance, at):
-    """All instructions; Python runs those that have no loop. Returns whether that went well."""
+    """All instructions; Python runs those that have no loop, and sees to signals. Returns whether that went well."""
     p, now = i64(at), i64(instance)
     now[PC], now[CODE_LEN] = 0, p[LENGTH]
+    i64(now[AT_FRAME])[START] = 0  # the replay before may have been interrupted
     call_python(p[RUN], instance, 0, 0)
     while now[PC] < p[LENGTH]:
-        if call_python(p[CALL_OUT], instance, 0, 0) != 0:
+        if see_to_signals(at) != 0:
+            return 0
+        if i32(now[AT_CODE])[now[PC]] & 255 == CALL and call_python(p[CALL_OUT], instance, 0, 0) != 0:
             return 0
         call_python(p[RUN], instance, 0, 0)
     return 1

@@ -65,6 +65,8 @@ from .opcodes import (
     KERNEL,
     KIND,
     LAST,
+    LOOK,
+    LOOKED,
     LOOP,
     MEMORY,
     MEMORY_END,
@@ -91,6 +93,7 @@ from .opcodes import (
     SLOT_BITS,
     SLOT_MASK,
     STALE,
+    START,
     STATUS,
     TEMPS,
     TEMPS_CAPACITY,
@@ -98,6 +101,7 @@ from .opcodes import (
     VIEW,
     WIDTH,
     WINDOW,
+    WORK,
     WRITE,
     ZERO,
 )
@@ -205,16 +209,21 @@ def forward_sweep(at):
     last, n = state[LAST], state[CAPACITY]
     while True:
         if state[PC] < state[CODE_LEN]:
-            pc = execute(code, state[PC], state[CODE_LEN], addr, consts, plans, frame, base, scratch)
+            # Never left within a stretch but for a call-out, with which it ends: no row is run a second time.
+            pc = execute(code, state[PC], state[CODE_LEN], addr, consts, plans, frame, base, scratch, 1 << 62)
             state[PC] = pc
             if pc < state[CODE_LEN]:
                 state[STATUS] = CALLED
+                return
+            if frame[WORK] >= LOOK:
+                frame[WORK] = 0
+                state[STATUS], state[CURRENT] = LOOKED, state[POSITION]
                 return
         r = state[POSITION]
         if r >= last:
             state[STATUS] = FINISHED
             return
-        state[PC] = state[CODE_LEN] = 0
+        state[PC] = state[CODE_LEN] = frame[START] = 0
         state[TEMPS] = 0
         n_code = 0
         state[CURRENT] = r
@@ -462,7 +471,7 @@ def reverse_sweep(at):
     n = state[CAPACITY]
     while True:
         if state[PC] < state[CODE_LEN]:
-            pc = execute(code, state[PC], state[CODE_LEN], addr, consts, plans, frame, base, scratch)
+            pc = execute(code, state[PC], state[CODE_LEN], addr, consts, plans, frame, base, scratch, LOOK)
             state[PC] = pc
             if pc < state[CODE_LEN]:
                 state[STATUS] = CALLED
@@ -470,7 +479,7 @@ def reverse_sweep(at):
         if state[POSITION] < 0:
             state[STATUS] = FINISHED
             return
-        state[PC] = state[CODE_LEN] = 0
+        state[PC] = state[CODE_LEN] = frame[START] = 0
         state[TEMPS] = 0
         n_code = 0
         while state[POSITION] >= 0:
