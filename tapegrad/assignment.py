@@ -8,8 +8,8 @@ from .descriptors import Operator
 from .inplace import check_target, patch, prepared, write
 from .operators import STEP, described, hand_over, waiting
 from .primitives.core import lift, ops
-from .primitives.indexing import advanced_key, basic_view, index_put, key_form
-from .primitives.shape import view_of
+from .primitives.indexing import advanced_key, basic_view, index_put, is_traced, key_form
+from .primitives.shape import reshape_to, view_of
 from .tape.handle import Tensor
 from .tape.signature import FAST, fast_index, signature_of
 from .tape.site import inside
@@ -93,6 +93,10 @@ def _assign(self, key, value, form):
     plan = basic_view(self, key)
     whole = plan is None or plan == (self._spec.shape, self._spec.strides, 0)
     check_target(self, local.state, part=not whole)
+    if plan is None and _is_traced_mask(self, key) and lift(value)._spec.shape in ((), (1,)):
+        mask = reshape_to(key, key._spec.shape + (1,) * (self._spec.ndim - key._spec.ndim))
+        write(self, ops.where, (mask, _cast(value, self._spec.dtype), self))
+        return
     if plan is None:
         form, indices, unique = advanced_key(self, key)
         attrs = (("key", form), ("unique", unique or not indices))
@@ -135,6 +139,13 @@ def _remember_assignment(form, spec, view, plan, kind, value, out):
         FAST[True][_ASSIGNED].setdefault(spec, {}).setdefault(form, {})[given] = entry
     else:
         FAST[True][_SPREAD][spec, form, given if kind is Tensor else kind] = entry
+
+
+def _is_traced_mask(x, key):
+    """Whether a key is a mask that has no values yet; how many elements it selects matters to no single number."""
+    if not isinstance(key, Tensor) or key._spec.dtype.kind != "b" or not is_traced(key):
+        return False
+    return key._spec.shape == x._spec.shape[: key._spec.ndim]
 
 
 def _cast(value, dtype):

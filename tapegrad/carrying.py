@@ -352,8 +352,9 @@ class _Questions:
             spec = tensor._spec
             raise BatchedValueError(
                 f"vmap: {asked} of a value that is another one for each example, {spec.dtype.name}{list(spec.shape)}: "
-                f"use `numpy.where` (or `numpy.select`) in place of data-dependent control flow, masks multiplied in "
-                f"rather than used as an index, or a loop over the examples"
+                f"use `numpy.where` (or `numpy.select`) in place of data-dependent control flow and of masks as "
+                f"indices, for a function that tapegrad cannot see its namesake in tapegrad.numpy or tapegrad.scipy, "
+                f"or a loop over the examples"
             )
         return x
 

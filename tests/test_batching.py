@@ -270,7 +270,14 @@ def into_places(x):
     return y
 
 
-@pytest.mark.parametrize("f", [recurrence, through_views, before_and_after, into_places])
+def by_a_mask(x):
+    y = x * 2.0
+    y[x < 0] = x[0]
+    y[y > 1.0] = 0.5
+    return y
+
+
+@pytest.mark.parametrize("f", [recurrence, through_views, before_and_after, into_places, by_a_mask])
 def test_writes_in_place(f):
     def by_loop(a):
         return sum(np.sum(np.sin(f(x))) for x in a)

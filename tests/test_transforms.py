@@ -88,6 +88,13 @@ def test_compiled():
         np.testing.assert_allclose(v(np.ones(2), A + shift), expected)
 
 
+def test_compiled_gradient_through_an_array_of_no_axes():
+    a, b = X[:2], X[1:]
+    f = tg.grad(lambda a, b: np.sin(np.inner(a, b)))
+    np.testing.assert_allclose(tg.compile(f)(a, b), np.cos(a @ b) * b)
+    np.testing.assert_allclose(tg.vmap(f)(A, A), np.cos(np.sum(A * A, 1))[:, None] * A)
+
+
 def test_vmap_of_arrays():
     np.testing.assert_allclose(tg.vmap(np.linalg.norm)(A), np.linalg.norm(A, axis=1))
     np.testing.assert_allclose(tg.vmap(lambda x: x * 2, in_dims=-1, out_dims=-1)(A), A * 2)

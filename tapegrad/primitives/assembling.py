@@ -119,7 +119,7 @@ def whole_of(v, base, strides, offset):
     if v._spec.size != base.size or not base.contiguous or base.size == 0:
         return None
     axes = sorted(range(len(strides)), key=lambda d: -abs(strides[d]))
-    flips = tuple([slice(None, None, -1 if s < 0 else 1) for s in strides])
+    flips = (*[slice(None, None, -1 if s < 0 else 1) for s in strides], Ellipsis)  # which keeps an array of no axes one
 
     def make(array):
         return np.reshape(array[flips].transpose(axes), base.shape, copy=False)

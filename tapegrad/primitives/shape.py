@@ -207,6 +207,8 @@ def layout_of(spec, make):
     offset = 0
     if made.size:
         offset = made.__array_interface__["data"][0] - origin.__array_interface__["data"][0]
+        if spec.injective and not 0 <= offset - spec.low < spec.extent:
+            raise ValueError(f"what was made of {spec!r} is a copy, and no view")
     return made.shape, made.strides, offset
 
 
