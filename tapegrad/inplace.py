@@ -136,8 +136,11 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
 def _write_elsewhere(device, target, made, operands, attrs):
     """Write to a tensor that stands on a device, recording there."""
     operands = made.lift(operands) if hasattr(made, "lift") else [lift(o) for o in operands]
+    given = [device.brought(t) for t in operands]
+    if all(t._spec.device is None for t in given):  # numbers only: the result is to stand there
+        given = [device.bring(t) for t in given]
     with device.recording(local.state):
-        return write(target, made, tuple([device.brought(t) for t in operands]), attrs)
+        return write(target, made, tuple(given), attrs)
 
 
 def _remember(index, spec, given, operands, signature, grad_enabled):

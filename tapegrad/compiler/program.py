@@ -174,7 +174,8 @@ class Compiled:
         call: Any = (args, kwargs)
         flat, treedef = optree.tree_flatten(call)
         parts: list = [treedef]
-        arrays: list[np.ndarray] = []
+        arrays: list = []
+        device = None
         for k, x in enumerate(flat):
             kind = type(x)
             if kind is np.ndarray:
@@ -187,7 +188,11 @@ class Compiled:
                 parts.append((array.shape, array.dtype, kind))
                 arrays.append(array)
             elif isinstance(x, Tensor):
-                return self.fun(*args, **kwargs)
+                device = x._spec.device if device is None else device
+                if device is None or x._spec.device is not device or x.requires_grad:
+                    return self.fun(*args, **kwargs)
+                parts.append((x._spec.shape, x._spec.dtype, device))
+                arrays.append(device.array_of(x))
             else:
                 parts.append((kind, x))
         key = tuple(parts)
@@ -203,7 +208,7 @@ class Compiled:
         while not paths.given_up:
             recorded = program is None
             if program is None:
-                program = self._record(paths, flat, treedef, reason)
+                program = self._record(paths, flat, treedef, reason, device)
                 if program is None:
                     break
             try:
@@ -280,7 +285,9 @@ class Compiled:
         changed = [(p, a, b) for p, a, b in zip(paths, other[1:], key[1:], strict=True) if a != b]
         return "; ".join(f"{_argument(p)} was {_described(b)}, and {_described(a)} before" for p, a, b in changed[:3])
 
-    def _record(self, paths: Paths, flat: list, treedef: optree.PyTreeSpec, reason: str | None) -> Program | None:
+    def _record(
+        self, paths: Paths, flat: list, treedef: optree.PyTreeSpec, reason: str | None, device: Any = None
+    ) -> Program | None:
         with self._lock:
             if paths.misses > 2 * paths.limit and paths.hits < paths.misses:
                 self._give_up(paths, f"takes another path nearly each time (last: {reason})")
@@ -291,8 +298,8 @@ class Compiled:
             reached = Captured(self.fun).generators
             draws = Draws([*reached, *(x for x in flat if isinstance(x, np.random.Generator))])
             try:
-                program = Program(self.fun, flat, treedef, self.lines)
-                program.is_wanted_native = self.native
+                program = Program(self.fun, flat, treedef, self.lines, device)
+                program.is_wanted_native = self.native and device is None
             except ConcretisationError as error:
                 self._dynamic = True
                 self._give_up(paths, f"asks for a value while it is recorded ({error})")
@@ -461,7 +468,8 @@ def _argument(path: tuple) -> str:
 def _described(part: tuple) -> str:
     """A leaf's part of a signature, in words."""
     if isinstance(part[0], tuple):
-        return f"{part[1].name}{list(part[0])}"
+        place = f" on {part[2]}" if len(part) > 2 and not isinstance(part[2], type) else ""
+        return f"{part[1].name}{list(part[0])}{place}"
     return f"{part[1]!r:.40}"
 
 
@@ -504,7 +512,9 @@ class Program:
     _hits: int  # of entries that are known no more
     _seen: int
 
-    def __init__(self, fun: Callable, flat: list, treedef: optree.PyTreeSpec, lines: bool = False):
+    def __init__(self, fun: Callable, flat: list, treedef: optree.PyTreeSpec, lines: bool = False, device: Any = None):
+        if device is not None:  # what is recorded is the same for arrays of the host
+            flat = [value_of(x) if isinstance(x, Tensor) else x for x in flat]
         with tracing() as tape:
             local.state.grad_enabled = True
             inputs = []
@@ -536,7 +546,12 @@ class Program:
             tape.questions = None
             self.lines, self.pullbacks = questions.lines, questions.pullbacks
         self.recorded = tape, inputs, simplify(tape, inputs, outputs + answers)
-        self.plan = plan_program(*self.recorded)
+        if device is None:
+            self.plan = plan_program(*self.recorded)
+        else:
+            from ..cuda.replay import DevicePlan
+
+            self.plan = DevicePlan(device, *self.recorded, answers=len(answers))
 
     def _collect(self, flat_result: list, tape: Tape) -> list[int]:
         """Slots of the outputs; notes, per leaf of the result, its output number or its constant value."""

@@ -89,6 +89,8 @@ def _encode_part(part: tuple) -> Any:
     """A leaf of the arguments, as a compiled function tells them apart."""
     if isinstance(part[0], tuple):
         kind = part[2] if len(part) > 2 else np.ndarray
+        if not isinstance(kind, type):
+            raise SaveError(f"a path for arguments on {kind} cannot be saved: call a compiled function with arrays")
         if kind is not float and kind is not np.ndarray and not issubclass(kind, np.generic):
             raise SaveError(f"an argument of type {kind.__name__} cannot be saved: pass plain arrays")
         word = "float" if kind is float else "array" if kind is np.ndarray else "scalar"

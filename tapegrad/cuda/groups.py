@@ -75,7 +75,7 @@ def _kept(tape: Any, rows: list) -> tuple[set[int], dict[int, list[int]]]:
             continue
         if row.kind in (op.WINDOW, op.VIEW, op.WRITE, op.PATCHED):  # they share memory: what they stand on is kept
             kept.update(operands)
-        if row.out.requires_grad:
+        if row.out.requires_grad and tape.followed:
             needs = row.needs
             if needs & 1:
                 kept.add(slot)
@@ -169,4 +169,8 @@ class _Group:
 
     def _input(self, slot: int) -> Any:
         value = self.tape.values[slot]
-        return value[()] if isinstance(value, np.ndarray) else value
+        if not isinstance(value, np.ndarray):
+            return value
+        if value.size and not any(value.strides):  # a number, or one that was spread over a shape
+            return value[(0,) * value.ndim]
+        return self.tape.device.upload(value)

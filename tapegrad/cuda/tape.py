@@ -30,16 +30,19 @@ class DeviceTape(Tape):
         What went wrong when rows were run. (The error itself would keep alive what its frames hold.)
     numbers_here : dict
         Slots of numbers, by their bytes and dtype.
+    followed : bool
+        Whether reverse sweeps may follow, whose rules read what rows computed.
     handles : dict
         Weak references to the tensors that stand for rows: what has none, and no rule reads, need not be kept.
     """
 
-    __slots__ = ("device", "failure", "handles", "numbers_here", "values")
+    __slots__ = ("device", "failure", "followed", "handles", "numbers_here", "values")
 
     def __init__(self, device: Any, tracing: bool = False):
         super().__init__(tracing)
         self.device = device
         self.failure = ""
+        self.followed = True
         self.values: dict[int, Any] = {}
         self.numbers_here: dict[tuple[bytes, str], int] = {}
         self.handles: dict[int, Any] = {}

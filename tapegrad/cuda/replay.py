@@ -1,0 +1,108 @@
+"""Compiled functions on a device: the rows that were recorded on the host, run there again and again."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from ..compiler.passes import equal_rows, live_rows
+from ..tape.memory import address_of, array_at
+from ..tape.record import pack
+from ..vm import opcodes as op
+from .groups import run_rows
+from .tape import DeviceTape
+
+__all__ = ["DevicePlan"]
+
+
+def _nobody() -> None:
+    """What stands for a row that no tensor stands for."""
+
+
+class DevicePlan:
+    """A recorded tape that is replayed on a device; has what `compiler.plan.Plan` has.
+
+    Parameters
+    ----------
+    device : Device
+    tape : Tape
+        Recorded on the host, not run.
+    inputs, outputs : list of int
+        Slots.
+    answers : int
+        How many of the outputs, the last ones, are answers to guards: they come to the host.
+    """
+
+    def __init__(self, device: Any, tape: Any, inputs: list[int], outputs: list[int], answers: int):
+        self.device, self.answers = device, answers
+        self.lock = threading.Lock()
+        self.memory = np.empty(0, np.uint8)  # of the host
+        self.tape = DeviceTape(device)
+        self.tape.followed = False
+        rows = live_rows(tape, inputs, outputs)
+        place = self._copy(tape, rows, equal_rows(tape, rows), set(inputs))
+        self.inputs = [place[k] for k in inputs]
+        self.outputs = [place[k] for k in outputs]
+        kept = set(self.outputs)
+        self.tape.handles = {slot: _nobody for slot in self.signatures if slot not in kept}
+
+    def _copy(self, tape: Any, rows: list[int], same: dict, inputs: set[int]) -> dict:
+        """The rows that stay, on the device's tape; what is constant is brought to the device."""
+        place: dict[int, int] = {}
+        self.signatures: dict[int, Any] = {}
+        self.origins: dict[int, int] = {}
+        for slot in rows:
+            if slot in same:
+                place[slot] = place[same[slot]]
+                continue
+            row = tape.signature(slot)
+            place[slot] = new = len(self.tape.rows)
+            self.signatures[new] = row
+            self.origins[new] = slot
+            if row.kind == op.IMPORT:
+                owner = None if slot in inputs else tape.imported(slot)[1]
+                value = None if owner is None else self._given(array_at(address_of(owner), row.out, owner))
+                self.tape.bring(row.out, value, 0)
+                continue
+            offset = tape.rows[slot + 1] if row.kind in op.WITH_OFFSET else None
+            self.tape.rows += pack(row, [place[k] for k in tape.operands(slot)], offset)
+        return place
+
+    def _operands(self, slot: int) -> list[int]:
+        return self.tape.operands(slot)
+
+    def _given(self, array: Any) -> Any:
+        """An array as rows read it: on the device, but for numbers, which are passed by value."""
+        return self.device.upload(array) if isinstance(array, np.ndarray) and array.ndim else array
+
+    def replay(self, arrays: list) -> list:
+        """Run on new arguments, arrays of the device or the host; outputs are tensors, answers arrays."""
+        tape, device = self.tape, self.device
+        device.tape_of(None).flush()  # what is pending may write to an argument
+        with self.lock:
+            for slot, array in zip(self.inputs, arrays, strict=True):
+                index = tape.rows[slot] & ((1 << op.SIGNATURE_SHIFT) - 1)
+                tape.imports[index] = (slot, self._given(array), *tape.imports[index][2:])
+            try:
+                run_rows(tape, 0, len(tape.rows))
+                found = [tape.values[k] for k in self.outputs]
+                own = {id(tape.imported(k)[1]) for k, row in self.signatures.items() if row.kind == op.IMPORT}
+            finally:
+                tape.values.clear()
+        count = len(found) - self.answers
+        made = [self._made(x, id(x) in own or any(_meet(x, y) for y in found[:k])) for k, x in enumerate(found[:count])]
+        return made + [x if isinstance(x, np.ndarray) else x.to_host() for x in found[count:]]
+
+    def _made(self, found: Any, shared: bool) -> Any:
+        """An output in memory of its own, as a tensor."""
+        if isinstance(found, np.ndarray):
+            array = self.device.upload(found)
+        else:
+            array = found.copy() if shared or not found.spec.contiguous else found
+        return self.device.tensor_over(array)
+
+
+def _meet(x: Any, y: Any) -> bool:
+    return getattr(x, "block", None) is not None and x.block is getattr(y, "block", None)
