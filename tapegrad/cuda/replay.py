@@ -39,6 +39,7 @@ class DevicePlan:
         self.device, self.answers = device, answers
         self.lock = threading.Lock()
         self.memory = np.empty(0, np.uint8)  # of the host
+        self.steps: dict = {}  # of machine code for the host
         self.tape = DeviceTape(device)
         self.tape.followed = False
         rows = live_rows(tape, inputs, outputs)
