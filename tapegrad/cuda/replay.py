@@ -54,6 +54,7 @@ class DevicePlan:
         place: dict[int, int] = {}
         self.signatures: dict[int, Any] = {}
         self.origins: dict[int, int] = {}
+        self.sources: dict[int, list[int]] = {}
         for slot in rows:
             if slot in same:
                 place[slot] = place[same[slot]]
@@ -68,11 +69,9 @@ class DevicePlan:
                 self.tape.bring(row.out, value, 0)
                 continue
             offset = tape.rows[slot + 1] if row.kind in op.WITH_OFFSET else None
-            self.tape.rows += pack(row, [place[k] for k in tape.operands(slot)], offset)
+            self.sources[new] = [place[k] for k in tape.operands(slot)]
+            self.tape.rows += pack(row, self.sources[new], offset)
         return place
-
-    def _operands(self, slot: int) -> list[int]:
-        return self.tape.operands(slot)
 
     def _given(self, array: Any) -> Any:
         """An array as rows read it: on the device, but for numbers, which are passed by value."""
