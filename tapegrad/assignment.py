@@ -114,7 +114,7 @@ def _assign(self, key, value, form):
     alone = not (self._leaf or self._foreign or self._retains) and self._buffer.is_alone(self._tape)
     if alone and self._home is None:  # see `inplace._take_over`
         self._buffer.settle(self._tape)
-    if form is not None and value._spec.dtype == spec.dtype:
+    if form is not None and value._spec.dtype == spec.dtype and spec.device is None:
         _remember_assignment(form, spec, view, plan, kind, value._spec, self._spec)
 
 

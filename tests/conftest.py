@@ -44,7 +44,7 @@ def no_hardware() -> str:
 
 
 REASONS = {"cuda": no_stand_in, "cuda_compiled": no_toolkit, "gpu": no_hardware}
-OF_THE_HOST = {"test_scalars.py"}
+OF_THE_HOST = {"test_scalars.py", "test_toolchain.py"}
 
 
 def pytest_collection_modifyitems(items):

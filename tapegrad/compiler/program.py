@@ -231,7 +231,7 @@ class Compiled:
             if miss is None:
                 if not recorded:
                     paths.use(program)
-                if program.replayed >= OPEN_AFTER:
+                if program.replayed >= OPEN_AFTER and device is None:
                     self._open(program, args, kwargs if given is None else given, treedef, given is not None)
                 return program.result(found)
             k, outcome = miss
@@ -588,6 +588,8 @@ class Program:
     def linked(self) -> Replays:
         """The plan, as it is now, made callable."""
         plan, linked = self.plan, self._linked
+        if not isinstance(plan, Plan):  # a device's, which replays itself
+            return plan
         if linked is None or linked.plan is not plan:
             linked = self._linked = Replays(plan, self.count, self.expected)
         return linked
@@ -635,7 +637,8 @@ class Program:
         flat = []
         for k, x in self.results:
             if k is not None:
-                flat.append(found[k] if found[k].ndim else found[k][()])  # a number for an array of no dimensions
+                is_array = found[k].ndim or isinstance(found[k], Tensor)
+                flat.append(found[k] if is_array else found[k][()])  # a number for an array of no dimensions
             else:
                 flat.append(x.copy() if isinstance(x, np.ndarray) else x)
         return optree.tree_unflatten(self.treedef, flat)

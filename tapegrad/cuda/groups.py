@@ -9,7 +9,7 @@ import numpy as np
 
 from ..vm import opcodes as op
 from .elementwise import MOST_ARRAYS, MOST_STEPS, Step, launch_fused
-from .table import run_alone, steps_of
+from .table import operand, run_alone, steps_of
 
 __all__ = ["run_rows"]
 
@@ -148,7 +148,7 @@ class _Group:
         if not self.slots:
             return
         tape, base = self.tape, len(self.inputs)
-        inputs = [self._input(k) for k in self.inputs]
+        inputs = [operand(tape.device, tape.values[k]) for k in self.inputs]
 
         def place(what: tuple) -> int:
             kind, k = what
@@ -166,11 +166,3 @@ class _Group:
         self.clear()
         if outputs:
             launch_fused(tape.device, steps, inputs, outputs, shape)
-
-    def _input(self, slot: int) -> Any:
-        value = self.tape.values[slot]
-        if not isinstance(value, np.ndarray):
-            return value
-        if value.size and not any(value.strides):  # a number, or one that was spread over a shape
-            return value[(0,) * value.ndim]
-        return self.tape.device.upload(value)

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..tape.spec import contiguous_strides, spec_of
+from . import scalars
 from .elementwise import Step, launch_fused
 from .kernels import copy_into, fill
 from .memory import DeviceArray
+from .reductions import reduce
 from .table import kernel
 from .toolchain import cuda
 from .variants import dense, launch, pair
@@ -113,7 +115,7 @@ def add_segments(n, m, v, ov, at, oat, order, oorder, y, oy):
 # --- places ----------------------------------------------------------------------------------------------------------
 
 
-class _Key:
+class Key:
     """A key over a shape, taken apart.
 
     Attributes
@@ -191,7 +193,7 @@ def places_of(device: Any, shape: tuple[int, ...], form: tuple, indices: list[De
     """
     if any(e in ("true", "false") for e in form if type(e) is str):
         return None
-    key = _Key(shape, form, [i.shape for i in indices])
+    key = Key(shape, form, [i.shape for i in indices])
     made = device.empty(spec_of(key.shape, _INT))
     inputs: list[Any] = [np.int64(key.constant)]
     steps = []
@@ -234,6 +236,19 @@ def _inserted(index: DeviceArray, lead: int, ndim: int) -> DeviceArray:
     after = ndim - lead - spec.ndim
     shape = (*(1,) * lead, *spec.shape, *(1,) * after)
     return index.view(spec_of(shape, spec.dtype, (*(0,) * lead, *spec.strides, *(0,) * after)))
+
+
+def limits(x: DeviceArray) -> tuple[int, int]:
+    """The least and the greatest of integers, by two reductions; (0, -1) of none."""
+    if x.spec.size == 0:
+        return 0, -1
+    found = []
+    for name in ("minimum", "maximum"):
+        combine, start = scalars.SCALARS[name, "i"], np.iinfo(x.dtype)
+        axes = tuple(range(len(x.shape)))
+        found.append(reduce(x.device, x, axes, combine, start.max if name == "minimum" else start.min, x.dtype))
+    low, high = [int(f.to_host()) for f in found]
+    return low, high
 
 
 # --- records ---------------------------------------------------------------------------------------------------------

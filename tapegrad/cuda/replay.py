@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from ..compiler.passes import equal_rows, live_rows
+from ..compiler.passes import live_rows
+from ..tape.faults import IndexFault
 from ..tape.memory import address_of, array_at
 from ..tape.record import pack
 from ..vm import opcodes as op
 from .groups import run_rows
+from .indexing import Key, limits
 from .tape import DeviceTape
 
 __all__ = ["DevicePlan"]
+
+
+_KEYED = {"gather": 1, "scatter_add": 1, "index_put": 2, "last_written": 0}
+"""Records with a key, and the first of their operands that is an array of indices."""
 
 
 def _nobody() -> None:
@@ -42,23 +49,20 @@ class DevicePlan:
         self.steps: dict = {}  # of machine code for the host
         self.tape = DeviceTape(device)
         self.tape.followed = False
-        rows = live_rows(tape, inputs, outputs)
-        place = self._copy(tape, rows, equal_rows(tape, rows), set(inputs))
+        place = self._copy(tape, live_rows(tape, inputs, outputs), set(inputs))
         self.inputs = [place[k] for k in inputs]
         self.outputs = [place[k] for k in outputs]
-        kept = set(self.outputs)
+        self.checks = list(self._checks())
+        kept = {*self.outputs, *[slot for slot, _, _ in self.checks]}
         self.tape.handles = {slot: _nobody for slot in self.signatures if slot not in kept}
 
-    def _copy(self, tape: Any, rows: list[int], same: dict, inputs: set[int]) -> dict:
+    def _copy(self, tape: Any, rows: list[int], inputs: set[int]) -> dict:
         """The rows that stay, on the device's tape; what is constant is brought to the device."""
         place: dict[int, int] = {}
         self.signatures: dict[int, Any] = {}
         self.origins: dict[int, int] = {}
         self.sources: dict[int, list[int]] = {}
         for slot in rows:
-            if slot in same:
-                place[slot] = place[same[slot]]
-                continue
             row = tape.signature(slot)
             place[slot] = new = len(self.tape.rows)
             self.signatures[new] = row
@@ -72,6 +76,33 @@ class DevicePlan:
             self.sources[new] = [place[k] for k in tape.operands(slot)]
             self.tape.rows += pack(row, self.sources[new], offset)
         return place
+
+    def _checks(self) -> Iterator[tuple[int, int, int]]:
+        """Slots of indices, and between what they must be."""
+        for slot, row in self.signatures.items():
+            name, sources = row.primitive.name, self.sources.get(slot, [])
+            if name in _KEYED:
+                indices = range(_KEYED[name], len(sources))
+                shape = row.attrs["shape"] if "shape" in row.attrs else row.specs[0].shape
+                key = Key(shape, row.attrs["key"], [row.specs[k].shape for k in indices])
+                yield from [(sources[k], -n, n) for k, (n, _, _) in zip(indices, key.arrays, strict=True)]
+            elif name in ("nll_loss", "nll_loss_spread"):
+                shape = row.specs[0].shape if name == "nll_loss" else row.out.shape
+                yield sources[1], 0, shape[1 if len(shape) > 1 else 0]
+
+    def _check(self) -> None:
+        """Indices are looked at where they are; what a kernel meets beyond an axis it passes over.
+
+        Raises
+        ------
+        IndexFault
+            If one is out of range.
+        """
+        for slot, first, end in self.checks:
+            x = self.tape.values[slot]
+            low, high = (x.min(initial=0), x.max(initial=-1)) if isinstance(x, np.ndarray) else limits(x)
+            if low < first or high >= end:
+                raise IndexFault
 
     def _given(self, array: Any) -> Any:
         """An array as rows read it: on the device, but for numbers, which are passed by value."""
@@ -87,6 +118,7 @@ class DevicePlan:
                 tape.imports[index] = (slot, self._given(array), *tape.imports[index][2:])
             try:
                 run_rows(tape, 0, len(tape.rows))
+                self._check()
                 found = [tape.values[k] for k in self.outputs]
                 own = {id(tape.imported(k)[1]) for k, row in self.signatures.items() if row.kind == op.IMPORT}
             finally:

@@ -25,7 +25,17 @@ from .elementwise import Step, function_of, launch_fused
 from .kernels import copy_into
 from .memory import DeviceArray
 
-__all__ = ["FAMILIES", "HostFallbackWarning", "LAUNCHERS", "REFUSED", "entry", "kernel", "run_alone", "steps_of"]
+__all__ = [
+    "FAMILIES",
+    "HostFallbackWarning",
+    "LAUNCHERS",
+    "REFUSED",
+    "entry",
+    "kernel",
+    "operand",
+    "run_alone",
+    "steps_of",
+]
 
 LAUNCHERS: dict[str, Callable] = {}
 """Functions ``(device, row, arrays, **attrs)`` that compute a record's result, or return None if they cannot."""
@@ -110,6 +120,15 @@ def run_alone(tape: Any, slot: int, row: Any, operands: list[int]) -> None:
         tape.values[slot] = compute(device, row.primitive, row.attrs, values, row.out)
 
 
+def operand(device: Any, value: Any) -> Any:
+    """A row's value as an elementwise kernel takes it: an array of the device, or a number."""
+    if not isinstance(value, np.ndarray):
+        return value
+    if value.size and not any(value.strides):  # a number, or one that was spread over a shape
+        return value[(0,) * value.ndim]
+    return device.upload(value)
+
+
 def _write(device: Any, row: Any, values: list) -> None:
     """Write a row's result into the memory of its first operand."""
     target, values = values[0], values[1:]
@@ -119,7 +138,7 @@ def _write(device: Any, row: Any, values: list) -> None:
         copy_into(target, compute(device, inner.primitive, inner.attrs, values, inner.out))
         return
     made = [Step(*s) for s in steps]
-    given = [v[()] if isinstance(v, np.ndarray) else v for v in values]
+    given = [operand(device, v) for v in values]
     launch_fused(device, made, given, [(len(given) + len(made) - 1, target)], target.shape)
 
 

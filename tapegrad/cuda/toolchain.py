@@ -8,6 +8,7 @@ place of a device where ``NUMBA_ENABLE_CUDASIM=1``.
 
 from __future__ import annotations
 
+import dis
 import functools
 import importlib
 import math
@@ -112,7 +113,8 @@ def build(function: Any, wrap: Any, names: dict, made: dict | None = None, const
 
 
 def _names_in(code: types.CodeType) -> set[str]:
-    found = set(code.co_names)
+    """Global names that a function reads; not those of attributes, such as ``fmod`` in ``math.fmod``."""
+    found = {i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             found |= _names_in(constant)

@@ -180,6 +180,30 @@ def test_dtypes(dtype):
     np.testing.assert_allclose(found, values * values - values, rtol=1e-6)
 
 
+def test_indices_are_looked_at():
+    """An index that is out of range is an error at the line that uses it, not another element."""
+    step = tg.compile(tg.value_and_grad(lambda x, i, j: np.sum(x[i, j] ** 2)))
+    x, i = put(X), np.array([0, 1, -1])
+    for j in ([2, 0, -3], [1, 1, 1]):
+        value, gradient = step(x, put(i), put(np.array(j)))
+        expected = tg.value_and_grad(lambda x, i, j: np.sum(x[i, j] ** 2))(X, i, np.array(j))
+        np.testing.assert_allclose(value.item(), expected[0])
+        np.testing.assert_allclose(value_of(gradient), expected[1])
+    for j in ([2, 3, 0], [2, 0, -4]):
+        with pytest.raises(IndexError, match="is out of bounds for axis 1 with size 3"):
+            step(x, put(i), put(np.array(j)))
+    assert len(step.paths()) == 1
+
+
+def test_classes_are_looked_at():
+    step = tg.compile(lambda x, labels: tg.nn.functional.cross_entropy(x, labels))
+    for labels in ([0, 2], [1, -100]):
+        found = step(put(X), put(np.array(labels)))
+        np.testing.assert_allclose(found.item(), tg.nn.functional.cross_entropy(X, np.array(labels)).item())
+    with pytest.raises(IndexError, match="Target 3 is out of bounds"):
+        step(put(X), put(np.array([1, 3])))
+
+
 def test_memory_that_runs_out_and_comes_back(device):
     step = tg.compile(lambda x: np.cumsum(np.exp(x)) * 2.0)
     x = put(np.zeros(200))
