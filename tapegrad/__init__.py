@@ -9,6 +9,7 @@ from .autograd.inference import inference_mode, is_inference_mode_enabled
 from .autograd.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .batching import vmap
 from .checking import check_grads
+from .compiler.native.threads import get_num_threads, set_num_threads
 from .compiler.program import compile
 from .compiler.saving import load
 from .creation import (
@@ -78,6 +79,7 @@ __all__ = [
     "full",
     "full_like",
     "func",
+    "get_num_threads",
     "grad",
     "hessian",
     "implicit_minimum",
@@ -112,6 +114,7 @@ __all__ = [
     "randperm",
     "set_deferral",
     "set_grad_enabled",
+    "set_num_threads",
     "stop_gradient",
     "support",
     "tensor",

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import optree
@@ -255,3 +256,81 @@ for _ in range(4):
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+# --- threads -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def threads():
+    """Set the number of threads for a test."""
+    before = tg.get_num_threads()
+    yield tg.set_num_threads
+    tg.set_num_threads(before)
+
+
+def long_loop(x, y):
+    return np.sum(np.exp(-x * y) + np.sin(x)) + np.max(x) * np.mean(y)
+
+
+def test_threads_share_long_loops(threads):
+    rng = generator("threads")
+    x, y = rng.random(300_007), rng.random(300_007)
+    found = {}
+    for count in (1, 2, 3):
+        threads(count)
+        step = tg.compile(tg.value_and_grad(long_loop, (0, 1)), native=False)
+        step(x, y)
+        step.optimize()
+        found[count] = optree.tree_leaves(step(x, y))
+        for _ in range(5):
+            for mine, again in zip(optree.tree_leaves(step(x, y)), found[count], strict=True):
+                assert np.array_equal(mine, again), "results must not depend on which thread was faster"
+    for count in (2, 3):
+        for mine, one in zip(found[count], found[1], strict=True):
+            np.testing.assert_allclose(mine, one, rtol=1e-12)
+
+
+def test_threads_are_shared_by_python_threads(threads):
+    threads(2)
+    x, y = generator("python threads").random((2, 200_003))
+    step = tg.compile(tg.value_and_grad(long_loop, (0, 1)), native=False)
+    step(x, y)
+    expected = optree.tree_leaves(step.optimize()(x, y))
+
+    def run(_):
+        return all(
+            np.array_equal(mine, its)
+            for _ in range(10)
+            for mine, its in zip(optree.tree_leaves(step(x, y)), expected, strict=True)
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(run, range(8)))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_process_has_threads_of_its_own():
+    program = """
+import os, numpy as np, tapegrad as tg
+tg.set_num_threads(2)
+step = tg.compile(tg.grad(lambda x: np.sum(np.exp(x) * x)))
+x = np.linspace(0.0, 1.0, 300_000)
+step(x)
+expected = step.optimize()(x)
+child = os.fork()
+if child == 0:
+    os._exit(0 if all(np.array_equal(step(x), expected) for _ in range(20)) else 3)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert np.array_equal(step(x), expected)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_number_of_threads(threads):
+    for wrong in (0, -1, 2.0, True, "2"):
+        with pytest.raises(ValueError, match="must be a positive int"):
+            threads(wrong)
+    threads(5)
+    assert tg.get_num_threads() == 5

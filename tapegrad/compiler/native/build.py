@@ -10,6 +10,7 @@ from .code import write_module
 from .graph import Graph
 from .machine import Machine
 from .schedule import make_schedule
+from .threads import threads
 
 __all__ = ["native_plan"]
 
@@ -37,7 +38,7 @@ def native_plan(tape: Any, inputs: list[int], outputs: list[int]) -> Any:
         return None
     plan = Plan(tape, schedule.order, inputs, outputs)
     steps = list(plan.steps.values())
-    assembly = write_module(graph, steps, plan.place, vector_bytes())
+    assembly = write_module(graph, steps, plan.place, vector_bytes(), threads())
     machine = Machine(assembly, [f"step_{k}" for k in range(len(steps))])
     plan.attach(machine)
     return plan
