@@ -29,7 +29,9 @@ def collect(arguments: argparse.Namespace) -> dict[str, Any]:
     start = np.full(3, 0.1)
     step = value_and_grad(logistic)
     dynamic = descend(step, start, x, y, arguments.steps)
-    compiled = descend(compile(step), start, x, y, arguments.steps)
+    replayed = compile(step)
+    replayed(start, x, y)
+    compiled = descend(replayed.optimize(), start, x, y, arguments.steps)
     differences = [(logistic(start + shift, x, y) - logistic(start - shift, x, y)) / 2e-6 for shift in 1e-6 * np.eye(3)]
     return {
         "gradient": grad(logistic)(start, x, y).tolist(),
