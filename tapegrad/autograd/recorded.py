@@ -8,13 +8,14 @@ import heapq
 from ..primitives.core import ops
 from ..primitives.shape import view
 from ..tape.record import new_tensor
-from ..tape.state import grad_mode
+from ..tape.state import grad_mode, local
 from ..tape.tape import Tape
 from ..vm import opcodes as op
 from . import messages
 from .contributions import complete, joined, windowed
 from .hooks import finish_sweep, run_node_hooks, run_tensor_hooks, watchers
 from .saved import revive
+from .straight import straight_sweep
 
 __all__ = ["home_of", "pushforward", "recorded_sweep"]
 
@@ -106,6 +107,10 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=(),
     list of Tensor or None
         None for an input that no output depends on.
     """
+    if inputs and retained is None and not ends and not visit and _is_straight(local.state.tape, (*inputs, *outputs)):
+        found = straight_sweep(local.state.tape, outputs, seeds, inputs, create_graph, row_cotangents)
+        finish_sweep()
+        return found
     graph = _Graph(inputs, ends)
     bars: dict = {}
     heap: list = []
@@ -191,6 +196,15 @@ def source_of(tape, slot):
     """The call of a `Function` that a row only stands for, and which of its results; else None."""
     notes = tape.notes.get(slot) if tape.notes else None
     return None if notes is None else notes.source
+
+
+def _is_straight(tape, tensors):
+    """Whether tensors stand on a tape under compilation to whose rows nothing is attached."""
+    if not tape.tracing or tape.device is not None or tape.notes or tape.retaining or watchers:
+        return False
+    if tape.questions is not None and tape.questions.lines is not None:
+        return False
+    return all([t._tape is tape and not t._leaf and t._home is None for t in tensors])
 
 
 def _is_window(tape, slot):
@@ -326,13 +340,14 @@ def _unpack(tape, slot, k, packed, unpack):
 
 def _check(tape, slot, row, packed=()):
     """Refuse to use a value that was overwritten or freed; one that was packed was kept elsewhere."""
+    freed = tape.freed is not None and slot < len(tape.freed) and tape.freed[slot]
+    if not (freed or tape.writes or tape.foreign_writes):
+        return
     needs = row.needs
     if not needs:
         return
-    if tape.freed is not None and slot < len(tape.freed) and tape.freed[slot]:
+    if freed:
         raise messages.freed(tape, slot)
-    if not (tape.writes or tape.foreign_writes):
-        return
     for k, operand in enumerate([slot, *tape.operands(slot)]):
         if k - 1 in packed:
             continue

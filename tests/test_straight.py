@@ -1,0 +1,113 @@
+"""The recorded reverse of compiled functions asks a rule once for each kind of row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tapegrad as tg
+from tapegrad.primitives.core import ops
+
+
+def assert_same(f, *arguments):
+    step = tg.compile(tg.value_and_grad(f))
+    for scale in (1.0, 0.5):
+        given = [scale * a for a in arguments]
+        for found, expected in zip(step(*given), tg.value_and_grad(f)(*given), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-11)
+    return step
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """How often the rule of a primitive is asked."""
+    counts = {}
+
+    def count(record):
+        inner = record.transpose_at
+
+        def transpose_at(*arguments):
+            counts[record.name] = counts.get(record.name, 0) + 1
+            return inner(*arguments)
+
+        monkeypatch.setattr(record, "transpose_at", transpose_at)
+        return counts
+
+    return count
+
+
+def chain(x):
+    y = x
+    for k in range(60):
+        y = np.sin(y) * x if k % 3 else np.exp(-y * y) + y / (x + 2.0)
+    return np.sum(y)
+
+
+def test_a_rule_is_asked_once_for_each_kind_of_row(asked):
+    step = tg.compile(tg.value_and_grad(chain))
+    counts = asked(ops.sin)
+    asked(ops.multiply)
+    step(np.linspace(0.1, 1.0, 4))
+    assert counts["sin"] == 1
+    assert counts["multiply"] <= 4  # two operands, one taken twice; with and without a gradient of both
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        chain,
+        lambda x: np.sum(x * x * x + (x + x) * (x - x)),  # one operand twice
+        lambda x: sum(np.sum(np.maximum(x, 0.3 * k) ** k) for k in range(1, 6)),
+        lambda x: sum(np.sum(np.where(x > 0.1 * k, x * k, x)) for k in range(5)),  # other numbers in each
+        lambda x: sum(np.linalg.norm(np.concatenate([x, x[:k], x[k:] ** 2])) for k in range(1, 4)),
+        lambda x: sum(np.sum(np.cumsum(x[::-1]) * np.roll(x, k)) for k in range(3)),
+        lambda x: np.sum(np.stack([np.broadcast_to(x[k], (3,)) * x[:3] for k in range(4)]) @ x[:3]),
+        lambda x: np.sum(np.stack([x[[k, 0, k]] for k in range(4)]) ** 2),
+    ],
+    ids=["chain", "twice", "kinks", "numbers", "joins", "scans", "broadcasts", "indices"],
+)
+def test_gradients_are_those_of_the_dynamic_reverse(f):
+    assert_same(f, np.linspace(0.15, 1.2, 5))
+
+
+def test_rules_of_the_users_are_asked_each_time():
+    seen = []
+
+    @tg.custom_vjp
+    def double(x):
+        return 2.0 * x
+
+    def forward(x):
+        return 2.0 * x, (x,)
+
+    def backward(kept, bar):
+        seen.append(1)
+        return (2.0 * bar * len(seen),)  # no rule, but it shows
+
+    double.defvjp(forward, backward)
+    step = tg.compile(tg.grad(lambda x: np.sum(double(double(double(x))))))
+    np.testing.assert_array_equal(step(np.ones(2)), 8.0 * 6.0 * np.ones(2))
+    assert len(seen) == 3
+
+
+def test_written_values_are_still_found_out():
+    def f(x):
+        y = np.exp(x)
+        y += 1.0  # exp needs its result
+        return np.sum(y)
+
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        tg.compile(tg.grad(f))(np.ones(2))
+
+
+def test_gradients_of_gradients_and_several_inputs():
+    x, y = np.linspace(0.2, 1.0, 4), np.linspace(1.0, 2.0, 4)
+
+    def f(x, y):
+        return np.sum(tg.grad(lambda z: np.sum(np.sin(z * y) * z))(x) * y)
+
+    assert_same(f, x, y)
+    step = tg.compile(tg.grad(lambda x, y: np.sum(x[1:] * y[:-1]) + np.sum(x), argnums=(0, 1)))
+    for found, expected in zip(step(x, y), ([1.0, 2.0, 1.0 + y[1], 1.0 + y[2]], [x[1], x[2], x[3], 0.0]), strict=True):
+        assert found.shape == np.shape(expected)
+    np.testing.assert_allclose(step(x, y)[1], [x[1], x[2], x[3], 0.0])
