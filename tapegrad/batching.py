@@ -205,6 +205,16 @@ def _part(flat: list, dims: Sequence[int | None], key: int | slice) -> list:
     return [x if d is None else x[(slice(None),) * (d % x.ndim) + (key,)] for x, d in zip(flat, dims, strict=True)]
 
 
+def arranged(fun: Callable, in_dims: Any, args: tuple) -> tuple[list, list[bool], Any]:
+    """Arguments of a mapped function: their leaves with the batch first, which are mapped, and their structure."""
+    given: Any = args
+    flat, treedef = optree.tree_flatten(given, none_is_leaf=True)
+    dims = _axes(in_dims, args, "in_dims")
+    _batch_size(flat, dims, fun)
+    first = [x if d is None else np.ascontiguousarray(np.moveaxis(x, d, 0)) for x, d in zip(flat, dims, strict=True)]
+    return first, [d is not None for d in dims], treedef
+
+
 # --- results --------------------------------------------------------------------------------------
 
 

@@ -139,6 +139,7 @@ class Compiled:
         self._dynamic = False
         self._entries: tuple[Entry, ...] = ()
         self._has_out = takes_out(fun)
+        self._batched: dict[tuple, Compiled] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function's result: replayed, or for a new structure or path recorded first.
@@ -363,6 +364,62 @@ class Compiled:
         for program in self.paths():
             program.make_native()
         return self
+
+    def map(self, *args: Any, in_dims: Any = 0, chunk_size: int | None = None, threads: int = 1, **kwargs: Any) -> Any:
+        """The function for each example of a batch, compiled once for chunks that fit the cache.
+
+        Parameters
+        ----------
+        *args
+            As in a call, with one more axis for the examples; arrays, or containers of such.
+        in_dims : int, None or a container, default 0
+            That axis, as in `tapegrad.vmap`; None for an argument that is the same for all examples.
+        chunk_size : int, optional
+            Examples of one replay; by default, about as many as fill 32 KiB of the largest argument.
+        threads : int, default 1
+            How many chunks are computed at the same time.
+        **kwargs
+            The same for all examples.
+
+        Returns
+        -------
+        Any
+            What the function returns, stacked along a first axis.
+
+        Raises
+        ------
+        ValueError, TypeError, RuntimeError
+            As `tapegrad.vmap`: what the function asks of values must be the same for all examples.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import tapegrad as tg
+        >>> step = tg.compile(tg.value_and_grad(lambda x, y: np.sin(x) * y, argnums=(0, 1)))
+        >>> value, (by_x, by_y) = step.map(np.linspace(0.0, 1.0, 5), np.ones(5))
+        >>> by_y.shape
+        (5,)
+        """
+        from ..batching import arranged, vmap
+        from .mapping import map_chunks
+
+        given: Any = args, kwargs
+        state = local.state
+        if state.depth or state.tape.tracing or any(isinstance(x, Tensor) for x in optree.tree_leaves(given)):
+            return vmap(self.fun, in_dims)(*args, **kwargs)
+        flat, mapped, treedef = arranged(self.fun, in_dims, args)
+        key = tuple(mapped), treedef
+        with self._lock:
+            together = self._batched.get(key)
+            if together is None:
+                dims = optree.tree_unflatten(treedef, [0 if m else None for m in mapped])
+                over = vmap(self.fun, dims)
+                together = self._batched[key] = Compiled(over, self.max_paths, self.lines, self.native)
+
+        def call(leaves: list, **out: Any) -> Any:
+            return together(*optree.tree_unflatten(treedef, leaves), **kwargs, **out)
+
+        return map_chunks(call, flat, mapped, chunk_size, threads)
 
     def paths(self) -> list[Program]:
         """The recorded paths of all structures of arguments, each with its guards; those used last come first."""
