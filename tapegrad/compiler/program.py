@@ -130,7 +130,8 @@ class Compiled:
     def __init__(self, fun: Callable, max_paths: int = 64, lines: bool = False, native: bool = True):
         functools.update_wrapper(self, fun, updated=())
         self.fun = fun
-        self.max_paths, self.lines, self.native = max_paths, lines, native
+        self.max_paths, self.lines = max_paths, lines
+        self.native = native and os.environ.get("TAPEGRAD_NATIVE", "1") != "0"
         self.programs: dict[tuple, Paths] = {}
         self._captured: Captured | None = None
         self._watch: Watch | None = None
