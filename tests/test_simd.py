@@ -319,31 +319,6 @@ def test_copy_and_where_keep_every_bit():
     np.testing.assert_array_equal(got.view("u8"), bits)
 
 
-@pytest.mark.parametrize("char", "fdFD")
-def test_loops_by_places(char):
-    rng = np.random.default_rng(0)
-    size, a = np.dtype(char).itemsize, make_numbers(char, 7, 1)
-    for n in (0, 1, 5, 40):
-        places = rng.integers(0, a.size, n)
-        take = bind_data(extra_loop("take", f"{char}l->{char}"), a.size)
-        got = run(take, a, places, np.empty(n, char), n=n, steps=[0, 8, size])
-        np.testing.assert_array_equal(got, a[places])
-        v, expected = make_numbers(char, n, 2), a.copy()
-        np.add.at(expected, places, v)
-        add = bind_data(extra_loop("add_at", f"{char}l->{char}"), a.size)
-        np.testing.assert_array_equal(run(add, v, places, a.copy(), n=n, steps=[size, 8, 0]), expected)
-
-
-def test_loops_by_places_touch_nothing_outside():
-    a, outside = np.arange(8.0), np.array([0, 3, 4, -1, 1 << 62])
-    take = bind_data(extra_loop("take", "dl->d"), 4)
-    got = run(take, a, outside, np.full(5, 9.0), n=5, steps=[0, 8, 8])
-    np.testing.assert_array_equal(got, [0.0, 3.0, 0.0, 0.0, 0.0])
-    add = bind_data(extra_loop("add_at", "dl->d"), 4)
-    got = run(add, np.ones(5), outside, np.zeros(8), n=5, steps=[8, 8, 0])
-    np.testing.assert_array_equal(got, [1.0, 0, 0, 1.0, 0, 0, 0, 0])
-
-
 @pytest.mark.parametrize("char", "fd")
 def test_share(char):
     a, b = (np.array(x, char) for x in ([1, 2, 3, np.nan, 1, np.inf] * 3, [2, 2, 2, 1, np.nan, np.inf] * 3))

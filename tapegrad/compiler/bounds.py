@@ -21,7 +21,7 @@ from ..vm.bridge import loop_address
 __all__ = ["check_memory", "span"]
 
 _PRODUCTS = ("matmul", "linear")
-_TYPED = ("add_places", "astype", "gather", "index_put", "scatter_add", "take_places")
+_TYPED = ("astype", "gather", "index_put", "scatter_add")
 """Records that choose their loop by the types of all operands; elementwise ones do so, too."""
 
 

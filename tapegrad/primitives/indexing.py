@@ -275,11 +275,6 @@ def _gathered_shape(shape, form, specs):
 
 
 def _advanced(x, key):
-    from .places import picked
-
-    found = picked(x, key)
-    if found is not None:
-        return found
     form, indices, unique = advanced_key(x, key)
     return gather(x, *indices, key=form, unique=unique)
 

@@ -1,4 +1,4 @@
-"""Addresses of loops that NumPy lacks, with NumPy's inner loop signature: accumulate, select, cast, copy, gather.
+"""Addresses of loops that NumPy lacks, with NumPy's inner loop signature: accumulate, select, cast, copy.
 
 All take any byte strides.  Accumulating loops add to their destination; with a destination step of 0 they are
 reductions, summed in blocks of blocks, so that the rounding error hardly grows with the length.
@@ -44,8 +44,6 @@ def extra_loop(name: str, signature: str) -> int:
         items have 1, 2, 4, 8 or 16 bytes.
         ``'copy'`` with ``'d->d'``: out = a, for the same sizes.
         ``'cast'`` with ``'i->d'``: out = a, as `numpy.ndarray.astype` with ``casting='unsafe'``.
-        ``'take'`` with ``'dl->d'``: out = a[places], for the same sizes; ``'add_at'``: dst[places] += a. `data` is the
-        number of items of a, or of dst, which stand still.
         ``'share'`` with ``'ddd->d'``: out = y_bar where a > b or either is NaN, half of it where a == b, else 0, for f
         and d.
         ``'gather'``, ``'scatter'``, ``'scatter_add'`` with ``'d->d'``: see `tapegrad.vm.indices`; those that move for
@@ -81,10 +79,6 @@ def extra_loop(name: str, signature: str) -> int:
         return addresses(("indices.scatter_add",), char)[0]
     if name == "cast" and len(chars_in) == len(char) == 1 and chars_in in CAST_FROM and char in CAST_TO:
         return _address("cast", chars_in, char)
-    if name == "take" and chars_in == char + "l" and _size(char) in SIZES:
-        return addresses(("places.take",), _size(char))[0]
-    if name == "add_at" and chars_in == char + "l" and char in tuple("fdFD"):
-        return addresses(("places.add_at",), char)[0]
     if name == "share" and chars_in == 3 * char and char in tuple("fd"):
         return _address("share", char)
     if name in ACCUMULATING:

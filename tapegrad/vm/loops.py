@@ -16,7 +16,7 @@ from numba.core import cgutils
 from .jit import intrinsic
 from .memory import element
 
-__all__ = ["accumulating", "cast", "components", "copy", "item_type", "load_number", "share", "store_number", "where"]
+__all__ = ["accumulating", "cast", "copy", "share", "where"]
 
 BLOCK, SUPERBLOCK = 512, 64 * 512  # elements; a block is summed in the lanes of vectors
 
@@ -67,7 +67,7 @@ def relu_bar(builder, y, y_bar):
 TERMS = {f.__name__: f for f in (first, product, quotient, tanh_bar, sigmoid_bar, relu_bar)}
 
 
-def components(context, dtype):
+def _components(context, dtype):
     """LLVM type of a component, and how many a number has."""
     number = dtype.dtype
     if isinstance(number, types.Complex):
@@ -75,14 +75,12 @@ def components(context, dtype):
     return context.get_value_type(number), 1
 
 
-def load_number(builder, base, index, step, kind, count):
-    """The components of the number at an index."""
+def _load(builder, base, index, step, kind, count):
     pointer = element(builder, base, index, step, kind)
     return [builder.load(builder.gep(pointer, [ir.IntType(32)(k)])) for k in range(count)]
 
 
-def store_number(builder, numbers, base, index, step, kind):
-    """Store a number's components at an index."""
+def _store(builder, numbers, base, index, step, kind):
     pointer = element(builder, base, index, step, kind)
     for k, number in enumerate(numbers):
         builder.store(number, builder.gep(pointer, [ir.IntType(32)(k)]))
@@ -94,15 +92,15 @@ def accumulate(typingctx, term, sign, n, a, step_a, b, step_b, dst, step, dtype)
 
     def codegen(context, builder, signature, values):
         n, a, step_a, b, step_b, dst, step = values[2:9]
-        kind, count = components(context, dtype)
+        kind, count = _components(context, dtype)
         combine = builder.fadd if sign.literal_value > 0 else builder.fsub
         with cgutils.for_range(builder, n) as loop:
-            x = load_number(builder, a, loop.index, step_a, kind, count)
-            y = load_number(builder, b, loop.index, step_b, kind, count)
+            x = _load(builder, a, loop.index, step_a, kind, count)
+            y = _load(builder, b, loop.index, step_b, kind, count)
             new = TERMS[term.literal_value](builder, x, y)
-            old = load_number(builder, dst, loop.index, step, kind, count)
+            old = _load(builder, dst, loop.index, step, kind, count)
             numbers = [combine(*pair, flags=CONTRACT) for pair in zip(old, new, strict=True)]
-            store_number(builder, numbers, dst, loop.index, step, kind)
+            _store(builder, numbers, dst, loop.index, step, kind)
         return context.get_dummy_value()
 
     return types.void(term, sign, *[types.int64] * 7, dtype), codegen
@@ -117,11 +115,11 @@ def block_sum(typingctx, term, start, stop, a, step_a, b, step_b, dtype):
 
     def codegen(context, builder, signature, values):
         start, stop, a, step_a, b, step_b = values[1:7]
-        kind, count = components(context, dtype)
+        kind, count = _components(context, dtype)
         totals = [cgutils.alloca_once_value(builder, kind(0.0)) for _ in range(count)]
         with cgutils.for_range(builder, stop, start=start) as loop:
-            x = load_number(builder, a, loop.index, step_a, kind, count)
-            y = load_number(builder, b, loop.index, step_b, kind, count)
+            x = _load(builder, a, loop.index, step_a, kind, count)
+            y = _load(builder, b, loop.index, step_b, kind, count)
             values = TERMS[term.literal_value](builder, x, y)
             for total, value in zip(totals, values, strict=True):
                 builder.store(builder.fadd(builder.load(total), value, flags=("contract", "reassoc")), total)
@@ -187,7 +185,7 @@ def accumulating(term: str, sign: int, nin: int, char: str):
 # --- select, copy and cast ---------------------------------------------------------------------------------------
 
 
-def item_type(size):
+def _bits(size):
     """LLVM type and alignment that move items of `size` bytes; complex numbers need no more than 8."""
     return ir.IntType(8 * size), min(size, 8)
 
@@ -195,7 +193,7 @@ def item_type(size):
 @intrinsic(prefer_literal=True)
 def select(typingctx, size, n, condition, step_c, a, step_a, b, step_b, out, step):
     """Select out = a where the condition's byte is not zero, else b, for items of `size` bytes."""
-    kind, align = item_type(size.literal_value)
+    kind, align = _bits(size.literal_value)
 
     def codegen(context, builder, signature, values):
         _, n, condition, step_c, a, step_a, b, step_b, out, step = values
@@ -267,7 +265,7 @@ def share(char: str):
 @intrinsic(prefer_literal=True)
 def move(typingctx, size, n, a, step_a, out, step):
     """Copy out = a, for items of `size` bytes."""
-    kind, align = item_type(size.literal_value)
+    kind, align = _bits(size.literal_value)
 
     def codegen(context, builder, signature, values):
         _, n, a, step_a, out, step = values
