@@ -85,8 +85,9 @@ class Buffer:
         return True
 
     def settle(self, tape):
-        """Note that this memory may be written on the tape without further thought."""
-        self.quiet = self.settled = tape
+        """Note that this memory may be written on the tape without further thought, but for views that live."""
+        self.settled = tape
+        self.quiet = None if self.is_viewed() else tape
 
     def unsettle(self):
         """Note that each write needs thought."""
