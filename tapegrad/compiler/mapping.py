@@ -1,4 +1,4 @@
-"""A compiled function over a batch: chunks of examples that fit the cache, each one replay of one program."""
+"""A compiled function over a batch: chunks of examples, each one replay of one program."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import optree
 
 __all__ = ["map_chunks"]
 
-CHUNK_BYTES = 1 << 15
-"""Bytes of the largest argument in a chunk: a row's value is about as large, and some of them are live at once."""
+CHUNK_BYTES = 1 << 21
+"""Bytes of the largest argument in a chunk: machine code keeps what lies between in registers, and has threads for
+long loops; the memory that the interpreter needs until then stays within bounds."""
 
 
 def map_chunks(
@@ -68,5 +69,5 @@ def map_chunks(
 
 
 def _fitting(stacks: Sequence[np.ndarray]) -> int:
-    """Examples of a chunk that fits the cache."""
+    """Examples of a chunk."""
     return max(1, CHUNK_BYTES // max(1, *[x[:1].nbytes for x in stacks]))

@@ -364,10 +364,12 @@ class Compiled:
         """
         for program in self.paths():
             program.make_native()
+        for together in list(self._batched.values()):
+            together.optimize()
         return self
 
     def map(self, *args: Any, in_dims: Any = 0, chunk_size: int | None = None, threads: int = 1, **kwargs: Any) -> Any:
-        """The function for each example of a batch, compiled once for chunks that fit the cache.
+        """The function for each example of a batch, compiled once for chunks of many examples.
 
         Parameters
         ----------
@@ -376,7 +378,7 @@ class Compiled:
         in_dims : int, None or a container, default 0
             That axis, as in `tapegrad.vmap`; None for an argument that is the same for all examples.
         chunk_size : int, optional
-            Examples of one replay; by default, about as many as fill 32 KiB of the largest argument.
+            Examples of one replay; by default, about as many as fill 2 MiB of the largest argument.
         threads : int, default 1
             How many chunks are computed at the same time.
         **kwargs
