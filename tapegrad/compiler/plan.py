@@ -113,6 +113,9 @@ class Plan:
                 self.constants[add(row, [row.code], [], slot)] = tape.imported(slot)[1]
                 continue
             operands = [place[k] for k in tape.operands(slot)]
+            if row.width == 1 and len(operands) == 2:
+                add(row, (row.code | operands[0] << op.SLOT_BITS | operands[1],), operands, slot)
+                continue
             offset = tape.rows[slot + 1] if row.kind in op.WITH_OFFSET else None
             add(row, pack(row, operands, offset), operands, slot)
         self.words = np.array(words, np.int64)

@@ -94,7 +94,11 @@ class _Pass:
     numbers : dict
         Values of constants of one element, and of what they are broadcast to.
     telling : set of int
-        Numbers, negated and broadcast values: what lets an elementwise row be another one.
+        Zeros and ones, negated and broadcast values: what lets an elementwise row be another one.
+    met : dict
+        The first row of each key.
+    written : set of int
+        Slots whose memory is written in place.
     """
 
     def __init__(self, tape, inputs, outputs):
@@ -104,51 +108,75 @@ class _Pass:
         self.constants: dict[int, np.ndarray] = {}
         self.numbers: dict[int, float] = {}
         self.telling: set[int] = set()
-        self.written = {tape.root_of(k) for k in self._starts() if self.signature(k).kind == op.WRITE}
+        self.met: dict[int | tuple, int] = {}
+        self.written = {tape.root_of(k) for k in tape.write_sites if self.signature(k).kind == op.WRITE}
         self.folding = _Folding()
-
-    def _starts(self):
-        rows, slot, last = self.rows, 0, len(self.rows)
-        while slot < last:
-            yield slot
-            slot += _known(rows[slot] >> op.SIGNATURE_SHIFT).width
 
     def run(self):
         """Visit all rows, from the first to the last."""
         rows, same, constants, telling = self.rows, self.same, self.constants, self.telling
-        met: dict[tuple, int] = {}
-        for slot in self._starts():
-            known = _known(rows[slot] >> op.SIGNATURE_SHIFT)
-            if known.kind == op.IMPORT:
-                self._import(slot)
+        met, written, slot, last = self.met, self.written, 0, len(self.rows)
+        while slot < last:
+            word = rows[slot]
+            known = _known(word >> op.SIGNATURE_SHIFT)
+            if known.arity != 2 or written:
+                self._visit(slot, known)
+                slot += known.width
                 continue
-            operands = self.operands(slot)
-            if any([k in same for k in operands]):
-                operands = [same.get(k, k) for k in operands]
-                self._replace(slot, known.row, operands)
-            if self.written and not self._is_stable(slot, operands):
-                continue
-            if known.arity == 1 or any([k in telling for k in operands]):
-                known, operands = self._without_broadcasts(slot, known, operands)
-                found = known.rule(self, slot, known.row, operands) if known.rule is not None else None
-                if isinstance(found, int):
-                    if self._may_be(slot, found):
-                        same[slot] = found
-                        continue
-                elif found is not None:
-                    signature, operands = found
-                    self._replace(slot, signature, operands)
-                    known = _known(signature.index)
-            if known.tells:
-                telling.add(slot)
-            if known.swaps:
-                operands.sort()
-            key = (known.number, rows[slot + 1] if known.kind in op.WITH_OFFSET else 0, *operands)
-            first = met.setdefault(key, slot)
-            if first != slot:
-                same[slot] = first
-            elif operands[0] in constants and all([k in constants for k in operands]):
-                self._fold(slot, known, operands)
+            # What most rows are: two operands of which nothing is known. The same as in `_visit`, in fewer steps.
+            a, b = word >> op.SLOT_BITS & op.SLOT_MASK, word & op.SLOT_MASK
+            if a in same or b in same or a in telling or b in telling:
+                self._visit(slot, known)
+            else:
+                if known.swaps and b < a:
+                    a, b = b, a
+                first = met.setdefault(known.number << op.SIGNATURE_SHIFT | a << op.SLOT_BITS | b, slot)
+                if first != slot:
+                    same[slot] = first
+                elif a in constants and b in constants:
+                    self._fold(slot, known, [a, b])
+                elif known.tells:
+                    telling.add(slot)
+            slot += known.width
+
+    def _visit(self, slot, known):
+        """Rewrite a row, or find out which one it is the same as."""
+        same, constants, telling = self.same, self.constants, self.telling
+        if known.kind == op.IMPORT:
+            self._import(slot)
+            return
+        operands = self.operands(slot)
+        if any([k in same for k in operands]):
+            operands = [same.get(k, k) for k in operands]
+            self._replace(slot, known.row, operands)
+        if self.written and not self._is_stable(slot, operands):
+            return
+        if known.arity == 1 or any([k in telling for k in operands]):
+            known, operands = self._without_broadcasts(slot, known, operands)
+            found = known.rule(self, slot, known.row, operands) if known.rule is not None else None
+            if isinstance(found, int):
+                if self._may_be(slot, found):
+                    same[slot] = found
+                    return
+            elif found is not None:
+                signature, operands = found
+                self._replace(slot, signature, operands)
+                known = _known(signature.index)
+        if known.tells:
+            telling.add(slot)
+        if known.swaps:
+            operands.sort()
+        first = self.met.setdefault(self._key(slot, known, operands), slot)
+        if first != slot:
+            same[slot] = first
+        elif operands[0] in constants and all([k in constants for k in operands]):
+            self._fold(slot, known, operands)
+
+    def _key(self, slot, known, operands):
+        """What is equal for rows that have the same value."""
+        if known.arity == 2 and known.width == 1:
+            return known.number << op.SIGNATURE_SHIFT | operands[0] << op.SLOT_BITS | operands[1]
+        return known.number, self.rows[slot + 1] if known.kind in op.WITH_OFFSET else 0, *operands
 
     def operands(self, slot):
         """Operand slots of a row."""
@@ -177,7 +205,11 @@ class _Pass:
             return
         self.constants[slot] = owner
         if owner.size == 1 and owner.dtype.kind == "f":
-            self.numbers[slot] = owner.item()
+            self._note_number(slot, owner.item())
+
+    def _note_number(self, slot, value):
+        self.numbers[slot] = value
+        if abs(value) in (0.0, 1.0):
             self.telling.add(slot)
 
     def _is_stable(self, slot, operands):
@@ -218,8 +250,7 @@ class _Pass:
         if known.kind in (op.WINDOW, op.VIEW):
             self.constants[slot] = self.constants[operands[0]]
             if operands[0] in self.numbers and row.out.size:
-                self.numbers[slot] = self.numbers[operands[0]]
-                self.telling.add(slot)
+                self._note_number(slot, self.numbers[operands[0]])
             return
         if known.kind != op.KERNEL or known.width != 1 or row.out.nbytes > FOLDED_BYTES or not row.deferrable:
             return

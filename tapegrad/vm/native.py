@@ -18,7 +18,7 @@ from typing import Any
 
 from . import cache
 
-__all__ = ["addresses", "bind_data", "bind_last", "features", "processor", "vector_bytes"]
+__all__ = ["addresses", "bind_data", "bind_last", "features", "processor", "vector_bytes", "without_collection"]
 
 _lock = threading.RLock()
 _loaded: dict[tuple, tuple[int, ...]] = {}
@@ -66,7 +66,7 @@ def _load(functions: tuple[str, ...], arguments: tuple) -> tuple[int, ...]:
         found = _link(stored)
         if found is not None:
             return found
-    with _without_collection():
+    with without_collection():
         from .jit import compile_object
 
         stored = pack(*compile_object(functions, arguments))
@@ -78,8 +78,8 @@ def _load(functions: tuple[str, ...], arguments: tuple) -> tuple[int, ...]:
 
 
 @contextlib.contextmanager
-def _without_collection() -> Iterator[None]:
-    """Compiling makes millions of objects that stay as long as it lasts: looking for garbage takes a tenth more."""
+def without_collection() -> Iterator[None]:
+    """For work that makes many objects that stay as long as it lasts: looking for garbage takes a tenth more."""
     enabled = gc.isenabled()
     gc.disable()
     try:
