@@ -80,6 +80,22 @@ def load_script(name):
     return module
 
 
+def test_links_between_files_lead_somewhere():
+    links = load_script("check_links")
+    dead = links.dead_links_of_markdown(
+        [path for path in pages.ROOT.rglob("*.md") if not {"_build", ".venv"} & {*path.parts}]
+    )
+    made_with_the_site = {"docs/reference/errors.md: messages.md", "docs/reference/index.md: messages.md"}
+    assert set(dead) <= made_with_the_site
+
+
+def test_dead_links_of_a_site_are_found(tmp_path):
+    links = load_script("check_links")
+    (tmp_path / "a.html").write_text('<a id="here" href="b.html#there">b</a><img src="none.png"><a href="#no">c</a>')
+    (tmp_path / "b.html").write_text('<p id="there"><a href="a.html#here">a</a><a href="https://example.org/x">out</a>')
+    assert links.dead_links_of_site(tmp_path) == ["a.html: none.png", "a.html: #no"]
+
+
 def test_each_explained_message_is_what_its_code_raises():
     page = pages.ROOT / "docs" / "reference" / "errors.md"
     headings = re.split(r"^### ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]

@@ -69,3 +69,17 @@ def test_profile_names_what_python_runs():
     step = tg.compile(lambda x: np.sum(np.sort(x)))
     table = str(step.profile(np.arange(5.0)))
     assert "(Python)" in next(line for line in table.splitlines() if " sort" in line or "gather" in line)
+
+
+def test_profile_times_machine_code_too():
+    def chain(x):
+        for _ in range(8):
+            x = np.sin(x) * 1.01 + 0.1
+        return np.sum(x)
+
+    x = np.linspace(0.0, 1.0, 2000)
+    step = tg.compile(tg.value_and_grad(chain))
+    profile = step.profile(x, repeats=2)
+    assert profile.native is not None and profile.native.rows >= profile.native.steps >= 1
+    assert 0 < profile.native.seconds < 1 and "with machine code for" in str(profile).splitlines()[0]
+    assert tg.compile(tg.value_and_grad(chain), native=False).profile(x, repeats=1).native is None

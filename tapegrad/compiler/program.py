@@ -454,7 +454,7 @@ class Compiled:
         flat, treedef = optree.tree_flatten(call)
         arrays = [np.array(x, order="C") for x in flat if isinstance(x, (np.ndarray, np.generic, float))]
         with self._lock:
-            return Profile(Program(self.fun, flat, treedef, lines=True), arrays, repeats)
+            return Profile(Program(self.fun, flat, treedef, lines=True), arrays, repeats, self.native)
 
     def report(self, path: str | os.PathLike, *args: Any, repeats: int = 10, **kwargs: Any) -> str:
         """Write an HTML page: time of forward and reverse, memory, a roofline, rows with your lines, guards and paths.

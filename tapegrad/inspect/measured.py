@@ -6,7 +6,7 @@ import linecache
 from dataclasses import dataclass
 
 from .machine import Machine, measure
-from .programs import Profile, ProgramRow, rows_of
+from .programs import MachineCode, Profile, ProgramRow, rows_of
 from .work import kind_of
 
 __all__ = ["Group", "Measured", "Span", "measured"]
@@ -58,7 +58,8 @@ class Measured:
     spans : list of Span
         In order.
     replay : float
-        Seconds of a whole replay.
+        Seconds of a whole replay, by machine code where there is some.
+    code : MachineCode or None
     live : list of (float, int)
         Times, and the bytes that are needed from then on: of values that are still to be read.
     inputs : int
@@ -71,6 +72,7 @@ class Measured:
     rows: list[ProgramRow]
     spans: list[Span]
     replay: float
+    code: MachineCode | None
     live: list[tuple[float, int]]
     inputs: int
     groups: list[Group]
@@ -107,7 +109,9 @@ def measured(profile: Profile) -> Measured:
         spans.append(Span(now, timing.seconds, own, kind))
         now += timing.seconds
     inputs = sum(row.nbytes for row in rows if row.phase == "input")
-    return Measured(rows, spans, float(profile.total), _live(rows, spans), inputs, _groups(spans), measure())
+    code = profile.native
+    replay = float(profile.total) if code is None else code.seconds
+    return Measured(rows, spans, replay, code, _live(rows, spans), inputs, _groups(spans), measure())
 
 
 def _main_kind(rows: list[ProgramRow]) -> str:

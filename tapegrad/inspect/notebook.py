@@ -59,7 +59,8 @@ def compiled_html(step: Compiled) -> str:
 def profile_html(profile: Profile) -> str:
     """The lines and the rows that take longest."""
     whole = sum(t.seconds for t in profile.timings) or 1.0
-    parts = [f"<p>{human_time(profile.total)} a replay, {len(profile.timings):,} rows</p>"]
+    code = f"{profile.native}; interpreted " if profile.native else ""
+    parts = [f"<p>{code}{human_time(profile.total)} a replay; {len(profile.timings):,} rows</p>"]
     for head, timings in (("line", profile.by_line()), ("rows", profile.by_row())):
         rows: list[list[Any]] = [
             [

@@ -168,6 +168,31 @@ class Timing:
     slots: list[int] = field(default_factory=list)
 
 
+@dataclass
+class MachineCode:
+    """A program's machine code: how long a replay takes, and how many rows it holds, in how many steps."""
+
+    seconds: float
+    rows: int
+    steps: int
+
+    def __str__(self) -> str:
+        return f"{1e6 * self.seconds:.1f} µs a replay, with machine code for {self.rows} rows in {self.steps} steps"
+
+
+def _machine_code(program: Program, arrays: list[np.ndarray], repeats: int) -> MachineCode | None:
+    """Make a program's machine code, if it gets any, and time it."""
+    program.make_native()
+    if not program.plan.steps:
+        return None
+    fastest = np.inf
+    for _ in range(max(repeats, 1)):
+        began = time.perf_counter()
+        program.run(arrays)
+        fastest = min(fastest, time.perf_counter() - began)
+    return MachineCode(float(fastest), len(program.plan.members), len(program.plan.steps))
+
+
 class Profile:
     """Time and bytes of a compiled function, by row and by line; printed as tables.
 
@@ -178,9 +203,20 @@ class Profile:
     arrays : list of numpy.ndarray
         The arguments.
     repeats : int
+    native : bool, default False
+        Also make the program's machine code, and time that.
+
+    Attributes
+    ----------
+    total : float
+        Seconds of a replay by the interpreter.
+    native : MachineCode or None
+        What replays take once it is there.
+    timings : list of Timing
+        In the order in which rows run.
     """
 
-    def __init__(self, program: Program, arrays: list[np.ndarray], repeats: int):
+    def __init__(self, program: Program, arrays: list[np.ndarray], repeats: int, native: bool = False):
         plan = program.rows_plan()
         self.program = program
         self.total = np.inf
@@ -196,6 +232,7 @@ class Profile:
                 plan.run(first, last)
                 fastest[k] = min(fastest[k], time.perf_counter() - began)
             del results
+        self.native = _machine_code(program, arrays, repeats) if native else None
         self.timings = [
             Timing(
                 "; ".join(f"{_name(plan, slot)}" for slot in slots),
@@ -236,7 +273,8 @@ class Profile:
     def table(self, rows: int = 20) -> str:
         """Both tables, of so many rows each."""
         whole = sum(t.seconds for t in self.timings) or 1.0
-        parts = [f"{1e6 * self.total:.1f} µs a replay; {1e6 * whole:.1f} µs row by row, {len(self.timings)} rows"]
+        code = f"{self.native}; interpreted " if self.native else ""
+        parts = [f"{code}{1e6 * self.total:.1f} µs a replay, {1e6 * whole:.1f} µs row by row; {len(self.timings)} rows"]
         for title, timings in (("by line", self.by_line()), ("by row", self.by_row())):
             parts.append(f"\n{title}:")
             for t in timings[:rows]:

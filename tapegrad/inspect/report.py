@@ -183,10 +183,11 @@ def _timeline(found: Measured) -> str:
         ]
         for span in slowest
     ]
+    code = f", with machine code for {found.code.rows} rows in {found.code.steps} steps" if found.code else ""
     caption = (
-        f"Row by row the program takes {human_time(found.total)}, as each row is started from Python here (some 0.5 µs "
-        f"each); a replay, which is one call, takes {human_time(found.replay)}. Rest the pointer on a bar to see "
-        "what it is."
+        f"Row by row the program takes {human_time(found.total)}, as each row is started from Python (some 0.5 µs "
+        f"each) and interpreted; a replay, which is one call, takes {human_time(found.replay)}{code}. Rest the pointer "
+        "on a bar to see what it is."
     )
     return (
         _figure(timeline_chart(found), caption)
