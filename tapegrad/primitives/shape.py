@@ -314,6 +314,16 @@ class reshape:
     def infer(specs, attrs):
         return spec_of(attrs["shape"], specs[0].dtype), op.KERNEL
 
+    def kernel(emitter, out, operands, attrs):
+        from ..tape.lower import copy_loops
+
+        (((_, x),), (code, y)) = operands, out
+        loop, _ = copy_loops(y.dtype)
+        if loop is None or x.size != y.size:
+            emitter.call(reshape, attrs, out, operands)
+        else:
+            emitter.loop(loop, (code, spec_of(x.shape, y.dtype)), operands, inline=op.COPY)
+
     def compute(x, shape):
         return np.reshape(x, shape)
 
