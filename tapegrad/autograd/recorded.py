@@ -16,6 +16,7 @@ from .contributions import complete, joined, windowed
 from .hooks import finish_sweep, run_node_hooks, run_tensor_hooks, watchers
 from .saved import revive
 from .straight import straight_sweep
+from .tangents import direct_tangent
 
 __all__ = ["home_of", "pushforward", "recorded_sweep"]
 
@@ -383,7 +384,7 @@ def _order(key):
 
 
 def _row_tangent(graph, key, moving):
-    """A row's tangent: its pullback, transposed.
+    """A row's tangent: by `direct_tangent`, or its pullback, transposed.
 
     The pullback is linear in the cotangent; its own transpose, applied to the operands' tangents, is the
     pushforward (Christianson 1992; Townsend 2017, "A new trick for calculating Jacobian vector products").
@@ -393,6 +394,13 @@ def _row_tangent(graph, key, moving):
     if row.kind == op.IMPORT or source_of(tape, slot) is not None:
         return moving[0]
     spec = row.out
+    if slot not in tape.notes and tape.device is None and row.kind not in (op.WRITE, op.PATCHED):
+        _check(tape, slot, row)
+        xs = [graph.handle(tape, k) for k in tape.operands(slot)]
+        offset = tape.rows[slot + 1] if row.kind in op.WITH_OFFSET else 0
+        y_dot = direct_tangent(row, graph.handle(tape, slot), xs, moving, offset)
+        if y_dot is not None:
+            return y_dot
     y_bar = ops.track(_zeros(spec))
     with _leading(graph, tape, tape.operands(slot), moving), grad_mode(True):
         bars = _row_cotangents(graph, key, y_bar)

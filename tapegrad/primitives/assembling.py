@@ -27,6 +27,7 @@ _CORNER, _LINE, _COLUMN = np.array(4.0), np.array([1.0, -2.0, 0.5]), np.array([3
 class assemble:
     """A sum of windows of zeros: operand k is added at the byte strides and the offset ``windows[k]``."""
 
+    linear = True
     samples = (
         ((_LINE, _LINE * 2.0), {**_ROWS, "windows": (((8,), 0), ((8,), 24))}),  # no element is left out or met twice
         ((_CORNER, _COLUMN), {**_ROWS, "windows": (((), 40), ((24,), 8))}),

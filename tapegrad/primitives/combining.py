@@ -38,6 +38,7 @@ def _copy_parts(emitter, out, operands, windows, attrs, record):
 class concatenate:
     """Arrays joined along an axis that they have."""
 
+    linear = True
     grad_name = "Cat"
     samples = (
         ((np.arange(6.0).reshape(2, 3), np.ones((1, 3))), {"axis": 0}),
@@ -79,6 +80,7 @@ class concatenate:
 class stack:
     """Arrays of one shape joined along a new axis."""
 
+    linear = True
     samples = (
         ((np.arange(3.0), np.ones(3)), {"axis": 0}),
         ((np.arange(6.0).reshape(2, 3), np.ones((2, 3))), {"axis": 2}),

@@ -22,6 +22,7 @@ Z = np.array([1.0 + 2.0j, -3.0 + 0.5j, 0.0j])
 class conjugate:
     """Complex conjugate."""
 
+    linear = True
     grad_name = "Conj"
 
     def pullback(y_bar, y, x):
@@ -55,6 +56,7 @@ class _Part(Primitive):
 class real:
     """Real part."""
 
+    linear = True
     samples = [(Z,), (Z.astype(np.complex64),), (np.outer(Z, Z).T,)]
 
     def compute(x):
@@ -68,6 +70,7 @@ class real:
 class imag:
     """Imaginary part."""
 
+    linear = True
     imaginary = True
     samples = [(Z,), (Z.astype(np.complex64),), (np.outer(Z, Z).T,)]
 

@@ -70,6 +70,10 @@ class Primitive:
         Runs at once whatever its size, since its errors depend on the data.
     into : callable, optional
         Like `compute`, with a C-contiguous array to fill as first argument: for results that should not be copied.
+    linear : bool or tuple of int
+        Operands in which it is linear, all of them together; the others carry no gradient.
+    multilinear : bool
+        It is linear in each operand by itself.
     batching : callable, optional
         What it is over a batch, where that does not follow from the rest: see `tapegrad.primitives.batching`.
     samples : list
@@ -82,6 +86,8 @@ class Primitive:
     kind = op.KERNEL
     into: Callable | None = None
     batching: Callable | None = None
+    linear: bool | tuple[int, ...] = ()
+    multilinear = False
     derivative = None
     partials = None
     pullback = None

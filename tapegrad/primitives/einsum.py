@@ -20,6 +20,7 @@ _A, _B = np.sin(np.arange(6.0)).reshape(2, 3), np.cos(np.arange(12.0)).reshape(3
 class einsum:
     """Sum of products over labelled axes, ``subscripts`` with letters only and an explicit result."""
 
+    multilinear = True
     samples = (
         ((_A, _B), {"subscripts": "ij,jk->ik"}),
         ((_A,), {"subscripts": "ij->j"}),

@@ -22,6 +22,7 @@ __all__ = ["numpy_convolve"]
 class convolve:
     """All of the convolution of two vectors."""
 
+    multilinear = True
     samples = (
         ((np.array([1.0, -2.0, 3.0, 0.5]), np.array([0.5, 1.0])), {}),
         ((np.array([1.0, -2.0]), np.array([0.5, 1.0, 4.0])), {}),

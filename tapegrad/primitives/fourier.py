@@ -25,6 +25,7 @@ _X = np.array([[1.0, -2.0, 3.0, 0.3], [0.5, 4.0, -1.0, 2.0]])
 class dft:
     """Complex discrete Fourier transform over axes, with the sign of its exponent, without a scale."""
 
+    linear = True
     grad_name = "FftC2C"
     samples = (
         ((_Z,), {"axes": (1,), "sign": -1}),
@@ -48,6 +49,7 @@ class dft:
 class rdft:
     """First half of the discrete Fourier transform of real arrays along an axis, without a scale."""
 
+    linear = True
     grad_name = "FftR2C"
     samples = (
         ((_X,), {"axis": 1}),
@@ -72,6 +74,7 @@ class rdft:
 class irdft:
     """Real discrete Fourier transform of a half spectrum along an axis, without a scale."""
 
+    linear = True
     grad_name = "FftC2R"
     samples = (
         ((_Z,), {"n": 4, "axis": 1}),

@@ -293,6 +293,7 @@ _SAMPLES = (
 class gather:
     """Elements selected by arrays of indices: ``x[key]``."""
 
+    linear = (0,)
     grad_name = "Index"
     samples = _SAMPLES
 
@@ -330,6 +331,7 @@ def _has_bools(row):
 class scatter_add:
     """Zeros of a shape, with elements added at ``[key]``: the transpose of `gather`."""
 
+    linear = (0,)
     samples = (
         ((np.array([1.0, 2.0, 3.0]), np.array([0, 3, 3])), {"shape": (5,), "key": _KEY, "unique": False}),
         ((np.arange(8.0).reshape(2, 4), np.array([1, -1])), {"shape": (3, 4), "key": _KEY, "unique": False}),
@@ -368,6 +370,7 @@ class scatter_add:
 class index_put:
     """A copy of x with ``x[key] = v``; where an element is selected twice the later value stays."""
 
+    linear = (0, 1)
     samples = (
         ((np.arange(5.0), np.array([7.0, 8.0]), np.array([0, 3])), {"key": _KEY, "unique": True}),
         ((np.arange(5.0), np.array([7.0, 8.0, 9.0]), np.array([0, 3, 0])), {"key": _KEY, "unique": False}),

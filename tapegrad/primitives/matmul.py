@@ -54,6 +54,7 @@ def _deepened(x, mapped, lead, size):
 class matmul:
     """Matrix product over the last two axes, batched over the others."""
 
+    multilinear = True
     grad_name = "Mm"
     samples = (
         ((_A, np.arange(12.0).reshape(3, 4)), {}),

@@ -122,6 +122,7 @@ def _fold(emitter, ufunc, out, operands, attrs, call):
 class sum_:
     """Sum over axes."""
 
+    linear = True
     accumulates = True
     samples = (
         ((np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]]),), {"axis": (0,), "keepdims": False}),

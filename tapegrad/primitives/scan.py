@@ -65,6 +65,7 @@ _SAMPLES = (
 class cumsum:
     """Cumulative sum along an axis."""
 
+    linear = True
     grad_name = "Cumsum"
     samples = _SAMPLES
 

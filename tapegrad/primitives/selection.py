@@ -59,6 +59,7 @@ class _Where(Primitive):
 class where:
     """The second operand where the first is true, else the third."""
 
+    linear = (1, 2)
     samples = [
         (C, A, B),
         (C, A.astype("f"), B.astype("f")),

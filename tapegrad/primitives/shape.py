@@ -67,6 +67,7 @@ def _is_laid_out(batch, one):
 class place:
     """Zeros, with a window of them taken from another array: the transpose of `view`."""
 
+    linear = True
     samples = (
         ((_X[0],), {"shape": (2, 3), "strides": (8,), "offset": 24, "base_strides": (24, 8)}),
         ((np.array([1.0, 2.0]),), {"shape": (2, 2), "strides": (24,), "offset": 0, "base_strides": (16, 8)}),
@@ -241,6 +242,7 @@ def model(spec):
 class copy:
     """The same elements in memory of their own, contiguous."""
 
+    linear = True
     samples = (((_X,), {}), ((np.array(2.0),), {}), ((np.ones((0, 3)),), {}), ((np.arange(2000.0),), {}))
     grad_name = "Clone"
     elementwise = True
@@ -306,6 +308,7 @@ class astype:
 class reshape:
     """The same elements in another shape; a view where the layout allows it, else a copy."""
 
+    linear = True
     batching = stacked
     samples = (((_X,), {"shape": (3, 2)}), ((np.array(2.0),), {"shape": (1, 1)}), ((np.ones((0, 3)),), {"shape": (0,)}))
     grad_name = "Reshape"
@@ -418,6 +421,7 @@ if hasattr(np, "astype"):  # since NumPy 2.1
 class broadcast_to:
     """The same elements repeated along new or unit axes, without a copy."""
 
+    linear = True
     samples = (
         ((_X,), {"shape": (4, 2, 3)}),
         ((np.ones((2, 1)),), {"shape": (2, 5)}),

@@ -19,6 +19,7 @@ _DATA, _COLUMNS, _STARTS = np.array([1.0, -2.0, 0.5, 3.0]), np.array([0, 2, 1, 2
 class csr_matmul:
     """Product of a constant sparse matrix, given by its rows, or of its transpose, and vectors as columns."""
 
+    linear = (3,)
     grad_name = "SparseMm"
     fixed = (0,)
     samples = tuple(

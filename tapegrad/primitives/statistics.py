@@ -35,6 +35,7 @@ _MEAN_SAMPLES = (
 class mean:
     """Arithmetic mean over axes."""
 
+    linear = True
     samples = _MEAN_SAMPLES
 
     def infer(specs, attrs):
