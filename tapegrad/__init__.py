@@ -40,7 +40,7 @@ from .custom import checkpoint, custom_jvp, custom_vjp, primitive
 from .functional import elementwise_grad, grad, jvp, stop_gradient, value_and_grad, vjp
 from .implicit import implicit_minimum, implicit_root
 from .inspect.listing import format_tape
-from .jacobians import hessian, jacfwd, jacobian, jacrev, linearize
+from .jacobians import hessian, hvp, jacfwd, jacobian, jacrev, linearize
 from .methods.facts import is_tensor
 from .methods.standard import from_dlpack
 from .tape.handle import Tensor
@@ -82,6 +82,7 @@ __all__ = [
     "get_num_threads",
     "grad",
     "hessian",
+    "hvp",
     "implicit_minimum",
     "implicit_root",
     "inference_mode",

@@ -11,12 +11,23 @@ import optree
 
 from .autograd.recorded import pushforward
 from .batching import vmap
-from .functional import _argument_numbers, _release, _settle, _split_pair, _trace_arguments, _Traced, is_within, vjp
+from .functional import (
+    _argument_numbers,
+    _release,
+    _settle,
+    _split_pair,
+    _trace_arguments,
+    _Traced,
+    grad,
+    is_within,
+    jvp,
+    vjp,
+)
 from .primitives.core import lift
 from .tape.handle import Tensor
 from .tape.state import grad_mode, local
 
-__all__ = ["hessian", "jacfwd", "jacobian", "jacrev", "linearize"]
+__all__ = ["hessian", "hvp", "jacfwd", "jacobian", "jacrev", "linearize"]
 
 
 def jacrev(
@@ -134,6 +145,37 @@ def hessian(fun: Callable, argnums: int | Sequence[int] = 0) -> Callable:
            [2., 1., 0.]])
     """
     return jacfwd(jacrev(fun, argnums), argnums)
+
+
+def hvp(fun: Callable, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    """The product of a scalar function's Hessian with a vector: forward over reverse mode.
+
+    Parameters
+    ----------
+    fun : callable
+        Written in plain NumPy; returns a real scalar.
+    primals, tangents : tuple
+        All arguments of `fun`, and a vector of the same structure and shapes.
+
+    Returns
+    -------
+    array, or container of such
+        In the structure of the argument; a tuple of such if there are several.
+
+    Notes
+    -----
+    One forward sweep over the gradient's rows: the Hessian itself is not computed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tapegrad as tg
+    >>> tg.hvp(lambda x: np.prod(x), (np.array([1.0, 2.0, 3.0]),), (np.array([1.0, 0.0, 0.0]),))
+    array([0., 3., 2.])
+    """
+    slopes = grad(fun, tuple(range(len(primals))))
+    _, found = jvp(slopes, primals, tangents)
+    return found if len(primals) > 1 else found[0]
 
 
 def linearize(fun: Callable, *primals: Any) -> tuple[Any, Callable]:

@@ -78,6 +78,23 @@ def test_jacobians_in_jax():
     np.testing.assert_allclose(h, jax.hessian(lambda x: jnp.sum(f(jnp)(x, x)[0] ** 2))(X), rtol=1e-12)
 
 
+def test_products_with_hessians():
+    def f(p, y):
+        return np.sum(np.sin(p["a"] * y) ** 2) + np.prod(p["b"])
+
+    p, q = {"a": X, "b": X[:2]}, {"a": X[::-1].copy(), "b": np.ones(2)}
+    first, second = tg.hvp(f, (p, 2.0), (q, 1.0))
+    h = tg.hessian(f, argnums=(0, 1))(p, 2.0)
+    by_p, by_y = h[0]["a"]
+    np.testing.assert_allclose(first["a"], by_p["a"] @ q["a"] + by_y)
+    np.testing.assert_allclose(first["b"], h[0]["b"][0]["b"] @ q["b"])
+    np.testing.assert_allclose(second, h[1][0]["a"] @ q["a"] + h[1][1])
+    single = tg.hvp(lambda x: np.sum(np.exp(x)), (X,), (np.ones(3),))
+    np.testing.assert_allclose(single, np.exp(X))
+    stacked = tg.vmap(lambda v: tg.hvp(lambda x: np.prod(x), (X,), (v,)))(np.eye(3))
+    np.testing.assert_allclose(stacked, tg.hessian(np.prod)(X))
+
+
 def test_compiled():
     j = tg.compile(tg.jacrev(lambda x: np.cumsum(np.sin(x))))
     v = tg.compile(tg.vmap(tg.grad(lambda w, x: np.sum(np.tanh(w * x))), in_dims=(None, 0)))
