@@ -168,6 +168,16 @@ def test_arrays_from_a_pickle():
 
 
 @native
+def test_loaded_functions_are_as_quick():
+    step = compiled(lambda x: (x * 2.0, np.sum(x)))
+    step(A)
+    loaded = pickle.loads(pickle.dumps(step))
+    for _ in range(5):
+        same(loaded(B), step(B))
+    assert hits(loaded) == 2
+
+
+@native
 def test_short_paths_take_turns():
     step = compiled(lambda x: x * 2.0 if x[0] > 0 else (x * 3.0 if x[1] > 0 else -x))
     cases = [(A, A * 2.0), (-A, A), (np.array([-1.0, 1.0, 1.0]), np.array([-3.0, 3.0, 3.0]))]
@@ -546,6 +556,32 @@ def test_children_replay_too():
             assert os.waitpid(child, 0)[1] == 0
     finally:
         stop.set()
+        thread.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_children_record_while_a_thread_of_the_parent_does():
+    recording, go_on = threading.Event(), threading.Event()
+    parent = os.getpid()
+
+    def f(x):
+        if os.getpid() == parent and len(x) == 3:
+            recording.set()
+            go_on.wait(20)
+        return x * 2.0
+
+    step = compiled(f)
+    step(np.ones(2))
+    thread = threading.Thread(target=step, args=(A,))
+    thread.start()
+    recording.wait(20)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if np.array_equal(step(np.ones(5)), np.full(5, 2.0)) else 1)
+    try:
+        assert os.waitpid(child, 0)[1] == 0
+    finally:
+        go_on.set()
         thread.join()
 
 

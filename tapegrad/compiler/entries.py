@@ -20,7 +20,7 @@ from .captured import Captured
 if TYPE_CHECKING:
     from .program import Program
 
-__all__ = ["Entry", "UnusualError", "Watch", "is_traced"]
+__all__ = ["Entry", "UnusualError", "Watch", "is_traced", "marked"]
 
 _COMPARED = (int, str, bytes)
 """Types whose equal values are the same argument; other values must be the same object."""
@@ -39,7 +39,8 @@ class _Mark(int):
     """Stands for a leaf of a tree."""
 
 
-def _marked(treedef: optree.PyTreeSpec) -> Any:
+def marked(treedef: optree.PyTreeSpec) -> Any:
+    """A tree of that structure, with the numbers of its leaves in their places."""
     return optree.tree_unflatten(treedef, map(_Mark, range(treedef.num_leaves)))
 
 
@@ -103,14 +104,14 @@ class Entry:
         leaves = optree.tree_leaves(call)
         self.numbers = {k: n for n, k in enumerate([k for k, x in enumerate(leaves) if is_traced(x)])}
         self.inputs = [0] * len(self.numbers)
-        marked_args, marked_kwargs = _marked(treedef)
+        marked_args, marked_kwargs = marked(treedef)
         for k, (x, mark) in enumerate(zip(args, marked_args, strict=True)):
             self._step(f.FROM_ARGUMENTS, 0, k, x, mark)
         out_at = -1
         for k, (name, x) in enumerate(kwargs.items(), len(args)):
             if given and name == "out":
                 out_at = k
-                self._step(f.FROM_ARGUMENTS, 0, k, x, _marked(program.treedef), program)
+                self._step(f.FROM_ARGUMENTS, 0, k, x, marked(program.treedef), program)
             else:
                 self._step(f.FROM_ARGUMENTS, 0, k, x, marked_kwargs[name])
         recipe = self._recipe(program)
@@ -197,7 +198,7 @@ class Entry:
         """How to put a result together: leaves and containers, each behind what it holds."""
         steps: list[list[int]] = []
         try:
-            self._make(_marked(program.treedef), program.results, steps)
+            self._make(marked(program.treedef), program.results, steps)
         except UnusualError:  # another container: Python makes it
             steps = []
             for result in program.results:

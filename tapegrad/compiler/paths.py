@@ -51,6 +51,9 @@ class Paths:
     def __len__(self) -> int:
         return len(self._used)
 
+    def __contains__(self, program: Program) -> bool:
+        return program in self._used
+
     def __iter__(self) -> Iterator[Program]:
         """Programs, the one used last first."""
         self.count_hits()

@@ -6,6 +6,7 @@ import functools
 import os
 import threading
 import warnings
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from ..tape.state import local
 from ..tape.tape import Tape
 from ..values import value_of
 from ..vm import opcodes as op
+from .arguments import arguments_of
 from .captured import Captured, Draws
 from .entrance import arrays_are_known, open_for
 from .entries import Entry, UnusualError, Watch
@@ -31,6 +33,7 @@ from .errors import ConcretisationError
 from .guards import Guard, Questions
 from .native.background import request
 from .outputs import fill, takes_out
+from .outside import fixed, general_address, low_level_callable
 from .paths import Paths, first_difference
 from .plan import Plan, plan_program
 from .replays import Replays
@@ -141,6 +144,7 @@ class Compiled:
         self._entries: tuple[Entry, ...] = ()
         self._has_out = takes_out(fun)
         self._batched: dict[tuple, Compiled] = {}
+        _alive.add(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function's result: replayed, or for a new structure or path recorded first.
@@ -173,31 +177,10 @@ class Compiled:
 
     def _call(self, args: tuple, kwargs: dict, given: dict | None = None) -> Any:
         """The long way; `given` is all keywords, in their order, if ``out`` is one of them."""
-        call: Any = (args, kwargs)
-        flat, treedef = optree.tree_flatten(call)
-        parts: list = [treedef]
-        arrays: list = []
-        device = None
-        for k, x in enumerate(flat):
-            kind = type(x)
-            if kind is np.ndarray:
-                if not x.flags.c_contiguous or not x.flags.aligned or not x.dtype.isnative:
-                    x = flat[k] = np.array(x, x.dtype.newbyteorder("="), order="C")
-                parts.append((x.shape, x.dtype))
-                arrays.append(x)
-            elif kind is float or isinstance(x, (np.generic, np.ndarray)):
-                array = np.asarray(x)
-                parts.append((array.shape, array.dtype, kind))
-                arrays.append(array)
-            elif isinstance(x, Tensor):
-                device = x._spec.device if device is None else device
-                if device is None or x._spec.device is not device or x.requires_grad:
-                    return self.fun(*args, **kwargs)
-                parts.append((x._spec.shape, x._spec.dtype, device))
-                arrays.append(device.array_of(x))
-            else:
-                parts.append((kind, x))
-        key = tuple(parts)
+        taken = arguments_of(args, kwargs)
+        if taken is None:
+            return self.fun(*args, **kwargs)
+        flat, treedef, arrays, key, device = taken
         change = self._captured.change() if self._captured is not None else None
         if change:
             self._start_anew(change)
@@ -234,7 +217,7 @@ class Compiled:
                 if not recorded:
                     paths.use(program)
                 if program.replayed >= OPEN_AFTER and device is None:
-                    self._open(program, args, kwargs if given is None else given, treedef, given is not None)
+                    self._open(program, key, args, kwargs if given is None else given, given is not None)
                 return program.result(found)
             k, outcome = miss
             if recorded or k <= last:
@@ -246,15 +229,17 @@ class Compiled:
                 self.fun.fail(failure)
         return self.fun(*args, **kwargs)
 
-    def _open(self, program: Program, args: tuple, kwargs: dict, treedef: optree.PyTreeSpec, given: bool) -> None:
+    def _open(self, program: Program, key: tuple, args: tuple, kwargs: dict, given: bool) -> None:
         """From now on calls like this one are answered in machine code, as far as it can."""
-        if not arrays_are_known() or self._captured is None:
+        if not arrays_are_known():
             return
         with self._lock:
+            if program not in self.programs.get(key, ()):  # dropped by another thread
+                return
             if self._watch is None:
-                self._watch = Watch(self._captured)
+                self._watch = Watch(self._captured or Captured(self.fun))  # a loaded function has captured nothing
             try:
-                entry = program.entry(self._watch, args, kwargs, treedef, given)
+                entry = program.entry(self._watch, args, kwargs, key[0], given)
             except UnusualError:
                 return
             others = [e for e in self._entries if e is not entry and e.plan is e.program.plan]
@@ -423,6 +408,95 @@ class Compiled:
             return together(*optree.tree_unflatten(treedef, leaves), **kwargs, **out)
 
         return map_chunks(call, flat, mapped, chunk_size, threads)
+
+    def as_njit(self, *examples: Any) -> Any:
+        """The path that some arguments take, as a function that Numba's nopython code can call.
+
+        Parameters
+        ----------
+        *examples
+            Arrays and numbers like those to come; without any, the one structure that was recorded is meant. What is
+            part of the recording (ints, strings) is no argument of the function that is returned.
+
+        Returns
+        -------
+        numba.core.registry.CPUDispatcher
+            Takes C-contiguous arrays of the recorded shapes and dtypes, and numbers; returns what the function returns,
+            with tuples for lists.
+
+        Raises
+        ------
+        TypeError
+            If arguments stand in containers, or results in others than tuples and lists.
+
+        Notes
+        -----
+        The path is fixed. Where the arguments would take another one, a `RuntimeError` is raised; where an array has
+        another shape, a `ValueError`. It may be called from several threads, in ``prange`` as well.
+
+        Examples
+        --------
+        >>> import numba
+        >>> import numpy as np
+        >>> import tapegrad as tg
+        >>> slope = tg.compile(tg.grad(lambda x: np.sum(np.sin(x)))).as_njit(np.ones(3))
+        >>> @numba.njit
+        ... def descend(x, steps):
+        ...     for _ in range(steps):
+        ...         x = x - 0.1 * slope(x)
+        ...     return x
+        >>> descend(np.zeros(3), 10).round(3)
+        array([-0.88, -0.88, -0.88])
+        """
+        from .nopython import function_of
+
+        program, specs = fixed(self, examples)
+        return function_of(program, specs, getattr(self, "__name__", "function"))
+
+    @property
+    def address(self) -> int:
+        """Address of the one structure that was recorded, the path used last, as a C function.
+
+        It is ``int64_t f(const void *const *inputs, void *const *outputs)``: reads the arguments' elements, in C order
+        and of the recorded shapes and dtypes, and writes the results' to memory of the caller's. It returns 0; 1 where
+        the arguments take another path than was recorded, 2 where a row that Python runs failed, 3 where there is no
+        memory, and 4 where an index was out of bounds. Any number of threads may call it, with or without Python's
+        lock, as long as the process lives.
+        """
+        return general_address(fixed(self, ())[0])
+
+    def low_level_callable(self, *examples: Any) -> Any:
+        """The path that some arguments take, for SciPy's routines that call C functions.
+
+        Parameters
+        ----------
+        *examples
+            One float64 array of one dimension, or float64 numbers, like those to come; without any, the one structure
+            that was recorded is meant.
+
+        Returns
+        -------
+        scipy.LowLevelCallable
+            Of the signature ``double (int, double *)``: elements of the array, or the numbers. NaN where the arguments
+            take another path than was recorded, or their number is another one.
+
+        Raises
+        ------
+        TypeError
+            If arguments are others, or the result is not one float64 number.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import scipy.integrate
+        >>> import tapegrad as tg
+        >>> slope = tg.compile(tg.grad(lambda x, a: np.sin(a * x))).low_level_callable(0.5, 2.0)
+        >>> value, _ = scipy.integrate.quad(slope, 0.0, 1.0, args=(2.0,))
+        >>> bool(np.isclose(value, np.sin(2.0)))
+        True
+        """
+        program, specs = fixed(self, examples)
+        return low_level_callable(program, specs, getattr(self, "__name__", "the function"))
 
     def paths(self) -> list[Program]:
         """The recorded paths of all structures of arguments, each with its guards; those used last come first."""
@@ -712,6 +786,21 @@ class Program:
         shown = [f"{g} = {g.shown(v)}" for g, v in zip(self.guards[:20], self.outcomes, strict=False)]
         more = ["..."] if len(self.guards) > 20 else []
         return "\n    ".join([f"<{self.summary()}>", *shown, *more])
+
+
+_alive: weakref.WeakSet[Compiled] = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    """After a fork: no other thread has come along, so that nobody holds a lock."""
+    for step in list(_alive):
+        step._lock = threading.RLock()
+        for paths in step.programs.values():
+            paths.lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
 
 
 @functools.cache

@@ -158,6 +158,11 @@ class Replays:
             return [0, 0, slot, spec.nbytes, at]
         return [self._moves(bound, self.plan.offsets[slot]), len(bound.slots), slot, spec.nbytes, at]
 
+    @property
+    def address(self) -> int:
+        """Of the machine code that replays, given the table's address and those of three arrays of addresses."""
+        return _address()
+
     def replay(self, arrays: Sequence[np.ndarray], targets: Sequence[np.ndarray] | None = None) -> list:
         """Replay on these arrays; returns results and behind them the guards' answers, as arrays.
 
@@ -205,5 +210,9 @@ def _free_instances(words: np.ndarray) -> None:
 def _replay(*pointers: Any) -> int:
     """Call the machine code; it is read, or made, at the first call."""
     global _replay
-    _replay = _Replay(addresses(("replaying.replay",))[0])
+    _replay = _Replay(_address())
     return _replay(*pointers)
+
+
+def _address() -> int:
+    return addresses(("replaying.replay",))[0]

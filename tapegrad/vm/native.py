@@ -115,11 +115,11 @@ def bind_data(address: int, data: int) -> int:
     key = address, data
     with _lock:
         if key not in _bound:
-            (_bound[key],) = bind_last(address, [data], 4, returns=False)
+            (_bound[key],) = bind_last(address, [data], 4, "nothing")
         return _bound[key]
 
 
-def bind_last(address: int, data: Sequence[int], count: int, returns: bool = True) -> list[int]:
+def bind_last(address: int, data: Sequence[int], count: int, result: str = "word") -> list[int]:
     """Addresses of functions that call the one at `address`, each with its own word as the last argument.
 
     Parameters
@@ -130,8 +130,8 @@ def bind_last(address: int, data: Sequence[int], count: int, returns: bool = Tru
         A word for each of the functions to make.
     count : int
         How many arguments the function at `address` takes, all of them words; those made here take one less.
-    returns : bool, default True
-        Whether it returns a word.
+    result : {"word", "double", "nothing"}
+        What it returns.
 
     Returns
     -------
@@ -140,15 +140,15 @@ def bind_last(address: int, data: Sequence[int], count: int, returns: bool = Tru
     from llvmlite import ir
 
     word = ir.IntType(64)
-    result = word if returns else ir.VoidType()
+    returned = {"word": word, "double": ir.DoubleType(), "nothing": ir.VoidType()}[result]
     module = ir.Module("bound")
-    inner = ir.FunctionType(result, [word] * count)
+    inner = ir.FunctionType(returned, [word] * count)
     for k, value in enumerate(data):
-        function = ir.Function(module, ir.FunctionType(result, [word] * (count - 1)), f"bound_{k}")
+        function = ir.Function(module, ir.FunctionType(returned, [word] * (count - 1)), f"bound_{k}")
         builder = ir.IRBuilder(function.append_basic_block())
         target = builder.inttoptr(word(address), inner.as_pointer())
         found = builder.call(target, [*function.args, word(value)], tail=True)
-        builder.ret(found) if returns else builder.ret_void()
+        builder.ret_void() if result == "nothing" else builder.ret(found)
     llvm = _llvm()
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(str(module)), target_machine(opt=0))
     engine.finalize_object()
