@@ -233,10 +233,12 @@ def eye(n: int, m: int | None = None, dtype: DTypeLike = float, requires_grad: b
 
 
 _default = np.random.default_rng()
+seeding: tuple = (None,)
+"""The seed of random numbers on devices, in a tuple that is another one each time that it is set."""
 
 
 def manual_seed(seed: int) -> np.random.Generator:
-    """Seed the default generator of random numbers.
+    """Seed the default generator of random numbers, and those of devices.
 
     Parameters
     ----------
@@ -247,8 +249,9 @@ def manual_seed(seed: int) -> np.random.Generator:
     numpy.random.Generator
         The default generator.
     """
-    global _default
+    global _default, seeding
     _default = np.random.default_rng(seed)
+    seeding = (seed,)
     return _default
 
 
@@ -259,13 +262,35 @@ def generator_of(rng: np.random.Generator | int | None) -> np.random.Generator:
     return np.random.default_rng(rng)
 
 
+def _drawn(device: Any, shape: Any, dtype: DTypeLike, requires_grad: bool, rng: Any, gaussian: bool) -> Tensor | None:
+    """Random numbers that are made on a device; None if it is the host."""
+    if device is None:
+        return None
+    from .cuda import device_of
+
+    place = device_of(device)
+    if place is None:
+        return None
+    from .cuda.random import draw
+
+    made = draw(place, _shape(shape), np.dtype(dtype), rng, gaussian)
+    return made.requires_grad_(requires_grad)
+
+
 def rand(
     *shape: int | Sequence[int],
     dtype: DTypeLike = float,
     requires_grad: bool = False,
     rng: np.random.Generator | int | None = None,
+    device: Any = None,
 ) -> Tensor:
-    """Uniform random numbers in [0, 1), from `rng` (a `numpy.random.Generator`, a seed, or None: see `manual_seed`)."""
+    """Uniform random numbers in [0, 1), from `rng` (a `numpy.random.Generator`, a seed, or None: see `manual_seed`).
+
+    On a `device` they are made there, and are others than on the host.
+    """
+    made = _drawn(device, shape, dtype, requires_grad, rng, False)
+    if made is not None:
+        return made
     values = generator_of(rng).random(_shape(shape)).astype(dtype)
     return _make(values, requires_grad)
 
@@ -275,8 +300,15 @@ def randn(
     dtype: DTypeLike = float,
     requires_grad: bool = False,
     rng: np.random.Generator | int | None = None,
+    device: Any = None,
 ) -> Tensor:
-    """Standard normal random numbers, from `rng` (a `numpy.random.Generator`, a seed, or None: see `manual_seed`)."""
+    """Standard normal random numbers, from `rng` (a `numpy.random.Generator`, a seed, or None: see `manual_seed`).
+
+    On a `device` they are made there, and are others than on the host.
+    """
+    made = _drawn(device, shape, dtype, requires_grad, rng, True)
+    if made is not None:
+        return made
     values = np.asarray(generator_of(rng).standard_normal(_shape(shape))).astype(dtype)
     return _make(values, requires_grad)
 
@@ -310,7 +342,7 @@ def rand_like(
 ) -> Tensor:
     """`rand` in the shape and dtype of another tensor."""
     spec = x._spec if isinstance(x, Tensor) else spec_of_array(np.asarray(x))
-    return rand(spec.shape, dtype=dtype or spec.dtype, requires_grad=requires_grad, rng=rng)
+    return rand(spec.shape, dtype=dtype or spec.dtype, requires_grad=requires_grad, rng=rng, device=spec.device)
 
 
 def randn_like(
@@ -321,7 +353,7 @@ def randn_like(
 ) -> Tensor:
     """`randn` in the shape and dtype of another tensor."""
     spec = x._spec if isinstance(x, Tensor) else spec_of_array(np.asarray(x))
-    return randn(spec.shape, dtype=dtype or spec.dtype, requires_grad=requires_grad, rng=rng)
+    return randn(spec.shape, dtype=dtype or spec.dtype, requires_grad=requires_grad, rng=rng, device=spec.device)
 
 
 def randint(

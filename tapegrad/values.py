@@ -11,7 +11,7 @@ from .tape.memory import scalar_at
 from .tape.record import escape
 from .tape.state import local
 
-__all__ = ["TracedValueError", "refuse_traced", "scalar_of", "value_of"]
+__all__ = ["TracedValueError", "limits_of", "refuse_traced", "scalar_of", "value_of"]
 
 
 class TracedValueError(TypeError):
@@ -39,6 +39,19 @@ def value_of(tensor) -> np.ndarray:
         tape.flush()
     found = tensor._data if tensor._data is not None else tape.view(tensor._slot, tensor._spec)
     return found if isinstance(found, np.ndarray) else found.to_host()
+
+
+def limits_of(tensor):
+    """The least and the greatest element of a tensor of integers; (0, -1) if it has none.
+
+    On a device they are found there: two numbers come to the host, not the array.
+    """
+    if tensor._spec.device is None:
+        values = value_of(tensor)
+        return (int(values.min()), int(values.max())) if values.size else (0, -1)
+    from .cuda.indexing import limits
+
+    return limits(tensor._spec.device.array_of(tensor))
 
 
 def scalar_of(tensor):

@@ -49,6 +49,7 @@ class Device:
         self.deterministic = False
         self.interprets, self.cold_launches = True, 2
         self.heat: Counter = Counter()
+        self.random: Any = None  # see `cuda.random`
         self.kernels: dict = {}
         self.lock = threading.RLock()
         self._local = threading.local()

@@ -94,6 +94,14 @@ class StandIn:
         self.launches += 1
         kernel.launch(grid, block, args, list(self.live.values()))
 
+    def products(self) -> Any:
+        """A library for matrix products: none."""
+        return None
+
+    def handle(self, stream: Any) -> int:
+        """A queue of work as libraries know it."""
+        return 0 if stream is None else id(stream)
+
     def synchronize(self, stream: Any = None) -> None:
         """Wait until all is done, which it always is."""
 
@@ -178,6 +186,17 @@ class Hardware:
         self.launches += 1
         with self.context:
             kernel[grid, block, stream or 0](*args)
+
+    def products(self) -> Any:
+        """A library for matrix products; None where none is installed."""
+        from .libraries import products
+
+        return products()
+
+    def handle(self, stream: Any) -> int:
+        """A queue of work as libraries know it: the driver's handle."""
+        handle = getattr(stream, "handle", None) if stream else None
+        return int(getattr(handle, "value", handle) or 0)
 
     def synchronize(self, stream: Any = 0) -> None:
         """Wait until all is done."""

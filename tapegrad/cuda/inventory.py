@@ -19,11 +19,13 @@ from ..primitives.domain import EVERYWHERE, Integers
 from ..tape.handle import Tensor
 from ..tape.record import record_view
 from ..vm import opcodes as op
+from . import random
 from .device import Device
 from .driver import StandIn
 from .elementwise import Step, fused_function
 from .interpreter import INSTRUCTIONS, interpreter
 from .table import HostFallbackWarning, entry
+from .variants import variant
 
 __all__ = ["Entry", "inventory"]
 
@@ -115,7 +117,20 @@ def inventory(names: list[str] | None = None) -> list[Entry]:
                     label = name if function.__name__ == "fused" else f"{name}: {function.__name__}"
                     made = Entry(label, function, types, function.__name__ == "fused", char, set())
                     known.setdefault((function, types), made).users.add(name)
-    return _joined(list(known.values())) + ([] if names else _interpreters(driver.max_threads))
+    others = [] if names else [*_interpreters(driver.max_threads), *_random_numbers()]
+    return _joined(list(known.values())) + others
+
+
+def _random_numbers() -> list[Entry]:
+    """The kernels that make random numbers."""
+    word, place = np.dtype(np.uint64), np.dtype(np.int64)
+    found = []
+    for function in (random.uniform, random.normal):
+        for char in FLOATS:
+            kernel = variant(function, **random.names(np.dtype(char)))
+            types = (place, word, word, word, ("array", np.dtype(char)), place)
+            found.append(Entry(f"random numbers: {function.__name__}", kernel, types, False, char, set()))
+    return found
 
 
 def _interpreters(threads: int) -> list[Entry]:

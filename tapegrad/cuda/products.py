@@ -77,6 +77,11 @@ def multiply(device: Any, a: DeviceArray, b: DeviceArray, batch: tuple[int, ...]
         return made
     if device.program is not None and device.program.product(a, b, made, batch):
         return made
+    library = device.driver.products()
+    if library is not None and library.takes(made.dtype, made.spec.size * k):
+        device.settle()
+        library.multiply(device, a, b, made)
+        return made
     lengths, (over, under, _) = layout(
         batch, [_batch(a, batch), _batch(b, batch), spec_of(batch, np.dtype("b")).strides]
     )

@@ -12,7 +12,7 @@ from ..primitives.picking import _along_key
 from ..primitives.scan import along
 from ..primitives.shape import expand_to, reshape_to
 from ..tape.handle import Tensor, attach
-from ..values import value_of
+from ..values import limits_of, value_of
 from .reductions import _axis
 
 __all__: list[str] = []
@@ -30,9 +30,9 @@ def _indices(name, x, index, dim, ndim=None):
         )
     if index._tape is None or not index._tape.tracing:
         n = x._spec.shape[dim] if x._spec.ndim else 1
-        values = value_of(index)
-        if values.size and (values.min() < 0 or values.max() >= n):
-            wrong = values.min() if values.min() < 0 else values.max()
+        low, high = limits_of(index)
+        if low < 0 or high >= n:
+            wrong = low if low < 0 else high
             raise _OutOfBounds(f"{name}: index {wrong} is out of bounds for dimension {dim} with size {n}")
     return lift(index, np.dtype(np.intp))
 

@@ -48,5 +48,10 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, rng: np.random.Ge
         )
     if p == 1.0:
         return x * 0.0
+    if x._spec.device is not None:
+        from ..cuda.random import draw
+
+        kept = draw(x._spec.device, x._spec.shape, np.dtype(np.float32), rng) >= p
+        return x * (kept.to(x._spec.dtype) * x._spec.dtype.type(1.0 / (1.0 - p)))
     stays = generator_of(rng).random(x._spec.shape, np.float32) >= p
     return x * (stays * x._spec.dtype.type(1.0 / (1.0 - p))).astype(x._spec.dtype)

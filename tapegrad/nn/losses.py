@@ -83,12 +83,13 @@ def _classes(x, target, ignore_index):
     if target._spec.dtype.kind not in "iu":
         raise RuntimeError(f"expected class numbers of an integer dtype, and got {target._spec.dtype}")
     if target._tape is None or not target._tape.tracing:
-        from ..values import value_of
+        from ..values import limits_of, value_of
 
-        values = value_of(target)
         n = x._spec.shape[1 if x._spec.ndim > 1 else 0]
-        if values.size == 0 or (values.min() >= 0 and values.max() < n):
+        low, high = limits_of(target)
+        if low >= 0 and high < n:
             return lift(target, np.dtype(np.intp))
+        values = value_of(target)
         wrong = values[(values != ignore_index) & ((values < 0) | (values >= n))]
         if wrong.size:
             raise IndexError(f"Target {int(wrong.flat[0])} is out of bounds: there are {n} classes.")

@@ -217,9 +217,20 @@ def advanced_key(x, key):
             indices.extend([lift(np.ascontiguousarray(p).reshape(p.shape)) for p in parts])
             values.extend(parts)
     if not traced:
-        _probe(x._spec.shape)[_thaw(form, [_value(v) for v in values])]  # NumPy's own errors, at the user's line
+        _probe(x._spec.shape)[_thaw(form, _probes_of(values))]  # NumPy's own errors, at the user's line
     unique = masks == 1 and _groups(key) == 1
     return tuple(form), indices, unique
+
+
+def _probes_of(indices):
+    """Arrays of indices to try on an array; where some stand on a device, the least and greatest of each instead."""
+    if not any(isinstance(v, Tensor) and v._spec.device is not None for v in indices):
+        return [_value(v) for v in indices]
+    from ..values import limits_of
+
+    found = [limits_of(v if isinstance(v, Tensor) else lift(v)) for v in indices]
+    some = all(low <= high for low, high in found)
+    return [np.array(pair if some else (), np.intp) for pair in found]
 
 
 def _groups(key):

@@ -13,6 +13,7 @@ from records import derivative_state, generator, orders, smooth_cases, value_cas
 
 import tapegrad as tg
 from tapegrad.cuda import table
+from tapegrad.cuda.coverage import coverage
 from tapegrad.cuda.elementwise import KERNEL_DTYPES
 from tapegrad.primitives.core import RECORDS, Elementwise
 from tapegrad.values import value_of
@@ -153,28 +154,14 @@ def test_every_record_has_a_row():
         assert note or state not in ("fallback", "refused"), f"{name} has no reason"
 
 
-FAMILIES = "arithmetic comparison exponential extrema hyperbolic trigonometric complex selection activations reduction"
-FAMILIES += " counting statistics norms shape combining indexing picking matmul affine scan sorting"
-
-
-def family(record):
-    for part in ("partials", "pullback", "compute", "infer"):
-        function = record.__dict__.get(part)
-        if function is not None:
-            return getattr(function, "__module__", "").rpartition(".")[2]
-    return "comparison"
-
-
-def of_scipy(record):
-    return getattr(np, getattr(record.function, "__name__", ""), None) is None and isinstance(record, Elementwise)
-
-
 def test_most_records_have_kernels():
     """At least nine tenths of the elementwise, reduction, shape, index and matmul records of NumPy's namespace."""
-    mine = [n for n in RECORDS if family(RECORDS[n]) in FAMILIES.split() and not of_scipy(RECORDS[n])]
-    own = [n for n in mine if STATES[n] in ("fused", "kernel", "composed", "view")]
-    assert len(mine) > 100
-    assert len(own) >= 0.9 * len(mine), sorted(set(mine) - set(own))
+    found = coverage()
+    for family in ("elementwise", "reduction", "shape", "index", "matmul"):
+        own, others = found[family]
+        print(f"{family}: {len(own)} of {len(own) + len(others)}")
+        assert len(own) >= 0.9 * (len(own) + len(others)) or len(others) <= 1, (family, others)
+    assert sum(len(own) + len(others) for own, others in found.values()) == len(RECORDS)
 
 
 def test_kernels_take_numpys_dtypes():

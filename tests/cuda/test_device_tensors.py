@@ -499,3 +499,44 @@ def test_support_shows_the_device():
     assert "numpy.linalg.inv: supported; cuda: kernel" in tg.support("linalg.inv")
     assert "numpy.isnat" in tg.support("isnat") and "cuda: refused" in tg.support("isnat")
     assert "On a GPU:" in tg.support()
+
+
+# --- indices ---------------------------------------------------------------------------------------------------------
+
+
+def test_indices_are_looked_at_where_they_are(device, monkeypatch):
+    """Two numbers come to the host to tell whether indices are in range, not the indices."""
+    fetched = []
+    download = device.driver.download
+    monkeypatch.setattr(device.driver, "download", lambda b, at, n, s=None: fetched.append(n) or download(b, at, n, s))
+    x = tg.tensor(np.arange(12.0).reshape(3, 4), device="cuda")
+    places = tg.tensor(np.tile([0, 2, -1], 50), device="cuda")
+    y = x[places]
+    z = np.take_along_axis(x, tg.tensor([[1], [0], [3]], device="cuda"), 1)
+    loss = tg.nn.functional.cross_entropy(x, tg.tensor([0, 3, 2], device="cuda"))
+    assert fetched and max(fetched) <= 8
+    np.testing.assert_array_equal(value_of(y), np.arange(12.0).reshape(3, 4)[np.tile([0, 2, -1], 50)])
+    np.testing.assert_array_equal(value_of(z), [[1.0], [4.0], [11.0]])
+    assert np.isfinite(loss.item())
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        (lambda x, i: x[i], "index 3 is out of bounds for axis 0 with size 3"),
+        (lambda x, i: x[:, i[:2], None], "index 4 is out of bounds for axis 1 with size 4"),
+        (lambda x, i: x[np.array([0, 1, 2]), i], "index 4 is out of bounds for axis 1 with size 4"),
+        (lambda x, i: x.__setitem__(i, 0.0), "index 3 is out of bounds for axis 0 with size 3"),
+        (lambda x, i: tg.nn.functional.cross_entropy(x, i), "Target 4 is out of bounds"),
+    ],
+)
+def test_indices_out_of_range(use, message):
+    x = tg.tensor(np.arange(12.0).reshape(3, 4), device="cuda")
+    high = 3 if "index 3" in message else 4
+    with pytest.raises(IndexError, match=message):
+        use(x, tg.tensor([0, high, 1], device="cuda"))
+
+
+def test_no_indices():
+    x = tg.tensor(np.arange(3.0), device="cuda")
+    assert value_of(x[tg.tensor(np.array([], int), device="cuda")]).shape == (0,)

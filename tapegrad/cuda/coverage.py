@@ -1,0 +1,65 @@
+"""How many records have kernels, by family: ``python -m tapegrad.cuda.coverage``."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import numpy as np
+
+from ..primitives import scipy_loader
+from ..primitives.core import RECORDS, Elementwise
+from .table import entry
+
+__all__ = ["ON_DEVICE", "coverage"]
+
+ON_DEVICE = ("fused", "kernel", "composed", "view")
+"""States of records that the device computes itself."""
+_MODULES = {
+    "reduction": "reduction extrema counting statistics norms scan",
+    "shape": "shape alias combining assembling",
+    "index": "indexing picking places scattering selection sorting",
+    "matmul": "matmul einsum affine convolution",
+    "elementwise": "activations complex arithmetic comparison inplace",
+}
+
+
+def _module(record: Any) -> str:
+    """Where a record is written down."""
+    for part in ("partials", "pullback", "compute", "infer"):
+        function = record.__dict__.get(part)
+        if function is not None:
+            return getattr(function, "__module__", "").rpartition(".")[2]
+    return ""
+
+
+def _family(record: Any) -> str:
+    if isinstance(record, Elementwise) and record.function is not None:
+        of_numpy = getattr(np, getattr(record.function, "__name__", ""), None) is not None
+        return "elementwise" if of_numpy else "elementwise of scipy.special"
+    return next((name for name, modules in _MODULES.items() if _module(record) in modules.split()), "other")
+
+
+def coverage() -> dict[str, tuple[list[str], list[str]]]:
+    """Records that the device computes itself, and the others, by family."""
+    with contextlib.suppress(ImportError):  # without SciPy its records are not there
+        scipy_loader.load()
+    found: dict[str, tuple[list[str], list[str]]] = {}
+    for name, record in sorted(RECORDS.items()):
+        own, others = found.setdefault(_family(record), ([], []))
+        (own if entry(record)[0] in ON_DEVICE else others).append(name)
+    return found
+
+
+def main() -> None:
+    found = coverage()
+    asked = [found[name] for name in _MODULES]
+    for family, (own, others) in sorted(found.items()):
+        print(f"{family}: {len(own)} of {len(own) + len(others)}" + (f"; not {', '.join(others)}" if others else ""))
+    here, all_ = sum(len(own) for own, _ in asked), sum(len(own) + len(others) for own, others in asked)
+    print(f"{', '.join(_MODULES)} of NumPy's namespace: {here} of {all_} ({100 * here / all_:.1f} %)")
+    print(f"all records: {sum(len(own) for own, _ in found.values())} of {len(RECORDS)}")
+
+
+if __name__ == "__main__":
+    main()
