@@ -68,7 +68,7 @@ def messages() -> list[tuple[str, str, str]]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Raise) or not isinstance(node.exc, ast.Call) or not node.exc.args:
                 continue
-            text = template(node.exc.args[0])
+            text = re.sub("…+", "…", template(node.exc.args[0]) or "")
             kind = ast.unparse(node.exc.func).rpartition(".")[2].lstrip("_")
             if text and text.strip("… ") and kind != "SystemExit":
                 found[path.relative_to(package).as_posix(), kind, " ".join(text.split())] = None

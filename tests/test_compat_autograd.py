@@ -149,7 +149,10 @@ def test_checks_find_faults():
 
 
 def test_flatten_and_optimisers():
+    from tapegrad.compat.autograd import misc
     from tapegrad.compat.autograd.misc.flatten import flatten, flatten_func
+
+    assert misc.flatten is flatten, "autograd.misc has the function under the module's name"
     from tapegrad.compat.autograd.misc.optimizers import adam, rmsprop, sgd
 
     misc = importlib.import_module("autograd.misc.optimizers")
