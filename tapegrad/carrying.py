@@ -10,7 +10,7 @@ but rows. Writes in place are done in place, on tensors that stand to one anothe
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,11 +66,11 @@ class Carrier:
         outside, enabled = self._outside, state.grad_enabled
         self._outside = _where(state)
         _go(state, (self.tape, enabled, True, self._careful))
-        self.tape.questions = _Questions(self)
+        before, self.tape.questions = self.tape.questions, _Questions(self)
         try:
             yield
         finally:
-            self._careful = state.careful
+            self._careful, self.tape.questions = state.careful, before
             _go(state, self._outside)
             self._outside = outside
 
@@ -334,29 +334,28 @@ class _Questions:
 
     def truth(self, tensor: Tensor) -> bool:
         """``bool(tensor)``."""
-        return bool(self._answer(tensor, "its truth was asked (`if`, `while`, `and`, bool())"))
+        return self._answer(tensor, "its truth was asked (`if`, `while`, `and`, bool())", bool)
 
     def number(self, tensor: Tensor, kind: type) -> Any:
         """``int(tensor)``, ``float(tensor)`` or ``complex(tensor)``."""
-        x = self._answer(tensor, f"{kind.__name__}() or item() was asked")
-        return x.item() if kind is bool else kind(x)
+        return self._answer(tensor, f"{kind.__name__}() or item() was asked", kind)
 
     def value(self, tensor: Tensor) -> np.ndarray:
         """The elements."""
-        return value_of(self._answer(tensor, "its elements were asked"))
+        return self._answer(tensor, "its elements were asked", value_of)
 
-    def _answer(self, tensor: Tensor, asked: str) -> Tensor:
+    def _answer(self, tensor: Tensor, asked: str, answer: Callable[[Tensor], Any]) -> Any:
         with self.carrier.outside():
             x, batched = self.carrier(tensor)
-        if batched:
-            spec = tensor._spec
-            raise BatchedValueError(
-                f"vmap: {asked} of a value that is another one for each example, {spec.dtype.name}{list(spec.shape)}: "
-                f"use `numpy.where` (or `numpy.select`) in place of data-dependent control flow and of masks as "
-                f"indices, for a function that tapegrad cannot see its namesake in tapegrad.numpy or tapegrad.scipy, "
-                f"or a loop over the examples"
-            )
-        return x
+            if not batched:
+                return answer(x)
+        spec = tensor._spec
+        raise BatchedValueError(
+            f"vmap: {asked} of a value that is another one for each example, {spec.dtype.name}{list(spec.shape)}: "
+            f"use `numpy.where` (or `numpy.select`) in place of data-dependent control flow and of masks as indices, "
+            f"for a function that tapegrad cannot see its namesake in tapegrad.numpy or tapegrad.scipy, or a loop over "
+            f"the examples"
+        )
 
 
 def _where(state: Any) -> tuple:

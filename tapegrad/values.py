@@ -64,7 +64,10 @@ def scalar_of(tensor):
 
 
 def _questions(tensor):
-    """Who answers for a traced value: the recording under way."""
+    """Who answers for a traced value: the recording under way, which may have to ask the one around it."""
+    current = local.state.tape
+    if current.symbolic and current is not tensor._tape:
+        return current.questions
     if tensor._tape.questions is not None:
         return tensor._tape.questions
     from .compiler.errors import ConcretisationError

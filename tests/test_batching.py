@@ -226,6 +226,36 @@ def test_values_that_are_the_same_for_all_may_be_asked():
         tg.vmap(lambda w: tg.vmap(f, in_dims=(0, None))(A, w))(np.stack([W, W]))
 
 
+def test_a_compiled_function_may_ask_what_is_the_same_for_all():
+    f = tg.compile(tg.vmap(lambda x, s: x if s > 0 else float(s) * x, in_dims=(0, None)))
+    np.testing.assert_allclose(f(A, 1.0), A)
+    np.testing.assert_allclose(f(A, -2.0), -2.0 * A)
+    assert len(f.paths()) == 2
+
+
+def test_backward_inside_is_refused():
+    w = tg.ones(3, requires_grad=True)
+
+    def f(x):
+        (w * x).sum().backward()
+        return x
+
+    with pytest.raises(RuntimeError, match=r"backward\(\) called inside of vmap"):
+        tg.vmap(f)(A)
+
+
+def test_what_is_kept_by_a_side_effect_has_no_value():
+    kept = []
+    tg.vmap(lambda x: kept.append(x * 2) or x)(A)
+    with pytest.raises(RuntimeError, match="outside of the function that vmap called"):
+        float(kept[0][0] + 1.0)
+
+
+def test_solvers_are_refused():
+    with pytest.raises(tg.errors.BatchedValueError, match="implicit_root looks at values"):
+        tg.vmap(lambda a: tg.implicit_root(lambda x: x**2 - a, 1.0))(np.array([1.0, 4.0]))
+
+
 def test_shapes_and_printing_are_no_questions(capsys):
     def f(x):
         print(x, len(x), x.shape, x.ndim)

@@ -111,6 +111,11 @@ def backward(
         If a tensor does not require grad, a cotangent is missing or of the wrong shape, the graph was freed, or a
         value that is needed was overwritten. No ``grad`` has changed then.
     """
+    if local.state.tape.symbolic:
+        raise RuntimeError(
+            "backward() called inside of vmap. This is not supported, since leaves have one gradient for all examples: "
+            "use tapegrad.grad or tapegrad.vjp inside, or call backward() on what vmap returns."
+        )
     pairs = _seeds(tensors, grad_tensors, "backward")
     wanted = None if inputs is None else _listed(inputs)
     if wanted is not None and not wanted:

@@ -7,6 +7,7 @@ from typing import Any
 
 import optree
 
+from ..errors import BatchedValueError
 from ..primitives.core import lift, ops
 from ..tape.handle import Tensor
 from ..tape.record import new_tensor, rotate
@@ -22,6 +23,11 @@ __all__ = ["captured_by", "fresh_tape", "pull_back", "refuse_tracing", "tracked"
 
 def refuse_tracing(name: str) -> None:
     """Refuse to be compiled: what is done next depends on values."""
+    if local.state.tape.symbolic:
+        raise BatchedValueError(
+            f"{name} looks at values to decide what to do next, which are others for each example of vmap: call it in "
+            f"a loop over the examples"
+        )
     if local.state.tape.tracing:
         raise TypeError(
             f"{name} looks at values to decide what to do next, so that it cannot be part of a compiled function: "

@@ -255,6 +255,11 @@ class Tape:
         """Run all rows that have not been run."""
         if self.done == len(self.rows):
             return
+        if self.symbolic:
+            raise TapeError(
+                "a value that stands for one example was used outside of the function that vmap called: return it from "
+                "there, rather than keep it by a side effect"
+            )
         if self.tracing:
             raise TapeError("a tape under compilation has no values yet")
         with self.lock:
