@@ -79,6 +79,9 @@ class Tape:
         Tensors from outside that a tape under compilation uses, and their slots, by the tensor's id.
     numbers : dict
         Slots of Python numbers used with float64 operands.
+    constants : dict
+        Small arrays that took part as constants, by their identity: the array, its shape and bytes then, its type and
+        slot.
     fast : list of dict
         Per operator, the signatures that may be recorded without further thought, by operand specs; swapped as a
         whole with the gradient mode.
@@ -115,6 +118,7 @@ class Tape:
         "captured",
         "chunk_bytes",
         "chunks",
+        "constants",
         "done",
         "escaped",
         "expected",
@@ -157,6 +161,7 @@ class Tape:
         self.imports: list = []
         self.import_addr: list[int] = []
         self.numbers = Numbers(self)
+        self.constants: dict = {}
         self.fast = CAREFUL
         self.thread = threading.get_ident()
         self.captured: dict = {}
