@@ -64,7 +64,7 @@ def assign(self, key, value):
 def _met_before(x, form, value, kind, tape):
     """The entry of an assignment in the fast tables, and the slot of its value; KeyError if there is none."""
     if kind is Tensor:
-        if value._tape is not tape:
+        if value._tape is not tape or value is x:
             raise KeyError(value)
         entry = tape.fast[_ASSIGNED][x._spec][form].get(value._spec) if form in tape.fast[_ASSIGNED][x._spec] else None
         return entry or tape.fast[_SPREAD][x._spec, form, value._spec], value._slot

@@ -60,7 +60,7 @@ def _binary(record, k, operator):
             if not inside[frame.f_code.co_filename]:
                 if kind is Tensor:
                     j = other._slot
-                    if other._tape is not tape or other is self:
+                    if other._tape is not tape or other is self or other is base:
                         return write(self, record, (self, other), index=k)
                     head, out, copied, _ = tape.fast[k][self._spec][other._spec]
                 else:

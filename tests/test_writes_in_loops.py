@@ -181,6 +181,16 @@ def assigned_to_itself(lib):
     return y.sum(), w
 
 
+def whole_times_itself(lib):
+    w = leaf(lib, 1, 2, 3)
+    x = w * 1
+    x[0] += w[1]
+    view = x[...]
+    view *= x if lib is tg else x.clone()  # as NumPy has it: PyTorch misses the old value
+    x[:] = x
+    return (x * w).sum(), w
+
+
 def detached_and_written(lib):
     w = leaf(lib, 1, 2, 3)
     x = w * 1
@@ -193,7 +203,7 @@ CASES = [
     elements, running_sum, recurrence, neighbours, rows_and_columns, broadcast_values, kept_views,
     view_kept_while_others_write, view_and_base_in_turn, view_of_a_view, constant_that_becomes_differentiable,
     exchanged, without_gradient, on_two_tapes, saved_and_overwritten, saved_view_and_another_element_overwritten,
-    assigned_to_itself, detached_and_written,
+    assigned_to_itself, whole_times_itself, detached_and_written,
 ]  # fmt: skip
 
 
