@@ -7,6 +7,7 @@ import pytest
 
 import tapegrad as tg
 from tapegrad.primitives.core import ops
+from tapegrad.vm import opcodes as op
 
 
 def assert_same(f, *arguments):
@@ -111,3 +112,63 @@ def test_gradients_of_gradients_and_several_inputs():
     for found, expected in zip(step(x, y), ([1.0, 2.0, 1.0 + y[1], 1.0 + y[2]], [x[1], x[2], x[3], 0.0]), strict=True):
         assert found.shape == np.shape(expected)
     np.testing.assert_allclose(step(x, y)[1], [x[1], x[2], x[3], 0.0])
+
+
+def filled(x):
+    y = tg.numpy.zeros(len(x))
+    for k in range(len(x)):
+        y[k] = x[k] ** 2
+    return np.sum(y * np.arange(1.0, len(x) + 1.0))
+
+
+def recurrence(x):
+    y = tg.numpy.zeros(len(x))
+    y[0] = x[0]
+    for k in range(1, len(x)):
+        y[k] = y[k - 1] * x[k] + y[0]
+    return np.sum(y**2)
+
+
+def rewritten(x):
+    y = tg.numpy.array(x * 2.0)
+    y[1:4] = x[:3] * y[2:5]
+    y[2] = x[0]
+    y[::2] = y[::2] * x[0]
+    y[2:4] = y[1:3] ** 2
+    y[:] = y * y[::-1]
+    return np.sum(y * x)
+
+
+def columns(x):
+    y = tg.numpy.zeros((3, len(x)))
+    for k in range(len(x)):
+        y[:, k] = x[k] * np.arange(3.0)
+    y[1] = x**2
+    return np.sum(y**2)
+
+
+@pytest.mark.parametrize("f", [filled, recurrence, rewritten, columns])
+def test_arrays_that_are_written_piece_by_piece(f):
+    assert_same(f, np.linspace(0.5, 1.5, 6))
+
+
+@pytest.mark.parametrize("f", [filled, recurrence])
+def test_filling_an_array_takes_work_in_proportion(f):
+    def elements(n):
+        step = tg.compile(tg.grad(f))
+        step(np.ones(n))
+        (path,) = step.paths()
+        rows = [row for row in path.rows_plan().signatures.values() if row.kind == op.KERNEL]
+        return sum(row.out.size for row in rows)
+
+    assert elements(200) < 2.5 * elements(100)
+
+
+def test_what_was_overwritten_has_no_cotangent_where_it_is_infinite():
+    def f(x):
+        y = tg.numpy.array(x * 1.5)
+        y[0] = 0.0
+        return np.sum(np.sqrt(y))
+
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(tg.compile(tg.grad(f))(np.array([1.0, 6.0])), [0.0, 0.25])

@@ -1,14 +1,23 @@
 """What reaches a cotangent before it is complete: whole arrays, which are summed, and windows, put together at the end.
 
 The cotangent of ``x[i]`` is a window of that of ``x``. A program that reads many parts of an array would fill and add
-an array of zeros for each; so windows are kept as they are until all that reads the array has been met.
+an array of zeros for each; so windows are kept as they are until all that reads the array has been met. And where a
+window was written, the cotangent of what stood there before is zero: a program that fills an array in a loop would
+copy the array's cotangent for each write; so it is noted which elements are to be zero.
 """
 
 from __future__ import annotations
 
-from ..primitives.assembling import gather_windows, whole_of
+import numpy as np
 
-__all__ = ["Parts", "complete", "joined", "windowed"]
+from ..primitives.assembling import gather_windows, whole_of
+from ..primitives.core import ops
+from ..primitives.shape import window_of
+
+__all__ = ["Parts", "complete", "joined", "overwritten", "windowed"]
+
+MOST = 64
+"""Windows beside which a write is looked at by itself; with more, they are put together first."""
 
 
 class Parts:
@@ -18,14 +27,23 @@ class Parts:
     ----------
     whole : Tensor or None
         The sum of what reached all of it.
+    zeros : numpy.ndarray or None
+        Which elements of that count as zero, flat.
     windows : dict
         The sum of what reached a window of it, by its shape, byte strides and offset.
     """
 
-    __slots__ = ("whole", "windows")
+    __slots__ = ("whole", "windows", "zeros")
 
-    def __init__(self, whole, windows):
-        self.whole, self.windows = whole, windows
+    def __init__(self, whole, windows, zeros=None):
+        self.whole, self.windows, self.zeros = whole, windows, zeros
+
+    def settle(self):
+        """Set to zero what is to be zero."""
+        if self.zeros is not None:
+            mask = self.zeros.reshape(self.whole._spec.shape)
+            self.whole = ops.where(mask, np.zeros((), self.whole._spec.dtype), self.whole)
+            self.zeros = None
 
 
 def joined(a, b):
@@ -35,10 +53,14 @@ def joined(a, b):
             return a + b
         a, b = b, a
     if not isinstance(b, Parts):
-        a.whole = b if a.whole is None else a.whole + b
-        return a
+        b = Parts(b, {})
     if b.whole is not None:
-        a.whole = b.whole if a.whole is None else a.whole + b.whole
+        if a.whole is None:
+            a.whole, a.zeros = b.whole, b.zeros
+        else:
+            a.settle()
+            b.settle()
+            a.whole = a.whole + b.whole
     for at, v in b.windows.items():
         a.windows[at] = a.windows[at] + v if at in a.windows else v
     return a
@@ -60,6 +82,7 @@ def windowed(bar, view, base, strides, offset):
     if not isinstance(bar, Parts):
         whole = whole_of(bar, base, strides, offset)
         return Parts(None, {(view.shape, strides, offset): bar}) if whole is None else whole
+    bar.settle()
     windows = {(shape, steps, offset + at): v for (shape, steps, at), v in bar.windows.items()}
     rest = Parts(None, windows)
     return rest if bar.whole is None else joined(rest, windowed(bar.whole, view, base, strides, offset))
@@ -70,10 +93,64 @@ def complete(bar, spec):
     if not isinstance(bar, Parts):
         return bar
     base = spec.bar
+    bar.settle()
     parts = [(v, strides, at) for (_, strides, at), v in sorted(bar.windows.items(), key=_place)]
     if bar.whole is not None:
         parts.insert(0, (bar.whole, base.strides, 0))
     return gather_windows(parts, base) if parts else None
+
+
+def overwritten(bar, base, value, strides, offset):
+    """The cotangents of an array before a window of it was written, and of what was written there.
+
+    Parameters
+    ----------
+    bar : Tensor or Parts
+        The cotangent afterwards.
+    base, value : Spec
+        Of the array's cotangent, contiguous, and of what was written.
+    strides : tuple of int
+        Of the window, in bytes.
+    offset : int
+        Of its first element, in bytes.
+
+    Returns
+    -------
+    before : Parts
+    written : Tensor or None
+    """
+    parts = bar if isinstance(bar, Parts) else Parts(bar, {})
+    zeros = parts.zeros if parts.zeros is not None else np.zeros(base.size, np.bool_)
+    item = base.dtype.itemsize
+    marks = np.ndarray(value.shape, np.bool_, zeros, offset // item, tuple([s // item for s in strides]))
+    written = parts.windows.pop((value.shape, strides, offset), None)
+    meets = len(parts.windows) > MOST or any(_meet(at, (value.shape, strides, offset), item) for at in parts.windows)
+    if meets or (parts.whole is not None and marks.any() and not marks.all()):
+        if written is not None:
+            parts.windows[value.shape, strides, offset] = written
+        return overwritten(complete(parts, base), base, value, strides, offset)
+    if parts.whole is not None and not marks.all():
+        if parts.whole._spec.strides != base.strides:
+            parts.whole = ops.copy(parts.whole)
+        inside = window_of(parts.whole, base, value.shape, strides, offset)
+        written = inside if written is None else written + inside
+    if parts.whole is not None:
+        marks[...] = True
+        parts.zeros = zeros
+    return parts, written
+
+
+def _meet(a: tuple, b: tuple, item: int) -> bool:
+    """Whether the memory that two windows span has bytes in common."""
+    low, high = _span(a, item)
+    first, last = _span(b, item)
+    return low < last and first < high
+
+
+def _span(window: tuple, item: int) -> tuple[int, int]:
+    shape, strides, offset = window
+    reach = [s * (n - 1) for n, s in zip(shape, strides, strict=True)]
+    return offset + sum(r for r in reach if r < 0), offset + sum(r for r in reach if r > 0) + item
 
 
 def _place(item):

@@ -13,7 +13,7 @@ from ..tape.record import current_tape, new_tensor, pack, slot_of
 from ..tape.signature import by_index
 from ..tape.state import grad_mode, local
 from ..vm import opcodes as op
-from .contributions import complete, joined, windowed
+from .contributions import complete, joined, overwritten, windowed
 
 __all__ = ["straight_sweep"]
 
@@ -107,15 +107,30 @@ class _Sweep:
                 (source,) = tape.operands(slot)
                 self.reach(source, windowed(bar, row.out, row.specs[0].bar, row.attrs["strides"], tape.rows[slot + 1]))
                 continue
+            if row.kind == op.PATCHED and slot not in self.targets and row.out.contiguous and row.specs[1].size:
+                self._through_write(slot, row, bar)
+                continue
             bar = complete(bar, row.out)
             if slot in self.targets:
                 self.done[slot] = bar
             operands = tape.operands(slot)
             wanted = tuple([s.requires_grad and k in self.leads for s, k in zip(row.specs, operands, strict=True)])
+            if row.kind == op.WRITE and tape.signature(operands[0]).kind == op.WINDOW:
+                wanted = (False, *wanted[1:])  # what stood there has none; its base is reached by the row after this
             if any(wanted):
                 for source, x_bar in zip(operands, self._cotangents(slot, row, operands, wanted, bar), strict=True):
                     if x_bar is not None:
                         self.reach(source, x_bar)
+
+    def _through_write(self, slot, row, bar):
+        """Carry the cotangent of an array of which a window was written to what stood there and what was written."""
+        base, value = self.tape.operands(slot)
+        at = row.attrs["strides"], self.tape.rows[slot + 1]
+        before, written = overwritten(bar, row.out.bar, row.specs[1], *at)
+        if written is not None and row.specs[1].requires_grad:
+            self.reach(value, written)
+        if row.specs[0].requires_grad:
+            self.reach(base, before)
 
     def _cotangents(self, slot, row, operands, wanted, bar):
         """Cotangents of a row's operands: by its rule, or as that left them for a row of the kind."""
