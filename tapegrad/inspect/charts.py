@@ -146,6 +146,7 @@ def roofline_chart(found: Measured) -> str:
     ]
     slowest = max((group.seconds for group in shown), default=1.0)
     placed: list[tuple[float, float]] = []
+    labels = []  # above all discs
     for k, group in enumerate(shown):
         x, y = x_at(group.operations / group.nbytes), y_at(group.operations / group.seconds)
         radius = 4 + 9 * math.sqrt(group.seconds / slowest)
@@ -156,9 +157,10 @@ def roofline_chart(found: Measured) -> str:
         if k < 8 and all(abs(x - a) > 60 or abs(y - b) > 13 for a, b in placed):
             placed.append((x, y))
             right = x < WIDTH - 160
-            body.append(
+            labels.append(
                 _text(x + (radius + 4 if right else -radius - 4), y + 4, group.name, "start" if right else "end")
             )
+    body += labels
     told = "; ".join(_rates(group) for group in shown[:6]) or "No row computes anything."
     return _svg("roofline", "Operations a second by operations for each byte", told, 372.0, body)
 
@@ -185,14 +187,14 @@ def _decade_grid(
 def _roofs(machine: Machine, low_x: int, low_y: int, x_at: Callable, y_at: Callable, high_x: int) -> list[str]:
     """The slanted roofs of two memories, and the flat one of products."""
     parts = []
-    for name, rate in (("main memory", machine.memory), ("first-level cache", machine.cache)):
+    for name, rate, below in (("main memory", machine.memory, 20.0), ("first-level cache", machine.cache, 0.0)):
         ridge, left = machine.product / rate, max(10.0**low_x, 10.0**low_y / rate)
         parts.append(
             f'<path class="roof" d="M{x_at(left):.1f} {y_at(left * rate):.1f}L{x_at(ridge):.1f} '
             f'{y_at(machine.product):.1f}"/>'
         )
         ends = [(x_at(left), y_at(left * rate)), (x_at(ridge), y_at(machine.product))]
-        parts.append(_along(ends, f"{name}, {human_rate(rate, 'B/s')}"))
+        parts.append(_along(ends, f"{name}, {human_rate(rate, 'B/s')}", below))
     ridge = machine.product / machine.cache
     y = y_at(machine.product)
     parts.append(f'<path class="roof" d="M{x_at(ridge):.1f} {y:.1f}L{x_at(10.0**high_x):.1f} {y:.1f}"/>')
@@ -200,11 +202,11 @@ def _roofs(machine: Machine, low_x: int, low_y: int, x_at: Callable, y_at: Calla
     return [*parts, _text(WIDTH - RIGHT, y - 6, text, "end", "strong")]
 
 
-def _along(ends: list[tuple[float, float]], text: str) -> str:
-    """Text that lies on the upper end of a line."""
+def _along(ends: list[tuple[float, float]], text: str, below: float) -> str:
+    """Text at the upper end of a line: on it, or so far below."""
     (a, b), (x, y) = ends
     angle = math.degrees(math.atan2(y - b, x - a))
-    down = y + 14 * (b - y) / (x - a) - 6
+    down = y + 14 * (b - y) / (x - a) - 6 + below
     place = f"translate({x - 14:.1f} {down:.1f}) rotate({angle:.1f})"
     return f'<text class="strong" text-anchor="end" transform="{place}">{text}</text>'
 
