@@ -18,7 +18,7 @@ from ..vm import call_fields as f
 from .captured import Captured
 
 if TYPE_CHECKING:
-    from .program import Program
+    from .recorded import Program
 
 __all__ = ["Entry", "UnusualError", "Watch", "is_traced", "marked"]
 

@@ -18,7 +18,7 @@ from ..vm import call_fields as f
 from .entries import marked
 
 if TYPE_CHECKING:
-    from .program import Program
+    from .recorded import Program
 
 __all__ = ["function_of"]
 

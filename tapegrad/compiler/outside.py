@@ -15,7 +15,8 @@ from ..vm.native import addresses, bind_last
 from .arguments import arguments_of
 
 if TYPE_CHECKING:
-    from .program import Compiled, Program
+    from .program import Compiled
+    from .recorded import Program
 
 __all__ = ["fixed", "general_address", "low_level_callable"]
 

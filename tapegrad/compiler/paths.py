@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .program import Program
+    from .recorded import Program
 
 __all__ = ["Paths", "first_difference"]
 

@@ -15,30 +15,19 @@ import numpy as np
 import optree
 
 from ..descriptors import place_of
-from ..primitives.core import ops
 from ..tape.faults import IndexFault
 from ..tape.handle import Tensor
-from ..tape.lower import tracing
-from ..tape.record import new_tensor
-from ..tape.spec import spec_of
 from ..tape.state import local
-from ..tape.tape import Tape
-from ..values import value_of
-from ..vm import opcodes as op
 from .arguments import arguments_of
 from .captured import Captured, Draws
 from .entrance import arrays_are_known, open_for
 from .entries import Entry, UnusualError, Watch
 from .errors import ConcretisationError
-from .guards import Guard, Questions
-from .native.background import request
 from .outputs import fill, takes_out
 from .outside import fixed, general_address, low_level_callable
 from .paths import Paths, first_difference
-from .plan import Plan, plan_program
-from .replays import Replays
+from .recorded import Program
 from .saving import _Absent, dump_bytes, load_bytes, save
-from .simplify import simplify
 
 if TYPE_CHECKING:
     from ..inspect.programs import Profile
@@ -53,8 +42,8 @@ MOST_ENTRIES = 32
 """Forms of calls that machine code recognises, one after the other."""
 
 
-NATIVE_AFTER = OPEN_AFTER = 3
-"""Replays of a program after which machine code of its own is made for it, and calls begin in machine code."""
+OPEN_AFTER = 3
+"""Replays of a program after which calls begin in machine code."""
 
 
 def compile(fun: Callable, *, max_paths: int = 64, lines: bool = False, native: bool = True) -> Compiled:
@@ -605,187 +594,6 @@ def _described(part: tuple) -> str:
         place = f" on {part[2]}" if len(part) > 2 and not isinstance(part[2], type) else ""
         return f"{part[1].name}{list(part[0])}{place}"
     return f"{part[1]!r:.40}"
-
-
-class Program:
-    """One recorded tape, linked to memory of its own.
-
-    Attributes
-    ----------
-    plan : Plan
-        May be swapped for another one of the same rows at any time: read it once for each use.
-    guards : list of Guard
-        What was asked of values, in order.
-    outcomes : list of bytes
-        The answers that this path is right for.
-    lines : dict or None
-        Where in the user's code rows come from, if that was noted.
-    pullbacks : dict or None
-        Of the rows of a reverse, the rows whose pullbacks they are part of, if that was noted.
-    chunks, expected : list
-        Which answers stand together in an output, and that output's bytes.
-    plan : Plan
-        What is replayed: the rows one by one, later with machine code for most of them.
-    is_wanted_native : bool
-        Whether machine code is made once the program has been replayed several times.
-    """
-
-    __slots__ = ("__dict__", "__weakref__", "plan")  # where machine code finds it
-
-    is_wanted_native = False
-    replayed = 0
-
-    def __new__(cls, *_: Any, **__: Any) -> Program:
-        """A program without rows, as one that is read from a file begins."""
-        made = super().__new__(cls)
-        made._linked, made._known, made._hits, made._seen = None, {}, 0, 0
-        return made
-
-    _linked: Replays | None
-    _known: dict[tuple, Entry]
-    _hits: int  # of entries that are known no more
-    _seen: int
-
-    def __init__(self, fun: Callable, flat: list, treedef: optree.PyTreeSpec, lines: bool = False, device: Any = None):
-        if device is not None:  # what is recorded is the same for arrays of the host
-            flat = [value_of(x) if isinstance(x, Tensor) else x for x in flat]
-        with tracing() as tape:
-            local.state.grad_enabled = True
-            inputs = []
-            traced = []
-            arrays = []
-            for x in flat:
-                if isinstance(x, (np.ndarray, np.generic, float)):
-                    array = np.asarray(x)
-                    spec = spec_of(array.shape, array.dtype)
-                    t = new_tensor(tape, tape.bring(spec, None, 0), spec)
-                    t._foreign = True
-                    inputs.append(t._slot)
-                    arrays.append(array)
-                    traced.append(t)
-                else:
-                    traced.append(x)
-            questions = tape.questions = Questions(tape, inputs, arrays, lines)
-            local.state.refresh()
-            args, kwargs = optree.tree_unflatten(treedef, traced)
-            result = fun(*args, **kwargs)
-            flat_result, self.treedef = optree.tree_flatten(result)
-            outputs = self._collect(flat_result, tape)
-            self.guards: list[Guard] = questions.guards
-            self.outcomes: list[bytes] = questions.outcomes
-            self.chunks = questions.outputs()
-            self.expected = [b"".join([self.outcomes[k] for k in chunk]) for chunk in self.chunks]
-            answers = questions.slots(self.chunks)
-            questions.release()
-            tape.questions = None
-            self.lines, self.pullbacks = questions.lines, questions.pullbacks
-        self.recorded = tape, inputs, simplify(tape, inputs, outputs + answers)
-        if device is None:
-            self.plan = plan_program(*self.recorded)
-        else:
-            from ..cuda.replay import DevicePlan
-
-            self.plan = DevicePlan(device, *self.recorded, answers=len(answers))
-
-    def _collect(self, flat_result: list, tape: Tape) -> list[int]:
-        """Slots of the outputs; notes, per leaf of the result, its output number or its constant value."""
-        self.results: list = []
-        outputs: list = []
-        for x in flat_result:
-            if isinstance(x, Tensor):
-                if x._tape is not tape:
-                    self.results.append((None, value_of(x).copy()))
-                    continue
-                if tape.signature(tape.root_of(x._slot)).kind == op.IMPORT:
-                    x = ops.copy(x)  # an argument itself: the caller gets an array of its own
-                self.results.append((len(outputs), x._spec))
-                outputs.append(x._slot)
-            else:
-                self.results.append((None, x))
-        self.count = len(outputs)
-        return outputs
-
-    def run(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
-        """Replay on new arrays; returns outputs, and the answers to the guards behind them.
-
-        Raises
-        ------
-        IndexFault
-            If an index was out of range, here or in another thread at the same time.
-        """
-        self.replayed += 1
-        if self.is_wanted_native and self.replayed == NATIVE_AFTER:
-            request(self)
-        return self.linked.replay(arrays)
-
-    @property
-    def linked(self) -> Replays:
-        """The plan, as it is now, made callable."""
-        plan, linked = self.plan, self._linked
-        if not isinstance(plan, Plan):  # a device's, which replays itself
-            return plan
-        if linked is None or linked.plan is not plan:
-            linked = self._linked = Replays(plan, self.count, self.expected)
-        return linked
-
-    def entry(self, watch: Watch, args: tuple, kwargs: dict, treedef: optree.PyTreeSpec, given: bool) -> Entry:
-        """How machine code recognises calls like this one: made once for each form of call and plan.
-
-        Raises
-        ------
-        UnusualError
-            If it cannot.
-        """
-        call: Any = args, kwargs
-        types = [x.dtype if type(x) is np.ndarray else type(x) for x in optree.tree_leaves(call)]
-        key = treedef, *kwargs, given, *types
-        entry = self._known.get(key)
-        if entry is None or entry.plan is not self.plan or entry.watch is not watch:
-            self._hits += 0 if entry is None else entry.hits
-            entry = self._known[key] = Entry(self, watch, args, kwargs, treedef, given)
-        return entry
-
-    def new_hits(self) -> int:
-        """Calls that machine code has answered since this was asked last."""
-        total = self._hits + sum([entry.hits for entry in list(self._known.values())])
-        self._seen, new = total, total - self._seen
-        return new
-
-    def make_native(self) -> None:
-        """Replace the plan by one with machine code, if there is a better one."""
-        from .native import native_plan
-
-        self.is_wanted_native = False
-        if self.plan.steps:
-            return
-        plan = native_plan(*self.recorded)
-        if plan is not None:
-            self.plan = plan
-
-    def rows_plan(self) -> Plan:
-        """A plan that runs row by row: for those who look inside."""
-        return plan_program(*self.recorded) if self.plan.steps else self.plan
-
-    def result(self, found: list) -> Any:
-        """What the function returns, from a replay's outputs."""
-        flat = []
-        for k, x in self.results:
-            if k is not None:
-                is_array = found[k].ndim or isinstance(found[k], Tensor)
-                flat.append(found[k] if is_array else found[k][()])  # a number for an array of no dimensions
-            else:
-                flat.append(x.copy() if isinstance(x, np.ndarray) else x)
-        return optree.tree_unflatten(self.treedef, flat)
-
-    def summary(self) -> str:
-        """Its size, in words."""
-        rows, asked = len(self.plan.origins), len(self.guards)
-        return f"a path of {rows} rows" + (f" and {asked} guard{'s' * (asked > 1)}" if asked else "")
-
-    def __repr__(self) -> str:
-        shown = [f"{g} = {g.shown(v)}" for g, v in zip(self.guards[:20], self.outcomes, strict=False)]
-        more = ["..."] if len(self.guards) > 20 else []
-        return "\n    ".join([f"<{self.summary()}>", *shown, *more])
 
 
 _alive: weakref.WeakSet[Compiled] = weakref.WeakSet()

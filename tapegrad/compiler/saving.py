@@ -33,7 +33,8 @@ from .plan import plan_program
 from .simplify import simplify
 
 if TYPE_CHECKING:
-    from .program import Compiled, Program
+    from .program import Compiled
+    from .recorded import Program
 
 __all__ = ["LoadError", "dump_bytes", "load", "load_bytes", "save"]
 
@@ -383,7 +384,7 @@ def _index(k: Any, n: int) -> int:
 
 
 def _decode_program(saved: dict, blob: memoryview, arguments: list[Spec], most_bytes: int) -> Program:
-    from .program import Program
+    from .recorded import Program
 
     types = [_spec(t, most_bytes) for t in saved["types"]]
     signatures = [_decode_signature(s, types, most_bytes) for s in saved["signatures"]]

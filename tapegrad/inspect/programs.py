@@ -21,7 +21,7 @@ from .listing import short
 from .work import operations
 
 if TYPE_CHECKING:
-    from ..compiler.program import Program
+    from ..compiler.recorded import Program
 
 __all__ = ["Profile", "ProgramRow", "Timing", "list_program", "rows_of"]
 

@@ -164,7 +164,7 @@ def _of_compiled(step: Any, args: tuple) -> tuple[History, str]:
 def _of_function(fun: Callable, args: tuple) -> tuple[History, str]:
     import optree
 
-    from ..compiler.program import Program
+    from ..compiler.recorded import Program
 
     call: Any = (args, {})
     flat, treedef = optree.tree_flatten(call)
