@@ -11,8 +11,14 @@ from .problems import PROBLEMS
 NAMESPACE = SimpleNamespace(**{name: getattr(np, name) for name in np.__all__}, grad=tg.grad)
 
 
-def value_and_grad(function, mode):
-    return tg.compile(tg.value_and_grad(function)) if mode == "compiled" else tg.value_and_grad(function)
+def ready(function, mode, *arguments):
+    """The function, called once; compiled if the mode is, machine code included."""
+    if mode == "dynamic":
+        function(*arguments)
+        return function
+    step = tg.compile(function, native=mode == "compiled")
+    step(*arguments)
+    return step.optimize() if mode == "compiled" else step
 
 
 def chain(x, operations):
@@ -25,14 +31,13 @@ def chain(x, operations):
 class Chain:
     """Value and gradient of 300 operators (30 at 10^6 elements): divide by that for the cost of one."""
 
-    params = (["dynamic", "compiled"], ["scalar", 3, 1000, 1_000_000])
+    params = (["dynamic", "interpreted", "compiled"], ["scalar", 3, 1000, 1_000_000])
     param_names = ("mode", "elements")
 
     def setup(self, mode, elements):
         operations = 30 if elements == 1_000_000 else 300
         self.x = np.float64(0.5) if elements == "scalar" else np.linspace(0.1, 0.9, elements)
-        self.step = value_and_grad(lambda x: chain(x, operations), mode)
-        self.step(self.x)
+        self.step = ready(tg.value_and_grad(lambda x: chain(x, operations)), mode, self.x)
 
     def time_value_and_grad(self, mode, elements):
         self.step(self.x)
@@ -57,7 +62,7 @@ class Reverse:
 class Problems:
     """Value and gradient of every problem that peers are compared by, small and medium."""
 
-    params = (["dynamic", "compiled"], [problem.name for problem in PROBLEMS], ["small", "medium"])
+    params = (["dynamic", "interpreted", "compiled"], [problem.name for problem in PROBLEMS], ["small", "medium"])
     param_names = ("mode", "problem", "size")
 
     def setup(self, mode, name, size):
@@ -65,9 +70,8 @@ class Problems:
         function = case.over(NAMESPACE)
         if not case.problem.is_step:
             function = tg.value_and_grad(function)
-        self.step = tg.compile(function) if mode == "compiled" else function
         self.arguments = case.parameters, *case.data
-        self.step(*self.arguments)
+        self.step = ready(function, mode, *self.arguments)
 
     def time_value_and_grad(self, mode, name, size):
         self.step(*self.arguments)
