@@ -78,6 +78,19 @@ def test_jacobians_in_jax():
     np.testing.assert_allclose(h, jax.hessian(lambda x: jnp.sum(f(jnp)(x, x)[0] ** 2))(X), rtol=1e-12)
 
 
+def test_forward_mode_through_writes_in_place():
+    def f(x):
+        z = tg.numpy.zeros(3)
+        for i in range(3):
+            z[i] = x[i] * z[i - 1] + 1.0
+        z *= x
+        return z
+
+    np.testing.assert_allclose(tg.jacfwd(f)(X), tg.jacrev(f)(X))
+    np.testing.assert_allclose(tg.jvp(f, (X,), (np.ones(3),))[1], tg.jacrev(f)(X).sum(1))
+    np.testing.assert_allclose(tg.hessian(lambda x: np.sum(f(x)))(X), tg.jacrev(tg.grad(lambda x: np.sum(f(x))))(X))
+
+
 def test_products_with_hessians():
     def f(p, y):
         return np.sum(np.sin(p["a"] * y) ** 2) + np.prod(p["b"])

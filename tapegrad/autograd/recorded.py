@@ -405,6 +405,7 @@ def _row_tangent(graph, key, moving):
     with _leading(graph, tape, tape.operands(slot), moving), grad_mode(True):
         bars = _row_cotangents(graph, key, y_bar)
     pairs = [(b, d) for b, d in zip(bars, moving, strict=True) if b is not None and d is not None]
+    pairs = [(b, d) for b, d in pairs if b._spec.requires_grad]  # others are zero, whatever y_bar is
     if not pairs:
         return _zeros(spec)
     (y_dot,) = recorded_sweep([b for b, _ in pairs], [d for _, d in pairs], [y_bar], True)
