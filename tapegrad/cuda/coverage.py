@@ -18,7 +18,7 @@ ON_DEVICE = ("fused", "kernel", "composed", "view")
 _MODULES = {
     "reduction": "reduction extrema counting statistics norms scan",
     "shape": "shape alias combining assembling",
-    "index": "indexing picking places scattering selection sorting",
+    "index": "indexing picking scattering selection sorting",
     "matmul": "matmul einsum affine convolution",
     "elementwise": "activations complex arithmetic comparison inplace",
 }

@@ -336,21 +336,3 @@ def launch_last(device: Any, out: Any, arrays: list, shape: tuple, key: tuple) -
     made = device.empty(out)
     launch(device, last_at, at.spec.size, size, *pair(at), *pair(order), *pair(made))
     return made
-
-
-@kernel("take_places")
-def launch_take(device: Any, out: Any, arrays: list) -> DeviceArray | None:
-    """Items of a contiguous array by their numbers."""
-    x, places = arrays
-    if x.dtype.char not in _PLAIN:
-        return None
-    made = device.empty(out)
-    launch(device, gather_at, out.size, x.spec.size, *pair(dense(x)), *pair(dense(places)), *pair(made))
-    return made
-
-
-@kernel("add_places")
-def launch_add_places(device: Any, out: Any, arrays: list, shape: tuple) -> DeviceArray | None:
-    """Zeros with numbers added to items by their numbers."""
-    v, places = arrays
-    return scatter(device, v, dense(places), out, False) if v.dtype.char in _PLAIN else None
