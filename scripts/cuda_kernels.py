@@ -68,9 +68,11 @@ def kernels(reports: list[pathlib.Path]) -> str:
         "registers. Registers a thread by architecture; *stack* is the most bytes of local memory (the slow path of "
     )
     text += "sine and cosine for huge arguments has some), *shared* the bytes of shared memory of a block. Kernels of "
-    text += "integers and complex numbers are compiled several to a launch. dtype: NumPy's letter of the operands. CUDA 12 compiled "
-    text += "up to sm_90, CUDA 13 the others; PTX up to sm_90 comes from one run of the optimiser, whose result is the "
-    text += "same for each.\n\n"
+    text += "integers and complex numbers are compiled several to a launch. dtype: NumPy's letter of the operands. "
+    text += (
+        "CUDA 12 compiled up to sm_90, CUDA 13 the others; PTX up to sm_90 comes from one run of the optimiser, whose "
+    )
+    text += "result is the same for each.\n\n"
     text += f"| kernel | dtype | {' | '.join(f'sm_{a}' for a in architectures)} | spills | stack | shared |\n"
     text += "| --- | --- |" + " ---: |" * (len(architectures) + 3) + "\n"
     for (name, dtype, _), found in sorted(rows.items()):

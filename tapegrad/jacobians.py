@@ -279,12 +279,22 @@ def _by_shape(call: Callable, primals: Any, chunk_size: int | None) -> Any:
 
 def _mapped(function: Callable, basis: Any, primals: Any, chunk_size: int | None) -> list:
     """A linear map of all of a basis; without a graph, where nobody could differentiate it."""
-    keep = is_within() or any(isinstance(x, Tensor) for x in optree.tree_leaves(primals))
+    tensors = [x for x in optree.tree_leaves(primals) if isinstance(x, Tensor)]
+    keep = is_within() or bool(tensors)
+    if any(x._spec.device is not None for x in tensors):
+        return _one_by_one(function, basis)
     if keep:
         basis = optree.tree_map(lift, basis)
     with grad_mode(keep and local.state.grad_enabled):
         found = vmap(function, randomness="same", chunk_size=chunk_size)(basis)
     return _settle(found) if keep and not is_within() else found
+
+
+def _one_by_one(function: Callable, basis: Any) -> list:
+    """The same by a call for each of a basis: tensors on a device are not recorded for many examples at once."""
+    rows, structure = optree.tree_flatten(basis)
+    each = [function(optree.tree_unflatten(structure, [row[k] for row in rows])) for k in range(len(rows[0]))]
+    return [np.stack(parts) for parts in zip(*each, strict=True)]
 
 
 def _turns_complex(value: Any, primals: Any) -> bool:

@@ -165,6 +165,22 @@ def test_functional_transformations():
     np.testing.assert_allclose(value_of(pullback(y)[0]), np.exp(2 * X), rtol=1e-12)
 
 
+@pytest.mark.parametrize("transform", [tg.jacrev, tg.jacfwd, tg.jacobian, tg.hessian], ids=lambda f: f.__name__)
+def test_jacobians(transform):
+    def f(v):
+        y = np.sin(v) * v[0]
+        return np.sum(y**2) if transform is tg.hessian else y[:2]
+
+    found = transform(f)(tg.tensor(X[0], device="cuda"))
+    assert found.is_cuda
+    np.testing.assert_allclose(value_of(found), transform(f)(X[0]), rtol=1e-12)
+
+
+def test_vmap():
+    found = tg.vmap(lambda v: np.sum(v**2))(tg.tensor(X, device="cuda"))
+    np.testing.assert_allclose(value_of(found), np.sum(X**2, axis=1))
+
+
 def test_compiled_functions_do_not_capture_device_tensors():
     w = tg.tensor(X, device="cuda")
     compiled = tg.compile(lambda x: np.sum(w * 1.0) + np.sum(x))
