@@ -59,7 +59,7 @@ def test_the_page_lists_them():
     spec = importlib.util.spec_from_file_location("idioms_script", root / "scripts" / "idioms.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    assert (root / "docs" / "idioms.md").read_text(encoding="utf-8") == script.page()
+    assert (root / "docs" / "reference" / "idioms.md").read_text(encoding="utf-8") == script.page()
 
 
 def eager_gradient(function, x):
