@@ -243,14 +243,14 @@ def forms(function: Any, types: tuple, architectures: tuple[tuple[int, int], ...
         made: dict = {}
         known: dict = {}
         for cc in architectures:
-            kind = cc if each else _optimiser(cc)
+            kind = cc if each else optimiser(cc)
             if kind not in known:
                 known[kind] = library.get_asm_str(cc=cc)
             made[cc] = retargeted(known[kind], cc)
     return made
 
 
-def _optimiser(cc: tuple[int, int]) -> Any:
+def optimiser(cc: tuple[int, int]) -> Any:
     """Which of the optimiser's ways an architecture takes: up to 9.0 it is the same one (NVVM 7)."""
     return "before 10.0" if cc < (10, 0) else cc
 
