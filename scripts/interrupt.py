@@ -181,7 +181,7 @@ class Replay:
     """A compiled function, interrupted in recording and in replays."""
 
     def __init__(self):
-        self.kept = tg.compile(tg.value_and_grad(self.loss))
+        self.kept = tg.compile(tg.value_and_grad(self.loss), native=False)
         self.x = np.linspace(0.0, 1.0, 200_000)
         self.expected = self.kept(self.x)
 
@@ -193,7 +193,7 @@ class Replay:
         return np.sum(y)
 
     def __call__(self, rng, seconds):
-        step = self.kept if rng.random() < 0.8 else tg.compile(tg.value_and_grad(self.loss))
+        step = self.kept if rng.random() < 0.8 else tg.compile(tg.value_and_grad(self.loss), native=False)
         happened = interrupted(seconds(rng), lambda: step(self.x))
         value, gradient = step(self.x)
         assert value == self.expected[0] and np.array_equal(gradient, self.expected[1]), "another result"
@@ -245,11 +245,12 @@ def interrupt_all(count, seed=0, report=None):
             name = rng.choice(list(checks))
             state = rng.getstate()
             try:
-                counts[name] += bool(checks[name](rng, moments[name]))
+                happened = bool(checks[name](rng, moments[name]))
+                counts[name] += happened
             except BaseException:
                 print(f"program {name!r}, after {dict(counts)}, random state {hash(state)}", file=sys.stderr)
                 raise
-            if report and sum(counts.values()) % report == 0:
+            if report and happened and sum(counts.values()) % report == 0:
                 print(dict(counts), flush=True)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -30,6 +30,7 @@ def assign(self, key, value):
     view, the write into it, and the whole after the write. One more, before the write, broadcasts a value.
     """
     form, kind = None, value.__class__
+    region = row = -1
     try:
         if kind is Tensor and value._rare._base is self and _stands_there(self, key, value):
             return
@@ -56,6 +57,12 @@ def assign(self, key, value):
             return
     except (KeyError, AttributeError):  # an assignment not met before, a tensor elsewhere or without a buffer
         pass
+    except BaseException:  # an interrupt
+        if region >= 0 and tape.takes_back(region, row) and after and self._slot == i:
+            rows += (after + i * STEP + row, shift)
+            roots[len(rows) - 2] = root
+            self._slot, self._spec = len(rows) - 2, out
+        raise
     if assign in waiting:
         hand_over(assign)
     _assign(self, key, value, form)

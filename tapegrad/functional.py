@@ -22,24 +22,33 @@ __all__ = ["elementwise_grad", "grad", "jvp", "stop_gradient", "value_and_grad",
 
 
 class _Traced:
-    """A transformation under way: inside, traced values refuse to become plain numbers."""
+    """A transformation under way: inside, traced values refuse to become plain numbers.
+
+    An interrupt may come when the block has ended and `__exit__` has not begun: the end of the object ends it, too.
+    """
+
+    is_open = False
 
     def __enter__(self) -> _Traced:
         state = local.state
         self.nested = state.depth > 0 or state.tape.tracing
-        state.depth += 1
         self.grad_enabled = state.grad_enabled
+        state.depth += 1
+        self.is_open = True
         if not state.grad_enabled:
-            state.grad_enabled = True
-            state.refresh()
+            state.switch(True)
         return self
 
     def __exit__(self, *_: object) -> None:
         state = local.state
-        state.depth -= 1
+        state.depth -= self.is_open
+        self.is_open = False
         if state.grad_enabled is not self.grad_enabled:
-            state.grad_enabled = self.grad_enabled
-            state.refresh()
+            state.switch(self.grad_enabled)
+
+    def __del__(self) -> None:
+        if self.is_open:
+            self.__exit__()
 
 
 def is_within() -> bool:

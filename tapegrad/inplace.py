@@ -13,7 +13,7 @@ from .primitives.indexing import getitem
 from .primitives.shape import expand_to, placed, view_attrs, view_of, window_of
 from .tape.buffer import buffer_of
 from .tape.handle import Tensor, attach
-from .tape.record import append, current_tape, indexed, is_inference, own_borrowed, rotate, slot_of
+from .tape.record import append, current_tape, indexed, is_inference, new_tensor, own_borrowed, rotate, slot_of
 from .tape.signature import FAST, signature_of
 from .tape.site import user_site
 from .tape.spec import spec_of_array
@@ -122,11 +122,17 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
     tape = state.tape
     spec = target._spec
     signature = signature_of(made.writer, (spec, *[t._spec for t in operands]), tuple(attrs), state.grad_enabled)
-    site = user_site()
-    result = append(state, tape, signature, slots, (target, *operands))
-    row = result._slot
-    tape.note_write(row, slots[0], site, buffer_of(target))
-    _take_over(target, result, state, tape)
+    site, row = user_site(), len(tape.rows)
+    try:
+        result = append(state, tape, signature, slots, (target, *operands))
+        tape.note_write(row, slots[0], site, buffer_of(target))
+        _take_over(target, result, state, tape)
+    except BaseException:
+        if len(tape.rows) > row:  # an interrupt: the row is there, and may have run
+            if row not in tape.write_sites:
+                tape.note_write(row, slots[0], site, buffer_of(target))
+            _take_over(target, new_tensor(tape, row, signature.out), state, tape)
+        raise
     target._buffer.end = len(tape.rows)
     if index is not None and not attrs and signature.deferrable:
         _remember(index, spec, given, operands, signature, state.grad_enabled)

@@ -51,7 +51,7 @@ def _binary(record, k, operator):
             return operator(self, other)
         if alpha is not None or rounding_mode is not None:
             return _with_options(record, self, other, alpha, rounding_mode)
-        kind = other.__class__
+        kind, start, row = other.__class__, -1, -1
         try:
             tape, buffer, base = prepared(self)
             rows, frame = tape.rows, _getframe(1)
@@ -68,12 +68,12 @@ def _binary(record, k, operator):
                     j = tape.numbers[char][other]
                 patched = None if base is None or out is None else patch_of(self, out)
                 source = i = self._slot
+                start = len(rows)
                 if copied:
-                    source = len(rows)
+                    source = start
                     rows.append(copied + i * STEP)
                 row = len(rows)
-                rows.append(head + i * STEP + source)
-                rows.append(j * STEP)
+                rows += (head + i * STEP + source, j * STEP)
                 tape.note_write(row, i, (frame.f_code, frame.f_lasti), buffer)
                 if out is not None:
                     written(self, base, row, out, patched)
@@ -81,6 +81,10 @@ def _binary(record, k, operator):
                 return self
         except (KeyError, AttributeError):  # a write not met before, a tensor elsewhere or without a buffer
             pass
+        except BaseException:  # an interrupt
+            if start >= 0 and tape.takes_back(start, row) and out is not None:
+                written(self, base, row, out, patched)
+            raise
         if operator is not None and is_number(self):
             return operator(self, other)
         if method in waiting:
@@ -102,6 +106,7 @@ def _with_options(record, target, other, alpha, rounding_mode):
 
 def _unary(record, k):
     def method(self):
+        start = row = -1
         try:
             tape, buffer, base = prepared(self)
             rows, frame = tape.rows, _getframe(1)
@@ -109,8 +114,9 @@ def _unary(record, k):
                 head, out, copied, _ = tape.fast[k][self._spec]
                 patched = None if base is None or out is None else patch_of(self, out)
                 source = i = self._slot
+                start = len(rows)
                 if copied:
-                    source = len(rows)
+                    source = start
                     rows.append(copied + i * STEP)
                 row = len(rows)
                 rows.append(head + i * STEP + source)
@@ -121,6 +127,10 @@ def _unary(record, k):
                 return self
         except (KeyError, AttributeError):
             pass
+        except BaseException:  # an interrupt
+            if start >= 0 and tape.takes_back(start, row) and out is not None:
+                written(self, base, row, out, patched)
+            raise
         if method in waiting:
             hand_over(method)
         return write(self, record, (self,), index=k)

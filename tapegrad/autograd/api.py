@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from itertools import chain, starmap
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -127,12 +129,11 @@ def backward(
         _recorded_backward(pairs, wanted)
         return
     leaves, others = sweep([(t, _array_of(g, t)) for t, g in pairs], wanted, retain_graph, visit=True)
-    for leaf, array in leaves.values():
-        if leaf._leaf and (wanted is None or any(leaf is t for t in wanted)):
-            accumulate(leaf, array)
-            if leaf._hooks is not None:
-                run_accumulated_hooks(leaf, leaf._grad)
-    _fill_retained(others)
+    found = [(t, a) for t, a in leaves.values() if t._leaf and (wanted is None or any(t is w for w in wanted))]
+    accumulate_all([*found, *others.get("retained", ())])
+    for leaf, _ in found:
+        if leaf._hooks is not None:
+            run_accumulated_hooks(leaf, leaf._grad)
 
 
 def _array_of(cotangent: Any, output: Tensor) -> Any:
@@ -143,22 +144,42 @@ def _array_of(cotangent: Any, output: Tensor) -> Any:
     return np.asarray(value_of(cotangent) if isinstance(cotangent, Tensor) else cotangent, output._spec.dtype)
 
 
-def accumulate(tensor: Tensor, array: np.ndarray) -> None:
-    """Add a gradient to ``tensor.grad``; the array becomes the tensor's own."""
-    grad = tensor._grad
-    if grad is None:
-        tensor._grad = tensor_over(array)
-    elif grad._buffer is None and isinstance(grad._data, np.ndarray):  # nobody has seen its memory: nobody must be told
-        np.add(grad._data, array, out=grad._data)
-    else:
-        with grad_mode(False):
-            grad.__iadd__(tensor_over(array))
+def accumulate_all(pairs: Sequence[tuple[Tensor, np.ndarray]]) -> None:
+    """Add gradients to ``tensor.grad``; the arrays become the tensors' own.
 
-
-def _fill_retained(others: dict) -> None:
-    """Hand out the gradients of tensors that retain theirs."""
-    for t, array in others.get("retained", ()):
+    What is simple happens in one call without a line of Python in it, so that an interrupt finds all of it done or
+    nothing: where there was no gradient, or one that stands in memory of its own.
+    """
+    new, added, others, seen = [], [], [], set()
+    for t, array in pairs:
+        grad = t._grad
+        if id(t) in seen:
+            others.append((t, array))
+        elif grad is None:
+            t._grad = None  # so that it has a place
+            new.append((t._rare, "_grad", tensor_over(array)))
+        elif isinstance(grad._data, np.ndarray) and grad._base is None and not grad._spec.requires_grad:
+            added.append((grad._data, array, grad._data))
+            if grad._buffer is not None:  # whoever uses it is to know of the write
+                new.append((grad._buffer, "version", grad._buffer.version + 1))
+        else:
+            others.append((t, array))
+        seen.add(id(t))
+    tape = local.state.tape
+    if added and not tape.tracing:
+        tape.flush()  # rows that read a gradient as it is
+    deque(chain(starmap(setattr, new), starmap(np.add, added)), maxlen=0)
+    for t, array in others:
         accumulate(t, array)
+
+
+def accumulate(tensor: Tensor, array: np.ndarray) -> None:
+    """Add a gradient to one that is there, or begin one."""
+    if tensor._grad is None:
+        tensor._grad = tensor_over(array)
+        return
+    with grad_mode(False):
+        tensor._grad.__iadd__(tensor_over(array))
 
 
 def _recorded_backward(pairs: list[tuple[Tensor, Any]], inputs: list[Tensor] | None) -> None:
@@ -258,7 +279,7 @@ def _gradients(
         _accumulate_recorded(retained, create_graph)
         return bars
     leaves, others = sweep([(t, _array_of(g, t)) for t, g in pairs], wanted, retain_graph)
-    _fill_retained(others)
+    accumulate_all(others.get("retained", ()))
     found: list[Tensor | None] = []
     for t in wanted:
         array = leaves[id(t)][1] if id(t) in leaves else others.get(id(t))

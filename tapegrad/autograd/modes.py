@@ -21,8 +21,7 @@ def is_grad_enabled() -> bool:
 def _switch(enabled: bool) -> None:
     state = local.state
     state.grad_asked = enabled
-    state.grad_enabled = enabled and not state.inference
-    state.refresh()
+    state.switch(enabled and not state.inference)
 
 
 class _Mode:
@@ -40,6 +39,10 @@ class _Mode:
 
     def __exit__(self, *_: object) -> None:
         _switch(self._before.pop())
+
+    def __del__(self) -> None:
+        while self._before:  # an interrupt came when the block had ended and `__exit__` had not begun
+            self.__exit__()
 
     def __call__(self, function: Callable) -> Callable:
         """The function, run in this mode."""
@@ -124,6 +127,9 @@ class set_grad_enabled(_Mode):
         self.enabled = bool(mode)
         self._before.append(is_grad_enabled())
         _switch(self.enabled)
+
+    def __del__(self) -> None:
+        """The mode stays: this is called as a function, too."""
 
     def __enter__(self) -> set_grad_enabled:
         return self

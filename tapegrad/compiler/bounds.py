@@ -60,18 +60,22 @@ def _fits(shape: tuple, to: tuple) -> bool:
 class _Checker(Emitter):
     """An emitter that refuses instructions that would reach beyond their operands."""
 
-    def __init__(self, first_temp: int, tiled: bool = False, regions: dict | None = None):
+    def __init__(self, first_temp: int, tiled: bool = False, regions: dict | None = None, room: list | None = None):
         super().__init__(first_temp, tiled)
         self.regions: dict[int, tuple[int, int]] = {} if regions is None else regions
+        self.room: list[int] = [0] if room is None else room
         self.products = self.typed = False
 
     def part(self):
         """For rows that a rule has recorded: their operands' types were seen to then."""
         made = super().part()
-        made.regions, made.products, made.typed = self.regions, True, True
+        made.regions, made.room, made.products, made.typed = self.regions, self.room, True, True
         return made
 
     def temp(self, spec):
+        self.room[0] -= spec.nbytes
+        if self.room[0] < 0:
+            raise ValueError(f"a row needs a temporary of {spec.nbytes:,} bytes, which is far more than any value")
         code = super().temp(spec)
         self.regions[code] = (0, max(spec.nbytes, 8))
         return code
@@ -115,8 +119,15 @@ class _Checker(Emitter):
         super().emit(opcode, plan, *codes)
 
 
-def check_memory(signature: Signature) -> None:
-    """Raise ValueError if the row's instructions would reach beyond its operands' and its result's memory."""
+TEMPORARIES = 64
+"""How many times the largest allowed value a row's temporaries may take together."""
+
+
+def check_memory(signature: Signature, most_bytes: int) -> None:
+    """Raise ValueError if the row's instructions would reach beyond its operands' and its result's memory.
+
+    Or if they need temporaries far larger than any value may be.
+    """
     primitive, specs, out = signature.primitive, signature.specs, signature.out
     inner = getattr(primitive, "inner", primitive)
     first = 1 if signature.kind == op.WRITE else 0
@@ -129,7 +140,7 @@ def check_memory(signature: Signature) -> None:
         raise ValueError(f"{inner.name} has no loop for these dtypes")
     if inner.name == "place":
         _check_place(specs[first], out, signature.attrs)
-    checker = _Checker(len(specs) + 1)
+    checker = _Checker(len(specs) + 1, room=[TEMPORARIES * most_bytes])
     checker.products = inner.name in _PRODUCTS
     checker.typed = isinstance(inner, Elementwise) or inner.name in _TYPED
     checker.regions[0] = span(out)

@@ -373,7 +373,7 @@ def _decode_signature(saved: dict, types: list[Spec], most_bytes: int) -> Signat
         raise LoadError(f"the result of {name} is {out!r}, not {expected!r}")
     signature = signature_of(primitive, specs, attrs, False)
     if signature.kind in (op.KERNEL, op.WRITE):
-        check_memory(signature)
+        check_memory(signature, most_bytes)
     return signature
 
 

@@ -27,10 +27,11 @@ def tracing(tape=None):
     """Record on a tape of its own: nothing runs, nothing requires grad."""
     state = local.state
     saved = state.tape, state.grad_enabled, state.deferred, state.careful
-    state.tape, state.grad_enabled, state.deferred, state.careful = tape or Tape(tracing=True), False, True, False
-    state.refresh()
+    tape = tape or Tape(tracing=True)
     try:
-        yield state.tape
+        state.tape, state.grad_enabled, state.deferred, state.careful = tape, False, True, False
+        state.refresh()
+        yield tape
     finally:
         state.tape, state.grad_enabled, state.deferred, state.careful = saved
         state.refresh()

@@ -14,7 +14,7 @@ from .spec import spec_of
 if TYPE_CHECKING:
     from .tape import Tape
 
-__all__ = ["Numbers"]
+__all__ = ["Numbers", "take_back"]
 
 _MOST_NUMBERS = 10_000
 
@@ -30,6 +30,14 @@ class Numbers(dict):
     def __missing__(self, char: str) -> _NumbersOf:
         found = self[char] = _NumbersOf(_kind(char), *self.parts)
         return found
+
+
+def take_back(slot: int, rows: list, imports: list, places: list) -> None:
+    """After an interrupt: an import stands in all three lists or in none."""
+    if len(rows) == slot:
+        while imports and imports[-1][0] >= slot:
+            imports.pop()
+        del places[len(imports) :]
 
 
 @functools.cache
@@ -59,9 +67,13 @@ class _NumbersOf(dict):
             array.flags.writeable = False
             if len(self.arrays) < _MOST_NUMBERS:
                 self.arrays[key] = array
-        slot = len(self.rows)
-        self.imports.append((slot, array, None, None, 0))
-        self.places.append(address_of(array))
-        self.rows.append(self.code | len(self.imports) - 1)
+        slot, address = len(self.rows), address_of(array)
+        try:
+            self.imports.append((slot, array, None, None, 0))
+            self.places.append(address)
+            self.rows.append(self.code | len(self.imports) - 1)
+        except BaseException:
+            take_back(slot, self.rows, self.imports, self.places)
+            raise
         self[key] = slot
         return slot

@@ -249,28 +249,28 @@ def append(state, tape, signature, slots, tensors, offset=None):
     """Append a row for `signature` and run it if it may not wait."""
     words = pack(signature, slots, offset)
     slot = len(tape.rows)
-    if len(words) == 1:
-        tape.rows.append(words[0])
-    else:
-        tape.rows.extend(words)
-    if signature.kind in _SHARING:
-        tape.roots[slot] = tape.roots.get(slots[0], slots[0])
-    if tape.questions is not None:
-        tape.questions.note(slot)
     tensor = new_tensor(tape, slot, signature.out)
-    waits = state.deferred or (signature.deferrable and not tape.escaped and is_deferral_enabled())
-    if waits and not state.observers:
-        return tensor
     try:
+        tape.rows.extend(words)
+        if signature.kind in _SHARING:
+            tape.roots[slot] = tape.roots.get(slots[0], slots[0])
+        if tape.questions is not None:
+            tape.questions.note(slot)
+        waits = state.deferred or (signature.deferrable and not tape.escaped and is_deferral_enabled())
+        if waits and not state.observers:
+            return tensor
         if not waits:
             _run_now(tape, signature, slots, slot, tensor, tensors)
         if not tape.tracing:
             for observe in state.observers:
                 observe(tape, signature, slot, tensors, tensor)
     except BaseException:
+        if signature.kind == op.WRITE and tape.done > slot:
+            raise  # memory has changed: `inplace.write` brings to an end what goes with it
         del tape.rows[slot:]
         tape.done = min(tape.done, slot)
         tape.kept.pop(slot, None)
+        tape.preset.pop(slot, None)
         tape.roots.pop(slot, None)
         tape.notes.pop(slot, None)
         raise

@@ -82,7 +82,8 @@ class Signature:
         self.lowered = False
         self.needs_mask = 0
         with pools.lock:
-            self.index = pools.add_signature()
+            self.index = len(by_index)  # who interrupts this has taken no number
+            pools.add_signature(self.index)
             self.code = self.index << op.SIGNATURE_SHIFT
             self._fill()
             by_index.append(self)

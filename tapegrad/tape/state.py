@@ -66,6 +66,12 @@ class State:
         slow = self.careful or self.observers or self.tape.escaped or noted or not _deferral
         self.tape.fast = CAREFUL if slow else FAST[self.grad_enabled]
 
+    def switch(self, grad_enabled: bool) -> None:
+        """Set the gradient mode; who interrupts this leaves the long way, which is right in either mode."""
+        self.tape.fast = CAREFUL
+        self.grad_enabled = grad_enabled
+        self.refresh()
+
     def observe(self, observer: Callable) -> None:
         """Call ``observer(tape, signature, slot, operands, result)`` after each row from now on."""
         self.observers = [*self.observers, observer]
@@ -92,13 +98,12 @@ local = _Local()
 def grad_mode(enabled: bool) -> Iterator[None]:
     """Record gradients or not, within a block."""
     state = local.state
-    before, state.grad_enabled = state.grad_enabled, enabled
-    state.refresh()
+    before = state.grad_enabled
     try:
+        state.switch(enabled)
         yield
     finally:
-        state.grad_enabled = before
-        state.refresh()
+        state.switch(before)
 
 
 def set_deferral(enabled: bool) -> bool:

@@ -24,8 +24,9 @@ from ..vm.entry import forward_sweep
 from ..vm.pools import pools
 from .blocks import MOST_EXPECTED, ROW_TEMPORARIES, RowArrays, give_block, recycled, take_block
 from .callout import run_call
+from .floating import check_rows, is_strict
 from .memory import address_of, array_at
-from .numbers import Numbers
+from .numbers import Numbers, take_back
 from .signature import CAREFUL, by_index, import_signature
 from .workspace import workspace
 
@@ -155,9 +156,8 @@ class Tape:
 
     def __init__(self, tracing=False, expected=FIRST_CHUNK):
         self.expected = expected
+        self.cap = self.done = 0
         self.rows: list[int] = []
-        self.done = 0
-        self.cap = 0
         self.imports: list = []
         self.import_addr: list[int] = []
         self.numbers = Numbers(self)
@@ -221,6 +221,19 @@ class Tape:
         self.write_sites[row] = buffer.site = site
         buffer.version += 1
 
+    def takes_back(self, start, row) -> bool:
+        """After an interrupt of a write that took rows from `start` on: whether it is noted, and is to be finished.
+
+        Else its rows are taken back. None of them has run.
+        """
+        if row in self.write_sites:
+            return True
+        if start >= 0:
+            for slot in range(start, len(self.rows)):
+                self.roots.pop(slot, None)
+            del self.rows[start:]
+        return False
+
     def retain(self, slot, tensor):
         """Have sweeps hand out a slot's cotangent to a tensor, as long as that lives."""
         self.retaining[slot] = weakref.ref(tensor)
@@ -236,18 +249,27 @@ class Tape:
                 self.roots[slot] = self.root_of(known)
                 self.shared_imports.append((slot, self.roots[slot]))
             version = buffer.version - self.write_counts.get(self.root_of(slot), 0)
-        self.imports.append((slot, owner, home, buffer, version))
-        self.import_addr.append(address)
-        self.rows.append(import_signature(spec).code | index)
+        code = import_signature(spec).code | index
+        try:
+            self.imports.append((slot, owner, home, buffer, version))
+            self.import_addr.append(address)
+            self.rows.append(code)
+        except BaseException:
+            take_back(slot, self.rows, self.imports, self.import_addr)
+            raise
         return slot
 
     def bring_by(self, code, owner, home=None) -> int:
         """The same for an array that no other tensor shares, by the code of its type's rows."""
-        rows, imports = self.rows, self.imports
-        slot = len(rows)
-        rows.append(code | len(imports))
-        imports.append((slot, owner, home, None, 0))
-        self.import_addr.append(address_of(owner))
+        imports, address = self.imports, address_of(owner)
+        slot = len(self.rows)
+        try:
+            imports.append((slot, owner, home, None, 0))
+            self.import_addr.append(address)
+            self.rows.append(code | len(imports) - 1)
+        except BaseException:
+            take_back(slot, self.rows, self.imports, self.import_addr)
+            raise
         return slot
 
     def constant(self, array: np.ndarray, spec) -> int:
@@ -315,6 +337,8 @@ class Tape:
         finally:
             self.memory, self.memory_end = state[op.MEMORY], state[op.MEMORY_END]
             space.busy = False
+        if is_strict():
+            check_rows(self, first, last)
 
     def _grow(self, need):
         """Room for more rows."""
@@ -401,6 +425,8 @@ class Tape:
         return [rows[slot + k // 2] >> (0 if k & 1 else op.SLOT_BITS) & op.SLOT_MASK for k in range(count)]
 
     def __del__(self):
+        if not hasattr(self, "chunks"):  # an interrupt came when it was made
+            return
         while self.chunks:
             chunk = self.chunks.pop()
             if sys.getrefcount(chunk) == 2:  # nobody looks at what stands there

@@ -47,15 +47,14 @@ class Pools:
         self._owners += arrays
         self.addresses = tuple([a.ctypes.data for a in arrays])
 
-    def add_signature(self) -> int:
+    def add_signature(self, k: int) -> None:
         """A new row of the table, with no templates yet."""
-        k = self.n_signatures
         if k == len(self.table):
             self.table = np.concatenate([self.table, np.zeros_like(self.table)])
             self._locate()
+        self.table[k] = 0
         self.table[k, FORWARD] = self.table[k, REVERSE] = -1
         self.n_signatures = k + 1
-        return k
 
     def add_template(self, words) -> int:
         """Index of a stretch of template words."""

@@ -1,0 +1,152 @@
+#!/usr/bin/env python
+"""Sums on a cluster of processes here: what a partition costs, how it scales, what killed workers change, much data.
+
+Run:  python scripts/dask_check.py [overhead] [scaling] [kills] [rows]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import statistics
+import threading
+import time
+
+import dask
+import dask.array as da
+import numpy as np
+from distributed import Client, LocalCluster
+
+import tapegrad as tg
+import tapegrad.dask as td
+
+
+def loss(w, x, y):
+    return np.sum(np.logaddexp(0.0, -y * (x @ w)))
+
+
+@contextlib.contextmanager
+def cluster(workers, memory="1GB"):
+    """A client of so many processes with one thread each."""
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1000, "distributed.worker.daemon": True}),
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, memory_limit=memory) as local,
+        Client(local) as client,
+    ):
+        client.wait_for_workers(workers)
+        yield client
+
+
+def data(rows, columns, parts, seed=0):
+    """A logistic regression's data, made on the workers."""
+    chunk = -(-rows // parts)
+    x = da.random.default_rng(seed).standard_normal((rows, columns), chunks=(chunk, columns))
+    return x, da.where(x[:, 0] > 0.3, 1.0, -1.0)
+
+
+def median_time(call, repeats=7):
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+def overhead():
+    """What a partition costs: tiny ones, by their number."""
+    with cluster(4):
+        found = []
+        for parts in (10, 100, 400):
+            x, y = dask.persist(*data(parts * 10, 3, parts))
+            f, w = td.value_and_grad(loss), np.zeros(3)
+            f(w, x, y)
+            found.append((parts, median_time(lambda f=f, w=w, x=x, y=y: f(w, x, y), 5)))
+            print(f"{parts} partitions of 10 rows: {found[-1][1] * 1e3:.0f} ms", flush=True)
+        (a, first), *_, (b, last) = found
+        print(f"{(last - first) / (b - a) * 1e3:.2f} ms a partition, {first * 1e3:.0f} ms for {a}")
+
+
+def scaling():
+    """The same sum on 1, 2 and 4 workers, and without Dask."""
+    rows, columns, parts = 2_000_000, 20, 16
+    x, y = dask.compute(*data(rows, columns, parts), scheduler="threads")
+    w = np.zeros(columns)
+    step = tg.compile(tg.value_and_grad(loss))
+    step(w, x, y)
+    alone = median_time(lambda: step(w, x, y), 5)
+    print(f"{rows:,} rows, here, one thread: {alone * 1e3:.0f} ms", flush=True)
+    for workers in (1, 2, 4):
+        with cluster(workers, "4GB"):
+            a, b = dask.persist(*data(rows, columns, parts))
+            f = td.value_and_grad(loss)
+            f(w, a, b)
+            took = median_time(lambda f=f, a=a, b=b: f(w, a, b), 5)
+            print(f"{workers} workers: {took * 1e3:.0f} ms, {alone / took:.2f} times as fast", flush=True)
+
+
+def slowly(block):
+    time.sleep(0.02)
+    return block
+
+
+def kills(runs=20):
+    """A worker is killed during each run; the result is compared with that of one machine."""
+    x, y = dask.compute(*data(20_000, 5, 1), scheduler="threads")
+    w = np.linspace(-1.0, 1.0, 5)
+    value, gradient = tg.value_and_grad(loss)(w, x, y)
+    same = died = 0
+    with cluster(4) as client:
+        f = td.value_and_grad(loss)
+        for k in range(runs):
+            pids = client.run(os.getpid)
+            victim = sorted(pids.values())[k % len(pids)]
+            parts = td.shard(x, 40).map_blocks(slowly), td.shard(y, 40)
+            killer = threading.Timer(0.05 + 0.3 * k / runs, os.kill, (victim, signal.SIGKILL))
+            killer.start()
+            found = f(w, *parts)
+            killer.join()
+            died += victim not in client.run(os.getpid).values()
+            same += np.allclose(found[0], value, rtol=1e-12) and np.allclose(found[1], gradient, rtol=1e-10)
+            client.wait_for_workers(4)
+            print(f"run {k + 1}: {died} workers died, {same} results the same", flush=True)
+
+
+def rows(count=10_000_000, columns=20):
+    """Data larger than a worker's memory, and than that of all four, made partition by partition as it is used."""
+    x, y = data(count, columns, 200)
+    with cluster(4, "350MB") as client:
+        f, w = td.value_and_grad(loss, straggler=None), np.zeros(columns)
+        print(f"{x.nbytes / 1e9:.1f} GB of data in {x.numblocks[0]} partitions; 4 workers of 0.35 GB", flush=True)
+        for _ in range(3):
+            began = time.perf_counter()
+            value, gradient = f(w, x, y)
+            took = time.perf_counter() - began
+            w -= gradient / count * 4.0
+            memory = client.run(lambda dask_worker: dask_worker.monitor.get_process_memory())
+            most = max(memory.values()) >> 20
+            print(f"loss {value / count:.6f} in {took:.1f} s; workers use {most} MiB at most", flush=True)
+        checked, total = np.zeros(columns), 0.0
+        for block, labels in zip(x.to_delayed().ravel()[:3], y.to_delayed().ravel()[:3], strict=True):
+            a, b = dask.compute(block, labels, scheduler="synchronous")
+            v, g = tg.value_and_grad(loss)(w, a, b)
+            total, checked = total + v, checked + g
+        part = f(w, x[: 3 * x.chunks[0][0]], y[: 3 * x.chunks[0][0]])
+        print("three partitions, as on one machine:", np.allclose(part[0], total), np.allclose(part[1], checked))
+
+
+CHECKS = {"overhead": overhead, "scaling": scaling, "kills": kills, "rows": rows}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checks", nargs="*", choices=[*CHECKS, []], default=list(CHECKS))
+    for name in parser.parse_args().checks:
+        print(f"-- {name}", flush=True)
+        CHECKS[name]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Interrupts, fuzzers and misuse: a part of what scripts/ runs in full, in every test run."""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import tapegrad as tg
+
+SCRIPTS = pathlib.Path(__file__).parents[1] / "scripts"
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_interrupts_leave_everything_whole():
+    counts = script("interrupt").interrupt_all(40, seed=int(time.time()))
+    assert sum(counts.values()) >= 40 and sum(n > 0 for n in counts.values()) >= 3, counts
+
+
+def later(seconds):
+    """Ctrl-C, after a while."""
+    timer = threading.Timer(seconds, signal.raise_signal, (signal.SIGINT,))
+    timer.start()
+    return timer
+
+
+def sorting(x):
+    y = x
+    for _ in range(30):
+        y = np.sort(np.exp(-y * y)) + x
+    return np.sum(y)
+
+
+@pytest.mark.parametrize("way", ["replay", "sweep"])
+def test_long_compiled_work_is_interrupted_in_its_midst(way):
+    x = np.linspace(0.0, 1.0, 300_000)
+    if way == "replay":
+        step = tg.compile(tg.value_and_grad(sorting), native=False)
+        expected = step(x)[0]
+        began = time.perf_counter()
+        step(x)
+        whole = time.perf_counter() - began
+        work = lambda: step(x)
+    else:
+        leaf = tg.tensor(x, requires_grad=True)
+        losses = [sorting(leaf) for _ in range(2)]
+        began = time.perf_counter()
+        losses.pop().backward()
+        whole = time.perf_counter() - began
+        leaf.grad = None
+        work = losses[0].backward
+    began = time.perf_counter()
+    timer = later(whole / 10)
+    with pytest.raises(KeyboardInterrupt):
+        work()
+        time.sleep(10 * whole)  # where the signal comes late, for the test to tell
+    timer.join()
+    assert time.perf_counter() - began < 0.8 * whole
+    if way == "replay":
+        assert step(x)[0] == expected
+    else:
+        assert leaf.grad is None
+
+
+def test_a_mode_ends_although_its_end_was_interrupted():
+    """An interrupt may come between a block's last line and `__exit__`: then the object's end is the block's."""
+    mode = tg.no_grad()
+    mode.__enter__()
+    assert not tg.is_grad_enabled()
+    del mode
+    assert tg.is_grad_enabled()
+    tg.set_grad_enabled(False)
+    assert not tg.is_grad_enabled()
+    tg.set_grad_enabled(True)
+
+
+def test_imports_are_taken_back():
+    class Failing(list):
+        def append(self, x):
+            raise KeyboardInterrupt
+
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 2.0
+    tape = y._tape
+    known = len(tape.imports)
+    rows, tape.rows = tape.rows, Failing(tape.rows)
+    with pytest.raises(KeyboardInterrupt):
+        tape.bring(y._spec, np.ones(2), 0)
+    tape.rows = rows
+    assert len(tape.imports) == len(tape.import_addr) == known
+    (y * tg.tensor([3.0, 4.0])).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [6.0, 8.0])
+
+
+def test_hostile_files():
+    counts = script("fuzz_saved").fuzz(300, seed=int(time.time()))
+    assert not counts["unclear"] and not counts["greedy"], counts
+
+
+# --- numpy.errstate -------------------------------------------------------------------------------------------
+
+
+WRONG = {
+    "divide": (lambda x: 1.0 / (x - x), "divide by zero encountered in divide"),
+    "log": (lambda x: np.log(x * 0.0), "divide by zero encountered in log"),
+    "over": (lambda x: np.exp(x * 1000.0), "overflow encountered in exp"),
+    "invalid": (lambda x: np.sqrt(-x), "invalid value encountered in sqrt"),
+    "product": (lambda x: x * 1e308 * 1e10, "overflow encountered in multiply"),
+}
+
+
+@pytest.mark.parametrize("deferred", [True, False])
+@pytest.mark.parametrize("key", WRONG)
+def test_errors_that_numpy_is_asked_to_raise(key, deferred):
+    function, message = WRONG[key]
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    assert not np.isfinite(function(x).detach().numpy()).any()  # in silence
+    before = tg.set_deferral(deferred)
+    try:
+        with np.errstate(all="raise"):
+            with pytest.raises(FloatingPointError, match=message):
+                function(x).sum().item()
+            assert (x * 2.0).sum().item() == 6.0
+    finally:
+        tg.set_deferral(before)
+    (x * 3.0).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [3.0, 3.0])
+
+
+def test_a_handler_that_numpy_is_asked_to_call():
+    seen = []
+    x = tg.tensor([1.0, 0.0])
+    with np.errstate(divide="call", call=lambda *args: seen.append(args)):
+        assert (1.0 / x).sum().item() == np.inf
+    assert seen == [("divide by zero", 1)]
