@@ -136,7 +136,7 @@ def call(name, function, rng):
         shown = f"{name}{given, words}: {type(error).__name__}: {text}"
         if isinstance(error, MISTAKES) or not isinstance(error, FINE):
             return "mistake", shown + "\n" + "".join(traceback.format_tb(error.__traceback__)[-3:])
-        if not text or (INTERNAL.search(text) and not any(isinstance(g, str) and g in text for g in given if g)):
+        if not text or INTERNAL.search(text):
             return "unclear", shown + "\n" + "".join(traceback.format_tb(error.__traceback__)[-3:])
         return "refused", None
     return "done", None

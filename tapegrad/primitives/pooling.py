@@ -32,6 +32,15 @@ def pooled_length(n, kernel, stride, padding, dilation, ceil_mode):
     return length - ((length - 1) * stride >= n + padding)  # no window may begin behind the end
 
 
+def _check_windows(shape, attrs):
+    """Refuse windows that would need far more around the array than it is large: a file may ask for them."""
+    names = ("lengths", "kernel", "stride", "padding", "dilation")
+    given = [attrs.get(name, (1, 1)) for name in names]
+    for n, m, k, s, p, d in zip(shape[2:], *given, strict=True):
+        if 2 * p > k or (m - 1) * s > n + p or d * (k - 1) > n + 2 * p:
+            raise ValueError(f"pooling windows of {k} elements, {p} padded, do not fit an array of {n}")
+
+
 class _Windows:
     """An array with what windows need around it, and the slices that are one place of all windows."""
 
@@ -75,11 +84,13 @@ class _IntoArrays(Primitive):
 
 class _Pooling(_IntoArrays):
     def infer(self, specs, attrs):
+        _check_windows(specs[0].shape, attrs)
         return spec_of((*specs[0].shape[:2], *attrs["lengths"]), specs[0].dtype), op.KERNEL
 
 
 class _Spreading(_IntoArrays):
     def infer(self, specs, attrs):
+        _check_windows(attrs["shape"], attrs)
         return spec_of(attrs["shape"], specs[0].dtype), op.KERNEL
 
 
