@@ -144,3 +144,8 @@ def test_a_handler_that_numpy_is_asked_to_call():
     with np.errstate(divide="call", call=lambda *args: seen.append(args)):
         assert (1.0 / x).sum().item() == np.inf
     assert seen == [("divide by zero", 1)]
+
+
+def test_errors_call_methods_by_their_public_names():
+    with pytest.raises(TypeError, match=r"Tensor\.angle\(\) takes 1 positional argument"):
+        tg.tensor([1.0]).angle(1, 2)

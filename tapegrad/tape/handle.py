@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -161,6 +162,8 @@ def attach(**members: Any) -> None:
         Methods, properties and constants by name; one that was there before is replaced.
     """
     for name, member in members.items():
+        if isinstance(member, FunctionType) and member.__name__[0] == "_" != member.__name__[1]:
+            member.__name__, member.__qualname__ = name, f"Tensor.{name}"  # as Python's own errors call it
         setattr(Tensor, name, member)
 
 
