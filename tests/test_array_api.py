@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::RuntimeWarning", "ignore:Casting complex values", "ignore:.*NumPy native dtype"
 )
 
-DOCS = pathlib.Path(__file__).parents[1] / "docs" / "array_api.md"
+DOCS = pathlib.Path(__file__).parents[1] / "docs" / "reference" / "array_api.md"
 DUNDERS = [f"__{n}__" for names in OPERATORS.values() for n in names.split()] + [
     f"__{prefix}{n}__" for prefix in "ri" for n in OPERATORS["binary"].split()
 ]

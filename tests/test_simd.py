@@ -185,7 +185,7 @@ def test_bind_data_is_memoised():
     address = extra_loop("copy", "d->d")
     assert bind_data(address, 12345) == bind_data(address, 12345)
     x = np.arange(5.0)
-    np.testing.assert_array_equal(run(bind_last(address, [1], 4, returns=False)[0], x, np.zeros(5)), x)
+    np.testing.assert_array_equal(run(bind_last(address, [1], 4, result="nothing")[0], x, np.zeros(5)), x)
 
 
 # --- accumulating loops ------------------------------------------------------------------------------------------

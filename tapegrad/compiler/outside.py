@@ -10,7 +10,6 @@ import optree
 
 from ..tape.memory import address_of
 from ..tape.spec import Spec
-from ..vm import outside
 from ..vm.native import addresses, bind_last
 from .arguments import arguments_of
 
@@ -87,12 +86,14 @@ def low_level_callable(program: Program, specs: list[Spec], name: str) -> Any:
     """
     from scipy import LowLevelCallable
 
+    from ..vm.outside import MOST_ELEMENTS  # it brings Numba along
+
     double, results = np.dtype(np.float64), program.linked.specs
     vector = len(specs) == 1 and specs[0].ndim == 1
     taken = [s for s in specs if s.dtype == double and (vector or s.ndim == 0)]
-    if len(taken) != len(specs) or not 0 < len(specs) <= outside.MOST_ELEMENTS:
+    if len(taken) != len(specs) or not 0 < len(specs) <= MOST_ELEMENTS:
         raise TypeError(
-            f"double (int, double *) takes one float64 array of one dimension, or up to {outside.MOST_ELEMENTS} "
+            f"double (int, double *) takes one float64 array of one dimension, or up to {MOST_ELEMENTS} "
             f"float64 numbers: {name} takes {specs}; compile a function of such arguments"
         )
     if [(s.dtype, s.ndim) for s in results] != [(double, 0)] or not program.treedef.is_leaf():
