@@ -133,7 +133,10 @@ def call(name, function, rng):
         return "late", f"{name}{given, words} took longer than {SECONDS} s"
     except Exception as error:
         text = str(error)
-        shown = f"{name}{given, words}: {type(error).__name__}: {text}"
+        try:
+            shown = f"{name}{given, words}: {type(error).__name__}: {text}"
+        except Exception as later:  # a row that waits, and cannot run: its tape is of no use any more
+            return "mistake", f"after {name}, a tensor cannot be printed: {type(later).__name__}: {later}"
         if isinstance(error, MISTAKES) or not isinstance(error, FINE):
             return "mistake", shown + "\n" + "".join(traceback.format_tb(error.__traceback__)[-3:])
         if not text or INTERNAL.search(text):
