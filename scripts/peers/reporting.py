@@ -128,8 +128,8 @@ def document(runs):
         "*JAX* is the faster one of `jax.jit` of the plain form and of the form that its users would write "
         "(`lax.scan`, its own convolution); the plain form is left out where it is unrolled for so long that compiling "
         "takes minutes. *By hand* are gradients written in Numba or NumPy for this one problem. *tapegrad compiled* is "
-        "timed with its machine code in place (`Compiled.optimize()`), which is otherwise made in the background: that time "
-        "is not part of the first call, which the interpreter runs.",
+        "timed with its machine code in place (`Compiled.optimize()`), which is otherwise made in the background: that "
+        "time is not part of the first call, which the interpreter runs.",
         f"{runs[0]['machine']}.",
     ]
     for run in runs:
