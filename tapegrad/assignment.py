@@ -110,10 +110,10 @@ def _assign(self, key, value, form):
         write(self, index_put, (self, _cast(value, self._spec.dtype), *indices), attrs)
         return
     spec, kind = self._spec, value.__class__
-    region = view_of(self, plan[0], plan[1], plan[2], "Slice")  # a view for writing, of which no other tensor knows
+    region = view_of(self, plan[0], plan[1], plan[2], "Slice")
     view = region._tape.signature(region._slot)
     value = _cast(value, spec.dtype)
-    write(region, ops.copy, (value,))
+    write(region, ops.copy, (value,), passing=True)
     del region
     if self._base is not None:
         self._refresh_view()

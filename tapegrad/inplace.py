@@ -58,7 +58,7 @@ class copy_slices:
         return outside, ops.copy(inside)
 
 
-def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
+def write(target: Tensor, made, operands, attrs=(), index=None, passing=False) -> Tensor:
     """Write ``made(*operands)`` into a tensor's memory.
 
     Parameters
@@ -70,6 +70,8 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
         Tensors, arrays or numbers; `target` itself may be among them.
     index : int, optional
         Place in the fast tables under which to remember the row; see `updates.in_place`.
+    passing : bool
+        The target is a view that nobody will see afterwards, and need not be recorded anew.
 
     Returns
     -------
@@ -85,7 +87,7 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
     state = local.state
     device = target._spec.device
     if device is not None and device is not state.tape.device:
-        return _write_elsewhere(device, target, made, operands, attrs)
+        return _write_elsewhere(device, target, made, operands, attrs, passing)
     check_target(target, state)
     operands = made.lift(operands) if hasattr(made, "lift") else tuple(lift(o) for o in operands)
     _check_recorded(target, operands, state)
@@ -126,12 +128,12 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
     try:
         result = append(state, tape, signature, slots, (target, *operands))
         tape.note_write(row, slots[0], site, buffer_of(target))
-        _take_over(target, result, state, tape)
+        _take_over(target, result, state, tape, passing)
     except BaseException:
         if len(tape.rows) > row:  # an interrupt: the row is there, and may have run
             if row not in tape.write_sites:
                 tape.note_write(row, slots[0], site, buffer_of(target))
-            _take_over(target, new_tensor(tape, row, signature.out), state, tape)
+            _take_over(target, new_tensor(tape, row, signature.out), state, tape, passing)
         raise
     target._buffer.end = len(tape.rows)
     if index is not None and not attrs and signature.deferrable:
@@ -139,14 +141,14 @@ def write(target: Tensor, made, operands, attrs=(), index=None) -> Tensor:
     return target
 
 
-def _write_elsewhere(device, target, made, operands, attrs):
+def _write_elsewhere(device, target, made, operands, attrs, passing):
     """Write to a tensor that stands on a device, recording there."""
     operands = made.lift(operands) if hasattr(made, "lift") else [lift(o) for o in operands]
     given = [device.brought(t) for t in operands]
     if all(t._spec.device is None for t in given):  # numbers only: the result is to stand there
         given = [device.bring(t) for t in given]
     with device.recording(local.state):
-        return write(target, made, tuple(given), attrs)
+        return write(target, made, tuple(given), attrs, passing=passing)
 
 
 def _remember(index, spec, given, operands, signature, grad_enabled):
@@ -356,7 +358,7 @@ def _separate(target, made, operands, state, attrs):
     return tuple(separate)
 
 
-def _take_over(target, result, state, tape):
+def _take_over(target, result, state, tape, passing):
     """The target becomes the result; its base and their other views learn of the write."""
     base = target._base
     buffer = buffer_of(target)
@@ -371,7 +373,7 @@ def _take_over(target, result, state, tape):
     if base is None and not (target._leaf or target._foreign or target._retains) and buffer.is_alone(tape):
         if target._home is None:  # else the next write that is recorded must leave the home behind
             buffer.settle(tape)
-    if base is not None:
+    if base is not None and not passing:
         target._refresh_view()
     if requires and not state.careful and buffer.is_viewed(target):
         state.careful = True
