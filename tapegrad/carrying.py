@@ -26,7 +26,7 @@ from .tape.handle import Tensor
 from .tape.record import constant, new_tensor
 from .tape.spec import spec_of
 from .tape.state import local
-from .tape.tape import Tape
+from .tape.tape import Tape, next_rank
 from .values import value_of
 from .vm import opcodes as op
 
@@ -53,6 +53,7 @@ class Carrier:
         self.size = size
         self.tape = Tape(tracing=True) if tape is None else tape
         self.tape.symbolic = True
+        self.tape.level = 1 + next_rank()
         self.values: dict[int, tuple[Tensor, bool]] = {}
         self.position = 0
         self._outside: Any = None

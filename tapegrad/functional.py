@@ -287,12 +287,18 @@ def _gradients(value: Any, leaves: list[Tensor], nested: bool) -> list[Any]:
         return [_zeros_like(t) for t in leaves]
     if nested or not all([t._leaf for t in leaves]):
         seed = lift(np.ones((), value._spec.dtype))
-        found = recorded_sweep([value], [seed], leaves, local.state.depth > 1 or not local.state.tape.tracing)
+        found = recorded_sweep([value], [seed], leaves, _is_differentiated_again())
         return [_zeros_like(t) if g is None else g for g, t in zip(found, leaves, strict=True)]
     reached, _ = sweep([(value, _one(value._spec.dtype))], leaves)
     for t in leaves:
         t._tape = None
     return [reached[id(t)][1] if id(t) in reached else np.zeros(t._spec.shape, t._spec.dtype) for t in leaves]
+
+
+def _is_differentiated_again() -> bool:
+    """Whether a recorded gradient may be differentiated: all but the outermost one of a function under compilation."""
+    state = local.state
+    return state.depth > 1 or state.in_rule or state.tape.symbolic or not state.tape.tracing
 
 
 @functools.cache

@@ -11,6 +11,7 @@ import optree
 
 from .autograd.recorded import pushforward
 from .batching import vmap
+from .errors import BatchedValueError
 from .functional import (
     _argument_numbers,
     _release,
@@ -286,12 +287,15 @@ def _mapped(function: Callable, basis: Any, primals: Any, chunk_size: int | None
     if keep:
         basis = optree.tree_map(lift, basis)
     with grad_mode(keep and local.state.grad_enabled):
-        found = vmap(function, randomness="same", chunk_size=chunk_size)(basis)
+        try:
+            found = vmap(function, randomness="same", chunk_size=chunk_size)(basis)
+        except BatchedValueError:  # a rule of the user's own looks at cotangents' values
+            found = _one_by_one(function, basis)
     return _settle(found) if keep and not is_within() else found
 
 
 def _one_by_one(function: Callable, basis: Any) -> list:
-    """The same by a call for each of a basis: tensors on a device are not recorded for many examples at once."""
+    """The same by a call for each of a basis, for what is not recorded for many examples at once."""
     rows, structure = optree.tree_flatten(basis)
     each = [function(optree.tree_unflatten(structure, [row[k] for row in rows])) for k in range(len(rows[0]))]
     return [np.stack(parts) for parts in zip(*each, strict=True)]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..creation import check_differentiable, tensor
+from ..errors import BatchedValueError
 from ..primitives.core import lift, ops
 from ..tape.buffer import Buffer
 from ..tape.handle import Tensor, attach
@@ -304,12 +305,28 @@ def _batched_gradients(
     keeps = retain_graph or create_graph or local.state.tape.tracing
     stacks = [lift(g, t._spec.dtype) for t, g in pairs]
     with grad_mode(create_graph):
-        found = vmap(together, randomness="same")(*[g if keeps else g[:-1] for g in stacks])
+        try:
+            found = vmap(together, randomness="same")(*[g if keeps else g[:-1] for g in stacks])
+        except BatchedValueError:  # a backward of the user's own looks at cotangents' values
+            return _gradients_one_by_one(outputs, stacks, wanted, retain_graph, create_graph)
         if keeps or 0 in sizes:
             return found
         last = _gradients([(t, g[-1]) for t, g in zip(outputs, stacks, strict=True)], wanted, False, False)
         joined: Any = [None if b is None else np.concatenate([a, b[None]]) for a, b in zip(found, last, strict=True)]
         return joined
+
+
+def _gradients_one_by_one(
+    outputs: list[Tensor], stacks: list[Tensor], wanted: list[Tensor], retain_graph: bool, create_graph: bool
+) -> list[Tensor | None]:
+    """The same by a sweep for each cotangent."""
+    count = len(stacks[0])
+    each = []
+    for k in range(count):
+        pairs = [(t, g[k]) for t, g in zip(outputs, stacks, strict=True)]
+        each.append(_gradients(pairs, wanted, retain_graph or k < count - 1, create_graph))
+    joined: Any = [None if parts[0] is None else np.stack(parts) for parts in zip(*each, strict=True)]
+    return joined
 
 
 def _backward(

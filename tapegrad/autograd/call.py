@@ -32,22 +32,22 @@ __all__ = ["Call", "users_code"]
 class users_code:
     """The user's own code runs: with values at hand, in the given gradient mode."""
 
-    __slots__ = ("before", "depth", "enabled")
+    __slots__ = ("before", "depth", "enabled", "in_rule")
 
     def __init__(self, grad_enabled: bool):
         self.enabled = grad_enabled
 
     def __enter__(self) -> None:
         state = local.state
-        self.before, self.depth = state.grad_enabled, state.depth
-        state.depth = 0
+        self.before, self.depth, self.in_rule = state.grad_enabled, state.depth, state.in_rule
+        state.depth, state.in_rule = 0, self.enabled
         if self.before != self.enabled:
             state.grad_enabled = self.enabled
             state.refresh()
 
     def __exit__(self, *error: Any) -> None:
         state = local.state
-        state.depth = self.depth
+        state.depth, state.in_rule = self.depth, self.in_rule
         if state.grad_enabled != self.before:
             state.grad_enabled = self.before
             state.refresh()

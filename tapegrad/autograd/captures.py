@@ -142,9 +142,9 @@ def pull_back(
     pairs = [(y, lift(b, y._spec.dtype)) for y, b in zip(outputs, bars, strict=True) if _moves(y)]
     if not pairs:
         return [None] * len(inputs)
-    if create_graph:
+    if create_graph or local.state.tape.tracing:
         outputs, bars = [y for y, _ in pairs], [b for _, b in pairs]
-        return recorded_sweep(outputs, bars, inputs, True, ends=[t for t in inputs if not t._leaf])
+        return recorded_sweep(outputs, bars, inputs, create_graph, ends=[t for t in inputs if not t._leaf])
     leaves, others = sweep([(y, value_of(b)) for y, b in pairs], inputs, retain_graph=True, ends=captured)
     found = [leaves[id(t)][1] if id(t) in leaves else others.get(id(t)) for t in inputs]
     return [None if g is None else lift(g) for g in found]

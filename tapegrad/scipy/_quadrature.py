@@ -172,7 +172,7 @@ def _slopes(function: Any, limits: tuple[Any, Any], bar: Any, captured: Any, aga
         with grad_mode(True):
             value = sum(function.sample(moved, piece)[0] for *_, piece in done)
         return pull_back([value], [bar], own, captured, True)[len(own) :]
-    total, parts, at = sum(fine for fine, _, _ in done) * plain(bar), [], 0
+    total, parts, at = sum(fine for fine, _, _ in done) * bar, [], 0
     for c in captured:
         parts.append(np.reshape(total[at : at + c._spec.size], c._spec.shape))
         at += c._spec.size

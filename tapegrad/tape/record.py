@@ -138,6 +138,10 @@ def _capture(tensor, tape) -> int:
     home_tape, spec, data = tensor._tape, tensor._spec, tensor._data
     home = tensor if tensor._leaf and spec.requires_grad else None
     if tape.symbolic:
+        if spec.requires_grad and not tensor._leaf:
+            home = tensor._home or (home_tape, tensor._slot)
+            if home[0].rank >= tape.rank:
+                raise TapeError("a value that stands for one example was used by a function that vmap called before")
         slot = tape.bring(spec, None, 0, home)
         tape.captured[id(tensor)] = tensor, slot
         return slot

@@ -26,6 +26,8 @@ class State:
         Record everything, run nothing: while a rule is lowered or a function compiled.
     depth : int
         Nesting of functional transformations; inside one, a traced value refuses to become a float.
+    in_rule : bool
+        A rule of the user's own is being recorded, and may be differentiated in turn, whatever `depth` is inside.
     inference : bool
         In inference mode: what is recorded can take no part in autograd later.
     observers : list
@@ -40,6 +42,7 @@ class State:
         "depth",
         "grad_asked",
         "grad_enabled",
+        "in_rule",
         "inference",
         "observers",
         "packing",
@@ -54,7 +57,7 @@ class State:
         self.careful = False
         self.deferred = False
         self.depth = 0
-        self.inference = self.packing = False
+        self.in_rule = self.inference = self.packing = False
         self.observers: list = []
         self.refresh()
 

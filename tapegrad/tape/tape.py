@@ -38,6 +38,8 @@ SEGMENT_ROWS = 1 << 13
 """A tape longer than this is run, and followed by a new one: what nobody can reach then goes with it."""
 SEGMENT_BYTES = 1 << 25
 """So is a tape whose results take more memory than this."""
+UNSEALED = 1 << 62
+"""Rank of a tape on which things are still being recorded: above all that have been sealed."""
 FIRST_CHUNK = 1 << 15
 FIRST_ROWS = 256
 
@@ -110,6 +112,8 @@ class Tape:
         What users attached to rows: hooks and the like, see `tapegrad.autograd.hooks`.
     symbolic : bool
         Of a tape under compilation: what it captures is known by type only, see `tapegrad.carrying`.
+    level : int
+        Of such a tape: its place above the tapes that it captures from, which are recorded on afterwards.
     """
 
     __slots__ = (
@@ -130,6 +134,7 @@ class Tape:
         "imports",
         "inference",
         "kept",
+        "level",
         "limit",
         "lock",
         "memory",
@@ -182,6 +187,7 @@ class Tape:
         self.escaped = False
         self.tracing = tracing
         self.symbolic = False
+        self.level = 0
         self.inference = False
         self.questions: Any = None
         self.limit = MAX_ROWS if tracing else SEGMENT_ROWS
@@ -208,7 +214,7 @@ class Tape:
     @property
     def rank(self):
         """Sweeps visit tapes of higher rank first: a tape only imports from tapes sealed before it."""
-        return float("inf") if self.sealed is None else self.sealed
+        return UNSEALED + self.level if self.sealed is None else self.sealed
 
     # --- recording ------------------------------------------------------------------------------------
 
