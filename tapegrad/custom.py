@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import optree
 
+from .autograd.call import users_code
+from .autograd.captures import captured_by, fresh_tape, pull_back, tracked
 from .autograd.function import Function
 from .functional import vjp
 from .primitives.core import lift, ops
@@ -258,13 +260,41 @@ class custom_jvp(_Custom):
 # --- checkpoint ------------------------------------------------------------------------------------------------------
 
 
+class _Recomputed(Function):
+    """Values of a function, of which the arguments are known and what it uses beside them."""
+
+    @staticmethod
+    def forward(ctx: Any, function: Callable, values: Sequence[Tensor], count: int, *operands: Any) -> Any:
+        """The values."""
+        ctx.function, ctx.leaves, ctx.captured = function, operands[:count], operands[count:]
+        return tuple(values)
+
+    @staticmethod
+    def backward(ctx: Any, *bars: Any) -> Any:
+        """The pullback of another call."""
+        again = local.state.grad_enabled
+        fresh_tape()
+        moving = [k for k, x in enumerate(ctx.leaves) if _moves(x)]
+        leaves = [tracked(x) if k in moving else x for k, x in enumerate(ctx.leaves)]
+        with grad_mode(True):
+            outputs = optree.tree_leaves(ctx.function(leaves))
+        found = pull_back(outputs, bars, [leaves[k] for k in moving], ctx.captured, again)
+        own = dict(zip(moving, found, strict=False))
+        return (None, None, None, *[own.get(k) for k in range(len(leaves))], *found[len(moving) :])
+
+
+def _moves(x: Any) -> bool:
+    return isinstance(x, Tensor) and x._spec.requires_grad
+
+
 def checkpoint(fun: Callable) -> Callable:
     """A function that keeps only its arguments for the reverse, and runs again there.
 
     Parameters
     ----------
     fun : callable
-        Of arrays or containers of such; must give the same result for the same arguments.
+        Of arrays or containers of such; must give the same result for the same arguments. It may use values from
+        outside: those that are being differentiated are found.
 
     Returns
     -------
@@ -282,24 +312,26 @@ def checkpoint(fun: Callable) -> Callable:
     >>> bool(tg.grad(block)(0.3) == np.cos(np.exp(0.3)) * np.exp(0.3))
     True
     """
-    made = custom_vjp(fun)
-
-    def forward(*args: Any) -> tuple[Any, Any]:
-        with grad_mode(False):
-            return fun(*args), args
-
-    def backward(args: Any, bar: Any) -> Any:
-        with grad_mode(True):
-            _, pullback = vjp(fun, *args)
-            return pullback(bar)
-
-    made.defvjp(forward, backward)
 
     @functools.wraps(fun, assigned=("__name__", "__qualname__", "__module__"), updated=())
     def recomputed(*args: Any, **kwargs: Any) -> Any:
-        if kwargs:
-            return checkpoint(functools.partial(fun, **kwargs))(*args)
-        return made(*args)
+        if not local.state.grad_enabled:
+            return fun(*args, **kwargs)
+        given: Any = args, kwargs
+        leaves, treedef = optree.tree_flatten(given)
+
+        def function(leaves: Sequence[Any]) -> Any:
+            args, kwargs = optree.tree_unflatten(treedef, leaves)
+            return fun(*args, **kwargs)
+
+        # Without a history of the arguments, all history that the values have is of what was captured.
+        with users_code(True):
+            result, captured = captured_by(function, [ops.detach(x) if _moves(x) else x for x in leaves])
+        if not captured and not any(_moves(x) for x in leaves):
+            return result
+        outputs, outdef = optree.tree_flatten(result)
+        values = [ops.detach(lift(y)) for y in outputs]
+        return optree.tree_unflatten(outdef, _Recomputed.apply(function, values, len(leaves), *leaves, *captured))
 
     return recomputed
 

@@ -248,6 +248,25 @@ def test_rules_that_differentiate(f):
     assert tg.grad(lambda x: tg.vmap(tg.grad(f))(np.stack([x, x])).sum())(2.0) == pytest.approx(24.0)
 
 
+def test_what_a_checkpoint_captures():
+    def f(a):
+        b = a**2
+        return tg.checkpoint(lambda x: np.sin(x) * b)(a)
+
+    def plain(a):
+        return np.sin(a) * a**2
+
+    for way in (tg.grad, tg.hessian, lambda f: tg.grad(tg.grad(f)), lambda f: tg.jacfwd(tg.jacfwd(f))):
+        expected = way(plain)(0.7)
+        np.testing.assert_allclose(way(f)(0.7), expected, rtol=1e-12)
+        np.testing.assert_allclose(tg.compile(way(f))(0.7), expected, rtol=1e-12)
+        np.testing.assert_allclose(tg.vmap(way(f))(np.array([0.7, 0.7])), [expected, expected], rtol=1e-12)
+    w = tg.tensor(2.0, requires_grad=True)
+    assert isinstance(tg.checkpoint(np.sin)(X), np.ndarray)
+    tg.checkpoint(lambda x, scale: np.sum(scale * x * w))(X, scale=3.0).backward()
+    assert w.grad.item() == pytest.approx(3.0 * X.sum())
+
+
 def test_gradients_of_many_examples_depend_on_what_was_captured():
     w = tg.tensor(2.0, requires_grad=True)
     tg.vmap(tg.grad(lambda x: (x * w) ** 3))(tg.tensor([1.0, 2.0])).sum().backward()

@@ -16,7 +16,7 @@ from ..tape.tape import Tape, next_rank
 from ..values import value_of
 from ..vm import opcodes as op
 from .engine import sweep
-from .recorded import home_of, recorded_sweep, source_of
+from .recorded import home_of, place_of, recorded_sweep, source_of
 
 __all__ = ["captured_by", "fresh_tape", "pull_back", "refuse_tracing", "tracked"]
 
@@ -66,8 +66,10 @@ def captured_by(function: Callable, *args: Any) -> tuple[Any, list[Tensor]]:
     captured : list of Tensor
         Stand-ins for them: they carry no value, only the place where a cotangent goes.
     """
-    rotate(local.state)
-    begin = next_rank()  # what was recorded before has a lower rank, what is recorded from now on a higher one
+    fresh_tape()
+    tape = local.state.tape
+    # What was recorded before has a lower place than this, what is recorded from now on a higher one.
+    begin = (tape.rank, len(tape.rows) - 1) if tape.tracing else (next_rank(), 0)
     with grad_mode(True):
         result = function(*args)
     found: dict[Any, Tensor] = {}
@@ -79,7 +81,7 @@ def captured_by(function: Callable, *args: Any) -> tuple[Any, list[Tensor]]:
             found[id(home)] = home
         elif home not in met:
             met.add(home)
-            if home[0].rank < begin:
+            if place_of(home) < begin:
                 found[home] = _stand_in(home)
             else:
                 stack += _sources(*home)
@@ -142,7 +144,7 @@ def pull_back(
     pairs = [(y, lift(b, y._spec.dtype)) for y, b in zip(outputs, bars, strict=True) if _moves(y)]
     if not pairs:
         return [None] * len(inputs)
-    if create_graph or local.state.tape.tracing:
+    if create_graph or local.state.tape.tracing or any(y._spec.device is not None for y, _ in pairs):
         outputs, bars = [y for y, _ in pairs], [b for _, b in pairs]
         return recorded_sweep(outputs, bars, inputs, create_graph, ends=[t for t in inputs if not t._leaf])
     leaves, others = sweep([(y, value_of(b)) for y, b in pairs], inputs, retain_graph=True, ends=captured)

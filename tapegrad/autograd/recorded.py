@@ -18,7 +18,7 @@ from .saved import revive
 from .straight import straight_sweep
 from .tangents import direct_tangent
 
-__all__ = ["home_of", "pushforward", "recorded_sweep"]
+__all__ = ["home_of", "place_of", "pushforward", "recorded_sweep"]
 
 
 def home_of(tensor):
@@ -33,7 +33,9 @@ class _Graph:
         self.handles: dict = {}
         self.leads: dict = {}
         self.ends = {home_of(t) for t in ends}
-        self.oldest = None if any(t._leaf for t in inputs) else min([_order(home_of(t)) for t in inputs], default=None)
+        self.oldest = (
+            None if any(t._leaf for t in inputs) else min([place_of(home_of(t)) for t in inputs], default=None)
+        )
         for t in inputs:
             key = id(t) if t._leaf else home_of(t)
             self.leads[key] = True
@@ -81,7 +83,7 @@ class _Graph:
                 continue
             if isinstance(key[0], Tape) and not key[0].signature(key[1]).out.requires_grad:
                 continue
-            if oldest is None or _order(key) > oldest:  # nothing older leads to an input
+            if oldest is None or place_of(key) > oldest:  # nothing older leads to an input
                 stack.append((key, True))
                 stack += [(s, False) for s in self.sources(key) if s not in met]
 
@@ -126,7 +128,7 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=(),
         bars[key] = bar
         if isinstance(key, tuple):
             rank = ranks.setdefault(key[0], key[0].rank)  # a tape may be sealed under way
-            position = _order(key)[1]
+            position = place_of(key)[1]
             heapq.heappush(heap, (-rank, -position, id(key[0]), key))
 
     targets = {id(t) if t._leaf else home_of(t) for t in inputs}
@@ -364,7 +366,7 @@ def pushforward(outputs, inputs, tangents):
     roots = [id(t) if t._leaf else home_of(t) for t in outputs]
     graph.mark(roots)
     dots = {id(t) if t._leaf else home_of(t): d for t, d in zip(inputs, tangents, strict=True)}
-    keys = sorted((k for k, leads in graph.leads.items() if leads and isinstance(k, tuple)), key=_order)
+    keys = sorted((k for k, leads in graph.leads.items() if leads and isinstance(k, tuple)), key=place_of)
     for key in keys:
         if key in dots:
             continue
@@ -379,7 +381,8 @@ def pushforward(outputs, inputs, tangents):
     return [dots.get(r) for r in roots]
 
 
-def _order(key):
+def place_of(key):
+    """Place of a row, or of a call of a `Function`, in the order of all: its tape's, and that within the tape."""
     return key[0].rank, key[1] if isinstance(key[0], Tape) else key[0].position
 
 
