@@ -67,6 +67,8 @@ def captured_by(function: Callable, *args: Any) -> tuple[Any, list[Tensor]]:
         Stand-ins for them: they carry no value, only the place where a cotangent goes.
     """
     fresh_tape()
+    for device in local.state.devices:
+        device.end_tape()
     tape = local.state.tape
     # What was recorded before has a lower place than this, what is recorded from now on a higher one.
     begin = (tape.rank, len(tape.rows) - 1) if tape.tracing else (next_rank(), 0)

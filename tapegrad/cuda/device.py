@@ -166,7 +166,14 @@ class Device:
             from .tape import DeviceTape
 
             tape = self._local.tape = DeviceTape(self)
+            local.state.devices.append(self)
         return tape
+
+    def end_tape(self) -> None:
+        """End the tape on which this thread records here: what follows comes after it in the order of tapes."""
+        tape = self.tape_of(local.state)
+        if tape.rows:
+            tape.seal()
 
     @contextlib.contextmanager
     def recording(self, state: Any) -> Iterator[None]:

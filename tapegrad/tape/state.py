@@ -26,6 +26,8 @@ class State:
         Record everything, run nothing: while a rule is lowered or a function compiled.
     depth : int
         Nesting of functional transformations; inside one, a traced value refuses to become a float.
+    devices : list
+        On which this thread has recorded, each on a tape of its own.
     in_rule : bool
         A rule of the user's own is being recorded, and may be differentiated in turn, whatever `depth` is inside.
     inference : bool
@@ -40,6 +42,7 @@ class State:
         "careful",
         "deferred",
         "depth",
+        "devices",
         "grad_asked",
         "grad_enabled",
         "in_rule",
@@ -59,6 +62,7 @@ class State:
         self.depth = 0
         self.in_rule = self.inference = self.packing = False
         self.observers: list = []
+        self.devices: list = []
         self.refresh()
 
     def refresh(self) -> None:

@@ -176,6 +176,18 @@ def test_jacobians(transform):
     np.testing.assert_allclose(value_of(found), transform(f)(X[0]), rtol=1e-12)
 
 
+def test_checkpoint():
+    """What the function uses beside its argument is found, though it is computed from that."""
+
+    def f(v):
+        w = v * v
+        return tg.checkpoint(lambda z: np.sum(np.sin(z) * w))(v)
+
+    for way in (tg.grad, tg.hessian):
+        found = way(f)(tg.tensor(X[0], device="cuda"))
+        np.testing.assert_allclose(value_of(found), way(lambda v: np.sum(np.sin(v) * v * v))(X[0]), rtol=1e-12)
+
+
 def test_vmap():
     found = tg.vmap(lambda v: np.sum(v**2))(tg.tensor(X, device="cuda"))
     np.testing.assert_allclose(value_of(found), np.sum(X**2, axis=1))
