@@ -119,7 +119,7 @@ def document(runs):
     """The whole of docs/comparison/benchmarks.md."""
     parts = [
         "# Timings",
-        "Made by `python scripts/compare_peers.py --threads 1,2 --update`; not edited by hand.",
+        "Made by `python scripts/compare_peers.py --update`; not edited by hand.",
         "The problems are written from their published definitions, in `asv_bench/benchmarks/problems`: those of "
         "ADBench and GradBench, and some that show other kinds of work. All contenders compute value and gradient of "
         "the same inputs in one process; each was checked against JAX in float64 before it was timed. Rounds are "
