@@ -21,6 +21,7 @@ import functools
 import inspect
 import itertools
 import linecache
+import math
 import textwrap
 from typing import Any, ClassVar
 
@@ -258,7 +259,7 @@ class _Addresses:
 class _Arithmetic:
     """`math` over NumPy's scalars: infinities and NaN come out where the module of that name raises."""
 
-    pi, e, inf, nan = np.pi, np.e, np.inf, np.nan
+    pi, e, inf, nan = math.pi, math.e, math.inf, math.nan
     sin, cos, tan, exp, log, sqrt, floor, ceil, trunc = (
         np.sin, np.cos, np.tan, np.exp, np.log, np.sqrt, np.floor, np.ceil, np.trunc,
     )  # fmt: skip
