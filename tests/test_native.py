@@ -211,6 +211,24 @@ def test_machine_code_takes_over():
     assert "machine code" in str(step)
 
 
+def test_a_failure_in_the_background_is_told(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("planted")
+
+    x = np.arange(3.0)
+    with monkeypatch.context() as planted:
+        planted.setattr("tapegrad.compiler.native.native_plan", fail)
+        step = tg.compile(tg.grad(lambda x: np.sum(x**4)))
+        for _ in range(5):
+            np.testing.assert_allclose(step(x), 4 * x**3)
+        end = time.monotonic() + 60
+        while step.paths()[0].native_failure is None and time.monotonic() < end:
+            time.sleep(0.01)
+        assert "no machine code: RuntimeError('planted')" in str(step)
+        np.testing.assert_allclose(step(x), 4 * x**3)
+    test_machine_code_takes_over()  # the thread goes on
+
+
 def test_it_can_be_left_out():
     step = tg.compile(tg.grad(lambda x: np.sum(x**3)), native=False)
     for _ in range(20):

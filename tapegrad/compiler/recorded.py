@@ -51,11 +51,14 @@ class Program:
         What is replayed: the rows one by one, later with machine code for most of them.
     is_wanted_native : bool
         Whether machine code is made once the program has been replayed several times.
+    native_failure : Exception or None
+        Why there is none, if its making failed.
     """
 
     __slots__ = ("__dict__", "__weakref__", "plan")  # where machine code finds it
 
     is_wanted_native = False
+    native_failure: Exception | None = None
     replayed = 0
 
     def __new__(cls, *_: Any, **__: Any) -> Program:

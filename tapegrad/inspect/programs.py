@@ -129,6 +129,8 @@ def list_program(program: Program, limit: int = 60) -> str:
     memory = f"{program.summary()}, {program.plan.memory.nbytes:,} bytes of memory"
     if program.plan.steps:
         memory += f"; machine code for {len(program.plan.members)} rows in {len(program.plan.steps)} steps"
+    if program.native_failure is not None:
+        memory += f"; no machine code: {program.native_failure!r}"
     return "\n".join([memory, *guards[:20], *lines])
 
 

@@ -38,7 +38,10 @@ class _Workshop:
             program = self._waiting.get()()
             if program is not None:
                 with self.busy:
-                    program.make_native()
+                    try:
+                        program.make_native()
+                    except Exception as error:  # the interpreter goes on with it, and this thread with the others
+                        program.native_failure = error
             del program
 
 
