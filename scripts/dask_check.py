@@ -32,7 +32,7 @@ def cluster(workers, memory="1GB"):
     """A client of so many processes with one thread each."""
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 1000, "distributed.worker.daemon": True}),
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, memory_limit=memory) as local,
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0", memory_limit=memory) as local,
         Client(local) as client,
     ):
         client.wait_for_workers(workers)

@@ -11,6 +11,7 @@ Run:  python scripts/fuzz_saved.py 100000
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import hashlib
 import json
@@ -148,12 +149,22 @@ def attempt(data):
     return outcome
 
 
+@contextlib.contextmanager
+def limited_memory():
+    """No more memory than `MOST_MEMORY`, as long as it lasts: what is asked for beyond is a `MemoryError`."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
 def fuzz(count, seed=0, report=None):
     """Outcomes of that many mutated files, by kind."""
     rng, files, counts = random.Random(seed), seeds(), Counter()
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     peak = peak_memory()
-    with warnings.catch_warnings():
+    with limited_memory(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for k in range(count):
             data = (lie if k % 2 else damage)(rng.choice(files), rng)

@@ -8,6 +8,7 @@ References
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -57,15 +58,20 @@ class Browser:
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self._events: list[str] = []
-        target = self._ask("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Network", "Runtime", "Log"):
-            self._ask(f"{domain}.enable")
-        self.resize(width, height)
+        try:
+            target = self._ask("Target.createTarget", url="about:blank")["targetId"]
+            self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            for domain in ("Page", "Network", "Runtime", "Log"):
+                self._ask(f"{domain}.enable")
+            self.resize(width, height)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """End the browser."""
-        self._out.close()
+        with contextlib.suppress(BrokenPipeError):  # the browser may have gone
+            self._out.close()
         self._process.terminate()
         self._process.wait(timeout=20)
         self._in.close()

@@ -46,7 +46,7 @@ def assert_whole(found):
 def _cluster():
     """Four processes that talk over sockets."""
     return distributed.LocalCluster(
-        n_workers=4, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit="1GB"
+        n_workers=4, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit="1GB"
     )
 
 

@@ -42,6 +42,15 @@ def sorting(x):
     return np.sum(y)
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C as it is in a terminal: a shell's background jobs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("way", ["replay", "sweep"])
 def test_long_compiled_work_is_interrupted_in_its_midst(way):
     x = np.linspace(0.0, 1.0, 300_000)
