@@ -59,8 +59,22 @@ def request(program: Any) -> None:
     _workshop.request(program)
 
 
-# A process must not end, nor be copied, while LLVM is at work in it.
-atexit.register(lambda: _workshop.busy.acquire())
+PATIENCE = 20.0
+"""Seconds that the end of a process, or a copy of it, waits for machine code under way. It takes less; but a thread
+that was interrupted while it held LLVM's lock would keep this one waiting for ever."""
+
+_paused = False
+
+
+def _pause() -> None:
+    """A process must not end, nor be copied, while LLVM is at work in it."""
+    global _paused
+    _paused = _workshop.busy.acquire(timeout=PATIENCE)
+
+
+def _go_on() -> None:
+    if _paused:
+        _workshop.busy.release()
 
 
 def _in_child() -> None:
@@ -68,9 +82,6 @@ def _in_child() -> None:
     _workshop = _Workshop()
 
 
+atexit.register(_pause)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=lambda: _workshop.busy.acquire(),
-        after_in_parent=lambda: _workshop.busy.release(),
-        after_in_child=_in_child,
-    )
+    os.register_at_fork(before=_pause, after_in_parent=_go_on, after_in_child=_in_child)
