@@ -33,6 +33,16 @@ def interrupt(number, frame):
         raise KeyboardInterrupt
 
 
+def swallowed(report):
+    """A hook for what the interpreter has to drop: an interrupt that came in a finalizer is as if it had never come."""
+
+    def hook(unraisable):
+        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+            report(unraisable)
+
+    return hook
+
+
 def interrupted(seconds, call):
     """Whether a call was interrupted, at that time after its beginning."""
     global armed
@@ -237,6 +247,8 @@ def interrupt_all(count, seed=0, report=None):
         "functional": check_functional,
     }
     old = signal.signal(signal.SIGALRM, interrupt)
+    report_unraisable = sys.unraisablehook
+    sys.unraisablehook = swallowed(report_unraisable)
     try:
         for check in checks.values():
             check(random.Random(0), lambda rng: 100.0)  # make what is made once
@@ -255,6 +267,7 @@ def interrupt_all(count, seed=0, report=None):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
+        sys.unraisablehook = report_unraisable
     return counts
 
 

@@ -635,11 +635,11 @@ def test_keyboard_interrupt_between_replays():
     try:
         for k in range(50):
             try:
-                signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.0001 * k)
+                signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.0001 * k, 1.0)  # again, should a finalizer swallow it
                 while True:
                     step(A)
             except KeyboardInterrupt:
-                pass
+                signal.setitimer(signal.ITIMER_REAL, 0)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
