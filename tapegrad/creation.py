@@ -57,6 +57,8 @@ def _make(array: ArrayLike, requires_grad: bool, escaped: bool = False) -> Tenso
     made = new_tensor(None, 0, spec_of_array(array, requires_grad))
     made._data = array
     made._leaf, made._made = requires_grad, True
+    if requires_grad and local.state.forward is not None:
+        local.state.forward.own(made)
     if local.state.inference:
         made._inference = True
     if escaped:

@@ -12,6 +12,7 @@ import optree
 from .autograd.call import users_code
 from .autograd.captures import captured_by, fresh_tape, pull_back, tracked
 from .autograd.function import Function
+from .autograd.reading import UsersRule
 from .functional import vjp
 from .primitives.core import lift, ops
 from .primitives.core import primitive as record_of
@@ -52,7 +53,12 @@ class _Custom:
         return optree.tree_unflatten(frame.outdef, outputs)
 
     def _name(self) -> str:
-        return getattr(self.fun, "__name__", "the function")
+        return name_of(self.fun)
+
+
+def name_of(function: Callable) -> str:
+    """A function's name, for messages."""
+    return getattr(function, "__name__", "the function")
 
 
 class _Frame:
@@ -94,6 +100,11 @@ class _Frame:
 
 
 class _WithPullback(Function):
+    @classmethod
+    def _users(cls, args: tuple) -> UsersRule:
+        owner = args[0].owner
+        return UsersRule(owner._name(), (owner.forward_rule, owner.fun), args[0].arguments(args[1:]), True)
+
     @staticmethod
     def forward(ctx: Any, frame: Any, *leaves: Any) -> Any:
         """The value, with what the backward rule needs."""
@@ -157,6 +168,11 @@ class custom_vjp(_Custom):
 
 
 class _WithPushforward(Function):
+    @classmethod
+    def _users(cls, args: tuple) -> UsersRule:
+        owner = args[0].owner
+        return UsersRule(owner._name(), (owner.fun,), args[0].arguments(args[1:]), True)
+
     @staticmethod
     def forward(ctx: Any, frame: Any, *leaves: Any) -> Any:
         """The value."""
@@ -369,6 +385,10 @@ def _on_arrays(function: Callable, args: Sequence[Any], like: Any = None) -> Any
 
 
 class _External(Function):
+    @classmethod
+    def _users(cls, args: tuple) -> UsersRule:
+        return UsersRule(name_of(args[0].fun), (args[0].fun,), args[1:], True)
+
     @staticmethod
     def forward(ctx: Any, owner: Any, *args: Any) -> Any:
         """What the function of arrays gives."""
@@ -425,7 +445,7 @@ class primitive:
         return _External.apply(self, *args)
 
     def _bars(self, bar: Any, y: Any, args: Sequence[Any]) -> tuple[Any, ...]:
-        name = getattr(self.fun, "__name__", "the function")
+        name = name_of(self.fun)
         if self.rule is None:
             raise NotImplementedError(f"{name} has no rule yet: decorate one with {name}.defvjp")
         if self.arrays:

@@ -83,9 +83,15 @@ def _is_traced(tensor):
     return tensor._tape is not None and tensor._tape.tracing
 
 
+def _would_lose(tensor):
+    """Whether the gradient of a plain number is one that a transformation around it wants."""
+    state = local.state
+    return state.depth or (state.is_differentiated() if state.forward is None else state.forward.loses(tensor))
+
+
 def refuse_traced(tensor, what, remedy):
     """Inside a transformation, a value that carries a gradient must not become a plain one."""
-    if tensor.requires_grad and local.state.depth:
+    if tensor.requires_grad and _would_lose(tensor):
         raise TracedValueError(
             f"{what} of a value that is being differentiated would lose its gradient: it is "
             f"{tensor._spec.dtype.name}{list(tensor._spec.shape)}. {remedy}"

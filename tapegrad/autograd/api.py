@@ -410,6 +410,8 @@ def _set_requires_grad(self: Tensor, value: bool) -> None:
         self._tape = None
     self._spec = self._spec.replace(requires_grad=bool(value))
     self._leaf = bool(value)
+    if value and local.state.forward is not None:
+        local.state.forward.own(self)
     if not value:
         self._tape = None
 

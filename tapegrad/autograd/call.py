@@ -32,7 +32,7 @@ __all__ = ["Call", "users_code"]
 class users_code:
     """The user's own code runs: with values at hand, in the given gradient mode."""
 
-    __slots__ = ("before", "depth", "enabled", "in_rule")
+    __slots__ = ("before", "depth", "enabled", "in_rule", "outer_depth")
 
     def __init__(self, grad_enabled: bool):
         self.enabled = grad_enabled
@@ -40,14 +40,15 @@ class users_code:
     def __enter__(self) -> None:
         state = local.state
         self.before, self.depth, self.in_rule = state.grad_enabled, state.depth, state.in_rule
-        state.depth, state.in_rule = 0, self.enabled
+        self.outer_depth = state.outer_depth
+        state.depth, state.in_rule, state.outer_depth = 0, self.enabled, self.outer_depth + self.depth
         if self.before != self.enabled:
             state.grad_enabled = self.enabled
             state.refresh()
 
     def __exit__(self, *error: Any) -> None:
         state = local.state
-        state.depth, state.in_rule = self.depth, self.in_rule
+        state.depth, state.in_rule, state.outer_depth = self.depth, self.in_rule, self.outer_depth
         if state.grad_enabled != self.before:
             state.grad_enabled = self.before
             state.refresh()

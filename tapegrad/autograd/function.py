@@ -13,9 +13,10 @@ from ..tape.handle import Tensor
 from ..tape.site import user_site
 from ..tape.state import grad_mode, local
 from .anomaly import is_anomaly_enabled
-from .call import Call, users_code
+from .call import Call
 from .hooks import Notes, RemovableHandle, tensor_over
 from .node import edge_to
+from .reading import Forward, UsersRule
 from .recorded import home_of
 from .saved import SavedTensor
 
@@ -233,8 +234,13 @@ class Function:
         return cls.jvp is not Function.jvp
 
     @classmethod
+    def _users(cls, args: tuple) -> UsersRule:
+        """What is the user's in a call."""
+        return UsersRule(cls.__name__, (cls.forward, cls.setup_context), args, False)
+
+    @classmethod
     def _run_forward(cls, ctx: Context, args: tuple) -> Any:
-        with users_code(False):
+        with Forward(cls._users(args), args):
             if cls.setup_context is Function.setup_context:
                 return cls.forward(ctx, *args)
             output = cls.forward(*args)

@@ -61,6 +61,9 @@ def rotate(state) -> Tape:
     old.seal()
     state.careful = False
     state.tape = old.successor()
+    if state.forward is not None:
+        state.forward.leave(old)
+        state.forward.follow(state.tape)
     state.refresh()
     return state.tape
 
@@ -490,6 +493,8 @@ def import_leaf(array: np.ndarray, scalar: bool = False):
         rare._scalar = True
     tensor._spec, tensor._tape = spec, tape
     tensor._slot = tape.bring_by(code, array, tensor)
+    if state.forward is not None:
+        state.forward.own(tensor)
     return tensor
 
 

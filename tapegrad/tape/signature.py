@@ -54,6 +54,8 @@ class Signature:
         One of the row kinds of `tapegrad.vm.opcodes`.
     width : int
         Words of a row.
+    reads_grad : bool
+        Whether an operand requires grad.
     small : bool
         Little enough work to be deferred.
     """
@@ -68,6 +70,7 @@ class Signature:
         "needs_mask",
         "out",
         "primitive",
+        "reads_grad",
         "small",
         "specs",
         "width",
@@ -80,6 +83,7 @@ class Signature:
         self.small = view or max([s.nbytes for s in (*specs, out)]) <= DEFER_BYTES
         self.deferrable = self.small and not primitive.runs_at_once(specs)
         self.lowered = False
+        self.reads_grad = any([s.requires_grad for s in specs])
         self.needs_mask = 0
         with pools.lock:
             self.index = len(by_index)  # who interrupts this has taken no number

@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from .signature import CAREFUL, FAST
 
@@ -28,10 +29,14 @@ class State:
         Nesting of functional transformations; inside one, a traced value refuses to become a float.
     devices : list
         On which this thread has recorded, each on a tape of its own.
+    forward : Forward
+        The forward of a rule of the user's own that runs, see `tapegrad.autograd.reading`.
     in_rule : bool
         A rule of the user's own is being recorded, and may be differentiated in turn, whatever `depth` is inside.
     inference : bool
         In inference mode: what is recorded can take no part in autograd later.
+    outer_depth : int
+        What `depth` was around a rule of the user's own that runs.
     observers : list
         Who looks at each row as it is recorded.
     packing : bool
@@ -43,11 +48,13 @@ class State:
         "deferred",
         "depth",
         "devices",
+        "forward",
         "grad_asked",
         "grad_enabled",
         "in_rule",
         "inference",
         "observers",
+        "outer_depth",
         "packing",
         "tape",
     )
@@ -59,7 +66,8 @@ class State:
         self.grad_enabled = self.grad_asked = True
         self.careful = False
         self.deferred = False
-        self.depth = 0
+        self.depth = self.outer_depth = 0
+        self.forward: Any = None
         self.in_rule = self.inference = self.packing = False
         self.observers: list = []
         self.devices: list = []
@@ -78,6 +86,10 @@ class State:
         self.tape.fast = CAREFUL
         self.grad_enabled = grad_enabled
         self.refresh()
+
+    def is_differentiated(self) -> bool:
+        """Whether a transformation is under way, be it around a rule that may be differentiated in turn."""
+        return bool(self.depth or self.tape.tracing or (self.in_rule and self.outer_depth))
 
     def observe(self, observer: Callable) -> None:
         """Call ``observer(tape, signature, slot, operands, result)`` after each row from now on."""

@@ -10,7 +10,8 @@ import numpy as np
 import optree
 
 from ...autograd.function import Function
-from ...custom import _has_tensor, _on_arrays
+from ...autograd.reading import UsersRule
+from ...custom import _has_tensor, _on_arrays, name_of
 from ...primitives.core import lift
 from ...tape.handle import Tensor
 from ...values import value_of
@@ -36,6 +37,10 @@ class primitive:
 
 
 class _Pulled(Function):
+    @classmethod
+    def _users(cls, args: tuple) -> UsersRule:
+        return UsersRule(name_of(args[0].fun), (args[0].fun,), (*args[2:], args[1]), True)
+
     @staticmethod
     def forward(ctx: Any, owner: Any, kwargs: Any, *args: Any) -> Any:
         """The value, from plain arrays."""
