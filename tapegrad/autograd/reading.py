@@ -72,7 +72,11 @@ class Forward(users_code):
         enabled = state.grad_enabled
         super().__enter__()
         # Views of an argument are recorded where that stands, which need not be the thread's tape.
-        tapes = [state.tape, *(d.tape_of(state) for d in state.devices), *(t._tape for t in self.args if t._tape is not None)]
+        tapes = [
+            state.tape,
+            *(d.tape_of(state) for d in state.devices),
+            *(t._tape for t in self.args if t._tape is not None),
+        ]
         self.tapes = {id(tape): tape for tape in tapes}
         self.starts = {number: len(tape.rows) for number, tape in self.tapes.items()}
         if enabled:
