@@ -81,13 +81,24 @@ def architectures():
     return ARCHITECTURES
 
 
+COUNTS = pytest.StashKey[str]()
+"""What came of all kernels together, for the last lines of a run."""
+
+
 @pytest.fixture(scope="session")
-def compiled():
+def compiled(request):
     """What came of each kernel, by its place in the inventory."""
-    from tapegrad.cuda.compiling import compile_all
+    from tapegrad.cuda.compiling import compile_all, counts
 
     found = compile_all(ARCHITECTURES)
+    request.config.stash[COUNTS] = counts(found)
     report = os.environ.get("TAPEGRAD_CUDA_REPORT")
     if report:
         pathlib.Path(report).write_text("".join(json.dumps(line) + "\n" for line in found), encoding="utf-8")
     return {line["index"]: line for line in found}
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    counted = config.stash.get(COUNTS, "")
+    if counted:
+        terminalreporter.write_line(counted)

@@ -5,8 +5,6 @@ Importing this imports no CUDA package; the first use of a device does. See ``do
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 from ..errors import MixedDevicesError
@@ -14,10 +12,12 @@ from . import toolchain
 from .device import Device, device_of, devices
 from .interchange import as_tensor, from_dlpack
 from .memory import OutOfMemoryError
+from .queues import Event, Stream, chosen, stream
 from .table import HostFallbackWarning
 
 __all__ = [
     "Device",
+    "Event",
     "HostFallbackWarning",
     "MixedDevicesError",
     "OutOfMemoryError",
@@ -41,13 +41,6 @@ __all__ = [
 ]
 
 
-def _device(device: Any) -> Device:
-    found = device_of("cuda" if device is None else device)
-    if found is None:
-        raise ValueError(f"Expected a cuda device, but got: {device}")
-    return found
-
-
 def is_available() -> bool:
     """Whether there is a device: a GPU with its driver and a package for it, or a simulated one."""
     return bool(devices())
@@ -65,39 +58,39 @@ def device_count() -> int:
 
 def get_device_name(device: Any = None) -> str:
     """What the device calls itself."""
-    return _device(device).driver.name
+    return chosen(device).driver.name
 
 
 def synchronize(device: Any = None) -> None:
     """Run what is pending on a device, and wait for it."""
-    _device(device).synchronize()
+    chosen(device).synchronize()
 
 
 def memory_allocated(device: Any = None) -> int:
     """Bytes that tensors and tapes hold."""
-    return _device(device).pool.used
+    return chosen(device).pool.used
 
 
 def max_memory_allocated(device: Any = None) -> int:
     """The most bytes that tensors and tapes held at a time."""
-    return _device(device).pool.peak
+    return chosen(device).pool.peak
 
 
 def memory_reserved(device: Any = None) -> int:
     """Bytes that were taken from the device, idle ones included."""
-    return _device(device).pool.held
+    return chosen(device).pool.held
 
 
 def empty_cache(device: Any = None) -> None:
     """Give idle memory back to the device."""
-    found = _device(device)
+    found = chosen(device)
     found.synchronize()
     found.pool.empty()
 
 
 def use_deterministic_algorithms(mode: bool, device: Any = None) -> None:
     """Choose whether sums at arrays of indices are taken in a fixed order, rather than by atomic additions."""
-    _device(device).deterministic = bool(mode)
+    chosen(device).deterministic = bool(mode)
 
 
 def use_interpreter(mode: bool, cold_launches: int = 2, device: Any = None) -> None:
@@ -110,32 +103,5 @@ def use_interpreter(mode: bool, cold_launches: int = 2, device: Any = None) -> N
         So many times a group of elementwise operations is interpreted before a kernel is compiled for it.
     device : optional
     """
-    found = _device(device)
+    found = chosen(device)
     found.interprets, found.cold_launches = bool(mode), int(cold_launches)
-
-
-class Stream:
-    """A queue of work on a device; see `stream`."""
-
-    def __init__(self, device: Any = None):
-        self.device = _device(device)
-        self.queue = self.device.driver.stream()
-
-    def synchronize(self) -> None:
-        """Wait until its work is done."""
-        self.device.tape_of(None).flush()
-        self.device.driver.synchronize(self.queue)
-
-
-@contextlib.contextmanager
-def stream(queue: Stream) -> Iterator[None]:
-    """Put this thread's work into a queue within a block; what is pending before and after goes where it belongs.
-
-    The block ends when its work is done: memory that it has let go of may be used by others then.
-    """
-    device = queue.device
-    device.tape_of(None).flush()
-    device.driver.synchronize(None)
-    with device.using(queue.queue):
-        yield
-        queue.synchronize()

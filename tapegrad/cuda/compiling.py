@@ -15,10 +15,10 @@ import tempfile
 import time
 from typing import Any
 
-from . import toolchain
+from .assembling import TOGETHER, assembled
 from .inventory import inventory
 
-__all__ = ["compile_all", "parse"]
+__all__ = ["compile_all", "counts", "parse"]
 
 
 def parse(names: str) -> tuple[tuple[int, int], ...]:
@@ -29,20 +29,20 @@ def parse(names: str) -> tuple[tuple[int, int], ...]:
 def _share(names: str, part: int, parts: int, records: list[str] | None) -> None:
     gc.disable()  # the compiler makes many objects and few cycles
     architectures = parse(names)
-    for k, entry in enumerate(inventory(records)):
-        if k % parts != part:
-            continue
-        line: dict[str, Any] = {"index": k, "name": entry.name, "dtype": entry.dtype, "fused": entry.fused}
+    mine = list(enumerate(inventory(records)))[part::parts]
+    for first in range(0, len(mine), TOGETHER):
+        entries = mine[first : first + TOGETHER]
         began = time.process_time()
-        try:
-            found = toolchain.assembled(entry.function, entry.types, architectures)
-            line["found"] = {f"{a}{b}": sizes for (a, b), sizes in found.items()}
-        except Exception as error:  # it is the caller's to judge
-            line["error"] = f"{type(error).__name__}: {error}"
-        line["seconds"] = round(time.process_time() - began, 3)
-        print(json.dumps(line), flush=True)
-        if k % 64 == part:
-            gc.collect()
+        found = assembled([(entry.function, entry.types) for _, entry in entries], architectures)
+        seconds = round((time.process_time() - began) / len(entries), 3)
+        for (k, entry), sizes in zip(entries, found, strict=True):
+            line: dict[str, Any] = {"index": k, "name": entry.name, "dtype": entry.dtype, "fused": entry.fused}
+            if isinstance(sizes, Exception):
+                line["error"] = f"{type(sizes).__name__}: {sizes}"
+            else:
+                line["found"] = {f"{a}{b}": of for (a, b), of in sizes.items()}
+            print(json.dumps({**line, "seconds": seconds}), flush=True)
+        gc.collect()
 
 
 def compile_all(names: str, processes: int = 2, records: list[str] | None = None) -> list[dict]:
@@ -74,6 +74,17 @@ def compile_all(names: str, processes: int = 2, records: list[str] | None = None
             output.seek(0)
             lines += [json.loads(line) for line in output]
     return sorted(lines, key=lambda line: line["index"])
+
+
+def counts(lines: list[dict]) -> str:
+    """What came of all kernels, in a line."""
+    made = [sizes for line in lines for sizes in line.get("found", {}).values()]
+    spilled = sum(sizes["spills"] > 0 for line in lines for sizes in line.get("found", {}).values() if line["fused"])
+    seconds = sum(line["seconds"] for line in lines)
+    return (
+        f"{len(lines)} kernels, {len(made)} pieces of machine code, {sum('error' in line for line in lines)} errors, "
+        f"{spilled} elementwise ones spill registers; {seconds:.0f} s of processor time"
+    )
 
 
 def main() -> None:

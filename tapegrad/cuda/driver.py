@@ -8,18 +8,57 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 import weakref
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from . import toolchain
+from .staging import Staging
 
 __all__ = ["Hardware", "StandIn", "drivers"]
 
 
-class StandIn:
+class _Driver:
+    """What both have: copies by way of pinned memory.
+
+    Attributes
+    ----------
+    piece : int
+        Bytes that are copied at a time.
+    """
+
+    piece: int
+
+    @functools.cached_property
+    def staging(self) -> Staging:
+        """Its pinned memory."""
+        return Staging(self)
+
+    def upload(self, buffer: Any, data: np.ndarray, stream: Any = None) -> None:
+        """Copy a contiguous array's bytes from the host."""
+        self.staging.upload(buffer, data.reshape(-1).view(np.uint8), stream)
+
+    def download(self, buffer: Any, start: int, nbytes: int, stream: Any = None) -> np.ndarray:
+        """Copy bytes to the host, and wait for them."""
+        return self.staging.download(buffer, start, nbytes, stream)
+
+
+class _StandInEvent:
+    """Copies that were asked for before, how many; and when they were done."""
+
+    copies = 0
+    seconds = 0.0
+
+
+class StandIn(_Driver):
     """A device simulated step by step in Python.
+
+    Copies to and from pinned memory are made as late as a device may make them: when they are waited for, or when
+    other work comes after them. So pinned memory that is used again too early shows.
 
     Attributes
     ----------
@@ -32,11 +71,14 @@ class StandIn:
     max_threads = 4
     max_blocks = 2
     tile = 4
+    piece = 256
 
     def __init__(self) -> None:
         self.capacity = int(os.environ.get("TAPEGRAD_CUDA_SIMULATED_BYTES", 1 << 30))
         self.launches = 0
         self.live: Any = weakref.WeakValueDictionary()
+        self.copies: deque[Callable[[], None]] = deque()
+        self.copied = 0
 
     def allocate(self, nbytes: int) -> Any:
         """A buffer.
@@ -65,13 +107,46 @@ class StandIn:
         """The buffer as a flat array."""
         return buffer[: buffer.nbytes // dtype.itemsize * dtype.itemsize].view(dtype)
 
-    def upload(self, buffer: Any, data: np.ndarray, stream: Any = None) -> None:
-        """Copy bytes from the host."""
-        buffer[: data.nbytes] = data.reshape(-1).view(np.uint8)
+    def pinned(self, nbytes: int) -> np.ndarray:
+        """Memory of the host that stays where it is."""
+        return np.full(nbytes, 0xCB, np.uint8)
 
-    def download(self, buffer: Any, start: int, nbytes: int, stream: Any = None) -> np.ndarray:
-        """Copy bytes to the host."""
-        return buffer[start : start + nbytes].copy()
+    def send(self, buffer: Any, start: int, pinned: np.ndarray, stream: Any = None) -> None:
+        """Copy from pinned memory, some time before what is asked for next."""
+        self.copies.append(functools.partial(np.copyto, buffer[start : start + pinned.nbytes], pinned))
+
+    def receive(self, pinned: np.ndarray, buffer: Any, start: int, stream: Any = None) -> None:
+        """Copy to pinned memory, some time before what is asked for next."""
+        self.copies.append(functools.partial(np.copyto, pinned, buffer[start : start + pinned.nbytes]))
+
+    def event(self) -> Any:
+        """A point in a queue of work; nowhere yet."""
+        return _StandInEvent()
+
+    def record(self, event: Any, stream: Any = None) -> None:
+        """Set an event behind all that was asked for."""
+        event.copies, event.seconds = self.copied + len(self.copies), time.perf_counter()
+
+    def wait(self, event: Any) -> None:
+        """Wait until an event is reached."""
+        self._copy(event.copies - self.copied)
+
+    def reached(self, event: Any) -> bool:
+        """Whether an event is reached."""
+        return self.copied >= event.copies
+
+    def wait_in(self, stream: Any, event: Any) -> None:
+        """Let a queue of work wait for an event, as it does anyway: there is but one order of all work."""
+
+    def milliseconds(self, first: Any, last: Any) -> float:
+        """Time between two events."""
+        return 1e3 * (last.seconds - first.seconds)
+
+    def _copy(self, count: int) -> None:
+        """Make so many of the copies that were asked for."""
+        for _ in range(count):
+            self.copies.popleft()()
+            self.copied += 1
 
     def address(self, buffer: Any) -> int:
         """Where a buffer stands."""
@@ -92,6 +167,7 @@ class StandIn:
     def launch(self, kernel: Any, grid: tuple, block: tuple, args: tuple, stream: Any = None) -> None:
         """Run a kernel."""
         self.launches += 1
+        self._copy(len(self.copies))
         kernel.launch(grid, block, args, list(self.live.values()))
 
     def products(self) -> Any:
@@ -103,7 +179,8 @@ class StandIn:
         return 0 if stream is None else id(stream)
 
     def synchronize(self, stream: Any = None) -> None:
-        """Wait until all is done, which it always is."""
+        """Wait until all is done."""
+        self._copy(len(self.copies))
 
     def stream(self) -> Any:
         """A new queue of work."""
@@ -114,10 +191,11 @@ class StandIn:
         return self.capacity, int(os.environ.get("TAPEGRAD_CUDA_SIMULATED_BYTES", 1 << 30))
 
 
-class Hardware:
+class Hardware(_Driver):
     """A CUDA device, by `numba.cuda`."""
 
     granularity = 512
+    piece = 1 << 20
     max_threads = 256
     tile = 16
 
@@ -155,17 +233,54 @@ class Hardware:
         """The buffer as a flat array."""
         return buffer.view(dtype)
 
-    def upload(self, buffer: Any, data: np.ndarray, stream: Any = 0) -> None:
-        """Copy bytes from the host."""
+    def pinned(self, nbytes: int) -> np.ndarray:
+        """Memory of the host that stays where it is."""
         with self.context:
-            buffer[: data.nbytes].copy_to_device(data.reshape(-1).view(np.uint8), stream=stream or 0)
+            return self.cuda.pinned_array(nbytes, np.uint8)
 
-    def download(self, buffer: Any, start: int, nbytes: int, stream: Any = 0) -> np.ndarray:
-        """Copy bytes to the host."""
+    def _queue(self, stream: Any) -> Any:
+        """A queue of work as copies take it; of the default one's number they would take that they are to wait."""
+        return stream or self.cuda.default_stream()
+
+    def send(self, buffer: Any, start: int, pinned: np.ndarray, stream: Any = None) -> None:
+        """Copy from pinned memory, without waiting for it."""
         with self.context:
-            found = buffer[start : start + nbytes].copy_to_host(stream=stream or 0)
-            self.synchronize(stream)
-        return found
+            buffer[start : start + pinned.nbytes].copy_to_device(pinned, stream=self._queue(stream))
+
+    def receive(self, pinned: np.ndarray, buffer: Any, start: int, stream: Any = None) -> None:
+        """Copy to pinned memory, without waiting for it."""
+        with self.context:
+            buffer[start : start + pinned.nbytes].copy_to_host(pinned, stream=self._queue(stream))
+
+    def event(self) -> Any:
+        """A point in a queue of work; nowhere yet."""
+        with self.context:
+            return self.cuda.event()
+
+    def record(self, event: Any, stream: Any = None) -> None:
+        """Set an event behind all that was asked of a queue."""
+        with self.context:
+            event.record(self._queue(stream))
+
+    def wait(self, event: Any) -> None:
+        """Wait until an event is reached."""
+        with self.context:
+            event.synchronize()
+
+    def reached(self, event: Any) -> bool:
+        """Whether an event is reached."""
+        with self.context:
+            return bool(event.query())
+
+    def wait_in(self, stream: Any, event: Any) -> None:
+        """Let a queue of work wait for an event before what is asked of it from now on."""
+        with self.context:
+            event.wait(self._queue(stream))
+
+    def milliseconds(self, first: Any, last: Any) -> float:
+        """Time between two events that are reached."""
+        with self.context:
+            return float(first.elapsed_time(last))
 
     def address(self, buffer: Any) -> int:
         """Where a buffer stands."""

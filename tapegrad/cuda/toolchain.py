@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["SIMULATED", "assembled", "build", "compiler", "cuda", "forms", "kernel", "math", "on_cpu", "single"]
+__all__ = ["SIMULATED", "build", "compiler", "cuda", "device_runtime", "forms", "kernel", "math", "on_cpu", "single"]
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
 """Whether kernels run in Python: decided when the process starts, as it is for Numba."""
@@ -197,31 +197,6 @@ def _at_addresses() -> dict:
 # --- machine code without a device -----------------------------------------------------------------------------------
 
 
-def assembled(function: Any, types: tuple, architectures: tuple[tuple[int, int], ...]) -> dict:
-    """Compile a kernel to machine code for architectures, whether there is such a device or not.
-
-    Parameters
-    ----------
-    function : function
-        The kernel in Python.
-    types : tuple
-        Of its arguments: a dtype for a number, ``("array", dtype)`` for flat memory.
-    architectures : tuple of (int, int)
-        Compute capabilities.
-
-    Returns
-    -------
-    dict
-        For each architecture ``{"registers", "spills", "stack", "shared", "ptx", "sass"}``: numbers, the last two the
-        sizes of both forms in bytes.
-    """
-    found = {}
-    for cc, text in forms(function, types, architectures).items():
-        ptx = text.encode().rstrip(b"\0") + b"\0"
-        found[cc] = {"ptx": len(ptx), **_linked(ptx, cc)}
-    return found
-
-
 def forms(function: Any, types: tuple, architectures: tuple[tuple[int, int], ...], each: bool = False) -> dict:
     """A kernel as PTX for architectures: typed and lowered once, and optimised once where the result is the same.
 
@@ -328,34 +303,9 @@ def _lowered(body: Any, signature: Any, cc: tuple[int, int]) -> Any:
     return library
 
 
-def _linked(ptx: bytes, cc: tuple[int, int]) -> dict:
-    """Sizes of what the assembler makes of PTX."""
-    from cuda.bindings import nvjitlink
+def device_runtime() -> str:
+    """Where the library is that barriers of a whole grid are linked with."""
+    from numba.cuda.cudadrv.libs import get_cudalib
 
-    handle = nvjitlink.create(3, [f"-arch=sm_{cc[0]}{cc[1]}", "-verbose", "-Xptxas=-v"])
-    try:
-        nvjitlink.add_data(handle, nvjitlink.InputType.PTX, ptx, len(ptx), "kernel.ptx")
-        nvjitlink.complete(handle)
-        image = bytearray(nvjitlink.get_linked_cubin_size(handle))
-        nvjitlink.get_linked_cubin(handle, image)
-        log = bytearray(nvjitlink.get_info_log_size(handle))
-        nvjitlink.get_info_log(handle, log)
-    finally:
-        nvjitlink.destroy(handle)
-    if image[:4] != b"\x7fELF":
-        raise RuntimeError(f"the assembler made no machine code for sm_{cc[0]}{cc[1]}")
-    return {"sass": len(image), **_sizes(log.decode())}
-
-
-def _sizes(log: str) -> dict:
-    """What the assembler reports: the most of each over a kernel and the functions that it calls."""
-
-    def most(pattern: str) -> int:
-        return max([int(n) for n in re.findall(pattern, log)], default=0)
-
-    return {
-        "registers": most(r"used (\d+) registers"),
-        "stack": most(r"(\d+) stack,"),
-        "spills": most(r"(\d+) bytes spill stores"),
-        "shared": most(r"(\d+) bytes smem"),
-    }
+    found = get_cudalib("cudadevrt", static=True)
+    return found.decode() if isinstance(found, bytes) else found

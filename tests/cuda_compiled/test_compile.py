@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tapegrad.cuda import toolchain
+from tapegrad.cuda.assembling import assembled
 from tapegrad.cuda.compiling import parse
 from tapegrad.cuda.inventory import inventory
 from tapegrad.cuda.stepper import defined
@@ -48,8 +49,11 @@ def test_nothing_is_left_out(compiled):
 
 
 def test_a_fault_is_found(architectures):
-    """A kernel that the compiler cannot type is an error, not a gap."""
+    """A kernel that the compiler cannot type is an error, not a gap, and its neighbours are compiled."""
     scope = {"cuda": toolchain.cuda, "__name__": "tapegrad.cuda.x"}
     faulty = defined("faulty", "def faulty(n, x):\n    x[cuda.grid(1)] = unheard_of(n)\n", scope)
-    with pytest.raises(Exception, match="unheard_of"):
-        toolchain.assembled(faulty, (np.dtype("l"), ("array", np.dtype("d"))), parse(architectures)[:1])
+    sound = defined("sound", "def sound(n, x):\n    x[cuda.grid(1)] = n\n", scope)
+    types = np.dtype("l"), ("array", np.dtype("d"))
+    first, error, last = assembled([(sound, types), (faulty, types), (sound, types)], parse(architectures)[:1])
+    assert "unheard_of" in str(error)
+    assert first == last and next(iter(first.values()))["registers"] > 0
