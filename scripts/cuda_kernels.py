@@ -40,10 +40,10 @@ def records() -> str:
     for state, title in STATES.items():
         names = states.get(state, [])
         text += f"**{title}** ({len(names)}): "
-        if state == "refused":
-            text += "; ".join(f"`{n}` ({table.REFUSED[n]})" for n in names)
-        else:
-            text += ", ".join(f"`{n}`" for n in names)
+        reasons: dict = {}
+        for n in names:
+            reasons.setdefault(table.entry(RECORDS[n])[1], []).append(f"`{n}`")
+        text += "; ".join(", ".join(of) + (f" ({reason})" if reason else "") for reason, of in reasons.items())
         text += ".\n\n"
     return text
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from .assembling import TOGETHER, assembled
@@ -26,14 +27,15 @@ def parse(names: str) -> tuple[tuple[int, int], ...]:
     return tuple((int(n) // 10, int(n) % 10) for n in names.split(","))
 
 
-def _share(names: str, part: int, parts: int, records: list[str] | None) -> None:
-    gc.disable()  # the compiler makes many objects and few cycles
+def _share(names: str, part: int, parts: int, records: list[str] | None) -> Iterator[dict]:
+    """What came of every so many-th kernel."""
     architectures = parse(names)
     mine = list(enumerate(inventory(records)))[part::parts]
     for first in range(0, len(mine), TOGETHER):
         entries = mine[first : first + TOGETHER]
         began = time.process_time()
-        found = assembled([(entry.function, entry.types) for _, entry in entries], architectures)
+        with _no_collection():
+            found = assembled([(entry.function, entry.types) for _, entry in entries], architectures)
         seconds = round((time.process_time() - began) / len(entries), 3)
         for (k, entry), sizes in zip(entries, found, strict=True):
             line: dict[str, Any] = {"index": k, "name": entry.name, "dtype": entry.dtype, "fused": entry.fused}
@@ -41,12 +43,21 @@ def _share(names: str, part: int, parts: int, records: list[str] | None) -> None
                 line["error"] = f"{type(sizes).__name__}: {sizes}"
             else:
                 line["found"] = {f"{a}{b}": of for (a, b), of in sizes.items()}
-            print(json.dumps({**line, "seconds": seconds}), flush=True)
-        gc.collect()
+            yield {**line, "seconds": seconds}
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """The compiler makes many objects and few cycles."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def compile_all(names: str, processes: int = 2, records: list[str] | None = None) -> list[dict]:
-    """Compile every kernel, in several processes.
+    """Compile every kernel, in several processes, of which this is one.
 
     Parameters
     ----------
@@ -62,14 +73,15 @@ def compile_all(names: str, processes: int = 2, records: list[str] | None = None
         In the order of the inventory.
     """
     with contextlib.ExitStack() as stack:
-        outputs = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(processes)]
-        workers = []
-        for k, output in enumerate(outputs):
+        outputs, workers = [], []
+        for k in range(1, processes):
+            outputs.append(stack.enter_context(tempfile.TemporaryFile("w+")))
             command = [sys.executable, "-m", __name__, names, *(records or []), "--share", f"{k}/{processes}"]
-            workers.append(subprocess.Popen(command, stdout=output))
+            workers.append(stack.enter_context(subprocess.Popen(command, stdout=outputs[-1])))
+            stack.callback(workers[-1].kill)
+        lines = list(_share(names, 0, processes, records))
         if any([worker.wait() for worker in workers]):
             raise RuntimeError("a process that compiles kernels failed; its messages are above")
-        lines = []
         for output in outputs:
             output.seek(0)
             lines += [json.loads(line) for line in output]
@@ -94,7 +106,8 @@ def main() -> None:
     parser.add_argument("records", nargs="*")
     arguments = parser.parse_args()
     part, parts = map(int, arguments.share.split("/"))
-    _share(arguments.architectures, part, parts, arguments.records or None)
+    for line in _share(arguments.architectures, part, parts, arguments.records or None):
+        print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""How many records have kernels, by family: ``python -m tapegrad.cuda.coverage``."""
+"""How many records have kernels, by family: ``python -m tapegrad.cuda.coverage``; ``--records`` lists all of them."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..primitives import scipy_loader
 from ..primitives.core import RECORDS, Elementwise
 from .table import entry
 
-__all__ = ["ON_DEVICE", "coverage"]
+__all__ = ["ON_DEVICE", "coverage", "rows"]
 
 ON_DEVICE = ("fused", "kernel", "composed", "view")
 """States of records that the device computes itself."""
@@ -40,10 +41,15 @@ def _family(record: Any) -> str:
     return next((name for name, modules in _MODULES.items() if _module(record) in modules.split()), "other")
 
 
+def load_scipy() -> None:
+    """Have SciPy's records in the table, where it is installed."""
+    with contextlib.suppress(ImportError):
+        scipy_loader.load()
+
+
 def coverage() -> dict[str, tuple[list[str], list[str]]]:
     """Records that the device computes itself, and the others, by family."""
-    with contextlib.suppress(ImportError):  # without SciPy its records are not there
-        scipy_loader.load()
+    load_scipy()
     found: dict[str, tuple[list[str], list[str]]] = {}
     for name, record in sorted(RECORDS.items()):
         own, others = found.setdefault(_family(record), ([], []))
@@ -51,7 +57,18 @@ def coverage() -> dict[str, tuple[list[str], list[str]]]:
     return found
 
 
+def rows() -> list[str]:
+    """How each record runs on a device, and the reason where it does not run there."""
+    load_scipy()
+    found = [(name, *entry(record)) for name, record in sorted(RECORDS.items())]
+    return [f"{name}: {state}" + (f" ({reason})" if reason else "") for name, state, reason in found]
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", action="store_true", help="a line for each record, with the reason for none")
+    if parser.parse_args().records:
+        print(*rows(), sep="\n")
     found = coverage()
     asked = [found[name] for name in _MODULES]
     for family, (own, others) in sorted(found.items()):

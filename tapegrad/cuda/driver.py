@@ -29,9 +29,12 @@ class _Driver:
     ----------
     piece : int
         Bytes that are copied at a time.
+    together : int
+        So many blocks can wait for each other within a kernel: 1 where there are no cooperative launches.
     """
 
     piece: int
+    together: int
 
     @functools.cached_property
     def staging(self) -> Staging:
@@ -71,6 +74,7 @@ class StandIn(_Driver):
     max_threads = 4
     max_blocks = 2
     tile = 4
+    together = 2
     piece = 256
 
     def __init__(self) -> None:
@@ -208,6 +212,8 @@ class Hardware(_Driver):
             self.name = device.name.decode() if isinstance(device.name, bytes) else str(device.name)
             self.compute_capability = tuple(device.compute_capability)
             self.max_blocks = 16 * device.MULTIPROCESSOR_COUNT
+            can_wait = getattr(device, "COOPERATIVE_LAUNCH", 0) and toolchain.device_runtime()
+            self.together = device.MULTIPROCESSOR_COUNT if can_wait else 1  # each has room for a block of any kernel
         self.launches = 0
 
     def allocate(self, nbytes: int) -> Any:

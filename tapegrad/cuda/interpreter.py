@@ -1,9 +1,10 @@
 """Kernels that run rows of integers: one for each real dtype, whatever the rows say.
 
-`interpret` runs a program of many shapes by a single block of threads, row after row with barriers between them: a
-small tape, or the reverse sweep over one, is a single launch. `interpret_elements` runs a group of rows over one large
-shape, each thread with values of its own. Neither needs the compiler when a program is new, which takes half a second
-for a kernel that is written for it (`elementwise`).
+`interpret` runs a program of many shapes, row after row with barriers between them: a small tape, or the reverse sweep
+over one, is a single launch. It is made for a single block of threads, and for a whole grid of them that waits for all
+its blocks after each row, where the device can launch one (a cooperative launch). `interpret_elements` runs a group of
+rows over one large shape, each thread with values of its own. Neither needs the compiler when a program is new, which
+takes half a second for a kernel that is written for it (`elementwise`).
 
 A row says ``y[i] = f(a[i], b[i], c[i])``, or, where it has inner places, ``y[i] = combine(c, a[i, j] * b[i, j] for all
 j)``: sums, extrema, products of matrices. It holds addresses and steps in bytes, so that views are free.
@@ -59,6 +60,8 @@ _OTHER_NAMES = {
 _OF_TRUTHS = ("copy", "truth", "logical_and", "logical_or", "logical_not")
 BLOCK: int = 0
 """Threads of a block; it and the names below are filled in for a dtype by `interpreter`."""
+WIDE: bool = False
+"""Whether blocks wait for each other, by a barrier of the whole grid."""
 real: Any = None
 int64: Any = None
 fetch: Any = None
@@ -148,7 +151,7 @@ def combined(row, places, first, step):
 
 
 def interpret(rows, code, start):
-    """Rows one after the other, by one block of threads."""
+    """Rows one after the other, by one block of threads or by all blocks of a grid."""
     row = cuda.shared.array(ROW, int64)
     held = cuda.shared.array(BLOCK, real)
     me = cuda.threadIdx.x
@@ -159,8 +162,8 @@ def interpret(rows, code, start):
             row[word] = code[start + k * ROW + word]
             word += BLOCK
         cuda.syncthreads()
-        together = row[INNER] > FEW and row[SIZE] < BLOCK
-        i = 0 if together else me
+        together = row[INNER] > FEW and row[SIZE] < cuda.gridsize(1)
+        i = cuda.blockIdx.x if together else cuda.grid(1)
         while i < row[SIZE]:
             places = apart(i, row[AXES_HERE], row, LENGTHS)
             target = row[Y] + along(places, row, Y + 2)
@@ -182,8 +185,11 @@ def interpret(rows, code, start):
                     half //= 2
                 if me == 0:
                     store(target, row[Y + 1], held[0])
-            i += 1 if together else BLOCK
-        cuda.syncthreads()
+            i += cuda.gridDim.x if together else cuda.gridsize(1)
+        if WIDE:
+            cuda.cg.this_grid().sync()
+        else:
+            cuda.syncthreads()
         k += 1
 
 
@@ -234,7 +240,7 @@ def _apply(dtype: np.dtype) -> Any:
 
 
 @functools.cache
-def interpreter(name: str, dtype: np.dtype, block: int) -> Any:
+def interpreter(name: str, dtype: np.dtype, block: int, wide: bool = False) -> Any:
     """One of the kernels of this module, for a real dtype and a number of threads.
 
     Parameters
@@ -242,6 +248,8 @@ def interpreter(name: str, dtype: np.dtype, block: int) -> Any:
     name : {"interpret", "interpret_elements"}
     dtype : numpy.dtype
     block : int
+    wide : bool
+        Whether it is for a cooperative launch of several blocks.
     """
     kind = "double" if dtype.char == "d" else "single"
     known = casts()
@@ -249,6 +257,7 @@ def interpreter(name: str, dtype: np.dtype, block: int) -> Any:
         "real": known[dtype.name],
         "int64": known["int64"],
         "BLOCK": block,
+        "WIDE": wide,
         "apply": _apply(dtype),
         "fetch": toolchain.build(globals()[f"fetch_{kind}"], lambda copy: copy, {"real": known[dtype.name]}),
         "store": globals()[f"store_{kind}"],

@@ -138,11 +138,12 @@ def _interpreters(threads: int) -> list[Entry]:
     count = np.dtype(np.int64)
     code = ("array", count), count
     known = []
-    for name, numbers in (("interpret", 1), ("interpret_elements", 2)):
+    for name, numbers, wide in (("interpret", 1, False), ("interpret", 1, True), ("interpret_elements", 2, False)):
         for char in FLOATS:
-            function = interpreter(name, np.dtype(char), threads)
+            function = interpreter(name, np.dtype(char), threads, wide)
             users = {n for n in INSTRUCTIONS if n in RECORDS}
-            known.append(Entry(f"program: {name}", function, ((count,) * numbers) + code, False, char, users))
+            label = f"program: {name}{' by a whole grid' if wide else ''}"
+            known.append(Entry(label, function, ((count,) * numbers) + code, False, char, users))
     return known
 
 

@@ -2,8 +2,8 @@
 
 While rows of a tape are run, what is asked for on small arrays is written down as rows of integers, and memory for
 the results is taken at once, so that views of them can be had. Where something else is to happen, and at the end, the
-program is sent and interpreted by one launch. A large group of elementwise rows is interpreted by itself as long as it
-is new: only what comes again is worth the compiler's time.
+program is sent and interpreted by one launch, of several blocks if they can wait for each other. A large group of
+elementwise rows is interpreted by itself as long as it is new: only what comes again is worth the compiler's time.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ SMALL = 4096
 """Elements of the largest array for which one block of threads is enough."""
 MOST_WORK = 1 << 16
 """Products and sums of a row that one block takes upon itself."""
+MOST_BLOCKS = 16
+"""Blocks that share a program, if they can wait for each other: so many times may it be as large."""
+LAPS = 4
+"""Elements of a row for each thread up to which one block is sooner done than several, which wait longer."""
 MOST_ROWS = 512
 _INT = np.dtype(np.int64)
 _Place = tuple[int, int, tuple[int, ...]]
@@ -51,6 +55,7 @@ class Program:
     def __init__(self, device: Any):
         self.device = device
         self.failed = False
+        self.most_blocks = min(device.driver.together, MOST_BLOCKS)
         self._clear()
 
     def _clear(self) -> None:
@@ -84,7 +89,7 @@ class Program:
         size = int(np.prod(shape, dtype=np.int64))
         key = (tuple(steps), tuple([k for k, _ in outputs]))
         opcodes = [opcode for opcode, _ in known]
-        if size > SMALL:
+        if size > SMALL * self.most_blocks:
             return self._large(key, opcodes, real, inputs, outputs, steps, shape)
         self._make_room(real, len(steps))
         self.groups += 1
@@ -147,7 +152,7 @@ class Program:
         outs = made.spec.size
         if real.char not in "df" or made.dtype != real or name not in it.COMBINING:
             return False
-        if outs > SMALL or outs * n > MOST_WORK or max(len(kept[0]), len(gone[0])) > it.AXES:
+        if self._too_large(outs, outs * n) or max(len(kept[0]), len(gone[0])) > it.AXES:
             return False
         self._make_room(real, 1)
         item = real.itemsize
@@ -166,7 +171,7 @@ class Program:
         shape = (*batch, m, n)
         if real.char not in "df" or len([w for w in shape if w != 1]) > it.AXES:
             return False
-        if made.spec.size > SMALL or made.spec.size * k > MOST_WORK:
+        if self._too_large(made.spec.size, made.spec.size * k):
             return False
         self._make_room(real, 1)
         left, right = a.spec.strides, b.spec.strides
@@ -182,6 +187,9 @@ class Program:
         self._inner(row, k, (k,), (left[-1],), (right[-2],))
         self.held += [a.block, b.block, made.block]
         return True
+
+    def _too_large(self, outs: int, work: int) -> bool:
+        return outs > SMALL * self.most_blocks or work > MOST_WORK * self.most_blocks
 
     def _inner(self, row: np.ndarray, n: int, lengths: tuple, steps: tuple, others: tuple) -> None:
         """Complete a row that combines over inner places."""
@@ -212,13 +220,18 @@ class Program:
             self._clear()
             alone()
         else:
-            real = self.real
+            real, blocks, threads = self.real, self._blocks(), self.device.driver.max_threads
             rows, code, held = self._sent()
-            threads = self.device.driver.max_threads
-            kernel = self.device.kernel(interpreter("interpret", real, threads))
-            self.device.launch_blocks(kernel, (1, 1, 1), (threads, 1, 1), (rows, code.flat(), code.start))
+            kernel = self.device.kernel(interpreter("interpret", real, threads, blocks > 1))
+            self.device.launch_blocks(kernel, (blocks, 1, 1), (threads, 1, 1), (rows, code.flat(), code.start))
         del held
         self.failed = False
+
+    def _blocks(self) -> int:
+        """How many blocks of threads are to share the program."""
+        threads = self.device.driver.max_threads
+        work = max(int(row[it.SIZE] * max(row[it.INNER], 1)) for row in self.rows)
+        return 1 if work <= LAPS * threads else min(self.most_blocks, -(-work // threads))
 
     def _sent(self) -> tuple[int, Any, list]:
         """Number of rows, where they are on the device, and what must live until they have been run."""

@@ -7,7 +7,10 @@ checked:
   written in shared memory;
 - an element that two threads use, at least one of them to write, with no barrier between them (or in different
   blocks at all) is an error (`RaceError`), unless both do it by an atomic operation;
-- a barrier that only some threads of a block reach is an error (`BarrierError`).
+- a barrier that only some threads of a block reach is an error (`BarrierError`), and so is a barrier of the whole grid
+  that only some blocks reach.
+
+Where a kernel has barriers of the whole grid, all blocks run from one to the next.
 
 So a bounds check or a barrier that is missing is found whenever the kernel runs on data that need it, not only when
 the threads happen to meet.
@@ -62,7 +65,7 @@ class _Log:
     def clashes(self, other: tuple) -> bool:
         """Whether an access by another thread is not ordered before this one."""
         me = self.place.me
-        return other[:2] != me[:2] and (other[0] != me[0] or other[2] == me[2])
+        return other[:2] != me[:2] and (other[3] == me[3] if other[0] != me[0] else other[2] == me[2])
 
     def read(self, at: int) -> None:
         """Note a read."""
@@ -78,7 +81,7 @@ class _Log:
         """Note a write."""
         me = (*self.place.me, atomic)
         wrote = self.writes.get(at)
-        if wrote is not None and self.clashes(wrote) and not (atomic and wrote[3]):
+        if wrote is not None and self.clashes(wrote) and not (atomic and wrote[4]):
             raise self.race(at, wrote, "writes")
         for reader in self.reads.get(at, ()):
             if self.clashes(reader):
@@ -87,7 +90,7 @@ class _Log:
 
     def race(self, at: int, other: tuple, does: str) -> RaceError:
         """The error."""
-        block, thread, _ = self.place.me
+        block, thread, *_ = self.place.me
         return RaceError(
             f"kernel {self.place.kernel}: thread {thread} of block {block} {does} element {at} of {self.name}, which "
             f"thread {other[1]} of block {other[0]} uses with no barrier between them"
@@ -189,7 +192,7 @@ class _Place:
         self.blockIdx, self.threadIdx = _Dim(), _Dim()
         self.atomic, self.shared, self.local = _Atomic(self), _Shared(self, False), _Shared(self, True)
         self.arrays: dict = {}
-        self.me: tuple = ((), (), 0)
+        self.me: tuple = ((), (), 0, 0)
 
     def grid(self, ndim: int) -> int:
         """Number of the thread in the grid."""
@@ -201,9 +204,9 @@ class _Place:
         assert ndim == 1
         return self.gridDim.x * self.blockDim.x
 
-    def stand(self, block: tuple, thread: tuple, epoch: int) -> None:
-        """Become a thread."""
-        self.blockIdx, self.threadIdx, self.me = _Dim(*block), _Dim(*thread), (block, thread, epoch)
+    def stand(self, block: tuple, thread: tuple, epoch: int, era: int) -> None:
+        """Become a thread, after so many barriers of its block and of the whole grid."""
+        self.blockIdx, self.threadIdx, self.me = _Dim(*block), _Dim(*thread), (block, thread, epoch, era)
 
 
 class _Addresses:
@@ -314,31 +317,56 @@ class _Arithmetic:
 ARITHMETIC = _Arithmetic()
 
 
-class _Barriers(ast.NodeTransformer):
-    """Turns ``cuda.syncthreads()`` into ``yield``."""
+_BARRIERS = {"cuda.syncthreads": "block", "cuda.cg.this_grid().sync": "grid"}
 
-    count = 0
+
+class _Barriers(ast.NodeTransformer):
+    """Turns ``cuda.syncthreads()`` and ``cuda.cg.this_grid().sync()`` into ``yield`` of who waits."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
         """A statement."""
-        if isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "cuda.syncthreads":
-            self.count += 1
-            return ast.copy_location(ast.Expr(ast.Yield(None)), node)
-        return node
+        who = _BARRIERS.get(ast.unparse(node.value.func)) if isinstance(node.value, ast.Call) else None
+        return node if who is None else ast.copy_location(ast.Expr(ast.Yield(ast.Constant(who))), node)
 
 
 def _stepping(function: Any) -> tuple[Any, bool]:
     """The function with barriers as places where it yields, and whether it has any."""
-    if "syncthreads" not in function.__code__.co_names:
+    if not {"syncthreads", "sync"} & set(function.__code__.co_names):
         return function, False
     lines, start = inspect.getsourcelines(function)
     tree = ast.parse(textwrap.dedent("".join(lines)))
     ast.increment_lineno(tree, start - 1)
-    changed = _Barriers()
-    tree = ast.fix_missing_locations(changed.visit(tree))
+    tree = ast.fix_missing_locations(_Barriers().visit(tree))
     scope: dict = {}
     exec(compile(tree, function.__code__.co_filename, "exec"), function.__globals__, scope)
     return scope[function.__name__], True
+
+
+class _Block:
+    """The threads of a block, which run in turn from barrier to barrier."""
+
+    def __init__(self, kernel: str, at: tuple, running: list):
+        self.kernel, self.at, self.running = kernel, at, running
+        self.arrays: dict = {}
+        self.epoch = 0
+
+    def advance(self, place: _Place, era: int) -> bool:
+        """Run to the next barrier of the whole grid, or to the end; whether it was a barrier."""
+        place.arrays = self.arrays
+        while True:
+            waiting = []
+            for thread, steps in self.running:
+                place.stand(self.at, thread, self.epoch, era)
+                waiting.append(next(steps, ""))
+            self.epoch += 1
+            if len(set(waiting)) > 1:
+                few = min([who for who in ("block", "grid") if who in waiting], key=waiting.count)
+                raise BarrierError(
+                    f"kernel {self.kernel}: {waiting.count(few)} of {len(waiting)} threads of block {self.at} wait at "
+                    f"a barrier that the others never reach"
+                )
+            if waiting[0] != "block":
+                return waiting[0] == "grid"
 
 
 class StepKernel:
@@ -362,9 +390,7 @@ class StepKernel:
         body = toolchain.build(self.function, lambda f: f, names)
         given = [self._seen(a, place, logs) if isinstance(a, np.ndarray) and a.ndim else a for a in args]
         with np.errstate(all="ignore"):
-            for at in itertools.product(*[range(n) for n in reversed(grid)]):
-                place.arrays = {}
-                self._run_block(body, place, at[::-1], block, given)
+            self._run(body, place, _places(grid), _places(block), given)
 
     def _seen(self, array: np.ndarray, place: _Place, logs: dict) -> Memory:
         start, length = array.__array_interface__["data"][0], array.nbytes
@@ -373,27 +399,29 @@ class StepKernel:
             log = logs[start, length] = _Log(place, f"an array of {array.nbytes} bytes")
         return Memory(array, log, array.itemsize)
 
-    def _run_block(self, body: Any, place: _Place, at: tuple, block: tuple, given: list) -> None:
-        threads = [t[::-1] for t in itertools.product(*[range(n) for n in reversed(block)])]
+    def _run(self, body: Any, place: _Place, blocks: list, threads: list, given: list) -> None:
         if not self.stops:
-            for t in threads:
-                place.stand(at, t, 0)
-                body(*given)
+            for at in blocks:
+                place.arrays = {}
+                for thread in threads:
+                    place.stand(at, thread, 0, 0)
+                    body(*given)
             return
-        running = [(t, body(*given)) for t in threads]
-        epoch = 0
+        running = [_Block(self.name, at, [(thread, body(*given)) for thread in threads]) for at in blocks]
+        era = 0
         while running:
-            waiting = []
-            for t, steps in running:
-                place.stand(at, t, epoch)
-                if next(steps, StopIteration) is not StopIteration:
-                    waiting.append((t, steps))
+            waiting = [block for block in running if block.advance(place, era)]
             if waiting and len(waiting) != len(running):
                 raise BarrierError(
-                    f"kernel {self.name}: {len(waiting)} of {len(running)} threads of block {at} wait at a barrier "
+                    f"kernel {self.name}: {len(waiting)} of {len(running)} blocks wait at a barrier of the whole grid "
                     f"that the others never reach"
                 )
-            running, epoch = waiting, epoch + 1
+            running, era = waiting, era + 1
+
+
+def _places(lengths: tuple) -> list[tuple]:
+    """All places in a grid or a block, the first axis fastest."""
+    return [at[::-1] for at in itertools.product(*[range(n) for n in reversed(lengths)])]
 
 
 @functools.cache

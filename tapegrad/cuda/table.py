@@ -227,6 +227,20 @@ def on_host(device: Any, record: Any, attrs: dict, arrays: list, out: Any) -> De
 
 # --- the table -------------------------------------------------------------------------------------------------------
 
+_WITHOUT_KERNEL = {
+    "eig_packed eigh_packed eigvals svd_packed pinv": (
+        "LAPACK iterates until a matrix is diagonal; no kernel does, whose threads would wait for the slowest matrix"
+    ),
+    "qr_packed lu_packed lu_pivots": "LAPACK's decomposition; kernels eliminate only for solve, inv, det and cholesky",
+    "expm logm sqrtm": "a function of matrices by SciPy, which chooses its order by their norms",
+    "csr_matmul": "a sparse product by SciPy: its rows are of unequal length",
+    "combine_at": "extrema and products at repeated places, for which there are no atomic operations on all dtypes",
+    "mode_index": "counts equal values, which needs them in a table whose size depends on them",
+    "recursion": "a filter whose every element needs the one before it",
+    "nextafter spacing": "steps through the bits of numbers, which kernels do not take apart",
+    "numpy_i0": "NumPy's own series; it has not been written as a scalar function that both compilers can take",
+}
+"""Records that the host computes, and why; those of `scipy.special` have one reason in common."""
 _VIEWS = {"view", "broadcast_to", "track", "detach", "copy_slices"}
 
 
@@ -251,7 +265,15 @@ def entry(record: Any) -> tuple[str, str]:
         return "kernel", ""
     if _has_definition(record):
         return "composed", ""
-    return "fallback", "computed by the host"
+    return "fallback", _reason(record)
+
+
+def _reason(record: Any) -> str:
+    """Why a record has no kernel."""
+    for names, reason in _WITHOUT_KERNEL.items():
+        if record.name in names.split():
+            return reason
+    return "SciPy's own code computes it; it has not been written as a scalar function that both compilers can take"
 
 
 def _has_scalar(record: Any) -> bool:

@@ -304,8 +304,9 @@ def _lowered(body: Any, signature: Any, cc: tuple[int, int]) -> Any:
 
 
 def device_runtime() -> str:
-    """Where the library is that barriers of a whole grid are linked with."""
+    """Where the library is that barriers of a whole grid are linked with; nothing where there is none."""
     from numba.cuda.cudadrv.libs import get_cudalib
 
     found = get_cudalib("cudadevrt", static=True)
-    return found.decode() if isinstance(found, bytes) else found
+    path = found.decode() if isinstance(found, bytes) else str(found or "")
+    return path if os.path.exists(path) else ""

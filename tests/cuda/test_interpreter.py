@@ -14,7 +14,7 @@ import tapegrad as tg
 from tapegrad.cuda import OutOfMemoryError, interpreter, program
 from tapegrad.cuda.interpreter import INSTRUCTIONS
 from tapegrad.cuda.scalars import SCALARS
-from tapegrad.cuda.stepper import BarrierError, BoundsError, RaceError, defined
+from tapegrad.cuda.stepper import BarrierError, BoundsError, RaceError, StepKernel, defined
 from tapegrad.primitives.core import RECORDS
 from tapegrad.values import value_of
 
@@ -260,6 +260,43 @@ def test_memory_comes_back(device):
     assert device.pool.used <= used + 800
 
 
+# --- several blocks --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("size", "blocks"), [(16, 1), (17, 2), (400, 2)])
+def test_blocks_share_a_launch(size, blocks, device, monkeypatch):
+    """A tape that is too much for one block is one launch of several, which wait for each other; so is its sweep."""
+    grids = []
+    launch = device.driver.launch
+    monkeypatch.setattr(
+        device.driver, "launch", lambda kernel, grid, *args: grids.append(grid) or launch(kernel, grid, *args)
+    )
+    values = np.sin(np.arange(float(size)))
+    found = []
+    for place in ("cuda", "cpu"):
+        x = leaf(values, place)
+        y = np.sum(np.tanh(np.sin(x) * x + 2.0) ** 2) + np.max(x)
+        y.backward()
+        found.append((y.item(), value_of(x.grad)))
+    for mine, host in zip(*found, strict=True):
+        np.testing.assert_allclose(mine, host, rtol=1e-13)
+    assert grids == [(blocks, 1, 1)] * 2
+
+
+def test_a_device_without_cooperative_launches(device, monkeypatch):
+    monkeypatch.setattr(device.driver, "together", 1)
+    monkeypatch.setattr(program, "SMALL", 16)
+    x = tg.tensor(np.ones(17), device="cuda")
+    assert value_of(np.sum(x * 2.0)) == 34.0
+
+
+def test_a_barrier_that_some_blocks_never_reach():
+    source = "def f(x):\n    if cuda.blockIdx.x < 2:\n        cuda.cg.this_grid().sync()\n    x[cuda.grid(1)] = 1\n"
+    kernel = defined("f", source, {"cuda": interpreter.cuda, "__name__": "tapegrad.cuda.x"})
+    with pytest.raises(BarrierError, match="2 of 3 blocks wait at a barrier of the whole grid"):
+        StepKernel(kernel).launch((3, 1, 1), (2, 1, 1), (np.zeros(6),))
+
+
 # --- planted faults --------------------------------------------------------------------------------------------------
 
 
@@ -280,10 +317,16 @@ def kernels_as_they_are():
     interpreter.interpreter.cache_clear()
 
 
-FAULTS = {f"interpret: barrier {k}": ("interpret", lambda s, k=k: without_barrier(s, k)) for k in range(1, 5)}
+FAULTS = {f"one block: barrier {k}": ("interpret", lambda s, k=k: without_barrier(s, k)) for k in range(1, 5)}
+FAULTS |= {f"grid: barrier {k}": ("interpret", lambda s, k=k: without_barrier(s, k)) for k in range(1, 4)}
 FAULTS |= {
-    "interpret: end": ("interpret", lambda s: s.replace("while i < row[SIZE]:", "while i <= row[SIZE]:")),
-    "interpret: words": ("interpret", lambda s: s.replace("while word < ROW:", "while word <= ROW:")),
+    "one block: end": ("interpret", lambda s: s.replace("while i < row[SIZE]:", "while i <= row[SIZE]:")),
+    "one block: words": ("interpret", lambda s: s.replace("while word < ROW:", "while word <= ROW:")),
+    "grid: its barrier": ("interpret", lambda s: s.replace("cuda.cg.this_grid().sync()", "cuda.syncthreads()")),
+    "grid: no barrier": ("interpret", lambda s: s.replace("cuda.cg.this_grid().sync()", "pass")),
+    "grid: some blocks": ("interpret", lambda s: s.replace("if WIDE:", "if WIDE and cuda.blockIdx.x < 1:")),
+    "grid: end": ("interpret", lambda s: s.replace("while i < row[SIZE]:", "while i <= row[SIZE]:")),
+    "grid: first": ("interpret", lambda s: s.replace("else cuda.grid(1)", "else me")),
     "combined: end": ("combined", lambda s: s.replace("while j < row[INNER]:", "while j <= row[INNER]:")),
     "elements: barrier": ("interpret_elements", lambda s: without_barrier(s, 1)),
     "elements: end": ("interpret_elements", lambda s: s.replace("while i < n:", "while i <= n:")),
@@ -293,6 +336,7 @@ FAULTS |= {
 @pytest.mark.parametrize("name", FAULTS)
 def test_faults_are_found(name, monkeypatch):
     faulty(monkeypatch, *FAULTS[name])
+    monkeypatch.setattr(program, "MOST_BLOCKS", 2 if name.startswith("grid") else 1)
     if name.startswith("elements"):
         monkeypatch.setattr(program, "SMALL", 2)
     values = np.sin(np.arange(120.0)).reshape(2, 60)

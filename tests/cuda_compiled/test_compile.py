@@ -57,3 +57,11 @@ def test_a_fault_is_found(architectures):
     first, error, last = assembled([(sound, types), (faulty, types), (sound, types)], parse(architectures)[:1])
     assert "unheard_of" in str(error)
     assert first == last and next(iter(first.values()))["registers"] > 0
+
+
+def test_only_the_kernel_for_a_grid_is_launched_cooperatively(architectures):
+    """The compiler drops the barrier that a kernel of one block does not take."""
+    for entry in ENTRIES:
+        if entry.name.startswith("program: interpret") and entry.dtype == "d":
+            (text,) = toolchain.forms(entry.function, entry.types, parse(architectures)[:1]).values()
+            assert ("cudaCGSynchronize" in text) == entry.name.endswith("by a whole grid")
