@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .counterparts import unseen_function
 from .errors import ScalarError, ShapeError
 from .foreign import sparse_asks
 from .tape.handle import attach
@@ -92,6 +93,9 @@ def _would_lose(tensor):
 def refuse_traced(tensor, what, remedy):
     """Inside a transformation, a value that carries a gradient must not become a plain one."""
     if tensor.requires_grad and _would_lose(tensor):
+        function = unseen_function(depth=2)
+        if function is not None and function.counterpart:
+            remedy = f"Use {function.counterpart} in place of {function.name}, or tapegrad.stop_gradient(x)."
         raise TracedValueError(
             f"{what} of a value that is being differentiated would lose its gradient: it is "
             f"{tensor._spec.dtype.name}{list(tensor._spec.shape)}. {remedy}"
@@ -160,6 +164,7 @@ def _array(self, dtype=None, copy=None):
     if sparse_asks():
         return np.array(None)  # whereupon SciPy asks the tensor to multiply
     if self.requires_grad:
+        _refuse_unseen(self)
         raise TracedValueError(
             f"a NumPy function that tapegrad cannot see, or np.array(...), was given a value that requires grad "
             f"({self._spec.dtype.name}{list(self._spec.shape)}); the plain array would lose its gradient. Use a NumPy "
@@ -174,6 +179,23 @@ def _array(self, dtype=None, copy=None):
     if copy is None:
         escape(self)
     return array
+
+
+def _refuse_unseen(tensor):
+    """Name the function that wants a plain array, and what to use in its place, where that is known."""
+    function = unseen_function(depth=2)
+    if function is None:
+        return
+    remedy = (
+        f"Use {function.counterpart} in its place"
+        if function.counterpart
+        else "Compose it from NumPy's functions, give it a rule with tapegrad.primitive"
+    )
+    raise TracedValueError(
+        f"{function.name} makes plain arrays of its arguments, and was given a value that requires grad "
+        f"({tensor._spec.dtype.name}{list(tensor._spec.shape)}), whose gradient would be lost. {remedy}, or stop the "
+        f"gradient on purpose with tapegrad.stop_gradient(x)."
+    )
 
 
 def _number(kind, remedy):

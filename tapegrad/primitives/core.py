@@ -130,6 +130,16 @@ class Primitive:
         """The result, by NumPy."""
         return self.function(*arrays, **attrs)
 
+    def try_attributes(self, specs, attrs):
+        """Run a call-out on ones, so that bad attributes are told at the user's line.
+
+        When the row runs it would be too late: the error would come from another line, and again for all rows after it.
+        """
+        if attrs and "kernel" not in self.__dict__ and type(self).kernel is Primitive.kernel:
+            blank = [np.ones(s.shape, s.dtype) if s.dtype.kind in "fc" else np.zeros(s.shape, s.dtype) for s in specs]
+            with np.errstate(all="ignore"):
+                self.compute(*blank, **attrs)
+
     def transpose_at(self, y_bar, y, xs, wanted, attrs):
         """Cotangents of the operands, each of its operand's shape and dtype, or None."""
         if isinstance(self.derivative, str):
@@ -180,6 +190,9 @@ class _Writer:
 
     def runs_at_once(self, specs):
         return self.inner.runs_at_once(specs[1:])
+
+    def try_attributes(self, specs, attrs):
+        self.inner.try_attributes(specs[1:], attrs)
 
     def carries_grad(self, specs, out):
         return self.inner.carries_grad(specs[1:], out) or specs[0].requires_grad

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 
 import numpy as np
 
@@ -137,7 +138,7 @@ def linalg_trace(x, /, *, offset=0, dtype=None):
 @implements(np.diag)
 def numpy_diag(v, k=0):
     """`numpy.diag`."""
-    x = lift(v)
+    x, k = lift(v), operator.index(k)
     if x._spec.ndim == 2:
         return view_of_function(np.diagonal, "Diagonal", x, k)
     if x._spec.ndim != 1:

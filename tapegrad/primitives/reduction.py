@@ -308,7 +308,7 @@ class amin:
 def _extremum(record, function, combine, a, axis, out, keepdims, initial, where):
     refuse(record.name, out=out)
     x = lift(a)
-    if given(where):
+    if given(where) and where is not True:
         if not given(initial):
             raise ValueError(
                 f"reduction operation '{combine.__name__}' does not have an identity, so to use a where mask one has "

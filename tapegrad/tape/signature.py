@@ -37,6 +37,11 @@ by_index: list[Signature] = []
 _interned: dict[tuple, Signature] = {}
 
 
+def _small(specs) -> bool:
+    """Whether an operation on values of such types is little work."""
+    return max([s.nbytes for s in specs]) <= DEFER_BYTES
+
+
 class Signature:
     """A primitive at fixed operand types and attributes.
 
@@ -80,7 +85,7 @@ class Signature:
         self.primitive, self.specs, self.attrs, self.out, self.kind = primitive, specs, attrs, out, kind
         view = kind in op.WITH_OFFSET
         self.width = 2 if view else 1 + max(0, (len(specs) - 1) // 2)
-        self.small = view or max([s.nbytes for s in (*specs, out)]) <= DEFER_BYTES
+        self.small = view or _small((*specs, out))
         self.deferrable = self.small and not primitive.runs_at_once(specs)
         self.lowered = False
         self.reads_grad = any([s.requires_grad for s in specs])
@@ -152,6 +157,8 @@ def signature_of(primitive, specs: tuple[Spec, ...], attrs: tuple, grad_enabled:
         out, kind = primitive.infer(specs, keywords)
         grad = grad_enabled and primitive.carries_grad(specs, out)
         out = out.replace(requires_grad=grad)
+        if kind not in op.WITH_OFFSET and not primitive.runs_at_once(specs) and _small((*specs, out)):
+            primitive.try_attributes(specs, keywords)
         with pools.lock:
             found = _interned.get(key)
             if found is None:
