@@ -65,6 +65,8 @@ def numpy_resize(a, new_shape):
     """`numpy.resize`."""
     x = lift(a)
     shape = (int(new_shape),) if np.ndim(new_shape) == 0 else tuple(int(n) for n in new_shape)
+    if any(n < 0 for n in shape):
+        raise ValueError(f"all elements of `new_shape` must be non-negative, and it is {shape}")
     size = int(np.prod(shape))
     if x._spec.size == 0 or size == 0:
         return lift(np.zeros(shape, x._spec.dtype))

@@ -434,6 +434,8 @@ class broadcast_to:
     def infer(specs, attrs):
         (x,) = specs
         shape = attrs["shape"]
+        if any([n < 0 for n in shape]):
+            raise ValueError(f"an array cannot have the shape {shape}: negative dimensions are not allowed")
         lead = len(shape) - x.ndim
         axes = zip(x.shape, shape[lead:], x.strides, strict=True)
         strides = (0,) * lead + tuple(0 if n == 1 and m != 1 else s for n, m, s in axes)

@@ -112,6 +112,11 @@ def _variance(x, axis, ddof, keepdims):
     return sum_(_squares(_deviations(x, axis)), axis=axis, keepdims=keepdims) / _freedom(x._spec.shape, axis, ddof)
 
 
+def _check_ddof(ddof):
+    if not isinstance(ddof, (int, float, np.number)):
+        raise TypeError(f"ddof must be a number, the degrees of freedom to take off, and it is {ddof!r}")
+
+
 @primitive()
 class var:
     """Variance over axes, with `ddof` degrees of freedom taken off."""
@@ -119,6 +124,7 @@ class var:
     samples = _VAR_SAMPLES
 
     def infer(specs, attrs):
+        _check_ddof(attrs["ddof"])
         return reduced_row(specs, attrs, _real_dtype(specs[0].dtype))
 
     def kernel(emitter, out, operands, attrs):
@@ -144,6 +150,7 @@ class std:
     samples = _VAR_SAMPLES
 
     def infer(specs, attrs):
+        _check_ddof(attrs["ddof"])
         return reduced_row(specs, attrs, _real_dtype(specs[0].dtype))
 
     def kernel(emitter, out, operands, attrs):
