@@ -153,10 +153,10 @@ class Body:
         return found
 
     def _pointers(self, slot: int, numbers: list[Number], at: int, stride: int) -> list[str]:
-        key = slot, at if stride else 0, stride, *[x.text for x in numbers]
+        key = slot, at, stride, *[x.text for x in numbers]
         found = self.pointers.get(key)
         if found is None:
-            base = self._pointer(self.graph.root[slot], at if stride else 0, stride)
+            base = self._pointer(self.graph.root[slot], at, stride)
             strides = self.graph.spec(slot).strides
             found = self.pointers[key] = self._lane_pointers(base, strides, numbers)
         return found
