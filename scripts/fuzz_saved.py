@@ -246,11 +246,10 @@ def try_files(first, count, seed, report, at, tried):
                 print(k + 1, said, f"{peak >> 20} MiB at most", flush=True)
 
 
-def fuzz(count, seed=0, report=None):
-    """Outcomes of that many mutated files, by kind."""
+def fuzz(count, seed=0, report=None, first=0):
+    """Outcomes of mutated files, by kind: of a seed's files below `count`, from `first` on."""
     fork = multiprocessing.get_context("fork")
     at, tried = fork.RawValue("q", -1), fork.RawArray("q", len(OUTCOMES))
-    first = 0
     while first < count:
         child = fork.Process(target=try_files, args=(first, count, seed, report, at, tried))
         child.start()
@@ -269,6 +268,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("count", type=int, nargs="?", default=10_000, help="files to try (default 10,000)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, metavar="K", help="the file to begin with")
     parser.add_argument("--only", type=int, metavar="K", help="the one file of that number, in this process")
     options = parser.parse_args()
     if options.only is not None:
@@ -278,7 +278,7 @@ def main():
             print(attempt(file_of(k, options.seed, seeds()), k % 4 > 1, True))
         return
     began = time.monotonic()
-    counts = fuzz(options.count, options.seed, max(options.count // 10, 1))
+    counts = fuzz(options.count, options.seed, max(options.count // 10, 1), options.first)
     print(dict(counts), f"in {time.monotonic() - began:.0f} s")
     sys.exit(any(counts[name] for name in WRONG))
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib.util
 import pathlib
 import signal
+import subprocess
+import sys
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -111,8 +114,37 @@ def test_imports_are_taken_back():
 
 
 def test_hostile_files():
-    counts = script("fuzz_saved").fuzz(300, seed=int(time.time()))
-    assert not counts["unclear"] and not counts["greedy"], counts
+    fuzz_saved = script("fuzz_saved")
+    counts = fuzz_saved.fuzz(300, seed=int(time.time()))
+    assert not any(counts[name] for name in fuzz_saved.WRONG), counts
+
+
+REACHING = """
+import sys
+sys.path.insert(0, {tests!r})
+import numpy as np
+import tapegrad as tg
+from fences import fenced, fenced_copy
+
+with fenced({at_end}):
+    step = tg.compile(lambda x: np.cumsum(np.exp(x)) * 2.0, native=False)
+    x = fenced_copy(np.linspace(0.0, 1.0, 40), {at_end})
+    step(x)
+    plan = step.paths()[0].plan
+    slot = next(k for k, row in plan.signatures.items() if k in plan.offsets and row.primitive.name == "exp")
+    print("whole", flush=True)
+    plan.addr[slot] += {shift}
+    step(x)
+    print("reached", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("at_end", "shift", "found"), [(True, 8, True), (False, -8, True), (True, 0, False)])
+def test_fences_find_what_reaches_beyond_a_value(at_end, shift, found):
+    code = REACHING.format(tests=str(SCRIPTS.parent / "tests"), at_end=at_end, shift=shift)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == (["whole"] if found else ["whole", "reached"]), done.stderr
+    assert done.returncode == (-signal.SIGSEGV if found else 0), done.stderr
 
 
 # --- numpy.errstate -------------------------------------------------------------------------------------------
@@ -151,6 +183,29 @@ def test_a_handler_that_numpy_is_asked_to_call():
     with np.errstate(divide="call", call=lambda *args: seen.append(args)):
         assert (1.0 / x).sum().item() == np.inf
     assert seen == [("divide by zero", 1)]
+
+
+@pytest.mark.parametrize("values", [[0.5], [0.5, 0.6, 0.7]])
+def test_warnings_of_inner_loops_that_are_errors(values):
+    """SciPy's loops warn by themselves; what they raise then comes out as it is."""
+    special = pytest.importorskip("scipy.special")
+    step = tg.compile(tg.value_and_grad(lambda x: np.sum(special.expn(2.5, x))), native=False)
+    x = np.array(values)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected, *_ = [step(x) for _ in range(4)]
+    calls = {
+        "eager": lambda: special.expn(2.5, tg.tensor(values, requires_grad=True)).sum().item(),
+        "at once": lambda: step.fun(x),
+        "compiled": lambda: step(x),
+    }
+    for name, call in calls.items():
+        for _ in range(2):
+            with pytest.raises(RuntimeWarning, match="truncated to an integer"):
+                call()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                assert step(x)[0] == expected[0], name
 
 
 def test_errors_call_methods_by_their_public_names():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import optree
 import pytest
+from fences import fenced, fenced_copy
 from records import RECORDS, Case, apply, draw, generator
 
 import tapegrad as tg
@@ -29,12 +31,18 @@ def steps_of(function):
     return [step for program in function.paths() for step in program.plan.steps.values()]
 
 
+AT_END = itertools.cycle([True, False])
+
+
 def check(function, *arguments, native=True, rtol=1e-12):
-    """Interpreted and native results agree; the native steps."""
-    step = tg.compile(function, native=False)
-    first = step(*arguments)
-    assert not steps_of(step)
-    found = step.optimize()(*arguments)
+    """Interpreted and native results agree, and nothing reaches beyond a value; the native steps."""
+    at_end = next(AT_END)
+    arguments = optree.tree_map(lambda x: fenced_copy(x, at_end) if isinstance(x, np.ndarray) else x, arguments)
+    with fenced(at_end):
+        step = tg.compile(function, native=False)
+        first = step(*arguments)
+        assert not steps_of(step)
+        found = step.optimize()(*arguments)
     if native:
         assert steps_of(step), "nothing was written out"
     for mine, its in zip(optree.tree_leaves(found), optree.tree_leaves(first), strict=True):
@@ -136,6 +144,20 @@ def test_indices(n):
 
     check(tg.value_and_grad(f, (0, 1)), table, weights, i, j)
     check(tg.value_and_grad(lambda t, w: f(t, w, i, j), (0, 1)), table, weights)
+
+
+@pytest.mark.parametrize("n", [3, 250])
+def test_indices_into_views(n):
+    """Views that do not begin where their arrays do."""
+    rng = generator("views", n)
+    x, order = rng.standard_normal(n), rng.permutation(n)
+
+    def f(x, order):
+        y = x * np.arange(1.0, n + 1.0)
+        return np.sum(np.sin(y[::-1][order])) + np.sum(np.exp(np.stack([y, x], axis=1)[::-1, 1][order[1:]]))
+
+    check(tg.value_and_grad(f), x, order)
+    check(tg.grad(lambda x: np.sum(np.sort(x)[::-1] ** 2 * np.arange(1.0, n + 1.0))), x)
 
 
 def test_indices_out_of_range():

@@ -281,6 +281,10 @@ def view_beyond(program):
     program["types"].append([dtype, shape, [8000]])
 
 
+def keys_without_arrays(program):
+    signature_named(program, "scatter_add")["attrs"]["key"] = {"tuple": [2]}
+
+
 LIES = {
     "a view beyond its array": (view_beyond, "beyond|expected"),
     "a primitive that is none": (
@@ -288,6 +292,7 @@ LIES = {
         "no primitive 'system'",
     ),
     "another primitive": (lambda p: signature_named(p, "sum").update(primitive="matmul"), "inconsistent"),
+    "a key without its array": (keys_without_arrays, "a key with 0 arrays of indices comes with 1"),
     "an axis that is none": (
         lambda p: signature_named(p, "sum")["attrs"].update(axis={"tuple": [7]}),
         "the result of sum",
@@ -307,6 +312,30 @@ def test_files_that_lie(good, lie):
     header, blob = opened(good)
     change, message = LIES[lie]
     change(header["signatures"][0]["paths"][0])
+    with pytest.raises(LoadError, match=message):
+        load_bytes(sealed(header, blob))
+
+
+def across(program):
+    signature_named(program, "place")["attrs"]["strides"] = {"tuple": [2]}
+
+
+def wide_padding(program):
+    signature_named(program, "conv2d_image")["attrs"]["padding"] = {"tuple": [1, 1 << 24]}
+
+
+@pytest.mark.parametrize(
+    ("function", "lie", "message"),
+    [
+        (lambda x: np.sum(np.sin(x[:2])), across, "elements that lie across those of the array"),
+        (fuzz_saved.images, wide_padding, r"a convolution of \(1, 1, 6, 6\) with \(2, 1, 3, 3\) has shape"),
+    ],
+)
+def test_attributes_that_lie(function, lie, message):
+    step = tg.compile(tg.value_and_grad(function))
+    step(X)
+    header, blob = opened(dump_bytes(step))
+    lie(header["signatures"][0]["paths"][0])
     with pytest.raises(LoadError, match=message):
         load_bytes(sealed(header, blob))
 

@@ -7,6 +7,7 @@ trusted by nobody: the kernel is run once with an emitter that checks every acce
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,11 @@ import numpy as np
 from ..primitives.core import Elementwise
 from ..tape.lower import Emitter
 from ..tape.signature import Signature
-from ..tape.spec import Spec
+from ..tape.spec import Spec, spec_of
 from ..vm import opcodes as op
 from ..vm.bridge import loop_address
 
-__all__ = ["check_memory", "span"]
+__all__ = ["check_memory", "in_step", "span"]
 
 _PRODUCTS = ("matmul", "linear")
 _TYPED = ("astype", "gather", "index_put", "scatter_add")
@@ -31,6 +32,12 @@ def span(spec: Spec) -> tuple[int, int]:
         return 0, 0
     reach = [s * (n - 1) for n, s in zip(spec.shape, spec.strides, strict=True)]
     return sum(r for r in reach if r < 0), sum(r for r in reach if r > 0) + spec.dtype.itemsize
+
+
+def in_step(view: Spec, shift: int, base: Spec) -> bool:
+    """Whether a view's elements begin where elements of the array do, or whole numbers within them."""
+    unit = math.gcd(view.dtype.alignment, base.dtype.itemsize, *base.strides)
+    return all(step % unit == 0 for step in (shift, *view.strides))
 
 
 @functools.cache
@@ -138,23 +145,28 @@ def check_memory(signature: Signature, most_bytes: int) -> None:
         out.dtype,
     ):
         raise ValueError(f"{inner.name} has no loop for these dtypes")
+    attrs = signature.attrs
     if inner.name == "place":
-        _check_place(specs[first], out, signature.attrs)
+        _check_window(specs[first], attrs["strides"], attrs["offset"], out)
+    if inner.name == "assemble":
+        for spec, (strides, offset) in zip(specs[first:], attrs["windows"], strict=True):
+            _check_window(spec, strides, offset, out)
     checker = _Checker(len(specs) + 1, room=[TEMPORARIES * most_bytes])
     checker.products = inner.name in _PRODUCTS
     checker.typed = isinstance(inner, Elementwise) or inner.name in _TYPED
     checker.regions[0] = span(out)
     for k, spec in enumerate(specs):
         checker.regions[k + 1] = span(spec)
-    primitive.kernel(checker, (0, out.plain), [(k + 1, s.plain) for k, s in enumerate(specs)][first:], signature.attrs)
+    primitive.kernel(checker, (0, out.plain), [(k + 1, s.plain) for k, s in enumerate(specs)][first:], attrs)
 
 
-def _check_place(value: Spec, out: Spec, attrs: dict) -> None:
-    from ..tape.spec import spec_of
-
-    low, high = span(spec_of(value.shape, value.dtype, attrs["strides"]))
+def _check_window(value: Spec, strides: tuple, offset: int, out: Spec) -> None:
+    window = spec_of(value.shape, value.dtype, strides)
+    low, high = span(window)
     first, last = span(out)
-    if value.size and (low + attrs["offset"] < first or high + attrs["offset"] > last):
+    if value.size and (low + offset < first or high + offset > last):
         raise ValueError("a window reaches beyond the array that it is placed in")
     if first != 0 or last != out.nbytes:
         raise ValueError("an array that a window is placed in has gaps")
+    if value.size and not in_step(window, offset, out):
+        raise ValueError("a window has elements that lie across those of the array that it is placed in")

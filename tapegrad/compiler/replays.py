@@ -180,7 +180,10 @@ class Replays:
         """
         results = [np.empty(s.shape, s.dtype) for s in self.specs] if targets is None else list(targets)
         answers = [np.empty(s.shape, s.dtype) for s in self.answers]
-        status = _replay(self.at, _pointers(arrays), _pointers(results), _pointers(answers))
+        try:
+            status = _replay(self.at, _pointers(arrays), _pointers(results), _pointers(answers))
+        except SystemError as error:
+            raise entry.raised(error) from None
         if status == f.FAILED:
             raise_interrupt()
             raise pending() or TapeError("a row failed without an error")

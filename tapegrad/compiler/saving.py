@@ -24,7 +24,7 @@ from ..tape.signature import Signature, signature_of
 from ..tape.spec import Spec, spec_of
 from ..tape.tape import MAX_ROWS, Tape
 from ..vm import opcodes as op
-from .bounds import check_memory, span
+from .bounds import check_memory, in_step, span
 from .encoding import KINDS, SaveError, decode, decode_tree, dtype_of, encode, encode_tree
 from .guards import Guard
 from .passes import live_rows
@@ -430,6 +430,8 @@ def _decode_program(saved: dict, blob: memoryview, arguments: list[Spec], most_b
             first, last = span(row.out)
             if row.out.size and not span(spec)[0] <= first + root[2] <= last + root[2] <= span(spec)[1]:
                 raise LoadError("a view reaches beyond the array that it is of")
+            if row.kind in _VIEWS and not in_step(row.out, root[2], spec):
+                raise LoadError("a view has elements that lie across those of the array that it is of")
             if row.kind == op.WRITE and whose in imports:
                 raise LoadError("a row writes to an argument or a constant")
         slot = len(tape.rows)

@@ -68,6 +68,14 @@ def _check(x, w, attrs):
         )
 
 
+def _check_places(places, x, w, attrs):
+    """That a cotangent has the shape of a convolution of such an image with such weights."""
+    _check(x, w, attrs)
+    expected = _output_shape(x, w, attrs)
+    if places != expected:
+        raise ShapeError(f"a convolution of {x} with {w} has shape {expected}, and its cotangent {places}")
+
+
 class _Columns:
     """Columns of one image after another: memory is taken once.
 
@@ -188,7 +196,9 @@ class conv2d_image:
     samples = tuple(((y, _weights(shape)), {**attrs, "shape": _X.shape}) for y, shape, attrs in _transposed_samples())
 
     def infer(specs, attrs):
-        return spec_of(attrs["shape"], specs[0].dtype), op.KERNEL
+        v, w = specs
+        _check_places(v.shape, attrs["shape"], w.shape, attrs)
+        return spec_of(attrs["shape"], v.dtype), op.KERNEL
 
     def into(out, v, w, shape, **attrs):
         kernel, (sh, sw), (dh, dw), (ph, pw) = w.shape[2:], attrs["stride"], attrs["dilation"], attrs["padding"]
@@ -240,7 +250,9 @@ class conv2d_weights:
 
     def infer(specs, attrs):
         v, x = specs
-        return spec_of((v.shape[1], x.shape[1] // attrs["groups"], *attrs["kernel"]), v.dtype), op.KERNEL
+        shape = (v.shape[1], x.shape[1] // attrs["groups"], *attrs["kernel"])
+        _check_places(v.shape, x.shape, shape, attrs)
+        return spec_of(shape, v.dtype), op.KERNEL
 
     def into(out, v, x, kernel, **attrs):
         groups = attrs["groups"]

@@ -60,7 +60,14 @@ def selected(name: str, base: Spec, form: tuple, indices: list[Spec]) -> Selecte
     form : tuple
         Of the key, see `tapegrad.primitives.indexing`.
     indices : list of Spec
+
+    Raises
+    ------
+    ValueError
+        If the form has another number of arrays: in a file, that is, as keys of indexing have as many as they say.
     """
+    if form.count(ARRAY) != len(indices):
+        raise ValueError(f"a key with {form.count(ARRAY)} arrays of indices comes with {len(indices)}")
     try:
         loop = extra_loop(name, f"{base.dtype.char}->{base.dtype.char}")
     except KeyError:

@@ -13,7 +13,7 @@ from . import fields
 FUNCTIONS = {
     "DICT_NEXT": "PyDict_Next", "DICT_SIZE": "PyDict_Size", "LIST_NEW": "PyList_New", "LIST_SET": "PyList_SetItem",
     "MALLOC": "PyMem_RawMalloc", "FREE": "PyMem_RawFree",
-    "LEAVE": "PyEval_SaveThread", "RETURN": "PyEval_RestoreThread",
+    "LEAVE": "PyEval_SaveThread", "RETURN": "PyEval_RestoreThread", "OCCURRED": "PyErr_Occurred",
 }  # fmt: skip
 """Functions of Python's C interface, by the names under which their addresses are kept."""
 
@@ -24,11 +24,12 @@ ARRAY_FUNCTIONS = {"NEW_SCALAR": 60, "NEW_COPY": 85, "NEW_ARRAY": 94, "SAME_DTYP
 """
 
 (
-    DICT_NEXT, DICT_SIZE, LIST_NEW, LIST_SET, MALLOC, FREE, LEAVE, RETURN, NEW_SCALAR, NEW_COPY, NEW_ARRAY, SAME_DTYPE,
+    DICT_NEXT, DICT_SIZE, LIST_NEW, LIST_SET, MALLOC, FREE, LEAVE, RETURN, OCCURRED,
+    NEW_SCALAR, NEW_COPY, NEW_ARRAY, SAME_DTYPE,
     ARRAY_TYPE, TUPLE_TYPE, DICT_TYPE, LOCAL, STATE_NAME, ZERO, RAISE_INTERRUPT,
     ENTRIES_AT, ENTRY_AT, PLAN_AT, DEPTH_AT, STATE_TAPE_AT, TRACING_AT,
     CALL_COUNT,
-) = range(fields.COUNT, fields.COUNT + 26)  # fmt: skip
+) = range(fields.COUNT, fields.COUNT + 27)  # fmt: skip
 
 # bytes from an object's start to its fields, in NumPy's and Python's public C structs
 ARRAY_DATA, ARRAY_NDIM, ARRAY_SHAPE, ARRAY_DTYPE, ARRAY_FLAGS = 16, 24, 32, 56, 64

@@ -69,6 +69,7 @@ from .call_fields import (
     NEW_COPY,
     NEW_SCALAR,
     NUMBER,
+    OCCURRED,
     PARENT,
     PLAIN_ARRAY,
     PLAN,
@@ -417,12 +418,15 @@ def was_interrupted(at):
 @jit
 def answered(e, given, inputs, outputs, made, room, at):
     """The result for arguments that fit, whose values stand at `inputs`, or why there is none."""
-    d = i64(e)
+    c, d = i64(at), i64(e)
     cells = room
     stack = cells + 16 * d[N_RESULTS]
     if given == 0 and new_results(e, outputs, made, cells, at) == 0:
         return RAISED
     status = replayed(e, inputs, outputs, at)
+    if call_python(c[OCCURRED], 0, 0, 0) != 0:  # an inner loop's own, such as a warning that is an error
+        call_python(c[CLEAR_ERROR], 0, 0, 0)
+        return NOT_HERE
     if status == FAILED and was_interrupted(at):
         return RAISED
     if status != DONE:  # to try paths one by one is fast only while they are short

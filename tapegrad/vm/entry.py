@@ -11,10 +11,17 @@ from typing import Any
 
 from .native import addresses
 
-__all__ = ["begin_reverse", "execute", "forward_sweep", "link", "reads_left", "reverse_sweep", "spread"]
+__all__ = ["begin_reverse", "execute", "forward_sweep", "link", "raised", "reads_left", "reverse_sweep", "spread"]
 
 SWEEPS = "begin_reverse", "forward_sweep", "link", "reads_left", "reverse_sweep", "spread"
 FUNCTIONS = ("execute.run", *[f"sweeps.{name}" for name in SWEEPS])
+
+
+def raised(error: BaseException) -> BaseException:
+    """What an inner loop has raised, such as a warning that is an error; Python wraps it, once for each more."""
+    while isinstance(error, SystemError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _entry(name: str, result: Any = None) -> Callable[[int], Any]:
@@ -27,7 +34,10 @@ def _entry(name: str, result: Any = None) -> Callable[[int], Any]:
         return function(at)
 
     def call(at: int):
-        return function(at)
+        try:
+            return function(at)
+        except SystemError as error:
+            raise raised(error) from None
 
     function = load
     call.__name__ = call.__qualname__ = name.rpartition(".")[2]
