@@ -157,6 +157,11 @@ def speed(report: Report, quick: bool) -> None:
         rate = arrays * 4 * n / took
         share = f", {100 * rate / peak:.3g} % of the peak" if peak else ""
         report.say(f"{name}, {n} float32: {took * 1e3:.4g} ms, {rate / 1e9:.4g} GB/s{share}")
+    host = np.ones(n, np.float32)
+    copies = {"host to device": lambda: tg.tensor(host, device="cuda"), "device to host": lambda: x.cpu()}
+    for name, run in copies.items():
+        took = seconds(run)
+        report.say(f"{name}, {n} float32: {took * 1e3:.4g} ms, {4 * n / took / 1e9:.4g} GB/s")
     m = 8 if quick else 4096
     for dtype in (np.float32, np.float64):
         a = tg.tensor(np.ones((m, m), dtype), device="cuda")
@@ -165,14 +170,17 @@ def speed(report: Report, quick: bool) -> None:
             f"product of {m} x {m}, {np.dtype(dtype).name}: {took * 1e3:.4g} ms, {2 * m**3 / took / 1e12:.4g} TFLOP/s"
         )
     small = tg.tensor(np.ones(16), device="cuda")
+    together = tg.cuda.device_of("cuda").driver.together
+    report.say(f"blocks that can wait for each other: {together}")
     report.say(f"one launch and its wait: {seconds(lambda: small * 2.0, 20) * 1e6:.4g} us")
 
-    def gradient():
-        leaf = tg.tensor(np.ones(16), device="cuda", requires_grad=True)
+    def gradient(size):
+        leaf = tg.tensor(np.ones(size), device="cuda", requires_grad=True)
         (np.sin(leaf) * leaf).sum().backward()
         return leaf.grad
 
-    report.say(f"a small gradient: {seconds(gradient, 20) * 1e6:.4g} us")
+    for size in (16,) if quick else (16, 20000):
+        report.say(f"a gradient of {size} elements: {seconds(lambda: gradient(size), 20) * 1e6:.4g} us")  # noqa: B023
 
 
 def main() -> int:

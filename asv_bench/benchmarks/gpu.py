@@ -12,7 +12,9 @@ class Device:
         self.x = tg.tensor(np.ones(1 << 24, np.float32), device="cuda")
         self.a = tg.tensor(np.ones((2048, 2048), np.float32), device="cuda")
         self.w = tg.tensor(np.ones((2048, 2048), np.float32), device="cuda", requires_grad=True)
-        for run in (self.time_fused, self.time_sum, self.time_matmul, self.time_gradient):
+        self.small = tg.tensor(np.ones(10000, np.float32), device="cuda", requires_grad=True)
+        self.host = np.ones(1 << 24, np.float32)
+        for run in (self.time_fused, self.time_sum, self.time_matmul, self.time_gradient, self.time_small_gradient):
             run()  # kernels are compiled when they are first launched
 
     def time_fused(self):
@@ -31,3 +33,15 @@ class Device:
         np.sum(np.tanh(self.a @ self.w)).backward()
         self.w.grad = None
         tg.cuda.synchronize()
+
+    def time_small_gradient(self):
+        np.sum(np.tanh(np.sin(self.small) * self.small) ** 2).backward()
+        self.small.grad = None
+        tg.cuda.synchronize()
+
+    def time_upload(self):
+        self.kept = tg.tensor(self.host, device="cuda")
+        tg.cuda.synchronize()
+
+    def time_download(self):
+        self.x.cpu()

@@ -17,6 +17,12 @@ from tapegrad.primitives.core import RECORDS
 from tapegrad.values import value_of
 
 _LONG = np.sin(np.arange(54.0)).reshape(3, 18)
+_IMAGE = np.arange(16.0).reshape(1, 1, 4, 4)
+_IMAGE[0, 0, 3, ::3] = 100.0  # what a window finds beyond a line's end is as great as what it has
+_WINDOWS = {"kernel": (3, 3), "stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "lengths": (4, 4)}
+_POOLED = RECORDS["max_pool2d"].compute(_IMAGE, **_WINDOWS)
+_TAKE = [((_IMAGE + 1.0, _IMAGE, _POOLED), _WINDOWS)]
+_SPREAD = [((_IMAGE + 1.0, _IMAGE, _POOLED), {**_WINDOWS, "shape": _IMAGE.shape})]
 KERNELS = {
     "scan": (scans, "cumsum", [((_LONG,), {"axis": 1})]),
     "affine_scan": (scans, "linear_scan", [((_LONG, _LONG + 1.0), {"axis": 1})]),
@@ -36,11 +42,11 @@ KERNELS = {
     "convolve_image": (windows, "conv2d", None),
     "convolve_transposed": (windows, "conv2d_image", None),
     "convolve_weights": (windows, "conv2d_weights", None),
-    "pool_max": (windows, "max_pool2d", None),
-    "pool_take": (windows, "max_pool2d_take", None),
-    "pool_spread": (windows, "max_pool2d_spread", None),
-    "pool_sum": (windows, "window_sum", None),
-    "sum_spread": (windows, "window_spread", None),
+    "pool_max": (windows, "max_pool2d", [((_IMAGE,), _WINDOWS)]),
+    "pool_take": (windows, "max_pool2d_take", _TAKE),
+    "pool_spread": (windows, "max_pool2d_spread", _SPREAD),
+    "pool_sum": (windows, "window_sum", [((_IMAGE,), _WINDOWS)]),
+    "sum_spread": (windows, "window_spread", [((_IMAGE,), {**_WINDOWS, "shape": _IMAGE.shape})]),
     "pick": (windows, "nll_loss", None),
     "put_back": (windows, "nll_loss_spread", None),
     "transform": (fourier, "dft", None),
@@ -55,11 +61,43 @@ KERNELS = {
 }
 """Kernels by name: the module, a record that launches them, and what to launch them on (else the record's samples)."""
 
+
+def places():
+    """Two that are in an array of three elements, one on either side of it."""
+    return np.array([-3, 0, 2, 5])
+
+
+def sums():
+    return np.zeros(3)
+
+
+DIRECT = {
+    "gather_at": (indexing, lambda: (4, 3, np.ones(3), 0, places(), 0, np.zeros(4), 0)),
+    "add_at": (indexing, lambda: (4, 3, np.ones(4), 0, places(), 0, sums(), 0)),
+    "add_pairs_at": (indexing, lambda: (4, 3, np.ones(8), 0, places(), 0, np.zeros(6), 0)),
+    "add_segments": (indexing, lambda: (4, 3, np.ones(4), 0, places(), 0, np.arange(4), 0, sums(), 0)),
+    "set_at": (indexing, lambda: (4, 3, np.ones(4), 0, places(), 0, sums(), 0)),
+    "mark_last": (indexing, lambda: (4, 3, places(), 0, np.full(3, -1), 0)),
+    "keep_last": (indexing, lambda: (4, 3, np.ones(4), 0, places(), 0, np.full(3, -1), 0, sums(), 0)),
+    "last_at": (indexing, lambda: (4, 3, places(), 0, np.full(3, -1), 0, np.zeros(4, bool), 0)),
+    "pick": (
+        windows,
+        lambda: (2, 0.0, 1.0, 3, 1, -1, False, np.ones(6), 0, np.array([-9, 7]), 0, sums(), 0, sums(), 0, sums(), 0),
+    ),
+    "first_place": (windows, lambda: (np.ones(1), 0, 9.0, 0, 0, 1, 1, 3, 3, 1, 1, 1, 1, 1, 1)),
+    "bitonic_step": (sorting, lambda: (4, 4, 4, 2, 1, places(), 0, np.arange(4), 0)),
+}
+"""Kernels that check what was checked on the host before; or that only long arrays need."""
+
 LOOP = re.compile(r"^ *while (\w+) < (\w+):$", re.M)
 
 
+BETWEEN = re.compile(r"(-?\w+) <= (\w+) < (\w+)")
+FROM_ZERO = re.compile(r"\b(\w+) >= 0( and)")
+
+
 def mutations(source):
-    """(what, source) with one barrier taken out, or the check at the end of the threads' loop moved by one."""
+    """(what, source) without a barrier, with the end of the threads' loop moved by one, or without a bounds check."""
     for k in range(1, source.count("cuda.syncthreads()") + 1):
         yield f"barrier {k}", without_barrier(source, k)
     if "cuda.grid(1)" in source:
@@ -71,6 +109,19 @@ def mutations(source):
         yield "end", source.replace("if i < m and j < n:", "if i < m:")
         yield "left tile", source.replace("inside = i < m and start + column < k", "inside = i < m")
         yield "right tile", source.replace("inside = j < n and start + row < k", "inside = j < n")
+    yield from unchecked(source)
+
+
+def unchecked(source):
+    """(what, source) with one end of a check left out, one at a time."""
+    for check in BETWEEN.finditer(source):
+        first, name, end = check.groups()
+        line = source.count("\n", 0, check.start()) + 1
+        for kept, what in ((f"{name} < {end}", "low"), (f"{first} <= {name}", "high")):
+            yield f"{name} too {what} in line {line}", source[: check.start()] + kept + source[check.end() :]
+    for check in FROM_ZERO.finditer(source):
+        line = source.count("\n", 0, check.start()) + 1
+        yield f"{check[1]} below 0 in line {line}", source[: check.start()] + "True" + check[2] + source[check.end() :]
 
 
 def without_barrier(source, k):
@@ -82,7 +133,7 @@ def without_barrier(source, k):
 
 def cases():
     for name, (module, _, _) in KERNELS.items():
-        for what, source in mutations(inspect.getsource(getattr(module, name))):
+        for what, source in mutations(inspect.getsource(getattr(module, name))) if name not in DIRECT else ():
             yield pytest.param(name, source, id=f"{name}-{what}")
 
 
@@ -155,27 +206,31 @@ def test_reductions_stop_at_the_end(device, monkeypatch):
         value_of(np.sum(x, axis=1))
 
 
-# --- places out of range, which the user's line is checked for on the host -------------------------------------------
+# --- kernels on arguments that the host lets nobody give them ---------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["gather_at", "add_at", "set_at", "mark_last", "keep_last"])
-def test_places_out_of_range_touch_nothing(name):
-    """Places beyond the array are passed over; without the check, memory would be left."""
-    places = np.array([0, 5, -3, 2])
-    memory, values = np.zeros(3), np.ones(4)
-    order = np.full(3, -1)
-    args = {
-        "gather_at": (4, 3, memory, 0, places, 0, values.copy(), 0),
-        "add_at": (4, 3, values, 0, places, 0, memory.copy(), 0),
-        "set_at": (4, 3, values, 0, places, 0, memory.copy(), 0),
-        "mark_last": (4, 3, places, 0, order.copy(), 0),
-        "keep_last": (4, 3, values, 0, places, 0, order.copy(), 0, memory.copy(), 0),
-    }[name]
-    kernel = getattr(indexing, name)
+def run_directly(kernel, args):
     StepKernel(kernel).launch((1, 1, 1), (4, 1, 1), args)
-    faulty = defined(name, inspect.getsource(kernel).replace("0 <= k < m", "True"), dict(vars(indexing)))
+
+
+@pytest.mark.parametrize("name", DIRECT)
+def test_places_out_of_range_touch_nothing(name):
+    module, args = DIRECT[name]
+    run_directly(getattr(module, name), args())
+
+
+def direct_cases():
+    for name, (module, _) in DIRECT.items():
+        for what, source in mutations(inspect.getsource(getattr(module, name))):
+            yield pytest.param(name, source, id=f"{name}-{what}")
+
+
+@pytest.mark.parametrize(("name", "source"), list(direct_cases()))
+def test_places_out_of_range_are_found(name, source):
+    """Without the check, memory would be left."""
+    module, args = DIRECT[name]
     with pytest.raises(BoundsError):
-        StepKernel(faulty).launch((1, 1, 1), (4, 1, 1), args)
+        run_directly(defined(name, source, dict(vars(module))), args())
 
 
 def test_additions_without_atomics_race():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
 import tapegrad as tg
 from tapegrad.cuda import random
 from tapegrad.cuda.elementwise import casts
-from tapegrad.cuda.stepper import BoundsError
+from tapegrad.cuda.stepper import BoundsError, defined
 from tapegrad.cuda.toolchain import build
 from tapegrad.values import value_of
 
@@ -89,14 +91,11 @@ def test_dropout_draws_on_the_device():
     np.testing.assert_array_equal(value_of(x.grad), found)
 
 
-def test_the_end_is_looked_at(monkeypatch):
-    import inspect
-
-    from tapegrad.cuda.stepper import defined
-
-    source = inspect.getsource(random.uniform).replace("while i < n:", "while i <= n:")
-    faulty = defined("uniform", source, dict(vars(random)))
+@pytest.mark.parametrize(("name", "draw"), [("uniform", tg.rand), ("normal", tg.randn)])
+def test_the_end_is_looked_at(name, draw, monkeypatch):
+    source = inspect.getsource(getattr(random, name)).replace("while i < n:", "while i <= n:")
+    faulty = defined(name, source, dict(vars(random)))
     faulty.__module__ = random.__name__
-    monkeypatch.setattr(random, "uniform", faulty)
+    monkeypatch.setattr(random, name, faulty)
     with pytest.raises(BoundsError):
-        tg.rand(5, device="cuda")
+        draw(5, device="cuda")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 from tapegrad.cuda import scalars, toolchain
 
 
@@ -14,3 +18,17 @@ def test_functions_are_shared_by_all_that_call_them():
         assert called is made[scalars.truncated]
         assert called(7.5, 2.0) == 1.5
     assert None not in made.values()
+
+
+def test_work_on_the_host_imports_no_package_for_cuda():
+    """Not even the list of what runs on a GPU does."""
+    code = (
+        "import sys, numpy as np, tapegrad as tg\n"
+        "x = tg.tensor(np.ones((3, 3)), requires_grad=True); (np.sin(x) @ x).sum().backward()\n"
+        "tg.compile(lambda x: np.sum(np.sin(x) * x))(np.ones(3)); tg.grad(np.linalg.det)(np.eye(2)); tg.support()\n"
+        "names = ('numba.cuda', 'numba_cuda', 'cuda.', 'cupy', 'nvmath')\n"
+        "print([m for m in sys.modules if m.startswith(names)])"
+    )
+    host = {k: v for k, v in os.environ.items() if k != "NUMBA_ENABLE_CUDASIM"}
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=host)
+    assert found.stdout.strip() == "[]"

@@ -95,6 +95,42 @@ def test_atomic_sums_and_their_order():
     tg.cuda.use_deterministic_algorithms(False)
 
 
+@pytest.mark.parametrize("size", [1, 1 << 20, (5 << 20) + 3])
+def test_copies_through_pinned_memory(size):
+    data = np.random.default_rng(3).integers(0, 256, size, np.uint8)
+    x = tg.tensor(data, device="cuda")
+    expected = data.copy()
+    data[:] = 0  # what was uploaded may be written at once
+    np.testing.assert_array_equal(x.cpu().numpy(), expected)
+
+
+def test_small_sweeps_are_one_launch():
+    """Of several blocks, where the device can have them wait for each other."""
+    driver = tg.cuda.device_of("cuda").driver
+    values = np.sin(np.arange(20000.0))
+    found = []
+    for place in ("cuda", "cpu"):
+        x = tg.tensor(values, device=place, requires_grad=True)
+        before = driver.launches
+        y = np.sum(np.tanh(np.sin(x) * x + 2.0) ** 2) + np.max(x)
+        y.backward()
+        if place == "cuda" and driver.together > 1:
+            assert driver.launches == before + 2
+        found.append(value_of(x.grad))
+    close(*found, "sweep")
+
+
+def test_events():
+    first, last = tg.cuda.Event(enable_timing=True), tg.cuda.Event(enable_timing=True)
+    x = tg.tensor(np.ones(LARGE), device="cuda")
+    first.record()
+    y = np.sin(x)
+    last.record()
+    last.synchronize()
+    assert first.query() and last.query() and first.elapsed_time(last) > 0.0
+    close(value_of(y), np.full(LARGE, np.sin(1.0)), "events")
+
+
 def test_streams():
     x = tg.tensor(np.ones(LARGE), device="cuda")
     with tg.cuda.stream(tg.cuda.Stream()):
