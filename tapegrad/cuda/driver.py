@@ -186,6 +186,9 @@ class StandIn(_Driver):
         """Wait until all is done."""
         self._copy(len(self.copies))
 
+    def join(self, handle: int) -> None:
+        """Wait until a queue of work is done that another library has: here is none."""
+
     def stream(self) -> Any:
         """A new queue of work."""
         return object()
@@ -326,6 +329,11 @@ class Hardware(_Driver):
                 stream.synchronize()
             else:
                 self.cuda.synchronize()
+
+    def join(self, handle: int) -> None:
+        """Wait until a queue of work is done that another library has."""
+        with self.context:
+            self.cuda.external_stream(handle).synchronize()
 
     def stream(self) -> Any:
         """A new queue of work."""

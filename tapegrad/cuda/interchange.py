@@ -69,7 +69,7 @@ def as_tensor(data: Any) -> Tensor:
     Raises
     ------
     TypeError
-        If the object has no such interface, or elements that are no numbers.
+        If the object has no such interface, or elements that are no numbers, or a mask.
     """
     described = getattr(data, "__cuda_array_interface__", None)
     if described is None:
@@ -77,6 +77,10 @@ def as_tensor(data: Any) -> Tensor:
             f"{type(data).__name__} has no __cuda_array_interface__: use tapegrad.tensor(data, device='cuda')"
         )
     dtype = np.dtype(described["typestr"])
+    if described.get("mask") is not None:
+        raise TypeError("this memory has a mask, which tensors have not: fill what is masked first")
+    if described.get("stream"):
+        devices()[0].driver.join(described["stream"])  # work there may still be writing the memory
     return _over(described["data"][0], tuple(described["shape"]), described.get("strides"), dtype, data)
 
 

@@ -508,6 +508,26 @@ def test_cuda_array_interface(device):
         tg.cuda.as_tensor(X)
 
 
+def test_queues_of_other_libraries_are_waited_for(device, monkeypatch):
+    joined = []
+    monkeypatch.setattr(device.driver, "join", joined.append)
+    described = tg.tensor(X, device="cuda").__cuda_array_interface__
+
+    class Other:
+        __cuda_array_interface__ = {**described, "stream": 7}
+
+    np.testing.assert_array_equal(value_of(tg.cuda.as_tensor(Other())), X)
+    assert joined == [7]
+
+
+def test_masked_memory_is_refused():
+    class Masked:
+        __cuda_array_interface__ = {**tg.tensor(X, device="cuda").__cuda_array_interface__, "mask": object()}
+
+    with pytest.raises(TypeError, match="has a mask"):
+        tg.cuda.as_tensor(Masked())
+
+
 def test_names_of_torch_cuda(device):
     assert tg.cuda.is_available() and tg.cuda.device_count() == 1 and tg.cuda.is_simulated()
     assert tg.cuda.get_device_name() == "simulated in Python"

@@ -89,7 +89,7 @@ class Cuda:
     """What is used of `numba.cuda`."""
 
     def __init__(self, cooperative=1):
-        self.free, self.pinned, self.main, self.ran = MEMORY, [], Stream(0), []
+        self.free, self.pinned, self.main, self.others = MEMORY, [], Stream(0), [Stream(5), Stream(9)]
         self.properties = types.SimpleNamespace(
             name=b"a card", compute_capability=(8, 0), MULTIPROCESSOR_COUNT=3, COOPERATIVE_LAUNCH=cooperative
         )
@@ -116,6 +116,9 @@ class Cuda:
 
     def stream(self):
         return Stream(7)
+
+    def external_stream(self, handle):
+        return next(stream for stream in self.others if stream.handle.value == handle)
 
     def event(self):
         return Event()
@@ -200,6 +203,14 @@ def test_events(card):
     assert card.reached(last) and card.milliseconds(first, last) == 0.5
     card.synchronize()
     card.synchronize(card.stream())
+
+
+def test_queues_of_other_libraries(card, cuda):
+    done = []
+    for stream in cuda.others:
+        stream.waiting.append(lambda stream=stream: done.append(stream.handle.value))
+    card.join(9)
+    assert done == [9]
 
 
 def test_memory_that_runs_out(card, cuda):
