@@ -9,7 +9,6 @@ from .autograd.inference import inference_mode, is_inference_mode_enabled
 from .autograd.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .batching import vmap
 from .checking import check_grads
-from .compiler.native.threads import get_num_threads, set_num_threads
 from .compiler.program import compile
 from .compiler.saving import load
 from .creation import (
@@ -46,6 +45,7 @@ from .methods.standard import from_dlpack
 from .tape.handle import Tensor
 from .tape.state import is_deferral_enabled, set_deferral
 from .values import TracedValueError
+from .vm.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
     from . import cuda, func, nn

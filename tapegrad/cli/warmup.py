@@ -37,6 +37,7 @@ def jobs() -> list[tuple[str, Callable[[], Any]]]:
             found.append((f"{name} {signature}", _bind(simd.simd_loop, name, signature)))
     for name, (_, _, count, chars) in kernels.ACCUMULATING.items():
         found += [(f"{name} {c}", _bind(kernels.extra_loop, name, f"{c * count}->{c}")) for c in chars]
+    found += [(f"matmul {c}", _bind(kernels.cached_product, c)) for c in "fd"]
     for char in "?fdFD":
         found.append((f"where {char}", _bind(kernels.extra_loop, "where", f"?{char}{char}->{char}")))
         found.append((f"copy {char}", _bind(kernels.extra_loop, "copy", f"{char}->{char}")))

@@ -10,7 +10,7 @@ from ..errors import ShapeError
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .core import ops, primitive
-from .matmul import matrix_transpose
+from .matmul import matrix_transpose, product_loop
 from .shape import expand_to, reshape_to
 
 _X = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]])
@@ -53,7 +53,8 @@ class linear:
         k, p = x.shape[-1], w.shape[0]
         m, item = math.prod(x.shape[:-1]), y.dtype.itemsize
         steps = [item * k, item, w.strides[1], w.strides[0], item * p, item]
-        plan = gufunc_plan(loop_address(np.matmul, f"{c}{c}->{c}"), [m, k, p], steps, (), [(), (), ()])
+        loop = product_loop((m, k, p), steps[2:4], steps[4:], y.dtype)
+        plan = gufunc_plan(loop, [m, k, p], steps, (), [(), (), ()])
         emitter.emit(op.GUFUNC, plan, code, cx, cw)
         for bias in operands[2:]:
             emitter.loop(loop_address(np.add, f"{c}{c}->{c}"), out, [out, bias])

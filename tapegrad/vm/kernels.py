@@ -11,8 +11,9 @@ import functools
 import numpy as np
 
 from .native import addresses
+from .threads import share_word
 
-__all__ = ["extra_loop", "faults"]
+__all__ = ["cached_product", "extra_loop", "faults"]
 
 faults = np.zeros(1, np.int64)
 """Counts indices beyond their axis that the loops of `tapegrad.vm.indices` have met, in all threads."""
@@ -86,6 +87,28 @@ def extra_loop(name: str, signature: str) -> int:
         if char and char in chars and chars_in == char * nin:
             return _address("accumulating", term, sign, nin, char)
     raise KeyError(f"no loop {name!r} with signature {signature!r}")
+
+
+_helpers: dict[str, np.ndarray] = {}
+
+
+@functools.cache
+def cached_product(char: str) -> tuple[int, int]:
+    """Address and data of a loop with the arguments of NumPy's ``matmul``, for matrices that a core's cache holds.
+
+    Parameters
+    ----------
+    char : str
+        ``'f'`` or ``'d'``. The rows of the result must lie together, and the rows or the columns of the second matrix.
+
+    Notes
+    -----
+    Large products are shared by the threads of `tapegrad.set_num_threads`; a result does not depend on their number.
+    """
+    (panels,) = addresses(("products.panels",), char)
+    (loop,) = addresses(("products.product",), char)
+    _helpers[char] = np.array([share_word(), panels], np.int64)
+    return loop, _helpers[char].ctypes.data
 
 
 def _size(char: str) -> int:

@@ -12,13 +12,23 @@ import functools
 import gc
 import hashlib
 import os
+import platform
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from . import cache
 
-__all__ = ["addresses", "bind_data", "bind_last", "features", "processor", "vector_bytes", "without_collection"]
+__all__ = [
+    "addresses",
+    "bind_data",
+    "bind_last",
+    "features",
+    "has_fma",
+    "processor",
+    "vector_bytes",
+    "without_collection",
+]
 
 _lock = threading.RLock()
 _loaded: dict[tuple, tuple[int, ...]] = {}
@@ -204,3 +214,8 @@ def features() -> frozenset[str]:
 def vector_bytes() -> int:
     """Size of a vector; it also fixes how vectors are passed to functions."""
     return 64 if "+avx512f" in features() else 32 if "+avx2" in features() else 16
+
+
+def has_fma() -> bool:
+    """Whether a multiplication and an addition are one instruction."""
+    return "+fma" in features() or platform.machine() in ("arm64", "aarch64")

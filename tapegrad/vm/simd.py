@@ -19,7 +19,7 @@ import sys
 
 import numpy as np
 
-from .native import addresses, bind_data, features, vector_bytes
+from .native import addresses, bind_data, has_fma, vector_bytes
 
 __all__ = ["simd_loop", "vector_function"]
 
@@ -68,7 +68,7 @@ def simd_loop(name: str, signature: str) -> int | None:
         return None
     if _numpy_has_avx512(name, char):
         return None
-    if (name, char) in POLYNOMIAL and _has_fma():
+    if (name, char) in POLYNOMIAL and has_fma():
         return addresses(("vectors.unary",), name, char)[0]
     function = _libmvec_function("exp" if name == "expit" else UNARY.get(name) or BINARY[name], char, arity)
     if function is None:
@@ -80,10 +80,6 @@ def simd_loop(name: str, signature: str) -> int | None:
 
 
 # --- what the processor and the libraries offer ------------------------------------------------------------------
-
-
-def _has_fma() -> bool:
-    return "+fma" in features() or platform.machine() in ("arm64", "aarch64")
 
 
 def _numpy_has_avx512(name: str, char: str) -> bool:

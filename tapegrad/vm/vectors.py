@@ -21,7 +21,7 @@ from numba.core import cgutils
 
 from .jit import intrinsic
 from .memory import address_of, gather, scatter, scratch
-from .native import vector_bytes
+from .registers import constant, lanewise, spread, vector_type
 
 __all__ = ["binary", "unary"]
 
@@ -40,9 +40,9 @@ def call(builder, address, *operands):
 
 def expit(builder, exp, x):
     """1 / (1 + exp(-x)); both tails from e = exp(-|x|), which cannot overflow."""
-    one = _splat(x.type, 1.0)
-    e = call(builder, exp, builder.fneg(_intrinsic(builder, "fabs", x)))
-    numerator = builder.select(builder.fcmp_ordered("<", x, _splat(x.type, 0.0)), e, one)
+    one = constant(x.type, 1.0)
+    e = call(builder, exp, builder.fneg(lanewise(builder, "fabs", x)))
+    numerator = builder.select(builder.fcmp_ordered("<", x, constant(x.type, 0.0)), e, one)
     return builder.fdiv(numerator, builder.fadd(one, e))
 
 
@@ -64,7 +64,7 @@ SIN_COEFFICIENTS = (  # of SLEEF's sin_u35 [1]_, highest first
 
 def sin(builder, unused, x):
     """sin(x) from the distance to the nearest multiple of pi."""
-    k = _intrinsic(builder, "floor", _fma(builder, x, 1 / math.pi, 0.5))
+    k = lanewise(builder, "floor", _fma(builder, x, 1 / math.pi, 0.5))
     y = _sin_of_remainder(builder, x, k, k)
     y = builder.select(_is_beyond(builder, x, "<", TINY), x, y)
     return _large_by_libm(builder, x, y, "sin")
@@ -72,8 +72,8 @@ def sin(builder, unused, x):
 
 def cos(builder, unused, x):
     """cos(x) from the distance to the nearest odd multiple of pi/2."""
-    k = _intrinsic(builder, "floor", builder.fmul(x, _splat(x.type, 1 / math.pi)))
-    y = _sin_of_remainder(builder, x, builder.fadd(k, _splat(x.type, 0.5)), k)
+    k = lanewise(builder, "floor", builder.fmul(x, constant(x.type, 1 / math.pi)))
+    y = _sin_of_remainder(builder, x, builder.fadd(k, constant(x.type, 0.5)), k)
     return _large_by_libm(builder, x, builder.fneg(y), "cos")
 
 
@@ -86,12 +86,12 @@ def _sin_of_remainder(builder, x, multiple, k):
     for part in PI_PARTS:
         d = _fma(builder, minus, part, d)
     s = builder.fmul(d, d)
-    u = _splat(x.type, SIN_COEFFICIENTS[0])
+    u = constant(x.type, SIN_COEFFICIENTS[0])
     for coefficient in SIN_COEFFICIENTS[1:]:
         u = _fma(builder, u, s, coefficient)
     y = _fma(builder, s, builder.fmul(u, d), d)
-    half = builder.fmul(k, _splat(x.type, 0.5))
-    fraction = builder.fsub(half, _intrinsic(builder, "floor", half))  # 0 for even k, else 1/2
+    half = builder.fmul(k, constant(x.type, 0.5))
+    fraction = builder.fsub(half, lanewise(builder, "floor", half))  # 0 for even k, else 1/2
     return builder.fmul(y, _fma(builder, fraction, -4.0, 1.0))
 
 
@@ -115,24 +115,13 @@ def _large_by_libm(builder, x, y, name):
 def _is_beyond(builder, x, relation, bound):
     """|x| < bound, or |x| > bound; the latter holds for NaN too."""
     compare = builder.fcmp_unordered if relation == ">" else builder.fcmp_ordered
-    return compare(relation, _intrinsic(builder, "fabs", x), _splat(x.type, bound))
-
-
-def _splat(vector, value):
-    return ir.Constant(vector, [value] * vector.count)
+    return compare(relation, lanewise(builder, "fabs", x), constant(x.type, bound))
 
 
 def _fma(builder, *operands):
     """Return a * b + c, rounded once."""
     vector = operands[0].type
-    return _intrinsic(builder, "fma", *(_splat(vector, v) if isinstance(v, float) else v for v in operands))
-
-
-def _intrinsic(builder, name, *operands):
-    vector = operands[0].type
-    suffix = f"v{vector.count}f{64 if isinstance(vector.element, ir.DoubleType) else 32}"
-    function = ir.FunctionType(vector, [vector] * len(operands))
-    return builder.call(cgutils.get_or_insert_function(builder.module, function, f"llvm.{name}.{suffix}"), operands)
+    return lanewise(builder, "fma", *(constant(vector, v) if isinstance(v, float) else v for v in operands))
 
 
 FUNCTIONS = {f.__name__: f for f in (call, expit, sin, cos)}
@@ -141,16 +130,12 @@ FUNCTIONS = {f.__name__: f for f in (call, expit, sin, cos)}
 # --- vectors from and to memory ----------------------------------------------------------------------------------
 
 
-def _vector(context, dtype):
-    return ir.VectorType(context.get_value_type(dtype.dtype), vector_bytes() * 8 // dtype.dtype.bitwidth)
-
-
 @intrinsic
 def lanes(typingctx, dtype):
     """Number of elements of `dtype` in a vector: a constant to the compiler."""
 
     def codegen(context, builder, signature, values):
-        return ir.IntType(64)(_vector(context, dtype).count)
+        return ir.IntType(64)(vector_type(context, dtype).count)
 
     return types.int64(dtype), codegen
 
@@ -161,7 +146,7 @@ def apply(typingctx, name, function, operands, y, dtype):
 
     def codegen(context, builder, signature, values):
         _, function, operands, y, _ = values
-        vector, size = _vector(context, dtype), dtype.dtype.bitwidth // 8
+        vector, size = vector_type(context, dtype), dtype.dtype.bitwidth // 8
         addresses = cgutils.unpack_tuple(builder, operands)
         loaded = [builder.load(builder.inttoptr(a, vector.as_pointer()), align=size) for a in addresses]
         result = FUNCTIONS[name.literal_value](builder, function, *loaded)
@@ -177,16 +162,12 @@ def apply_to_one(typingctx, name, function, operands, y, dtype):
 
     def codegen(context, builder, signature, values):
         _, function, operands, y, _ = values
-        vector, zero = _vector(context, dtype), ir.IntType(32)(0)
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
-        undefined, number = ir.Constant(vector, ir.Undefined), vector.element.as_pointer()
-        spread = []
-        for address in cgutils.unpack_tuple(builder, operands):
-            value = builder.load(builder.inttoptr(address, number))
-            first = builder.insert_element(undefined, value, zero)
-            spread.append(builder.shuffle_vector(first, undefined, mask))
-        result = FUNCTIONS[name.literal_value](builder, function, *spread)
-        builder.store(builder.extract_element(result, zero), builder.inttoptr(y, number))
+        vector = vector_type(context, dtype)
+        number = vector.element.as_pointer()
+        loaded = [builder.load(builder.inttoptr(a, number)) for a in cgutils.unpack_tuple(builder, operands)]
+        vectors = [spread(builder, value, vector) for value in loaded]
+        result = FUNCTIONS[name.literal_value](builder, function, *vectors)
+        builder.store(builder.extract_element(result, ir.IntType(32)(0)), builder.inttoptr(y, number))
         return context.get_dummy_value()
 
     return types.void(name, types.int64, operands, types.int64, dtype), codegen

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...vm.machine import Machine
 from ...vm.native import vector_bytes
+from ...vm.threads import threads
 from ..passes import live_rows
 from .code import write_module
 from .graph import Graph
-from .machine import Machine
 from .schedule import make_schedule
-from .threads import threads
 
 __all__ = ["native_plan"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ...vm.threads import Threads
 from .body import NEUTRAL, SCALAR, Body, Number, Text
 from .functions import FUNCTIONS
 from .graph import Graph, Row
 from .rules import RULES, Axes
 from .step import Step
-from .threads import Threads
 
 __all__ = ["write_module"]
 

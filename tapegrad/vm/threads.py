@@ -16,7 +16,7 @@ import numpy as np
 
 from .machine import Machine
 
-__all__ = ["Threads", "get_num_threads", "set_num_threads", "threads"]
+__all__ = ["Threads", "get_num_threads", "set_num_threads", "share_word", "threads"]
 
 # A thread's box, in words: two semaphores of up to 64 bytes each, then what is to be done.
 START, DONE, FUNCTION, TABLE, FIRST, LAST, SUMS, BOX = 0, 8, 16, 17, 18, 19, 20, 24
@@ -26,26 +26,28 @@ _count: int | None = None
 
 
 def get_num_threads() -> int:
-    """Threads that share long loops of compiled functions.
+    """Threads that share long loops of compiled functions, and large matrix products.
 
     Returns
     -------
     int
-        What `set_num_threads` set, else the environment variable ``TAPEGRAD_NUM_THREADS``, else the number of
-        processors that this process may use.
+        What `set_num_threads` set, else the environment variable ``TAPEGRAD_NUM_THREADS``, else
+        ``OMP_NUM_THREADS``, which BLAS and most other libraries follow, else the number of processors that this
+        process may use.
     """
     if _count is not None:
         return _count
-    named = os.environ.get("TAPEGRAD_NUM_THREADS", "")
-    if named.isdigit() and int(named) > 0:
-        return int(named)
+    for variable in ("TAPEGRAD_NUM_THREADS", "OMP_NUM_THREADS"):
+        named = os.environ.get(variable, "")
+        if named.isdigit() and int(named) > 0:
+            return int(named)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def set_num_threads(count: int) -> None:
-    """Let so many threads share long loops, in machine code that is made from now on.
+    """Let so many threads share large matrix products, and long loops in machine code that is made from now on.
 
     Parameters
     ----------
@@ -70,6 +72,8 @@ def set_num_threads(count: int) -> None:
     if type(count) is not int or count < 1:
         raise ValueError(f"the number of threads must be a positive int, not {count!r}")
     _count = count
+    if _shared:
+        share_word()
 
 
 class Threads:
@@ -118,6 +122,19 @@ def threads() -> Threads | None:
         if count not in _kept:
             _kept[count] = Threads(count)
         return _kept[count]
+
+
+_shared: list[np.ndarray] = []
+
+
+def share_word() -> int:
+    """Address of a word with the address of `Threads.share` for as many threads as are set at any time, or 0."""
+    pool = threads()
+    with _lock:
+        if not _shared:
+            _shared.append(np.zeros(1, np.int64))
+        _shared[0][0] = pool.share if pool else 0
+        return _shared[0].ctypes.data
 
 
 def _in_child() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...vm.native import target_machine
+from .native import target_machine
 
 __all__ = ["Machine"]
 
