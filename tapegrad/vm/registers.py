@@ -7,7 +7,17 @@ from numba.core import cgutils
 
 from .native import vector_bytes
 
-__all__ = ["constant", "element_bytes", "lanewise", "masked_load", "masked_store", "masks", "spread", "vector_type"]
+__all__ = [
+    "constant",
+    "element_bytes",
+    "lanewise",
+    "masked_load",
+    "masked_store",
+    "masks",
+    "prefetch",
+    "spread",
+    "vector_type",
+]
 
 _WORD, _INDEX = ir.IntType(64), ir.IntType(32)
 
@@ -62,6 +72,12 @@ def masked_store(builder, value, address, mask):
     vector = value.type
     pointer, name = builder.inttoptr(address, vector.as_pointer()), f"llvm.masked.store.{_suffix(vector)}.p0"
     _call(builder, name, ir.VoidType(), value, pointer, _INDEX(element_bytes(vector)), mask)
+
+
+def prefetch(builder, address):
+    """Ask for the memory at an address, which need not exist, to be brought into the innermost cache."""
+    pointer = builder.inttoptr(address, ir.IntType(8).as_pointer())
+    _call(builder, "llvm.prefetch.p0", ir.VoidType(), pointer, _INDEX(0), _INDEX(3), _INDEX(1))
 
 
 def _suffix(vector):
