@@ -63,16 +63,19 @@ class Entry:
     cuda : str
         How it runs on a GPU: ``"fused"``, ``"kernel"``, ``"composed"``, ``"view"``, ``"fallback"`` (by the host),
         ``"refused"``, or nothing where it never meets a tensor.
+    cuda_note : str
+        The reason, where the GPU does not compute it.
     """
 
     name: str
     state: str
     note: str = ""
     cuda: str = ""
+    cuda_note: str = ""
 
 
-def _on_cuda(name: str, function: Callable[..., Any]) -> str:
-    """How a function runs on a GPU: as the record of its name does, or by several records."""
+def _on_cuda(name: str, function: Callable[..., Any]) -> tuple[str, str]:
+    """How a function runs on a GPU, and why not: as the record of its name does, or by several records."""
     from .cuda.table import entry
 
     handler: Any = BY_FUNCTION.get(function)
@@ -80,10 +83,11 @@ def _on_cuda(name: str, function: Callable[..., Any]) -> str:
     if handler is not None and not isinstance(record, Primitive):
         record = RECORDS.get(name) or RECORDS.get(f"{name}_packed")
     if isinstance(record, Primitive):
-        return entry(record)[0]
+        return entry(record)
     if handler is None:
-        return ""
-    return "fallback" if getattr(handler, "plain", False) else "composed"
+        return "", ""
+    plain = getattr(handler, "plain", False)
+    return ("fallback", "NumPy's own function computes it, on copies") if plain else ("composed", "")
 
 
 def _state_of(name: str, function: Callable[..., Any]) -> tuple[str, str]:
@@ -135,15 +139,16 @@ def entries() -> list[Entry]:
     found = []
     for module in (np, np.linalg, np.fft):
         for name, function in functions_of(module):
-            found.append(Entry(f"{module.__name__}.{name}", *_state_of(name, function), _on_cuda(name, function)))
+            found.append(Entry(f"{module.__name__}.{name}", *_state_of(name, function), *_on_cuda(name, function)))
     for name, function in functions_of(special) if special is not None else ():
         if isinstance(function, np.ufunc):
-            found.append(Entry(f"scipy.special.{name}", *_state_of(name, function), _on_cuda(name, function)))
+            found.append(Entry(f"scipy.special.{name}", *_state_of(name, function), *_on_cuda(name, function)))
     return found
 
 
 def _line(e: Entry) -> str:
-    return f"{e.name}: {e.state}" + (f" ({e.note})" if e.note else "") + (f"; cuda: {e.cuda}" if e.cuda else "")
+    here = f"{e.name}: {e.state}" + (f" ({e.note})" if e.note else "")
+    return here + (f"; cuda: {e.cuda}" if e.cuda else "") + (f" ({e.cuda_note})" if e.cuda_note else "")
 
 
 def support(name: str | None = None) -> str:
