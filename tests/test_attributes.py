@@ -57,3 +57,10 @@ def test_they_are_told_where_they_are_and_spoil_nothing(name, deferral):
         np.testing.assert_array_equal(tg.grad(f)(x), 8.0 * x)
     finally:
         tg.set_deferral(kept)
+
+
+@pytest.mark.parametrize("size, strides", [((-1, -1), (0, 5)), ((-6,), (5,)), ((2, 2), (-1, 1)), ((2, 2), (1,))])
+def test_strided_views_stay_in_their_memory(size, strides):
+    x = tg.tensor(np.ones((3, 4)), requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"as_strided: sizes .* none of them negative"):
+        (2.0 * x).as_strided(size, strides)

@@ -379,9 +379,19 @@ def test_multivariate_distributions():
     )
 
 
+def test_shapes_of_distributions_have_a_gradient():
+    for name, shapes in {"gamma": (2.0,), "beta": (2.0, 3.0), "chi2": (3.0,), "t": (4.0,), "f": (3.0, 5.0)}.items():
+        x = 0.2 * P if name == "beta" else P
+        for method, at in (("cdf", x), ("sf", x), ("ppf", np.array([0.2, 0.6]))):
+            ours, theirs = (getattr(getattr(module, name), method) for module in (stats, scipy.stats))
+            check(
+                lambda *s, f=ours, at=at: f(at, *s), lambda *s, f=theirs, at=at: f(at, *s), [*map(np.array, shapes)], {}
+            )
+
+
 def test_parameters_without_a_closed_form_say_so():
     with pytest.raises(NoRuleError, match="has no closed form"):
-        tg.grad(lambda a: np.sum(stats.gamma.cdf(POSITIVE, a)))(2.0)
+        tg.grad(lambda df: np.sum(special.chndtr(POSITIVE, df, 1.0)))(2.0)
     with pytest.raises(TypeError, match="gamma needs the shape parameters a"):
         stats.gamma.pdf(POSITIVE)
     with pytest.raises(NotImplementedError, match="singular covariances"):

@@ -61,6 +61,8 @@ def _scaled(partials: Any, dots: Sequence[Tensor | None]) -> Tensor | None:
         partials = (partials,)
     terms = []
     for p, d in zip(partials, dots, strict=True):
+        if d is not None and callable(p):
+            p = p()
         if d is None or p is None:
             continue
         if isinstance(p, str):

@@ -303,6 +303,11 @@ def _as_strided(self, size, stride, storage_offset=None):
     item, spec = self._spec.dtype.itemsize, self._spec
     strides = tuple(s * item for s in _ints((stride,)))
     size = _ints((size,))
+    if len(size) != len(strides) or any(n < 0 for n in (*size, *strides)):
+        raise RuntimeError(
+            f"as_strided: sizes {list(size)} and strides {[s // item for s in strides]} must be as many as one "
+            f"another, and none of them negative"
+        )
     offset = 0 if storage_offset is None else operator.index(storage_offset) * item - self._offset
     reach = offset + sum(s * (n - 1) for s, n in zip(strides, size, strict=True)) + item
     if 0 not in size and (offset < spec.low or reach > spec.low + spec.extent):

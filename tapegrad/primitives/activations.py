@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 
 import numpy as np
 
@@ -146,6 +147,7 @@ class gelu:
 
 class _Softmax(Primitive):
     def infer(self, specs, attrs):
+        operator.index(attrs["axis"])
         return specs[0].dense, op.KERNEL
 
     def kernel(self, emitter, out, operands, attrs):

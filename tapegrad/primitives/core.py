@@ -226,7 +226,8 @@ class Promoting(Primitive):
 class Elementwise(Promoting):
     """A ufunc: one loop over broadcast operands of one loop dtype.
 
-    A partial derivative is a tensor or number, None where it is zero, or the reason why there is none.
+    A partial derivative is a tensor or number, None where it is zero, the reason why there is none, or a function that
+    gives one of these, where it is much work: it is called if the derivative is wanted.
 
     Attributes
     ----------
@@ -238,6 +239,8 @@ class Elementwise(Promoting):
         Points of interest: numbers, or tuples of operands.
     kinks : dict
         Partial derivatives that the rule gives at points without derivative.
+    coarse : float
+        How far SciPy's own values are from right, where tests must know it.
     fixed : tuple of int
         Operands that tests do not differentiate with respect to: there is no rule, or only steps.
     real_orders, complex_orders : int
@@ -251,6 +254,7 @@ class Elementwise(Promoting):
     probes = None
     kinks: dict = {}
     fixed: tuple = ()
+    coarse = 0.0
     real_orders = complex_orders = 99
 
     def __init__(self, name, function, body):
@@ -358,6 +362,8 @@ def lift(operand, dtype=None):
 
 def _scale(y_bar, partial):
     """``y_bar`` times the conjugate of a partial derivative; None where that is zero."""
+    if callable(partial):
+        partial = partial()
     if partial is None:
         return None
     if isinstance(partial, str):

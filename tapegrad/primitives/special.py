@@ -15,6 +15,7 @@ import numpy as np
 
 from .core import ops
 from .domain import Above, Between, Normal
+from .scipy_densities import beta_slopes, gamma_slopes, negated
 from .scipy_loader import scipy_ufunc
 
 __all__ = ["NO_ORDER", "NO_PARAMETER", "over", "scipy_ufunc"]
@@ -497,9 +498,8 @@ class gammainc:
     """Regularised lower incomplete gamma function (DLMF 8.8.13)."""
 
     def partials(y, a, x):
-        return NO_PARAMETER, ops.exp(ops.xlogy(a - 1.0, x) - x - ops.gammaln(a))
+        return gamma_slopes(a, x)
 
-    fixed = (0,)
     domain = (Above(0.5), Above(0.0))
     probes = ((2.0, 1.0), (0.5, 0.3))
 
@@ -509,9 +509,8 @@ class gammaincc:
     """Regularised upper incomplete gamma function (DLMF 8.8.14)."""
 
     def partials(y, a, x):
-        return NO_PARAMETER, -ops.exp(ops.xlogy(a - 1.0, x) - x - ops.gammaln(a))
+        return negated(gamma_slopes(a, x))
 
-    fixed = (0,)
     domain = (Above(0.5), Above(0.0))
     probes = ((2.0, 1.0), (0.5, 0.3))
 
@@ -521,10 +520,8 @@ class betainc:
     """Regularised incomplete beta function (DLMF 8.17.20)."""
 
     def partials(y, a, b, x):
-        density = ops.xlogy(a - 1.0, x) + ops.xlog1py(b - 1.0, -x) - ops.betaln(a, b)
-        return NO_PARAMETER, NO_PARAMETER, ops.exp(density)
+        return beta_slopes(a, b, x)
 
-    fixed = (0, 1)
     domain = (Above(0.5), Above(0.5), Between(0.0, 1.0))
     probes = ((2.0, 3.0, 0.3), (0.5, 0.5, 0.8))
 

@@ -1,0 +1,205 @@
+"""Densities of distributions, and slopes of distribution functions: their derivatives with respect to each operand.
+
+A slope is a tensor, the reason why there is none, or a function that gives it, where it is an integral.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from .core import ops
+from .scipy_parameters import beta_by_parameters, gamma_by_parameter, t_by_parameters
+
+NO_SHAPE = (
+    "the derivative of a noncentral distribution with respect to its degrees of freedom has no closed form; make them "
+    "constants"
+)
+
+
+# --- densities -------------------------------------------------------------------------------------------------------
+
+
+def gamma_density(a, x):
+    """Density of the standard gamma distribution."""
+    return ops.exp(ops.xlogy(a - 1.0, x) - x - ops.gammaln(a))
+
+
+def beta_density(a, b, x):
+    """Density of the beta distribution."""
+    return ops.exp(ops.xlogy(a - 1.0, x) + ops.xlog1py(b - 1.0, -x) - ops.betaln(a, b))
+
+
+def chi2_density(v, x):
+    """Density of the chi-square distribution."""
+    return 0.5 * gamma_density(0.5 * v, 0.5 * x)
+
+
+def f_density(n, d, x):
+    """Density of the F distribution: that of beta at u = n x / (n x + d), times du / dx."""
+    total = n * x + d
+    return beta_density(0.5 * n, 0.5 * d, n * x / total) * n * d / (total * total)
+
+
+def t_density(v, t):
+    """Density of Student's t distribution."""
+    return ops.exp(-0.5 * (v + 1.0) * ops.log1p(t * t / v) - ops.betaln(0.5 * v, 0.5)) / ops.sqrt(v)
+
+
+def noncentral_chi2_density(x, df, nc):
+    """Density of the noncentral chi-square distribution; the central one where `nc` is 0."""
+    central = nc == 0.0
+    shift = ops.where(central, 1.0, nc)
+    root = ops.sqrt(shift * x)
+    scale = 0.5 * ops.exp(root - 0.5 * (x + shift)) * (x / shift) ** (0.25 * df - 0.5)
+    return ops.where(central, chi2_density(df, x), scale * ops.ive(0.5 * df - 1.0, root))
+
+
+def noncentral_f_density(n, d, nc, x):
+    """Density of the noncentral F distribution, as the central one times Kummer's function."""
+    u = n * x / (n * x + d)
+    return f_density(n, d, x) * ops.exp(-0.5 * nc) * ops.hyp1f1(0.5 * (n + d), 0.5 * n, 0.5 * nc * u)
+
+
+def noncentral_f_shift(n, d, nc, x, y):
+    """Derivative of the noncentral F distribution with respect to `nc`: of a Poisson mixture of beta distributions."""
+    return 0.5 * (ops.ncfdtr(n + 2.0, d, nc, x * n / (n + 2.0)) - y)
+
+
+def noncentral_t_density(df, nc, t):
+    """Density of the noncentral t distribution."""
+    zero = t == 0.0
+    safe = ops.where(zero, 1.0, t)
+    step = ops.nctdtr(df + 2.0, nc, safe * ops.sqrt(1.0 + 2.0 / df)) - ops.nctdtr(df, nc, safe)
+    at_zero = ops.exp(-0.5 * nc * nc - ops.betaln(0.5 * df, 0.5)) / ops.sqrt(df)
+    return ops.where(zero, at_zero, df / safe * step)
+
+
+# --- slopes ----------------------------------------------------------------------------------------------------------
+
+
+def once(function, *xs):
+    """A slope that is much work: made where it is wanted, and then kept."""
+    return functools.cache(functools.partial(function, *xs))
+
+
+def both(function, *xs):
+    """Two slopes that come from one call."""
+    found = once(function, *xs)
+
+    def first():
+        return found()[0]
+
+    def second():
+        return found()[1]
+
+    return first, second
+
+
+def negated(slopes):
+    """The slopes of a function's complement."""
+
+    def minus(slope):
+        return -given(slope)
+
+    return tuple(s if isinstance(s, str) else functools.partial(minus, s) for s in slopes)
+
+
+def inverse(slopes, k):
+    """Partial derivatives of the inverse of a function in its operand k, whose place the function's value takes."""
+
+    def by_value():
+        return 1.0 / given(slopes[k])
+
+    def by(slope):
+        return -given(slope) / given(slopes[k])
+
+    return tuple(
+        by_value if j == k else s if isinstance(s, str) else functools.partial(by, s) for j, s in enumerate(slopes)
+    )
+
+
+def given(slope):
+    """A slope itself."""
+    return slope() if callable(slope) else slope
+
+
+def gamma_slopes(a, x):
+    """Of `gammainc` (DLMF 8.8.13)."""
+    return once(gamma_by_parameter, a, x), gamma_density(a, x)
+
+
+def rate_slopes(a, b, x):
+    """Of `gdtr`."""
+    density = gamma_density(b, a * x)
+    return x * density, once(gamma_by_parameter, b, a * x), a * density
+
+
+def chi2_slopes(v, x):
+    """Of `chdtr`."""
+
+    def by_v():
+        return 0.5 * gamma_by_parameter(0.5 * v, 0.5 * x)
+
+    return functools.cache(by_v), chi2_density(v, x)
+
+
+def poisson_slopes(k, m):
+    """Of `pdtr`, taken as a function of a real k."""
+    return negated(gamma_slopes(k + 1.0, m))
+
+
+def beta_slopes(a, b, x):
+    """Of `betainc` (DLMF 8.17.20)."""
+    return *both(beta_by_parameters, a, b, x), beta_density(a, b, x)
+
+
+def binomial_slopes(k, n, p):
+    """Of `bdtr`, taken as a function of a real k and n: it is betainc(n - k, k + 1, 1 - p)."""
+    by_n, by_rest = both(beta_by_parameters, n - k, k + 1.0, 1.0 - p)
+
+    def by_k():
+        return by_rest() - by_n()
+
+    return by_k, by_n, -beta_density(n - k, k + 1.0, 1.0 - p)
+
+
+def negative_binomial_slopes(k, n, p):
+    """Of `nbdtr`, taken as a function of a real k and n: it is betainc(n, k + 1, p)."""
+    by_n, by_k = both(beta_by_parameters, n, k + 1.0, p)
+    return by_k, by_n, beta_density(n, k + 1.0, p)
+
+
+def f_slopes(n, d, x):
+    """Of `fdtr`: it is betainc(n / 2, d / 2, u) at u = n x / (n x + d)."""
+
+    def by_both():
+        total = n * x + d
+        by_n, by_d = beta_by_parameters(0.5 * n, 0.5 * d, n * x / total)
+        density = beta_density(0.5 * n, 0.5 * d, n * x / total) * x / (total * total)
+        return 0.5 * by_n + d * density, 0.5 * by_d - n * density
+
+    return *both(by_both), f_density(n, d, x)
+
+
+def t_slopes(df, t):
+    """Of `stdtr`."""
+
+    def by_df():
+        return t_by_parameters(df, 0.0 * t, t)[0]
+
+    return functools.cache(by_df), t_density(df, t)
+
+
+def noncentral_t_slopes(df, nc, t):
+    """Of `nctdtr`."""
+    return *both(t_by_parameters, df, nc, t), noncentral_t_density(df, nc, t)
+
+
+def noncentral_chi2_slopes(x, df, nc):
+    """Of `chndtr`."""
+    return noncentral_chi2_density(x, df, nc), NO_SHAPE, -noncentral_chi2_density(x, df + 2.0, nc)
+
+
+def noncentral_f_slopes(n, d, nc, x, y):
+    """Of `ncfdtr`, whose value is y."""
+    return NO_SHAPE, NO_SHAPE, noncentral_f_shift(n, d, nc, x, y), noncentral_f_density(n, d, nc, x)
