@@ -26,11 +26,11 @@ _FORMS = [
 def _picked(ndim, target, weight, ignore_index, reduction, dtype):
     """A key for the elements that targets pick, and each one's part in the loss: a number if all have the same."""
     counts = target != ignore_index
-    if weight is None and counts.all():
+    if weight is None and np.logical_and.reduce(counts, axis=None):
         parts = 1.0 / max(target.size, 1) if reduction == "mean" else 1.0
     else:
         target = np.where(counts, target, 0)
-        parts = counts.astype(dtype) if weight is None else np.where(counts, weight[target], 0).astype(dtype)
+        parts = np.asarray(counts if weight is None else np.where(counts, weight[target], 0)).astype(dtype)
         if reduction == "mean":
             parts = parts / (parts.sum() or 1)
     if ndim == 1:
@@ -87,13 +87,13 @@ class nll_loss:
 
     def compute(x, target, weight=None, *, ignore_index, reduction):
         key, parts = _picked(x.ndim, target, weight, ignore_index, reduction, x.dtype)
-        losses = x[key] * -parts
-        if np.ndim(parts):
+        losses, equal = x[key] * -parts, isinstance(parts, float)
+        if not equal:
             losses[parts == 0] = 0  # where the logarithm may be -inf
         if reduction == "none":
             return losses
-        nothing = reduction == "mean" and not (target.size and np.any(parts))
-        return np.nan if nothing else losses.sum()
+        nothing = reduction == "mean" and not (target.size and (equal or parts.any()))
+        return np.nan if nothing else np.add.reduce(losses, axis=None)
 
     def pullback(y_bar, y, x, *others, **attrs):
         return ops.nll_loss_spread(y_bar, *others, shape=x._spec.shape, **attrs), *[None] * len(others)
