@@ -70,6 +70,35 @@ def test_rows_of_constants_are_computed_once_and_by_the_same_loops():
     assert set(rows_of(step)) == {"import", "multiply"} or rows_of(step)["exp"] == 0
 
 
+def test_views_of_computed_constants_and_results_that_are_constants():
+    c = tg.tensor(np.linspace(1.0, 2.0, 6))
+
+    def f(x):
+        tripled = c * 2.0 + c
+        one = (c[0] * 4.0 - 3.0)[None]
+        return tripled[1:4] * x, -(np.broadcast_to(one, (3,)) * x), tripled[2:] / c[2:], -(one[0] * x)
+
+    step = tg.compile(f)
+    x = np.array([0.5, -0.0, np.inf])
+    for found, expected in zip(step(x), (c.numpy()[1:4] * 3.0 * x, -x, np.full(4, 3.0), -x), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-15)
+    assert rows_of(step)["multiply"] == 1 and rows_of(step)["add"] == rows_of(step)["divide"] == 0
+
+
+def test_a_long_loop_over_constants_is_computed_at_once():
+    def f(x):
+        y = x
+        for k in range(300):
+            y = y * (0.5 + k / 300) + x
+        return np.sum(y)
+
+    step = tg.compile(tg.value_and_grad(f))
+    x = np.array([0.1, 0.2])
+    for found, expected in zip(step(x), tg.value_and_grad(f)(x), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-13)
+    assert rows_of(step)["multiply"] == 300
+
+
 def test_a_result_that_is_an_argument_is_a_copy():
     x = np.arange(3.0)
     step = tg.compile(lambda x: (x * 1.0, +x, np.negative(np.negative(x)), np.copy(x)[1:]))

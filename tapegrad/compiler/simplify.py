@@ -44,6 +44,8 @@ class _Known(NamedTuple):
     """Whether operands are broadcast anyway."""
     tells: bool
     """Whether rows that read it may come to another one."""
+    folds: bool
+    """Whether it is computed at once where all its operands are constants, or is a view of a constant."""
 
 
 _numbers: dict[tuple, int] = {}
@@ -54,13 +56,24 @@ def _known(index: int) -> _Known:
     row = by_index[index]
     primitive = row.primitive
     if row.kind == op.IMPORT:
-        return _Known(row, row.kind, 1, 0, 0, False, None, False, False)
+        return _Known(row, row.kind, 1, 0, 0, False, None, False, False, False)
     specs = tuple([s.plain for s in row.specs])
     number = _numbers.setdefault((primitive, tuple(row.attrs.items()), specs), len(_numbers))
     swaps = primitive in (ops.add, ops.multiply) and specs[0] is specs[1]
     spreads = isinstance(primitive, Elementwise) and row.kind == op.KERNEL and len(specs) > 1
     tells = primitive in (ops.negative, ops.broadcast_to)
-    return _Known(row, row.kind, row.width, len(specs), number, swaps, _RULES.get(primitive.name), spreads, tells)
+    rule = _RULES.get(primitive.name)
+    return _Known(row, row.kind, row.width, len(specs), number, swaps, rule, spreads, tells, _folds(row))
+
+
+def _folds(row):
+    if row.kind in (op.WINDOW, op.VIEW):
+        return True
+    if row.kind != op.KERNEL or row.width != 1 or row.out.nbytes > FOLDED_BYTES or not row.deferrable:
+        return False
+    if pools.table[row.index, op.FORWARD] < 0:
+        row.lower_forward()
+    return not pools.table[row.index, op.HAS_CALL]
 
 
 def simplify(tape, inputs, outputs):
@@ -90,11 +103,15 @@ class _Pass:
     same : dict
         The slot that stands for another one.
     constants : dict
-        Arrays of the slots that are the same in each replay.
+        Arrays of the slots that are the same in each replay; None as long as an array is not computed.
     numbers : dict
-        Values of constants of one element, and of what they are broadcast to.
+        Values of constants of one element, and of what they are broadcast to; see `number`.
+    unknown : set of int
+        Constants that have not been computed, and views of them.
+    wanted : set of int
+        Those among them that other rows read.
     telling : set of int
-        Zeros and ones, negated and broadcast values: what lets an elementwise row be another one.
+        Zeros and ones, negated and broadcast values, and what is unknown: what lets a row be another one.
     met : dict
         The first row of each key.
     written : set of int
@@ -105,8 +122,10 @@ class _Pass:
         self.tape, self.rows = tape, tape.rows
         self.inputs, self.outputs = set(inputs), {*outputs, *map(tape.root_of, outputs)}
         self.same: dict[int, int] = {}
-        self.constants: dict[int, np.ndarray] = {}
+        self.constants: dict[int, np.ndarray | None] = {}
         self.numbers: dict[int, float] = {}
+        self.unknown: set[int] = set()
+        self.wanted: set[int] = set()
         self.telling: set[int] = set()
         self.met: dict[int | tuple, int] = {}
         self.written = {tape.root_of(k) for k in tape.write_sites if self.signature(k).kind == op.WRITE}
@@ -133,11 +152,12 @@ class _Pass:
                 first = met.setdefault(known.number << op.SIGNATURE_SHIFT | a << op.SLOT_BITS | b, slot)
                 if first != slot:
                     same[slot] = first
-                elif a in constants and b in constants:
+                elif known.folds and a in constants and b in constants:
                     self._fold(slot, known, [a, b])
                 elif known.tells:
                     telling.add(slot)
             slot += known.width
+        self._compute(self.unknown.intersection(self.wanted | self.outputs))
 
     def _visit(self, slot, known):
         """Rewrite a row, or find out which one it is the same as."""
@@ -151,7 +171,8 @@ class _Pass:
             self._replace(slot, known.row, operands)
         if self.written and not self._is_stable(slot, operands):
             return
-        if known.arity == 1 or any([k in telling for k in operands]):
+        folds = known.folds and all([k in constants for k in operands])
+        if not folds and (known.arity == 1 or any([k in telling for k in operands])):
             known, operands = self._without_broadcasts(slot, known, operands)
             found = known.rule(self, slot, known.row, operands) if known.rule is not None else None
             if isinstance(found, int):
@@ -169,8 +190,10 @@ class _Pass:
         first = self.met.setdefault(self._key(slot, known, operands), slot)
         if first != slot:
             same[slot] = first
-        elif operands[0] in constants and all([k in constants for k in operands]):
+        elif folds:
             self._fold(slot, known, operands)
+        else:
+            self.wanted.update(self.unknown.intersection(operands))
 
     def _key(self, slot, known, operands):
         """What is equal for rows that have the same value."""
@@ -245,19 +268,42 @@ class _Pass:
         return known, operands
 
     def _fold(self, slot, known, operands):
-        """Compute a row of constants, or note that a view is one of a constant."""
-        row = known.row
-        if known.kind in (op.WINDOW, op.VIEW):
-            self.constants[slot] = self.constants[operands[0]]
-            if operands[0] in self.numbers and row.out.size:
-                self._note_number(slot, self.numbers[operands[0]])
-            return
-        if known.kind != op.KERNEL or known.width != 1 or row.out.nbytes > FOLDED_BYTES or not row.deferrable:
-            return
-        value = self.folding.value(self, slot)
-        if value is None:
-            return
-        tape = self.tape
+        """Leave a row of constants to be computed with others, or note that a view is one of a constant."""
+        if known.kind == op.KERNEL:
+            self.folding.place(self, slot)
+            self.constants[slot] = None
+        else:
+            (source,) = operands
+            self.constants[slot] = self.constants[source]
+            if source not in self.unknown:
+                if source in self.numbers and known.row.out.size:
+                    self._note_number(slot, self.numbers[source])
+                return
+        self.unknown.add(slot)
+        self.telling.add(slot)
+
+    def number(self, slot):
+        """The value of a constant of one element, or of what it is broadcast to; else None."""
+        if slot in self.unknown:
+            self._compute([slot])
+        return self.numbers.get(slot)
+
+    def _compute(self, slots):
+        """Make imports of rows of constants, and of those that views are of."""
+        for slot in slots:
+            chain = [slot]
+            while self.signature(chain[-1]).kind in (op.WINDOW, op.VIEW):
+                chain += self.operands(chain[-1])
+            if chain[-1] in self.unknown:
+                self._bring(chain[-1])
+            for view in chain[-2::-1]:
+                self.constants[view] = self.constants[chain[-1]]
+                if chain[-1] in self.numbers and self.signature(view).out.size:
+                    self._note_number(view, self.numbers[chain[-1]])
+            self.unknown.difference_update(chain)
+
+    def _bring(self, slot):
+        row, value, tape = self.signature(slot), self.folding.value(self, slot), self.tape
         tape.imports.append((slot, value, None, None, 0))
         tape.import_addr.append(address_of(value))
         self.rows[slot] = import_signature(row.out.plain).code | (len(tape.imports) - 1)
@@ -272,19 +318,14 @@ class _Folding:
         self.places: dict[int, int] = {}
 
     def value(self, work, slot):
-        """A row's value; None if it takes Python to compute it."""
-        row = work.signature(slot)
-        if pools.table[row.index, op.FORWARD] < 0:
-            row.lower_forward()
-        if pools.table[row.index, op.HAS_CALL]:
-            return None
-        place = self._place(work, slot)
+        """The value of a row that has its place; all rows that wait are run."""
+        place = self.places[slot]
         self.tape.flush()
-        found = np.array(self.tape.view(place, row.out))
+        found = np.array(self.tape.view(place, work.signature(slot).out))
         found.flags.writeable = False
         return found
 
-    def _place(self, work, slot):
+    def place(self, work, slot):
         """The slot's place here; what it reads is brought first."""
         place = self.places.get(slot)
         if place is None:
@@ -293,7 +334,7 @@ class _Folding:
                 owner = work.constants[slot]
                 place = tape.bring(row.out, owner, address_of(owner))
             else:
-                operands = [self._place(work, k) for k in work.operands(slot)]
+                operands = [self.place(work, k) for k in work.operands(slot)]
                 place = len(tape.rows)
                 offset = work.rows[slot + 1] if row.kind in op.WITH_OFFSET else None
                 tape.rows.extend(pack(row, operands, offset))
@@ -317,20 +358,20 @@ def _row(work, primitive, operands):
 
 def _multiply(work, slot, row, operands):
     for x, factor in (operands, operands[::-1]):
-        if work.numbers.get(factor) == 1.0:
+        if work.number(factor) == 1.0:
             return x
-        if work.numbers.get(factor) == -1.0 and work.signature(x).out.shape == row.out.shape:
+        if work.number(factor) == -1.0 and work.signature(x).out.shape == row.out.shape:
             return _row(work, ops.negative, [x])
     return None
 
 
 def _divide(work, slot, row, operands):
-    return operands[0] if work.numbers.get(operands[1]) == 1.0 else None
+    return operands[0] if work.number(operands[1]) == 1.0 else None
 
 
 def _add(work, slot, row, operands):
     for x, y in (operands, operands[::-1]):
-        number = work.numbers.get(y)
+        number = work.number(y)
         if number == 0.0 and np.signbit(number):
             return x
         negated = _signed(work, y)
@@ -341,7 +382,7 @@ def _add(work, slot, row, operands):
 
 def _subtract(work, slot, row, operands):
     x, y = operands
-    number = work.numbers.get(y)
+    number = work.number(y)
     if number == 0.0 and not np.signbit(number):
         return x
     negated = _signed(work, y)
