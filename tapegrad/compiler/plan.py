@@ -65,6 +65,8 @@ class Plan:
         Native steps, by the slot that calls them.
     members : dict
         Rows that a native step computes, and the slot of the step.
+    scratch : list of int
+        Where in the address table that of each native step's own memory stands.
     """
 
     def __init__(self, tape, order, inputs, outputs):
@@ -141,6 +143,7 @@ class Plan:
         free: dict = {}
         self.offsets: dict = {}
         self.temps: dict = {}
+        self.own_memory: list = []
         top = 0
 
         def take(size):
@@ -158,7 +161,11 @@ class Plan:
                 if self.origins[slot] in self.steps[self.members[slot]].stored:
                     self.offsets[slot], sizes[slot] = take(row.out.nbytes)
             elif slot in self.steps:
-                pass
+                need = self.steps[slot].scratch
+                if need:
+                    at, size = take(need)
+                    free.setdefault(size, []).append(at)
+                self.own_memory.append(at if need else 0)
             elif row.kind == op.KERNEL:
                 self.offsets[slot], sizes[slot] = take(row.out.nbytes)
                 if slot not in last and slot not in held:
@@ -188,6 +195,8 @@ class Plan:
                 shift[slot] = shift[self.sources[slot][0]] + offset
                 addr[slot] = addr[roots[slot]] + shift[slot]
         addr += [start + at for places in self.temps.values() for at in places]
+        self.scratch = list(range(len(addr), len(addr) + len(self.own_memory)))
+        addr += [start + at for at in self.own_memory]
         self.addr = np.array(addr + [0] * 8, np.int64)
         members: dict = {}
         for slot, root in roots.items():

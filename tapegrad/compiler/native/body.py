@@ -5,6 +5,9 @@ from __future__ import annotations
 import ctypes
 import math
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +15,7 @@ import numpy as np
 from ...tape.memory import address_of
 from ...vm.kernels import faults
 from ...vm.simd import vector_function
+from .functions import FUNCTIONS
 from .graph import Graph, Row, offset_of
 from .rules import MOST_LITERALS, WHOLE
 
@@ -69,8 +73,21 @@ class Text:
         return register
 
 
+@dataclass
+class Known:
+    """Registers that can be used again: what was loaded, scalars in all lanes, pointers to indexed places."""
+
+    loads: dict[tuple, Number] = field(default_factory=dict)
+    splats: dict[str, str] = field(default_factory=dict)
+    pointers: dict[tuple, list[str]] = field(default_factory=dict)
+
+    def copy(self) -> Known:
+        """The same, to be added to apart."""
+        return Known(dict(self.loads), dict(self.splats), dict(self.pointers))
+
+
 class Body:
-    """Rows of one number of lanes, `width` of them at a time; one basic block.
+    """Rows of one number of lanes, `width` of them at a time.
 
     Attributes
     ----------
@@ -78,39 +95,51 @@ class Body:
         Lanes in a number that is wide; 0 if there are none.
     lane : str
         Register with the first lane's place.
+    made : dict
+        By slot and byte offset, the numbers that rows have made.
+    homes : dict
+        Rows of loops, by slot: where their values are kept, as (loop, row of the iteration, iteration).
+    loop : object or None
+        The loop that is being written (see `loops`), in which negative slots are its operands.
     """
 
-    def __init__(self, text: Text, graph: Graph, memory: Any, stored: set[int], width: int, lane: str):
+    def __init__(self, text: Text, graph: Graph, memory: Any, stored: set[int], width: int, lane: str, size: int = 8):
         self.text, self.graph, self.memory, self.stored = text, graph, memory, stored
         self.width, self.lane = width, lane
+        self.cell_bytes = max(width, 1) * size
         self.made: dict[int, dict[int, Number]] = {}
-        self.read_before: dict[tuple, Number] = {}
-        self.splats: dict[str, str] = {}
-        self.pointers: dict[tuple, list[str]] = {}
+        self.homes: dict[int, tuple] = {}
+        self.loop: Any = None
+        self.known = Known()
         self.reductions: list[tuple] = []
 
     # --- values ----------------------------------------------------------------------------------------------------
 
     def spec(self, slot: int) -> Any:
         """Type of a slot's value."""
-        return self.graph.spec(slot)
+        return self.graph.spec(slot if slot >= 0 else self.loop.operands[slot].slot)
 
     def read(self, slot: int, axis: int | None, index: tuple[int, ...]) -> Number:
         """An element of an operand: the one at hand, or from memory."""
+        if slot < 0:
+            return self.loop.read(self.loop.operands[slot], axis, index)
         root, spec = self.graph.root[slot], self.graph.spec(slot)
         at = self.graph.shift[slot] + offset_of(index, spec.strides)
-        made = self.made.get(root)
-        if made is not None:
-            return made[at]
+        if root in self.made or root in self.homes:
+            return self.element(root, at)
         constant = self.graph.constants.get(root)
         stride = 0 if axis is None else spec.dtype.itemsize if axis == WHOLE else spec.strides[axis]
         if constant is not None and constant.size <= MOST_LITERALS and stride == 0:
             return self._literal_of(constant, at, spec.dtype)
-        key = root, at, stride
-        found = self.read_before.get(key)
-        if found is None:
-            found = self.read_before[key] = self._load(root, at, stride, spec.dtype)
-        return found
+        return self.load(self._address(root), root, at, stride, spec.dtype)
+
+    def element(self, root: int, at: int) -> Number:
+        """An element that a row has made."""
+        made = self.made.get(root)
+        if made is not None:
+            return made[at]
+        roll, row, iteration = self.homes[root]
+        return self.load_cell(roll.cell(row, at, iteration), "", 0, self.graph.spec(root).dtype.char)
 
     def put(self, row: Row, lane: int | None, index: tuple[int, ...], number: Number) -> None:
         """Note an element of a row's result, and write it to memory if others read it there."""
@@ -122,7 +151,66 @@ class Body:
 
     def reduce(self, row: Row, index: tuple[int, ...], number: Number, combine: str, count: int) -> None:
         """Fold an element over all lanes; the result is there when all lanes are through."""
-        self.reductions.append((row, offset_of(index, row.out.strides), self.widened(number), combine, count))
+        at, number = offset_of(index, row.out.strides), self.widened(number)
+        if self.loop is None:
+            self.reductions.append((row, at, number, combine, count))
+            return
+        place = self.moved(self._address(row.slot), at)
+        whole = number._replace(text=self.text.set(f"load {SCALAR[number.char]}, ptr {place}"), wide=False)
+        part = whole._replace(text=self.over_lanes(combine, number))
+        self._store_at(place, FUNCTIONS[combine](self, whole, part))
+
+    # --- loops -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def counting(self, count: int) -> Iterator[str]:
+        """What is written within is a loop of so many rounds: gives the round's number."""
+        text, before = self.text, self.text.lines
+        counter, label = text.at_entry("alloca i64, align 8"), text.name()[1:]
+        before.append(f"  store i64 0, ptr {counter}")
+        text.lines = [f"  br label %{label}", f"{label}:"]
+        number = text.set(f"load i64, ptr {counter}")
+        yield number
+        following = text.set(f"add i64 {number}, 1")
+        more = text.set(f"icmp ult i64 {following}, {count}")
+        text.lines += [f"  store i64 {following}, ptr {counter}", f"  br i1 {more}, label %{label}, label %{label}.end"]
+        before += [*text.lines, f"{label}.end:"]
+        text.lines = before
+
+    def _cell(self, cell: int, count: str, step: int) -> str:
+        """Pointer to a cell, `step` cells further on for each of `count`."""
+        pointer = self.memory.scratch
+        if step:
+            far = self.text.set(f"mul i64 {count}, {step * self.cell_bytes}")
+            pointer = self.text.set(f"getelementptr i8, ptr {pointer}, i64 {far}")
+        return self.moved(pointer, cell * self.cell_bytes)
+
+    def store_cell(self, cell: int, count: str, step: int, number: Number) -> None:
+        """Keep a number."""
+        self._store_at(self._cell(cell, count, step), self.widened(number))
+
+    def load_cell(self, cell: int, count: str, step: int, char: str) -> Number:
+        """A number that was kept."""
+        key = "cell", cell, count, step
+        found = self.known.loads.get(key)
+        if found is None:
+            found = self.known.loads[key] = self.load_number(self._cell(cell, count, step), char)
+        return found
+
+    def room(self, char: str, count: int) -> list[str]:
+        """Places on the stack, that is, registers."""
+        kind = self._kind(IN_MEMORY[char], bool(self.width))
+        return [self.text.at_entry(f"alloca {kind}, align 64") for _ in range(count)]
+
+    def store_number(self, place: str, number: Number) -> None:
+        """Put a number there."""
+        self._store_at(place, self.widened(number))
+
+    def load_number(self, place: str, char: str) -> Number:
+        """The number there."""
+        wide = bool(self.width)
+        found = self._load_at(place, self._kind(IN_MEMORY[char], wide), np.dtype(char).itemsize, False)
+        return self._from_memory(found, char, wide)
 
     # --- places that are known only when the code runs -------------------------------------------------------------
 
@@ -154,15 +242,16 @@ class Body:
 
     def _pointers(self, slot: int, numbers: list[Number], at: int, stride: int) -> list[str]:
         key = slot, at, stride, *[x.text for x in numbers]
-        found = self.pointers.get(key)
+        found = self.known.pointers.get(key)
         if found is None:
-            base = self._pointer(self.graph.root[slot], at, stride)
+            base = self._pointer(self._address(self.graph.root[slot]), at, stride)
             strides = self.graph.spec(slot).strides
-            found = self.pointers[key] = self._lane_pointers(base, strides, numbers)
+            found = self.known.pointers[key] = self._lane_pointers(base, strides, numbers)
         return found
 
     def read_at(self, slot: int, axis: int | None, numbers: list[Number], inner: tuple[int, ...]) -> Number:
         """An element of an operand in memory at indices into its first axes, and at `inner` in the others."""
+        slot = slot if slot >= 0 else self.loop.operands[slot].slot
         spec = self.graph.spec(slot)
         at = self.graph.shift[slot] + offset_of(inner, spec.strides[len(numbers) :])
         stride = 0 if axis is None else spec.strides[axis]
@@ -172,11 +261,11 @@ class Body:
         again = self.memory.never_written(self.graph.root[slot])
         if pointers is None:  # lanes along another axis than the indices'
             base = self._pointers(slot, numbers, shift, stride)[0]
-            return self._load_lanes(self._moved(base, at - shift), stride, char, size, again)
+            return self._load_lanes(self.moved(base, at - shift), stride, char, size, again)
         if len(pointers) == 1:
-            place = self._moved(pointers[0], at - shift)
+            place = self.moved(pointers[0], at - shift)
             return self._from_memory(self._load_at(place, IN_MEMORY[char], size, again), char, False)
-        elements = [self._load_at(self._moved(p, at - shift), IN_MEMORY[char], size, again) for p in pointers]
+        elements = [self._load_at(self.moved(p, at - shift), IN_MEMORY[char], size, again) for p in pointers]
         return self._from_memory(self._packed(elements, char), char, True)
 
     def clear(self, row: Row) -> None:
@@ -192,12 +281,13 @@ class Body:
         scalar, size = SCALAR[x.char], row.out.dtype.itemsize
         pointers = self._pointers(row.slot, numbers, 0, 0)
         for k in range(self.width or 1):
-            place = self._moved(pointers[k if len(pointers) > 1 else 0], at)
+            place = self.moved(pointers[k if len(pointers) > 1 else 0], at)
             new = self.text.set(f"extractelement {self.kind(x)} {self.shown(x)}, i64 {k}") if x.wide else self.shown(x)
             old = self.text.set(f"load {scalar}, ptr {place}, align {size}")
             self.text.lines.append(f"  store {scalar} {self.text.set(f'fadd {scalar} {old}, {new}')}, ptr {place}")
 
-    def _moved(self, pointer: str, at: int) -> str:
+    def moved(self, pointer: str, at: int) -> str:
+        """A pointer so many bytes on."""
         return self.text.set(f"getelementptr i8, ptr {pointer}, i64 {at}") if at else pointer
 
     # --- literals --------------------------------------------------------------------------------------------------
@@ -230,16 +320,27 @@ class Body:
 
     # --- memory ----------------------------------------------------------------------------------------------------
 
-    def _pointer(self, root: int, at: int, stride: int) -> str:
-        base = self.memory.address(root)
+    def _address(self, root: int) -> str:
+        """Pointer to a value's first element."""
+        return self.memory.address(root) if self.loop is None else self.loop.address(root)
+
+    def _pointer(self, base: str, at: int, stride: int) -> str:
         if stride:
             step = f"mul i64 {self.lane}, {stride}"
             base = self.text.set(f"getelementptr i8, ptr {base}, i64 {self.text.set(step)}")
         return self.text.set(f"getelementptr i8, ptr {base}, i64 {at}") if at else base
 
-    def _load(self, root: int, at: int, stride: int, dtype: np.dtype) -> Number:
+    def load(self, base: str, root: int, at: int, stride: int, dtype: np.dtype) -> Number:
+        """An element in memory, or one for each lane, `stride` bytes apart."""
+        key = base, at, stride
+        found = self.known.loads.get(key)
+        if found is None:
+            found = self.known.loads[key] = self._load(base, root, at, stride, dtype)
+        return found
+
+    def _load(self, base: str, root: int, at: int, stride: int, dtype: np.dtype) -> Number:
         char, size = dtype.char, dtype.itemsize
-        pointer = self._pointer(root, at, stride)
+        pointer = self._pointer(base, at, stride)
         again = self.memory.never_written(root)
         if stride == 0:
             return self._from_memory(self._load_at(pointer, IN_MEMORY[char], size, again), char, False)
@@ -249,7 +350,7 @@ class Body:
         if stride == size:
             vector = self._load_at(pointer, f"<{self.width} x {IN_MEMORY[char]}>", size, again)
             return self._from_memory(vector, char, True)
-        places = [self._moved(pointer, k * stride) for k in range(self.width)]
+        places = [self.moved(pointer, k * stride) for k in range(self.width)]
         elements = [self._load_at(place, IN_MEMORY[char], size, again) for place in places]
         return self._from_memory(self._packed(elements, char), char, True)
 
@@ -272,19 +373,27 @@ class Body:
     def _store(self, slot: int, at: int, stride: int, number: Number) -> None:
         if stride:
             number = self.widened(number)
-        char, wide = number.char, number.wide
-        register, size = self.shown(number), np.dtype(char).itemsize
-        kind = self._kind(IN_MEMORY[char], wide)
-        if char == "?":
-            register = self.text.set(f"zext {self.kind(number)} {register} to {kind}")
-        pointer = self._pointer(slot, at, stride)
+        pointer, size = self._pointer(self._address(slot), at, stride), np.dtype(number.char).itemsize
         if stride in (0, size):
-            self.text.lines.append(f"  store {kind} {register}, ptr {pointer}, align {size}")
+            self._store_at(pointer, number)
             return
+        kind, register = self._in_memory(number)
         for k in range(self.width):
-            place = self.text.set(f"getelementptr i8, ptr {pointer}, i64 {k * stride}") if k else pointer
+            place = self.moved(pointer, k * stride)
             element = self.text.set(f"extractelement {kind} {register}, i64 {k}")
-            self.text.lines.append(f"  store {IN_MEMORY[char]} {element}, ptr {place}, align {size}")
+            self.text.lines.append(f"  store {IN_MEMORY[number.char]} {element}, ptr {place}, align {size}")
+
+    def _in_memory(self, number: Number) -> tuple[str, str]:
+        """Type and register of a number as memory has it."""
+        kind, register = self._kind(IN_MEMORY[number.char], number.wide), self.shown(number)
+        if number.char == "?":
+            register = self.text.set(f"zext {self.kind(number)} {register} to {kind}")
+        return kind, register
+
+    def _store_at(self, pointer: str, number: Number) -> None:
+        kind, register = self._in_memory(number)
+        size = np.dtype(number.char).itemsize
+        self.text.lines.append(f"  store {kind} {register}, ptr {pointer}, align {size}")
 
     # --- instructions ----------------------------------------------------------------------------------------------
 
@@ -307,7 +416,7 @@ class Body:
             return x
         if self.is_zero(x):
             return Number("zeroinitializer", x.char, True)
-        found = self.splats.get(x.text + x.char)
+        found = self.known.splats.get(x.text + x.char)
         if found is None:
             scalar, vector = SCALAR[x.char], self._kind(SCALAR[x.char], True)
             if x.text.startswith("%"):
@@ -317,7 +426,7 @@ class Body:
                 )
             else:
                 found = f"splat ({scalar} {x.text})"
-            self.splats[x.text + x.char] = found
+            self.known.splats[x.text + x.char] = found
         return Number(found, x.char, True)
 
     def _alike(self, numbers: tuple[Number, ...]) -> list[Number]:

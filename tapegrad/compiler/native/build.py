@@ -10,7 +10,9 @@ from ...vm.threads import threads
 from ..passes import live_rows
 from .code import write_module
 from .graph import Graph
+from .layout import lay_out
 from .schedule import make_schedule
+from .step import Step
 
 __all__ = ["native_plan"]
 
@@ -36,9 +38,11 @@ def native_plan(tape: Any, inputs: list[int], outputs: list[int]) -> Any:
     schedule = make_schedule(graph, outputs)
     if schedule is None:
         return None
+    steps = [step for step in schedule.order if isinstance(step, Step)]
+    pool = threads()
+    lay_out(graph, steps, vector_bytes(), 1 if pool is None else pool.count)
     plan = Plan(tape, schedule.order, inputs, outputs)
-    steps = list(plan.steps.values())
-    assembly = write_module(graph, steps, plan.place, vector_bytes(), threads())
+    assembly = write_module(graph, steps, plan.place, plan.scratch, 0 if pool is None else pool.share)
     machine = Machine(assembly, [f"step_{k}" for k in range(len(steps))])
     plan.attach(machine)
     return plan

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ...vm.threads import Threads
 from .body import NEUTRAL, SCALAR, Body, Number, Text
 from .functions import FUNCTIONS
 from .graph import Graph, Row
+from .layout import BLOCK, Layout
+from .loops import write_neutral, write_rows
 from .rules import RULES, Axes
 from .step import Step
 
 __all__ = ["write_module"]
-
-BLOCK = 256
-"""Rounds of a loop whose sums are added up before they go into the whole: rounding errors grow with the rounds."""
-LANES = ((48, 32), (200, 16))
-"""Elements written for each lane up to which so many lanes are taken at a time: short chains of dependences overlap."""
-WORTH_A_THREAD = 200_000
-"""Elements that a loop computes from which on it is shared: to wake a thread takes as long as some ten thousand."""
-
 
 @dataclass
 class _Fold:
@@ -39,71 +32,86 @@ class _Memory:
     def __init__(self, text: Text, places: dict[int, int], step: Step):
         self.text, self.places, self.step = text, places, step
         self.known: dict[int, str] = {}
+        self.scratch = ""
 
     def address(self, slot: int) -> str:
         """Pointer to a value's first element."""
         found = self.known.get(slot)
         if found is None:
-            place = self.text.at_entry(f"getelementptr i64, ptr %table, i64 {self.places[slot]}")
-            found = self.known[slot] = self.text.at_entry(f"load ptr, ptr {place}, align 8")
+            found = self.known[slot] = self.entry(self.places[slot])
         return found
+
+    def entry(self, place: int) -> str:
+        """An address in the table, read at the function's beginning."""
+        at = self.text.at_entry(f"getelementptr i64, ptr %table, i64 {place}")
+        return self.text.at_entry(f"load ptr, ptr {at}, align 8")
+
+    def moving(self, slot: int, count: str, step: int) -> str:
+        """Pointer to the first element of the value that is `step` words further on in the table for each of `count`."""
+        far = self.text.set(f"mul i64 {count}, {step}")
+        start = self.text.set(f"getelementptr i64, ptr %table, i64 {self.places[slot]}")
+        place = self.text.set(f"getelementptr i64, ptr {start}, i64 {far}")
+        return self.text.set(f"load ptr, ptr {place}, align 8")
 
     def never_written(self, slot: int) -> bool:
         """Whether the step leaves a value as it is."""
         return slot not in self.step.stored
 
 
-def write_module(
-    graph: Graph, steps: list[Step], places: dict[int, int], vector_bytes: int, threads: Threads | None
-) -> str:
+def write_module(graph: Graph, steps: list[Step], places: dict[int, int], scratch: list[int], share: int) -> str:
     """LLVM assembly with functions ``step_0``, ``step_1`` ...; each takes the address table's address.
 
     Parameters
     ----------
     graph : Graph
     steps : list of Step
+        Laid out.
     places : dict
         Where in the address table a slot's address stands.
-    vector_bytes : int
-        Size of the processor's vectors.
-    threads : Threads or None
-        Who shares long loops.
+    scratch : list of int
+        Where in the table that of each step's own memory stands.
+    share : int
+        Address of the function that shares long loops, if there are threads for that.
     """
-    module = _Module(graph, places, vector_bytes, threads)
+    module = _Module(graph, places, share)
     for k, step in enumerate(steps):
-        module.add_step(k, step)
+        module.add_step(k, step, scratch[k])
     return "\n".join([*sorted(module.declared), *module.functions, "!0 = !{}", ""])
 
 
 class _Module:
-    def __init__(self, graph: Graph, places: dict[int, int], vector_bytes: int, threads: Threads | None):
-        self.graph, self.places, self.vector_bytes, self.threads = graph, places, vector_bytes, threads
+    def __init__(self, graph: Graph, places: dict[int, int], share: int):
+        self.graph, self.places, self.share = graph, places, share
         self.declared: set[str] = set()
         self.functions: list[str] = []
 
-    def add_step(self, k: int, step: Step) -> None:
+    def add_step(self, k: int, step: Step, scratch: int) -> None:
         """A function that computes the rows of a step."""
         text = Text()
         memory = _Memory(text, self.places, step)
-
-        def body(width: int = 0, lane: str = "0") -> Body:
-            return Body(text, self.graph, memory, step.stored, width, lane)
-
+        if step.scratch:
+            memory.scratch = memory.entry(scratch)
         for lanes, rows in step.groups.items():
+            layout = step.layouts[lanes]
+
+            def body(width: int = 0, lane: str = "0", size: int = layout.size) -> Body:
+                return Body(text, self.graph, memory, step.stored, width, lane, size)
+
             for row, _ in rows:
                 RULES[row.name].prepare(body(), row)
             if lanes == 1:
-                _write_rows(body(), rows)
+                write_rows(body(), rows, layout.script)
                 continue
-            width = self._width(rows, lanes)
-            rounds, rest = divmod(lanes, width)
+            for roll in layout.script.rolls:
+                write_neutral(body(), rows, roll)
             folds: dict[tuple, _Fold] = {}
+            width, rounds, rest = layout.width, layout.rounds, layout.rest
             if rounds == 1:
-                _fold_lanes(folds, _write_rows(body(width), rows))
+                _fold_lanes(folds, write_rows(body(width), rows, layout.script))
             elif rounds:
-                self._share(text, step, folds, rows, width, rounds)
+                self._call_loop(text, memory, step, folds, rows, layout)
             if rest:
-                _fold_lanes(folds, _write_rows(body(rest, str(rounds * width)), rows))
+                _fold_lanes(folds, write_rows(body(rest, str(rounds * width)), rows, layout.script))
             for fold in folds.values():
                 _finish(body(), memory, fold)
         self._add(f"void @step_{k}(ptr %table)", text)
@@ -112,43 +120,35 @@ class _Module:
         self.declared |= text.declared
         self.functions.append("\n".join([f"define {head} {{", "entry:", *text.first, *text.lines, "  ret void", "}"]))
 
-    def _width(self, rows: list[tuple[Row, Axes]], lanes: int) -> int:
-        """Lanes at a time."""
-        specs = [s for row, _ in rows for s in (row.out, *map(self.graph.spec, row.sources))]
-        one = self.vector_bytes // max([4, *[s.dtype.itemsize for s in specs if s.size > 1]])
-        if lanes <= 2 * one:
-            return lanes
-        written = sum(max(row.out.size // lanes, 1) for row, _ in rows)
-        return next((wide for most, wide in LANES if written <= most and lanes >= 2 * wide), one)
+    def _call_loop(self, text: Text, memory: _Memory, step: Step, folds: dict, rows: list, layout: Layout) -> None:
+        """Call a loop over all rounds, in one piece or in several at once; takes in what each has folded.
 
-    def _share(self, text: Text, step: Step, folds: dict, rows: list, width: int, rounds: int) -> None:
-        """Call a loop over all rounds, in one piece or in several at once; takes in what each has folded."""
-        name, made = self._loop(step, rows, width)
-        pieces = self._pieces(rows, rounds)
-        sums = text.at_entry(f"alloca [{max(pieces * len(made), 1)} x i64], align 64")
+        Each piece has words of its own: the address of its memory, and behind that its sums.
+        """
+        name, made = self._loop(step, rows, layout)
+        pieces, words = layout.pieces, 1 + len(made)
+        sums = text.at_entry(f"alloca [{pieces * words} x i64], align 64")
+        for piece in range(pieces if layout.scratch else 0):
+            place = text.set(f"getelementptr i64, ptr {sums}, i64 {piece * words}")
+            own = text.set(f"getelementptr i8, ptr {memory.scratch}, i64 {piece * layout.scratch}")
+            text.lines.append(f"  store ptr {own}, ptr {place}, align 8")
         if pieces == 1:
-            text.lines.append(f"  call void {name}(ptr %table, i64 0, i64 {rounds}, ptr {sums})")
+            text.lines.append(f"  call void {name}(ptr %table, i64 0, i64 {layout.rounds}, ptr {sums})")
         else:
-            assert self.threads is not None
-            arguments = f"ptr {name}, ptr %table, i64 {rounds}, ptr {sums}, i64 {8 * len(made)}"
-            text.lines.append(f"  call void inttoptr (i64 {self.threads.share} to ptr)({arguments})")
+            arguments = f"ptr {name}, ptr %table, i64 {layout.rounds}, ptr {sums}, i64 {8 * words}"
+            text.lines.append(f"  call void inttoptr (i64 {self.share} to ptr)({arguments})")
         for piece in range(pieces):
-            for k, (key, fold) in enumerate(made.items()):
-                place = text.set(f"getelementptr i64, ptr {sums}, i64 {piece * len(made) + k}")
+            for k, (key, fold) in enumerate(made.items(), piece * words + 1):
+                place = text.set(f"getelementptr i64, ptr {sums}, i64 {k}")
                 found = text.set(f"load {SCALAR[fold.char]}, ptr {place}, align 8")
                 folds.setdefault(key, fold).parts.append(Number(found, fold.char, False))
 
-    def _pieces(self, rows: list[tuple[Row, Axes]], rounds: int) -> int:
-        """How many threads share a loop; none where several would add to the same places."""
-        if self.threads is None or rounds < self.threads.count or any(RULES[r.name].always_stored for r, _ in rows):
-            return 1
-        work = sum(max([row.out.size, *[self.graph.spec(s).size for s in row.sources]]) for row, _ in rows)
-        return self.threads.count if work >= WORTH_A_THREAD else 1
-
-    def _loop(self, step: Step, rows: list[tuple[Row, Axes]], width: int) -> tuple[str, dict[tuple, _Fold]]:
+    def _loop(self, step: Step, rows: list[tuple[Row, Axes]], layout: Layout) -> tuple[str, dict[tuple, _Fold]]:
         """A function of the rounds from `first` up to `last`: its name, and what it writes to `sums`."""
         text = Text()
         memory = _Memory(text, self.places, step)
+        if layout.scratch:
+            memory.scratch = text.at_entry("load ptr, ptr %sums, align 8")
         counter = text.at_entry("alloca i64, align 8")
         text.lines += [f"  store i64 %first, ptr {counter}", "  br label %block", "block:"]
         start = text.set(f"load i64, ptr {counter}")
@@ -157,8 +157,9 @@ class _Module:
         stop = text.set(f"call i64 @llvm.umin.i64(i64 {reach}, i64 %last)")
         text.lines += ["  br label %round", "round:"]
         count = text.set(f"load i64, ptr {counter}")
-        lane = text.set(f"mul i64 {count}, {width}")
-        body = _write_rows(Body(text, self.graph, memory, step.stored, width, lane), rows)
+        lane = text.set(f"mul i64 {count}, {layout.width}")
+        body = Body(text, self.graph, memory, step.stored, layout.width, lane, layout.size)
+        write_rows(body, rows, layout.script)
         sums = [_Accumulator(body, x, combine) for _, _, x, combine, _ in body.reductions]
         for accumulator, (_, _, x, _, _) in zip(sums, body.reductions, strict=True):
             accumulator.take(x)
@@ -171,7 +172,7 @@ class _Module:
         again = text.set(f"icmp ult i64 {following}, %last")
         text.lines += [f"  br i1 {again}, label %block, label %end", "end:"]
         folds: dict[tuple, _Fold] = {}
-        for k, (accumulator, (row, at, x, combine, n)) in enumerate(zip(sums, body.reductions, strict=True)):
+        for k, (accumulator, (row, at, x, combine, n)) in enumerate(zip(sums, body.reductions, strict=True), 1):
             folds[row.slot, at] = _Fold(row, at, combine, n, x.char)
             place = text.set(f"getelementptr i64, ptr %sums, i64 {k}")
             text.lines.append(f"  store {SCALAR[x.char]} {accumulator.result()}, ptr {place}, align 8")
@@ -210,12 +211,6 @@ class _Accumulator:
     def result(self) -> str:
         """All lanes of the whole, folded."""
         return self.body.over_lanes(self.combine, self._load(self.whole))
-
-
-def _write_rows(body: Body, rows: list[tuple[Row, Axes]]) -> Body:
-    for row, axes in rows:
-        RULES[row.name].emit(body, row, axes)
-    return body
 
 
 def _fold_lanes(folds: dict[tuple, _Fold], body: Body) -> None:

@@ -17,6 +17,7 @@ class Row:
     Attributes
     ----------
     slot : int
+    signature : Signature
     name : str
         Of the primitive.
     attrs : dict
@@ -26,12 +27,16 @@ class Row:
     kind : int
     """
 
-    __slots__ = ("attrs", "kind", "name", "out", "slot", "sources")
+    __slots__ = ("attrs", "kind", "name", "out", "signature", "slot", "sources")
 
     def __init__(self, slot: int, signature: Any, sources: tuple[int, ...]):
-        self.slot, self.sources = slot, sources
+        self.slot, self.sources, self.signature = slot, sources, signature
         self.name, self.attrs = signature.primitive.name, signature.attrs
         self.out, self.kind = signature.out, signature.kind
+
+    def reading(self, sources: tuple[int, ...]) -> Row:
+        """The same row of other operands."""
+        return Row(self.slot, self.signature, sources)
 
 
 class Graph:

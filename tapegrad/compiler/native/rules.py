@@ -51,6 +51,10 @@ class Rule:
     always_stored = False
     """Whether the result is put together in memory."""
 
+    def combine(self, row: Row) -> str:
+        """The primitive that folds lanes."""
+        return "add"
+
     def prepare(self, body: Any, row: Row) -> None:
         """Write what comes before the loop over lanes."""
 
@@ -119,11 +123,14 @@ class _Reduction(Rule):
             if x.shape[d] == n:
                 yield (None if d in axes else kept[d]), (d,)
 
+    def combine(self, row):
+        return _COMBINED[row.name]
+
     def emit(self, body, row, axes):
         lane, (source,) = axes
         (x,) = [body.spec(s) for s in row.sources]
         reduced, kept = row.attrs["axis"], _kept_axes(row, x)
-        combine = FUNCTIONS[_COMBINED[row.name]]
+        combine = FUNCTIONS[self.combine(row)]
         terms: dict = {}
         for index in indices(x.shape, source):
             at = [0] * row.out.ndim
@@ -135,7 +142,7 @@ class _Reduction(Rule):
         for index, numbers in terms.items():
             found = _fold(body, combine, numbers)
             if over_lanes:
-                body.reduce(row, index, found, _COMBINED[row.name], count)
+                body.reduce(row, index, found, self.combine(row), count)
             else:
                 body.put(row, lane, index, _divided(body, found, count))
 

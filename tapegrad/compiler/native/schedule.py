@@ -9,11 +9,15 @@ first, then those of each number of lanes, a loop each.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ...vm import opcodes as op
 from .graph import Graph, Row, indices, offset_of
+from .rolling import find_script
 from .rules import RULES, WHOLE, Axes
 from .step import Step
 
@@ -23,7 +27,13 @@ TRIES = ((64, 512), (2, 512), (64, 64), (2, 64), (64, 16))
 """Elements of a row that is written out without lanes, and for each lane, at most."""
 MOST_WRITTEN = 12_000
 """Elements that are written out in all: LLVM takes some 0.1 ms for each."""
+MOST_UNROLLED = 2_000_000
+"""The same, before loops are found again."""
+MOST_FOLDED = 4096
+"""Lanes that a loop's row may be folded over: such sums are added up one by one."""
 MOST_STEPS = 100
+LONG = 3000
+"""Rows from which on the first schedule that can be is taken."""
 
 # What things cost, roughly, in nanoseconds: for comparing schedules.
 ONE_ELEMENT, ONE_LANE, INTERPRETED_ROW, INTERPRETED_ELEMENT, ONE_STEP = 1.0, 0.2, 40.0, 0.6, 30.0
@@ -67,7 +77,13 @@ def make_schedule(graph: Graph, outputs: list[int]) -> Schedule | None:
     """
     if not graph.is_pure():
         return None
-    tries = [made for most in TRIES if (made := _Scheduler(graph, *most).run(outputs)) is not None]
+    facts: dict[Any, tuple[Any, int]] = {}
+    tries: list[Schedule] = []
+    for most in TRIES:
+        made = _Scheduler(graph, *most, facts).run(outputs)
+        tries += [made] if made is not None else []
+        if tries and len(graph.rows) > LONG:
+            break
     return min(tries, key=lambda made: made.cost, default=None)
 
 
@@ -76,10 +92,11 @@ def _is_kept(row: Row) -> bool:
 
 
 class _Scheduler:
-    def __init__(self, graph: Graph, most_scalars: int, most_elements: int):
-        self.graph = graph
+    def __init__(self, graph: Graph, most_scalars: int, most_elements: int, facts: dict[Any, tuple[Any, int]]):
+        self.graph, self.facts = graph, facts
         self.most_scalars, self.most_elements = most_scalars, most_elements
         self.placed: dict[int, _Placed] = {}
+        self.sizes: dict[int, int] = {}
         self.written = 0
         self.cost = 0.0
         self.extents = self._votes()
@@ -90,50 +107,59 @@ class _Scheduler:
         for slot, row in graph.rows.items():
             if row.kind != op.KERNEL:
                 continue
-            specs = [graph.spec(s) for s in row.sources]
-            choice = self._choose(row, specs)
+            choice = self._choose(row)
             if choice is None:
                 ready = max([self._ready_in_memory(s) for s in row.sources], default=0)
                 at = ready + 1 if ready % 2 == 0 else ready
                 steps.setdefault(at, []).append(slot)
                 self.placed[slot] = _Placed(at, 0, None, None)
-                self.cost += INTERPRETED_ROW + INTERPRETED_ELEMENT * max([row.out.size, *[s.size for s in specs]])
+                sizes = [s.size for s in row.signature.specs]
+                self.cost += INTERPRETED_ROW + INTERPRETED_ELEMENT * max([row.out.size, *sizes])
                 continue
             at, lanes, axes, elements = choice
             self.written += elements
             self.cost += elements * (ONE_ELEMENT if lanes == 1 else max(ONE_LANE * lanes, ONE_ELEMENT))
-            if self.written > MOST_WRITTEN:
+            if self.written > MOST_UNROLLED or at > 2 * MOST_STEPS:
                 return None
+            self.sizes[slot] = elements
             steps.setdefault(at, Step()).groups.setdefault(lanes, []).append((row, axes))
             self.placed[slot] = self._place(row, at, lanes, axes)
         native = sum(isinstance(step, Step) for step in steps.values())
         if not 0 < native <= MOST_STEPS:
             return None
         self._note_stored(steps, outputs)
+        if self._find_loops(steps) > MOST_WRITTEN:
+            return None
         return Schedule(self._order(steps), self.cost + ONE_STEP * native)
 
     def _votes(self) -> list[int]:
         """Numbers of lanes worth trying, the one with most work first."""
         votes: Counter = Counter()
         for row in self.graph.rows.values():
-            rule = RULES.get(row.name) if row.kind == op.KERNEL else None
-            specs = [self.graph.spec(s) for s in row.sources]
-            if rule is None or not rule.fits(row, specs):
-                continue
-            work = rule.work(row, specs)
-            if work > self.most_scalars:
-                shapes = {n for s in (row.out, *specs) for n in s.shape if n > self.most_scalars // 8 and n > 1}
+            rule, work = self._facts(row) if row.kind == op.KERNEL else (None, 0)
+            if rule is not None and work > self.most_scalars:
+                specs = row.out, *row.signature.specs
+                shapes = {n for s in specs for n in s.shape if n > self.most_scalars // 8 and n > 1}
                 for n in shapes:
                     if work // n <= self.most_elements:
                         votes[n] += work
         return [n for n, _ in votes.most_common(8)]
 
-    def _choose(self, row: Row, specs: list[Any]) -> tuple[int, int, Axes, int] | None:
+    def _facts(self, row: Row) -> tuple[Any, int]:
+        """The rule for a row, None where there is none, and elements that it computes."""
+        found = self.facts.get(row.signature)
+        if found is None:
+            rule, specs = RULES.get(row.name), list(row.signature.specs)
+            fits = rule is not None and rule.fits(row, specs)
+            found = self.facts[row.signature] = (rule, rule.work(row, specs)) if fits else (None, 0)
+        return found
+
+    def _choose(self, row: Row) -> tuple[int, int, Axes, int] | None:
         """Step, lanes, axes and elements written of a row, as early as can be; None for the interpreter."""
-        rule = RULES.get(row.name)
-        if rule is None or not rule.fits(row, specs):
+        rule, work = self._facts(row)
+        if rule is None:
             return None
-        work = rule.work(row, specs)
+        specs = row.signature.specs
         if work <= self.most_scalars and not rule.always_stored:
             axes: Axes = (None, (None,) * len(specs))
             return self._earliest(rule, row, specs, 1, axes), 1, axes, work
@@ -147,7 +173,7 @@ class _Scheduler:
                     best = at, n, axes, work // n
         return best
 
-    def _earliest(self, rule: Any, row: Row, specs: list[Any], lanes: int, axes: Axes) -> int:
+    def _earliest(self, rule: Any, row: Row, specs: Sequence[Any], lanes: int, axes: Axes) -> int:
         """The first step in which all operands can be read."""
         late = rule.from_memory(row, self.graph, lanes)
         found = 0
@@ -211,6 +237,24 @@ class _Scheduler:
                 used = {root[s] for rows in step.groups.values() for row, _ in rows for s in row.sources}
                 step.reads = sorted(used - own)
 
+    def _find_loops(self, steps: dict[int, Any]) -> int:
+        """Find the loops of all groups; elements that are written out in all."""
+        places: dict[int, int] = {}
+        native = [step for step in steps.values() if isinstance(step, Step)]
+        for step in native:
+            step.groups = dict(sorted(step.groups.items()))
+            for slot in step.rows:
+                places[slot] = len(places)
+        written = 0
+        for step in native:
+            for lanes, rows in step.groups.items():
+                sizes = np.array([self.sizes[row.slot] for row, _ in rows])
+                folds = lanes <= MOST_FOLDED
+                found = find_script(rows, sizes, self.graph, step.stored, lambda slot: places.get(slot, -1), folds)
+                step.scripts[lanes] = found
+                written += found.written(sizes)
+        return written
+
     def _order(self, steps: dict[int, Any]) -> list[int | Step]:
         views: dict[int, list[int]] = {}
         for slot, row in self.graph.rows.items():
@@ -227,7 +271,6 @@ class _Scheduler:
         for at in sorted(steps):
             step = steps[at]
             if isinstance(step, Step):
-                step.groups = dict(sorted(step.groups.items()))
                 order.append(step)
                 for slot in step.rows:
                     order += views.get(slot, ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,10 @@ from ...tape.signature import Signature
 from ...tape.spec import spec_of
 from ...vm import opcodes as op
 from ...vm.pools import pools
+
+if TYPE_CHECKING:
+    from .layout import Layout
+    from .rolling import Script
 
 __all__ = ["ADDRESS", "Step", "native_signature"]
 
@@ -31,11 +35,18 @@ class Step:
         Slots whose values others read from memory.
     reads : list of int
         Slots from before whose memory the rows read.
+    scripts, layouts : dict
+        The loops in each group, and its rounds.
+    scratch : int
+        Bytes of memory that the step needs for itself.
     """
 
     groups: dict[int, list[tuple[Any, Any]]] = field(default_factory=dict)
     stored: set[int] = field(default_factory=set)
     reads: list[int] = field(default_factory=list)
+    scripts: dict[int, Script] = field(default_factory=dict)
+    layouts: dict[int, Layout] = field(default_factory=dict)
+    scratch: int = 0
 
     @property
     def rows(self) -> list[int]:

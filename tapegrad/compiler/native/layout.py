@@ -1,0 +1,100 @@
+"""How many lanes a group takes at a time, who shares its rounds, and the memory that its loops need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .graph import Graph
+from .rolling import Script, is_fold
+from .rules import RULES
+from .step import Step
+
+__all__ = ["BLOCK", "Layout", "lanes_at_a_time", "lay_out"]
+
+BLOCK = 256
+"""Rounds of a loop whose sums are added up before they go into the whole: rounding errors grow with the rounds."""
+LANES = ((48, 32), (200, 16))
+"""Elements written for each lane up to which so many lanes are taken at a time: short chains of dependences overlap."""
+MOST_SCRATCH = 1 << 20
+"""Bytes of memory for loops up to which more lanes are taken: they should stay in the cache."""
+WORTH_A_THREAD = 200_000
+"""Elements that a loop computes from which on it is shared: to wake a thread takes as long as some ten thousand."""
+
+
+@dataclass
+class Layout:
+    """A group's rounds.
+
+    Attributes
+    ----------
+    script : Script
+    width : int
+        Lanes at a time; 0 where there are none.
+    rounds, rest : int
+        Full rounds, and lanes that remain.
+    pieces : int
+        Threads that share the rounds.
+    size : int
+        Bytes of the largest type.
+    """
+
+    script: Script
+    width: int = 0
+    rounds: int = 0
+    rest: int = 0
+    pieces: int = 1
+    size: int = 8
+
+    @property
+    def scratch(self) -> int:
+        """Bytes of memory that each piece needs for cells."""
+        return self.script.cells * max(self.width, 1) * self.size + 63 & ~63
+
+
+def lay_out(graph: Graph, steps: list[Step], vector_bytes: int, threads: int) -> None:
+    """Note the layout of all groups, and the memory that each step needs.
+
+    Parameters
+    ----------
+    graph : Graph
+    steps : list of Step
+        Changed.
+    vector_bytes : int
+        Size of the processor's vectors.
+    threads : int
+    """
+    for step in steps:
+        for lanes, script in step.scripts.items():
+            made = step.layouts[lanes] = _layout(graph, step, lanes, script, vector_bytes, threads)
+            step.scratch = max(step.scratch, made.scratch * made.pieces)
+
+
+def _layout(graph: Graph, step: Step, lanes: int, script: Script, vector_bytes: int, threads: int) -> Layout:
+    rows = step.groups[lanes]
+    specs = [s for row, _ in rows for s in (row.out, *map(graph.spec, row.sources))]
+    size = max([4, *[s.dtype.itemsize for s in specs if s.size > 1 or lanes == 1]])
+    if lanes == 1:
+        return Layout(script, size=size)
+    sizes = np.array([max(row.out.size // lanes, 1) for row, _ in rows])
+    width = lanes_at_a_time(lanes, script, script.written(sizes), size, vector_bytes)
+    rounds, rest = divmod(lanes, width)
+    folded = any(is_fold(rows[k][1]) for roll in script.rolls for k in range(roll.first, roll.first + roll.period))
+    pieces = threads
+    if rounds < threads or folded or any(RULES[r.name].always_stored for r, _ in rows):
+        pieces = 1  # several would add to the same places
+    elif sum([max([row.out.size, *[graph.spec(s).size for s in row.sources]]) for row, _ in rows]) < WORTH_A_THREAD:
+        pieces = 1
+    return Layout(script, width, rounds, rest, pieces, size)
+
+
+def lanes_at_a_time(lanes: int, script: Script, written: int, size: int, vector_bytes: int) -> int:
+    """Lanes at a time of rows of which so many elements are written out."""
+    one = vector_bytes // size
+    if lanes <= 2 * one:
+        return lanes
+    for most, wide in LANES:
+        if written <= most and lanes >= 2 * wide and script.cells * wide * size <= MOST_SCRATCH:
+            return wide
+    return one

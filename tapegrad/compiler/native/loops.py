@@ -1,0 +1,180 @@
+"""Rows of a group, written out: one by one, and as the loops that were found in them (see `rolling`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .body import NEUTRAL, SCALAR, Body, Number
+from .graph import Row, indices, offset_of
+from .rolling import Operand, Roll, Script, is_fold
+from .rules import RULES, WHOLE, Axes
+
+__all__ = ["write_neutral", "write_rows"]
+
+Rows = list[tuple[Row, Axes]]
+
+
+def write_rows(body: Body, rows: Rows, script: Script) -> Body:
+    """Write all rows of a group to a body; returns it."""
+    at = 0
+    for roll in script.rolls:
+        _write_straight(body, rows, script, at, roll.first)
+        _Loop(body, rows, roll).write()
+        at = roll.stop
+    _write_straight(body, rows, script, at, len(rows))
+    return body
+
+
+def _write_straight(body: Body, rows: Rows, script: Script, first: int, stop: int) -> None:
+    for k in range(first, stop):
+        row, axes = rows[k]
+        RULES[row.name].emit(body, row, axes)
+        for roll, j, iteration in script.copies.get(k, ()):
+            for at, number in body.made[row.slot].items():
+                body.store_cell(roll.cell(j, at, iteration), "", 0, number)
+
+
+def write_neutral(body: Body, rows: Rows, roll: Roll) -> None:
+    """What rows of a loop fold over lanes begins with: written to memory before the lanes."""
+    folds = [row for row, axes in rows[roll.first : roll.first + roll.period] if is_fold(axes)]
+    if not folds:
+        return
+    with body.counting(roll.count) as count:
+        for row in folds:
+            pointer = body.memory.moving(row.slot, count, roll.period)
+            char = row.out.dtype.char
+            start = body.constant(NEUTRAL[RULES[row.name].combine(row)], char)
+            for index in indices(row.out.shape, None):
+                place = body.moved(pointer, offset_of(index, row.out.strides))
+                body.text.lines.append(f"  store {SCALAR[char]} {start.text}, ptr {place}")
+
+
+class _Loop:
+    """One loop while it is written: the rows of its first iteration stand for those of all.
+
+    Operands are given to the rules as negative slots, each its own, as one slot may be read as the value of all
+    iterations here and as that of the last iteration there.
+
+    Attributes
+    ----------
+    operands : dict
+        By negative slot.
+    """
+
+    def __init__(self, body: Body, rows: Rows, roll: Roll):
+        self.body, self.rows, self.roll = body, rows, roll
+        self.operands: dict[int, Operand] = {}
+        self.own = {rows[roll.first + j][0].slot: j for j in range(roll.period)}
+        self.place = {row.slot: k for k, (row, _) in enumerate(rows[: roll.first])}
+        self.carried: dict[tuple[int, int, int], list[str]] = {}
+        self.pointers: dict[tuple[int, int, int], str] = {}
+
+    def write(self) -> None:
+        """Write the loop, and note what it leaves behind."""
+        body, roll = self.body, self.roll
+        self.before, self.outer = body.text.lines, body.known
+        with body.counting(roll.count) as self.count:
+            body.loop, body.known = self, self.outer.copy()
+            for j, (row, axes) in enumerate(self.rows[roll.first : roll.first + roll.period]):
+                RULES[row.name].emit(body, self._proxy(row, j), axes)
+                if j in roll.kept:
+                    for at, number in body.made[row.slot].items():
+                        body.store_cell(roll.cell(j, at, 0), self.count, len(roll.cells), number)
+            self._carry()
+            body.loop, body.known = None, self.outer
+        self._leave()
+
+    def _proxy(self, row: Row, j: int) -> Row:
+        """The row, with operands that are looked up here."""
+        slots = []
+        for operand in self.roll.operands[j]:
+            slots.append(-1 - len(self.operands))
+            self.operands[slots[-1]] = operand
+        return row.reading(tuple(slots))
+
+    def _carry(self) -> None:
+        """Move on what later iterations read."""
+        for (root, at, _), places in self.carried.items():
+            j = (self.place[root] - self.roll.first) % self.roll.period
+            for place, following in zip(places, places[1:], strict=False):
+                self.body.store_number(place, self.body.load_number(following, self._char(root)))
+            made = self.body.made[self.rows[self.roll.first + j][0].slot]
+            self.body.store_number(places[-1], made[at])
+
+    def _leave(self) -> None:
+        """Values of the last iteration are at hand, those of others in cells."""
+        made, homes, roll = self.body.made, self.body.homes, self.roll
+        for j in range(roll.period):
+            slots = [self.rows[k][0].slot for k in range(roll.first + j, roll.stop, roll.period)]
+            values = made.pop(slots[0], None)
+            if values is not None:  # else it is in memory, folded over lanes
+                made[slots[-1]] = values
+            if j in roll.kept:
+                homes.update({slot: (roll, j, i) for i, slot in enumerate(slots[:-1])})
+
+    def _char(self, slot: int) -> str:
+        return self.body.spec(slot).dtype.char
+
+    # --- operands ------------------------------------------------------------------------------------------------
+
+    def read(self, operand: Operand, axis: int | None, index: tuple[int, ...]) -> Number:
+        """An element of an operand."""
+        body, graph, slot = self.body, self.body.graph, operand.slot
+        spec, root = graph.spec(slot), graph.root[slot]
+        at = graph.shift[slot] + offset_of(index, spec.strides)
+        if operand.kind == "same":
+            with self._outside():
+                return body.read(slot, axis, index)
+        if operand.kind == "inside":
+            return body.made[root][at]
+        if operand.kind == "carried":
+            return self._read_carried(operand, root, at)
+        if operand.kind == "cell":
+            roll = operand.roll
+            assert roll is not None
+            cell = roll.cell(operand.row, at, operand.start)
+            return body.load_cell(cell, self.count, operand.step * len(roll.cells), self._char(root))
+        stride = 0 if axis is None else spec.dtype.itemsize if axis == WHOLE else spec.strides[axis]
+        return body.load(self._moving(operand, root), root, at, stride, spec.dtype)
+
+    @contextmanager
+    def _outside(self) -> Iterator[None]:
+        """Write to what stands before the loop: what is the same for all iterations is read once."""
+        body = self.body
+        lines, known = body.text.lines, body.known
+        body.loop, body.text.lines, body.known = None, self.before, self.outer
+        yield
+        body.loop, body.text.lines, body.known = self, lines, known
+
+    def _read_carried(self, operand: Operand, root: int, at: int) -> Number:
+        """What an iteration before has computed; the last few stand on the stack, the oldest first."""
+        key = root, at, operand.back
+        if key not in self.carried:
+            places = self.carried[key] = self.body.room(self._char(root), operand.back)
+            with self._outside():
+                for i, place in enumerate(places):
+                    row = self.rows[self.place[root] + i * self.roll.period][0]
+                    self.body.store_number(place, self.body.element(row.slot, at))
+        return self.body.load_number(self.carried[key][0], self._char(root))
+
+    def address(self, root: int) -> str:
+        """Pointer to a value's first element: to that of the iteration, for the loop's own."""
+        if root not in self.own:
+            return self.body.memory.address(root)
+        return self._at(root, self.roll.period, 0)
+
+    def _moving(self, operand: Operand, root: int) -> str:
+        return self._at(root, operand.step, operand.shift)
+
+    def _at(self, root: int, step: int, shift: int) -> str:
+        """Pointer to a value, so many words of the table and bytes further on for each iteration."""
+        key = root, step, shift
+        if key not in self.pointers:
+            memory, text = self.body.memory, self.body.text
+            pointer = memory.moving(root, self.count, step) if step else memory.address(root)
+            if shift:
+                far = text.set(f"mul i64 {self.count}, {shift}")
+                pointer = text.set(f"getelementptr i8, ptr {pointer}, i64 {far}")
+            self.pointers[key] = pointer
+        return self.pointers[key]
