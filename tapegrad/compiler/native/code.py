@@ -14,6 +14,7 @@ from .step import Step
 
 __all__ = ["write_module"]
 
+
 @dataclass
 class _Fold:
     """An element that is folded over all lanes: where it goes, and its parts so far."""
@@ -47,7 +48,7 @@ class _Memory:
         return self.text.at_entry(f"load ptr, ptr {at}, align 8")
 
     def moving(self, slot: int, count: str, step: int) -> str:
-        """Pointer to the first element of the value that is `step` words further on in the table for each of `count`."""
+        """Pointer to the value whose address stands `step` words further on for each of `count`."""
         far = self.text.set(f"mul i64 {count}, {step}")
         start = self.text.set(f"getelementptr i64, ptr %table, i64 {self.places[slot]}")
         place = self.text.set(f"getelementptr i64, ptr {start}, i64 {far}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 from .body import NEUTRAL, SCALAR, Body, Number
 from .graph import Row, indices, offset_of
@@ -97,7 +98,7 @@ class _Loop:
         """Move on what later iterations read."""
         for (root, at, _), places in self.carried.items():
             j = (self.place[root] - self.roll.first) % self.roll.period
-            for place, following in zip(places, places[1:], strict=False):
+            for place, following in pairwise(places):
                 self.body.store_number(place, self.body.load_number(following, self._char(root)))
             made = self.body.made[self.rows[self.roll.first + j][0].slot]
             self.body.store_number(places[-1], made[at])

@@ -19,7 +19,7 @@ from .rules import MOST_LITERALS, RULES, Axes
 
 __all__ = ["Operand", "Roll", "Script", "find_script", "is_fold"]
 
-LEAST_SAVED = 256
+LEAST_SAVED = 128
 """Elements that a loop must save from being written out: what is short is faster without a loop."""
 LEAST_COUNT = 3
 """Iterations: two would not show that strides are constant."""
@@ -164,7 +164,7 @@ class _Table:
     """Rows as numbers: what is computed, and where operands stand."""
 
     def __init__(self, rows: list, graph: Graph, stored: set[int], places: Callable[[int], int], folds: bool):
-        n = self.count = len(rows)
+        self.count = len(rows)
         self.graph, self.places = graph, places
         own = {row.slot: k for k, (row, _) in enumerate(rows)}
         kinds, table, shifts = [], [], []

@@ -33,7 +33,7 @@ MOST_FOLDED = 4096
 """Lanes that a loop's row may be folded over: such sums are added up one by one."""
 MOST_STEPS = 100
 LONG = 3000
-"""Rows from which on the first schedule that can be is taken."""
+"""Rows from which on the first two schedules are compared, not all."""
 
 # What things cost, roughly, in nanoseconds: for comparing schedules.
 ONE_ELEMENT, ONE_LANE, INTERPRETED_ROW, INTERPRETED_ELEMENT, ONE_STEP = 1.0, 0.2, 40.0, 0.6, 30.0
@@ -79,10 +79,10 @@ def make_schedule(graph: Graph, outputs: list[int]) -> Schedule | None:
         return None
     facts: dict[Any, tuple[Any, int]] = {}
     tries: list[Schedule] = []
-    for most in TRIES:
+    for k, most in enumerate(TRIES):
         made = _Scheduler(graph, *most, facts).run(outputs)
         tries += [made] if made is not None else []
-        if tries and len(graph.rows) > LONG:
+        if k and tries and len(graph.rows) > LONG:
             break
     return min(tries, key=lambda made: made.cost, default=None)
 
@@ -150,8 +150,10 @@ class _Scheduler:
         found = self.facts.get(row.signature)
         if found is None:
             rule, specs = RULES.get(row.name), list(row.signature.specs)
-            fits = rule is not None and rule.fits(row, specs)
-            found = self.facts[row.signature] = (rule, rule.work(row, specs)) if fits else (None, 0)
+            found = None, 0
+            if rule is not None and rule.fits(row, specs):
+                found = rule, rule.work(row, specs)
+            self.facts[row.signature] = found
         return found
 
     def _choose(self, row: Row) -> tuple[int, int, Axes, int] | None:
