@@ -79,14 +79,16 @@ class _Layout:
         Plan._arrange, Plan._link = self.arrange, self.link
 
     def spread(self, plan):
-        """Give each value and each temporary of a plan, and each constant, a place of its own."""
+        """Give all that a plan holds, values, temporaries, memory of native steps, constants, a place of its own."""
         values = list(plan.offsets)
         temps = {slot: lowered(plan.signatures[slot]).temps for slot in plan.temps}
         sizes = [plan.signatures[slot].out.nbytes for slot in values] + [n for found in temps.values() for n in found]
+        sizes += [step.scratch for step in plan.steps.values()]
         plan.memory, offsets = fenced_block([max(n, 8) for n in sizes], self.at_end)
         at = iter(offsets)
         plan.offsets = dict(zip(values, at, strict=False))
         plan.temps = {slot: [next(at) for _ in found] for slot, found in temps.items()}
+        plan.own_memory = list(at)
         for slot, array in plan.constants.items():
             if array is not None:
                 plan.constants[slot] = self.constant(array, plan.signatures[slot].out)
