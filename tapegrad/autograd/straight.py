@@ -13,6 +13,7 @@ from ..tape.record import current_tape, new_tensor, pack, slot_of
 from ..tape.signature import by_index
 from ..tape.state import grad_mode, local
 from ..vm import opcodes as op
+from ..vm.native import without_collection
 from .contributions import complete, joined, overwritten, windowed
 
 __all__ = ["straight_sweep"]
@@ -48,7 +49,7 @@ def straight_sweep(tape, outputs, seeds, inputs, create_graph, row_cotangents):
         Asks a row's rule, see `tapegrad.autograd.recorded`.
     """
     sweep = _Sweep(tape, {t._slot for t in inputs}, row_cotangents)
-    with grad_mode(create_graph):
+    with grad_mode(create_graph), without_collection():
         for output, seed in zip(outputs, seeds, strict=True):
             sweep.reach(output._slot, seed)
         sweep.run(max([t._slot for t in outputs], default=-1))

@@ -9,7 +9,7 @@ import numpy as np
 from ..tape.callout import run_call
 from ..tape.memory import address_of, array_at
 from ..tape.record import pack
-from ..tape.signature import import_signature
+from ..tape.signature import by_index, import_signature
 from ..tape.tape import TapeError
 from ..tape.workspace import Workspace
 from ..vm import opcodes as op
@@ -100,8 +100,9 @@ class Plan:
 
         if any(isinstance(slot, Step) for slot in order):
             self.table = add(import_signature(ADDRESS), [import_signature(ADDRESS).code], [])
+        rows, steps = tape.rows, bool(words)
         for slot in order:
-            if isinstance(slot, Step):
+            if steps and isinstance(slot, Step):
                 made = [
                     add(tape.signature(k), [import_signature(tape.signature(k).out).code], [], k) for k in slot.rows
                 ]
@@ -110,16 +111,20 @@ class Plan:
                 self.steps[step] = slot
                 self.members.update(dict.fromkeys(made, step))
                 continue
-            row = tape.signature(slot)
+            word = rows[slot]
+            row = by_index[word >> op.SIGNATURE_SHIFT]
+            count = len(row.specs)
             if row.kind == op.IMPORT:
                 self.constants[add(row, [row.code], [], slot)] = tape.imported(slot)[1]
-                continue
-            operands = [place[k] for k in tape.operands(slot)]
-            if row.width == 1 and len(operands) == 2:
-                add(row, (row.code | operands[0] << op.SLOT_BITS | operands[1],), operands, slot)
-                continue
-            offset = tape.rows[slot + 1] if row.kind in op.WITH_OFFSET else None
-            add(row, pack(row, operands, offset), operands, slot)
+            elif row.width == 1 and count == 2:
+                a, b = place[word >> op.SLOT_BITS & op.SLOT_MASK], place[word & op.SLOT_MASK]
+                add(row, (row.code | a << op.SLOT_BITS | b,), (a, b), slot)
+            elif row.width == 1 and count == 1:
+                a = place[word >> op.SLOT_BITS & op.SLOT_MASK]
+                add(row, (row.code | a << op.SLOT_BITS,), (a,), slot)
+            else:
+                operands = [place[k] for k in tape.operands(slot)]
+                add(row, pack(row, operands, rows[slot + 1] if row.kind in op.WITH_OFFSET else None), operands, slot)
         self.words = np.array(words, np.int64)
         return place
 
@@ -156,28 +161,35 @@ class Plan:
             return at, size
 
         sizes: dict = {}
+        offsets, members, steps = self.offsets, self.members, self.steps
+        needs: dict = {}  # by signature: bytes of the result, or None where that is elsewhere; bytes of temporaries
         for slot, row in self.signatures.items():
-            if slot in self.members:
-                if self.origins[slot] in self.steps[self.members[slot]].stored:
-                    self.offsets[slot], sizes[slot] = take(row.out.nbytes)
-            elif slot in self.steps:
-                need = self.steps[slot].scratch
+            if slot in members:
+                if self.origins[slot] in steps[members[slot]].stored:
+                    offsets[slot], sizes[slot] = take(row.out.nbytes)
+            elif slot in steps:
+                need = steps[slot].scratch
                 if need:
                     at, size = take(need)
                     free.setdefault(size, []).append(at)
                 self.own_memory.append(at if need else 0)
-            elif row.kind == op.KERNEL:
-                self.offsets[slot], sizes[slot] = take(row.out.nbytes)
-                if slot not in last and slot not in held:
-                    free.setdefault(sizes[slot], []).append(self.offsets[slot])
-            if row.kind in (op.KERNEL, op.WRITE) and slot not in self.members and lowered(row).temps:
-                found = [take(size) for size in lowered(row).temps]
-                self.temps[slot] = [at for at, _ in found]
-                for at, size in found:
-                    free.setdefault(size, []).append(at)
+            else:
+                if row not in needs:
+                    temps = lowered(row).temps if row.kind in (op.KERNEL, op.WRITE) else ()
+                    needs[row] = row.out.nbytes if row.kind == op.KERNEL else None, temps
+                nbytes, temps = needs[row]
+                if nbytes is not None:
+                    offsets[slot], sizes[slot] = take(nbytes)
+                    if slot not in last and slot not in held:
+                        free.setdefault(sizes[slot], []).append(offsets[slot])
+                if temps:
+                    found = [take(size) for size in temps]
+                    self.temps[slot] = [at for at, _ in found]
+                    for at, size in found:
+                        free.setdefault(size, []).append(at)
             for root in ends.get(slot, ()):
-                if root in self.offsets and root not in held:
-                    free.setdefault(sizes[root], []).append(self.offsets[root])
+                if root in offsets and root not in held:
+                    free.setdefault(sizes[root], []).append(offsets[root])
         self.memory = np.zeros(top + 64, np.uint8)
 
     def _bind(self, roots):

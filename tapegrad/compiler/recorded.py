@@ -17,6 +17,7 @@ from ..tape.state import local
 from ..tape.tape import Tape
 from ..values import value_of
 from ..vm import opcodes as op
+from ..vm.native import without_collection
 from .entries import Entry, Watch
 from .guards import Guard, Questions
 from .native.background import request
@@ -105,13 +106,14 @@ class Program:
             questions.release()
             tape.questions = None
             self.lines, self.pullbacks = questions.lines, questions.pullbacks
-        self.recorded = tape, inputs, simplify(tape, inputs, outputs + answers)
-        if device is None:
-            self.plan = plan_program(*self.recorded)
-        else:
-            from ..cuda.replay import DevicePlan
+        with without_collection():
+            self.recorded = tape, inputs, simplify(tape, inputs, outputs + answers)
+            if device is None:
+                self.plan = plan_program(*self.recorded)
+            else:
+                from ..cuda.replay import DevicePlan
 
-            self.plan = DevicePlan(device, *self.recorded, answers=len(answers))
+                self.plan = DevicePlan(device, *self.recorded, answers=len(answers))
 
     def _collect(self, flat_result: list, tape: Tape) -> list[int]:
         """Slots of the outputs; notes, per leaf of the result, its output number or its constant value."""

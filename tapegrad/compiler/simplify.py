@@ -44,6 +44,8 @@ class _Known(NamedTuple):
     """Whether operands are broadcast anyway."""
     tells: bool
     """Whether rows that read it may come to another one."""
+    plain: bool
+    """Whether it has one operand and no rule, or two of which rules ask no more than whether they are telling."""
     folds: bool
     """Whether it is computed at once where all its operands are constants, or is a view of a constant."""
 
@@ -56,14 +58,15 @@ def _known(index: int) -> _Known:
     row = by_index[index]
     primitive = row.primitive
     if row.kind == op.IMPORT:
-        return _Known(row, row.kind, 1, 0, 0, False, None, False, False, False)
+        return _Known(row, row.kind, 1, 0, 0, False, None, False, False, False, False)
     specs = tuple([s.plain for s in row.specs])
     number = _numbers.setdefault((primitive, tuple(row.attrs.items()), specs), len(_numbers))
     swaps = primitive in (ops.add, ops.multiply) and specs[0] is specs[1]
     spreads = isinstance(primitive, Elementwise) and row.kind == op.KERNEL and len(specs) > 1
     tells = primitive in (ops.negative, ops.broadcast_to)
     rule = _RULES.get(primitive.name)
-    return _Known(row, row.kind, row.width, len(specs), number, swaps, rule, spreads, tells, _folds(row))
+    plain = row.width == 1 and (len(specs) == 2 or (len(specs) == 1 and rule is None))
+    return _Known(row, row.kind, row.width, len(specs), number, swaps, rule, spreads, tells, plain, _folds(row))
 
 
 def _folds(row):
@@ -138,13 +141,10 @@ class _Pass:
         while slot < last:
             word = rows[slot]
             known = _known(word >> op.SIGNATURE_SHIFT)
-            if known.arity != 2 or written:
-                self._visit(slot, known)
-                slot += known.width
-                continue
-            # What most rows are: two operands of which nothing is known. The same as in `_visit`, in fewer steps.
-            a, b = word >> op.SLOT_BITS & op.SLOT_MASK, word & op.SLOT_MASK
-            if a in same or b in same or a in telling or b in telling:
+            # What most rows are: operands of which nothing is known. The same as in `_visit`, in fewer steps.
+            a = word >> op.SLOT_BITS & op.SLOT_MASK
+            b = word & op.SLOT_MASK if known.arity == 2 else a
+            if not known.plain or written or a in same or b in same or a in telling or b in telling:
                 self._visit(slot, known)
             else:
                 if known.swaps and b < a:
@@ -197,8 +197,8 @@ class _Pass:
 
     def _key(self, slot, known, operands):
         """What is equal for rows that have the same value."""
-        if known.arity == 2 and known.width == 1:
-            return known.number << op.SIGNATURE_SHIFT | operands[0] << op.SLOT_BITS | operands[1]
+        if known.width == 1 and known.arity <= 2:
+            return known.number << op.SIGNATURE_SHIFT | operands[0] << op.SLOT_BITS | operands[-1]
         return known.number, self.rows[slot + 1] if known.kind in op.WITH_OFFSET else 0, *operands
 
     def operands(self, slot):
