@@ -60,8 +60,10 @@ def function_of(name: str, kinds: Sequence[np.dtype], dtype: np.dtype) -> Callab
         main = main[1:]
     elif name == "ldexp":
         main = main[:1]
-    kind = "i" if main[0] in "iu" else main[0]
+    kind = main[0]
     found = scalars.SCALARS.get((name, kind))
+    if found is None and kind == "u":
+        found = scalars.SCALARS.get((name, "i"))
     if found is None:
         return None
     if kind == "f" and all(d.char == "f" for d in kinds if d.kind == "f") and name not in special.DOUBLE:

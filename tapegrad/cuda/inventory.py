@@ -29,7 +29,7 @@ from .variants import variant
 
 __all__ = ["Entry", "inventory"]
 
-FLOATS, COMPLEX, INTEGERS = "df", "DF", "lib?"
+FLOATS, COMPLEX, INTEGERS = "df", "DF", "lLibB?"
 SINGLE_COMPLEX = ("sum", "matmul", "gather", "scatter_add", "cumsum", "solve")
 """Records that are listed at complex64, too: what is right for double complex numbers is for single ones."""
 TOGETHER = 6
@@ -233,7 +233,7 @@ def _of_ufunc(record: Any) -> Iterator[tuple[str, list, dict]]:
             loop = record.resolve(tuple(kinds))
         except TypeError:
             continue
-        if char in "ib" and record.name not in ("add", "multiply", "less", "floor_divide", "maximum"):
+        if char in "ibB" and record.name not in ("add", "multiply", "less", "floor_divide", "maximum"):
             continue  # what is right for one width of integers is for the others
         if loop[0].char == char or any(isinstance(d, Integers) for d in domains):
             yield char, [np.ones(5, d) for d in kinds], {}

@@ -92,6 +92,11 @@ def absolute_of_integer(x: Any) -> Any:
     return -x if x < 0 else x
 
 
+@scalar("u", "absolute")
+def absolute_of_unsigned(x: Any) -> Any:
+    return x
+
+
 @scalar("c", "absolute")
 def absolute_of_complex(x: Any) -> Any:
     return math.hypot(x.real, x.imag)
@@ -177,6 +182,11 @@ def floor_divide_integers(a: Any, b: Any) -> Any:
     return q
 
 
+@scalar("u", "floor_divide")
+def floor_divide_unsigned(a: Any, b: Any) -> Any:
+    return a - a if b == 0 else a // b
+
+
 @scalar("f")
 def remainder(a: Any, b: Any) -> Any:
     r = truncated(a, b)
@@ -190,6 +200,11 @@ def remainder(a: Any, b: Any) -> Any:
 @scalar("i", "remainder")
 def remainder_of_integers(a: Any, b: Any) -> Any:
     return a - a if b == 0 else a - floor_divide_integers(a, b) * b
+
+
+@scalar("u", "remainder", "fmod")
+def remainder_of_unsigned(a: Any, b: Any) -> Any:
+    return a - a if b == 0 else a - a // b * b
 
 
 @scalar("f")
@@ -217,6 +232,19 @@ def gcd(a: Any, b: Any) -> Any:
     while b != 0:
         a, b = b, a - (a // b) * b
     return a
+
+
+@scalar("u", "gcd")
+def gcd_of_unsigned(a: Any, b: Any) -> Any:
+    while b != 0:
+        a, b = b, a - a // b * b
+    return a
+
+
+@scalar("u", "lcm")
+def lcm_of_unsigned(a: Any, b: Any) -> Any:
+    d = gcd_of_unsigned(a, b)
+    return d if d == 0 else a // d * b
 
 
 @scalar("i")
@@ -369,6 +397,15 @@ def bitwise_count(x: Any) -> Any:
     count = 0
     while x != 0:
         x = x & (x - 1)
+        count += 1
+    return count
+
+
+@scalar("u", "bitwise_count")
+def bitwise_count_of_unsigned(x: Any) -> Any:
+    count = 0
+    while x != 0:
+        x = x & (x - x // x)  # less 1, which by itself is signed: the difference would be a floating number
         count += 1
     return count
 

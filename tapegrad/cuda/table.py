@@ -281,7 +281,7 @@ def _has_scalar(record: Any) -> bool:
     from .scalars import SCALARS
 
     special.load()
-    return any((record.name, kind) in SCALARS for kind in "fcib")
+    return any((record.name, kind) in SCALARS for kind in "fciub")
 
 
 def _has_definition(record: Any) -> bool:

@@ -80,3 +80,21 @@ def test_extreme_values(name):
     run = compiled(record, (EXTREME,))
     case = Case(record, (EXTREME,), {}, "extreme")
     agree(name, run(EXTREME), case.reference((EXTREME,)), case)
+
+
+SIGNED = {"absolute", "floor_divide", "remainder", "fmod", "gcd", "lcm", "bitwise_count", "power", "negative"}
+
+
+@pytest.mark.parametrize("char", "LB")
+@pytest.mark.parametrize("name", sorted(SIGNED))
+def test_unsigned_integers(name, char):
+    """To Numba a magnitude of unsigned integers, or one of them and a signed one, is a floating number."""
+    function, bits = RECORDS[name].function, 8 * np.dtype(char).itemsize
+    values = np.array([0, 1, 2, 3, 5, 7, 2**bits - 1, 2**bits - 2, 2 ** (bits - 1)], char)
+    operands = [values] if function.nin == 1 else [a.ravel() for a in np.meshgrid(values, values)]
+    with np.errstate(all="ignore"):
+        expected = function(*operands)
+    scalar = toolchain.on_cpu(function_of(name, [a.dtype for a in operands], expected.dtype))
+    found = [scalar(*point) for point in zip(*operands, strict=True)]
+    assert not any(isinstance(x, float) for x in found)
+    assert [int(x) % 2**bits for x in found] == [int(x) for x in expected]
