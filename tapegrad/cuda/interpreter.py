@@ -226,6 +226,7 @@ def interpret_elements(n, rows, code, start):
         i += cuda.gridsize(1)
 
 
+@functools.cache
 def _apply(dtype: np.dtype) -> Any:
     """apply(op, a, b, c): what an opcode stands for."""
     special.load()
