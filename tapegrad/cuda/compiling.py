@@ -47,7 +47,7 @@ def _share(names: str, part: int, parts: int, records: list[str] | None) -> Iter
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """The compiler makes many objects that stay, and few cycles: to look for these takes a fifth of the time."""
+    """The compiler makes many objects that stay, and few cycles."""
     gc.disable()
     try:
         yield
