@@ -13,6 +13,7 @@ import signal
 import statistics
 import threading
 import time
+from pathlib import Path
 
 import dask
 import dask.array as da
@@ -92,6 +93,24 @@ def slowly(block):
     return block
 
 
+def is_alive(pid):
+    """Whether a process runs; one that was killed may wait to be buried by the nanny."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def workers_of(client, count):
+    """The processes of so many workers, once they are there: a nanny starts another one for each that dies."""
+    while True:
+        with contextlib.suppress(OSError):  # one that has died is asked
+            pids = sorted(client.run(os.getpid).values())
+            if len(pids) == count and all(map(is_alive, pids)):
+                return pids
+        time.sleep(0.1)
+
+
 def kills(runs=20):
     """A worker is killed during each run; the result is compared with that of one machine."""
     x, y = dask.compute(*data(20_000, 5, 1), scheduler="threads")
@@ -101,17 +120,14 @@ def kills(runs=20):
     with cluster(4) as client:
         f = td.value_and_grad(loss)
         for k in range(runs):
-            pids = client.run(os.getpid)
-            victim = sorted(pids.values())[k % len(pids)]
+            victim = workers_of(client, 4)[k % 4]
             parts = td.shard(x, 40).map_blocks(slowly), td.shard(y, 40)
             killer = threading.Timer(0.05 + 0.3 * k / runs, os.kill, (victim, signal.SIGKILL))
             killer.start()
             found = f(w, *parts)
             killer.join()
-            died += victim not in client.run(os.getpid).values()
+            died += not is_alive(victim)
             same += np.allclose(found[0], value, rtol=1e-12) and np.allclose(found[1], gradient, rtol=1e-10)
-            while len(client.nthreads()) < 4:  # the nanny starts another one
-                time.sleep(0.1)
             print(f"run {k + 1}: {died} workers died, {same} results the same", flush=True)
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
+import functools
 import hashlib
 import json
 import marshal
@@ -172,12 +173,18 @@ def peak_memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
+@functools.cache
+def arguments():
+    """Of all signatures, between fences."""
+    return [fenced_copy(x) for x in (X, -X)]
+
+
 def results(step):
     """What a function gives for the arguments of all its signatures, or None where it fails."""
     found = []
-    for x in (X, -X):
+    for x in arguments():
         try:
-            found.append(step(fenced_copy(x)))
+            found.append(step(x))
         except (LookupError, ArithmeticError, MemoryError, RuntimeError, np.linalg.LinAlgError):
             found.append(None)
     return found

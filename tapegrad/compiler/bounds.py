@@ -26,6 +26,7 @@ _TYPED = ("astype", "gather", "index_put", "scatter_add")
 """Records that choose their loop by the types of all operands; elementwise ones do so, too."""
 
 
+@functools.lru_cache(4096)
 def span(spec: Spec) -> tuple[int, int]:
     """The bytes that a value takes, from its first element's: first and behind the last."""
     if spec.size == 0:
@@ -130,6 +131,7 @@ TEMPORARIES = 64
 """How many times the largest allowed value a row's temporaries may take together."""
 
 
+@functools.lru_cache(4096)
 def check_memory(signature: Signature, most_bytes: int) -> None:
     """Raise ValueError if the row's instructions would reach beyond its operands' and its result's memory.
 
