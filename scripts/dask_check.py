@@ -101,14 +101,16 @@ def is_alive(pid):
         return False
 
 
-def workers_of(client, count):
-    """The processes of so many workers, once they are there: a nanny starts another one for each that dies."""
-    while True:
+def workers_of(client, count, patience=60.0):
+    """The processes of so many workers, once they are there: a nanny starts another for each that dies, as a rule."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
         with contextlib.suppress(OSError):  # one that has died is asked
             pids = sorted(client.run(os.getpid).values())
             if len(pids) == count and all(map(is_alive, pids)):
                 return pids
-        time.sleep(0.1)
+        time.sleep(0.3)
+    return []
 
 
 def kills(runs=20):
@@ -116,19 +118,21 @@ def kills(runs=20):
     x, y = dask.compute(*data(20_000, 5, 1), scheduler="threads")
     w = np.linspace(-1.0, 1.0, 5)
     value, gradient = tg.value_and_grad(loss)(w, x, y)
-    same = died = 0
-    with cluster(4) as client:
-        f = td.value_and_grad(loss)
-        for k in range(runs):
-            victim = workers_of(client, 4)[k % 4]
-            parts = td.shard(x, 40).map_blocks(slowly), td.shard(y, 40)
-            killer = threading.Timer(0.05 + 0.3 * k / runs, os.kill, (victim, signal.SIGKILL))
-            killer.start()
-            found = f(w, *parts)
-            killer.join()
-            died += not is_alive(victim)
-            same += np.allclose(found[0], value, rtol=1e-12) and np.allclose(found[1], gradient, rtol=1e-10)
-            print(f"run {k + 1}: {died} workers died, {same} results the same", flush=True)
+    k = same = died = 0
+    while k < runs:
+        with cluster(4) as client:
+            f = td.value_and_grad(loss)
+            while k < runs and (pids := workers_of(client, 4)):
+                victim = pids[k % 4]
+                parts = td.shard(x, 40).map_blocks(slowly), td.shard(y, 40)
+                killer = threading.Timer(0.05 + 0.3 * k / runs, os.kill, (victim, signal.SIGKILL))
+                killer.start()
+                found = f(w, *parts)
+                killer.join()
+                died += not is_alive(victim)
+                same += np.allclose(found[0], value, rtol=1e-12) and np.allclose(found[1], gradient, rtol=1e-10)
+                k += 1
+                print(f"run {k}: {died} workers died, {same} results the same", flush=True)
 
 
 def rows(count=10_000_000, columns=20):

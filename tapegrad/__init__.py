@@ -143,7 +143,9 @@ _LATE = {
 
 def __getattr__(name: str) -> Any:
     if name not in _LATE:
-        raise AttributeError(f"module 'tapegrad' has no attribute {name!r}")
+        from .naming import elsewhere
+
+        raise AttributeError(f"module 'tapegrad' has no attribute {name!r}{elsewhere(name)}")
     module = importlib.import_module(f".{_LATE[name] or name}", __name__)
     globals()[name] = found = getattr(module, name) if _LATE[name] else module
     return found

@@ -249,3 +249,56 @@ def test_second_order(function):
         found.append([np.array(t.grad.numpy()) for t in (x, w)])
     for mine, its in zip(*found, strict=True):
         np.testing.assert_allclose(mine, its, rtol=1e-6, atol=1e-7)
+
+
+# --- tapegrad.nn.utils ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [1.0, 2.0, 3.0, np.inf])
+@pytest.mark.parametrize("most", [0.7, 1e6])
+def test_clipped_norms(order, most):
+    torch = pytest.importorskip("torch", reason="the differential test needs PyTorch")
+    values = [wave(3), wave(2, 4, phase=1.0), wave(phase=2.0)]
+
+    def clipped(lib):
+        parameters = [lib.tensor(v, requires_grad=True) for v in values] + [lib.ones(2, requires_grad=True)]
+        sum((p**3).sum() for p in parameters[:3]).backward()
+        norm = lib.nn.utils.clip_grad_norm_(parameters, most, order)
+        lib.nn.utils.clip_grad_value_(parameters, 0.05)
+        assert parameters[3].grad is None
+        return [norm.item(), *[p.grad.numpy() for p in parameters[:3]]]
+
+    for mine, its in zip(clipped(tg), clipped(torch), strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-12)
+
+
+def test_norms_that_are_not_finite():
+    x = tg.tensor([0.0, 1.0], requires_grad=True)
+    np.sqrt(x).sum().backward()
+    with pytest.raises(RuntimeError, match=r"The total norm of order 2\.0 for gradients from `parameters` is non-finite"):
+        tg.nn.utils.clip_grad_norm_(x, 1.0, error_if_nonfinite=True)
+    assert tg.nn.utils.clip_grad_norm_([], 1.0).item() == 0.0
+
+
+def test_parameters_as_a_vector():
+    a, b = (tg.tensor(wave(*shape), requires_grad=True) for shape in ((2, 3), (4,)))
+    vector = tg.nn.utils.parameters_to_vector([a, b])
+    (vector * np.arange(10.0)).sum().backward()
+    np.testing.assert_array_equal(b.grad.numpy(), [6.0, 7.0, 8.0, 9.0])
+    tg.nn.utils.vector_to_parameters(vector.detach() * 2.0, [a, b])
+    np.testing.assert_array_equal(a.detach().numpy(), 2.0 * wave(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("tanh", r"functions are NumPy's, write np\.tanh\(\.\.\.\)"),
+        ("cat", r"write np\.concatenate"),
+        ("relu", r"write tapegrad\.nn\.functional\.relu"),
+        ("optim", "no modules and optimisers"),
+        ("save", "has no attribute 'save'$"),
+    ],
+)
+def test_names_of_pytorch_that_are_elsewhere(name, said):
+    with pytest.raises(AttributeError, match=said):
+        getattr(tg, name)

@@ -7,8 +7,9 @@ is compiled there is one tape only; the call then lies between two of its rows, 
 
 from __future__ import annotations
 
+import contextlib
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..primitives.core import ops, unbroadcast
 from ..tape.buffer import buffer_of
 from ..tape.handle import Tensor
 from ..tape.record import new_tensor, rotate
+from ..tape.signature import CAREFUL
 from ..tape.spec import spec_of_array
 from ..tape.state import grad_mode, local
 from ..tape.tape import next_rank
@@ -29,29 +31,20 @@ from .saved import SavedTensor
 __all__ = ["Call", "users_code"]
 
 
-class users_code:
+@contextlib.contextmanager
+def users_code(grad_enabled: bool) -> Iterator[None]:
     """The user's own code runs: with values at hand, in the given gradient mode."""
-
-    __slots__ = ("before", "depth", "enabled", "in_rule", "outer_depth")
-
-    def __init__(self, grad_enabled: bool):
-        self.enabled = grad_enabled
-
-    def __enter__(self) -> None:
-        state = local.state
-        self.before, self.depth, self.in_rule = state.grad_enabled, state.depth, state.in_rule
-        self.outer_depth = state.outer_depth
-        state.depth, state.in_rule, state.outer_depth = 0, self.enabled, self.outer_depth + self.depth
-        if self.before != self.enabled:
-            state.grad_enabled = self.enabled
-            state.refresh()
-
-    def __exit__(self, *error: Any) -> None:
-        state = local.state
-        state.depth, state.in_rule, state.outer_depth = self.depth, self.in_rule, self.outer_depth
-        if state.grad_enabled != self.before:
-            state.grad_enabled = self.before
-            state.refresh()
+    state = local.state
+    around = state.grad_enabled, state.depth, state.in_rule, state.outer_depth, state.forward
+    try:
+        if state.grad_enabled != grad_enabled:
+            state.switch(grad_enabled)
+        state.depth, state.in_rule, state.outer_depth = 0, grad_enabled, state.outer_depth + state.depth
+        yield
+    finally:  # an interrupt may come with the first call: all is as it was by then
+        state.tape.fast = CAREFUL
+        state.grad_enabled, state.depth, state.in_rule, state.outer_depth, state.forward = around
+        state.refresh()
 
 
 def end_tape() -> None:

@@ -13,7 +13,7 @@ from ..tape.handle import Tensor
 from ..tape.site import user_site
 from ..tape.state import grad_mode, local
 from .anomaly import is_anomaly_enabled
-from .call import Call
+from .call import Call, users_code
 from .hooks import Notes, RemovableHandle, tensor_over
 from .node import edge_to
 from .reading import Forward, UsersRule
@@ -240,7 +240,8 @@ class Function:
 
     @classmethod
     def _run_forward(cls, ctx: Context, args: tuple) -> Any:
-        with Forward(cls._users(args), args):
+        watch = Forward(cls._users(args), args)
+        with users_code(False), watch:
             if cls.setup_context is Function.setup_context:
                 return cls.forward(ctx, *args)
             output = cls.forward(*args)

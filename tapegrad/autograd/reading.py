@@ -19,7 +19,6 @@ from ..tape.state import local
 from ..tape.tape import Tape
 from ..values import TracedValueError
 from ..vm import opcodes as op
-from .call import users_code
 
 __all__ = ["Forward", "UsersRule"]
 
@@ -44,8 +43,8 @@ class UsersRule(NamedTuple):
     strict: bool
 
 
-class Forward(users_code):
-    """A forward under way; refuses, at its end, what it captured.
+class Forward:
+    """A forward under way, within a block of `users_code`; refuses, at its end, what it captured.
 
     Parameters
     ----------
@@ -54,10 +53,11 @@ class Forward(users_code):
         Tensors among them are arguments; what lies in containers is not.
     """
 
-    __slots__ = ("args", "around", "captured", "keys", "made", "rule", "starts", "tapes", "traced")
+    __slots__ = ("args", "around", "captured", "enabled", "keys", "made", "rule", "starts", "tapes", "traced")
 
     def __init__(self, rule: UsersRule, args: Sequence[Any]):
-        super().__init__(False)
+        state = local.state
+        self.around, self.enabled, self.traced = state.forward, state.grad_enabled, state.is_differentiated()
         self.rule = rule
         self.args = [t for t in args if isinstance(t, Tensor)]
         self.keys: set = set()
@@ -68,9 +68,6 @@ class Forward(users_code):
 
     def __enter__(self) -> None:
         state = local.state
-        self.around, self.traced = state.forward, state.is_differentiated()
-        enabled = state.grad_enabled
-        super().__enter__()
         # Views of an argument are recorded where that stands, which need not be the thread's tape.
         tapes = [
             state.tape,
@@ -79,13 +76,12 @@ class Forward(users_code):
         ]
         self.tapes = {id(tape): tape for tape in tapes}
         self.starts = {number: len(tape.rows) for number, tape in self.tapes.items()}
-        if enabled:
+        if self.enabled:
             state.forward = self
 
-    def __exit__(self, kind: Any, *error: Any) -> None:
+    def __exit__(self, kind: Any, *_: Any) -> None:
         state = local.state
         watched, state.forward = state.forward is self, self.around
-        super().__exit__(kind, *error)
         if kind is not None or not watched:
             return
         for tape in list(self.tapes.values()):

@@ -591,7 +591,12 @@ def _argument(path: tuple) -> str:
 def _described(part: tuple) -> str:
     """A leaf's part of a signature, in words."""
     if isinstance(part[0], tuple):
-        place = f" on {part[2]}" if len(part) > 2 and not isinstance(part[2], type) else ""
+        kind = part[2] if len(part) > 2 else np.ndarray
+        if kind is float:
+            return "a Python float"
+        if isinstance(kind, type) and issubclass(kind, np.generic):
+            return f"a number of NumPy's, {part[1].name}"
+        place = "" if isinstance(kind, type) else f" on {kind}"
         return f"{part[1].name}{list(part[0])}{place}"
     return f"{part[1]!r:.40}"
 

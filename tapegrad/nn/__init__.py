@@ -1,5 +1,5 @@
-"""Building blocks of networks: `tapegrad.nn.functional`, under PyTorch's names."""
+"""Building blocks of networks: `tapegrad.nn.functional` and `tapegrad.nn.utils`, under PyTorch's names."""
 
-from . import functional
+from . import functional, utils
 
-__all__ = ["functional"]
+__all__ = ["functional", "utils"]

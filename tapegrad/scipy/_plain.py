@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from ..tape.state import local
 __all__ = ["depends", "outside", "plain", "plain_tree", "stacked", "values_of"]
 
 
-def outside() -> users_code:
+def outside() -> contextlib.AbstractContextManager[None]:
     """Within this block nothing is recorded for differentiation, and values are at hand."""
     return users_code(False)
 

@@ -121,8 +121,10 @@ def grad_mode(enabled: bool) -> Iterator[None]:
     try:
         state.switch(enabled)
         yield
-    finally:
-        state.switch(before)
+    finally:  # an interrupt may come with the first call: the mode is as it was by then
+        state.tape.fast = CAREFUL
+        state.grad_enabled = before
+        state.refresh()
 
 
 def set_deferral(enabled: bool) -> bool:
