@@ -61,7 +61,7 @@ def unseen_function(depth: int = 1) -> Unseen | None:
 
 def _functions(frame: FrameType) -> Iterator[tuple[str, list[str]]]:
     """Modules and names of the function of a frame; of a wrapper, those of what it wraps."""
-    names = frame.f_code.co_qualname.split(".")
+    names = getattr(frame.f_code, "co_qualname", frame.f_code.co_name).split(".")  # Python 3.10 knows no class
     if "<locals>" in names:
         for wrapped in frame.f_locals.values():
             if isinstance(wrapped, FunctionType) and "<locals>" not in wrapped.__qualname__:
@@ -75,12 +75,15 @@ def _functions(frame: FrameType) -> Iterator[tuple[str, list[str]]]:
 
 
 def _exists(path: list[str], names: list[str]) -> bool:
-    """Whether tapegrad has a function of its own by a name."""
+    """Whether tapegrad has a function of its own by a name; its modules hand on NumPy's and SciPy's others."""
     try:
         module = importlib.import_module(".".join(path))
+        original: Any = importlib.import_module(".".join(path[1:]))
     except ImportError:
         return False
     found: Any = vars(module).get(names[0])
+    for name in names:
+        original = getattr(original, name, None)
     for name in names[1:]:
         found = getattr(found, name, None)
-    return found is not None
+    return found is not None and found is not original

@@ -275,7 +275,9 @@ def test_clipped_norms(order, most):
 def test_norms_that_are_not_finite():
     x = tg.tensor([0.0, 1.0], requires_grad=True)
     np.sqrt(x).sum().backward()
-    with pytest.raises(RuntimeError, match=r"The total norm of order 2\.0 for gradients from `parameters` is non-finite"):
+    with pytest.raises(
+        RuntimeError, match=r"The total norm of order 2\.0 for gradients from `parameters` is non-finite"
+    ):
         tg.nn.utils.clip_grad_norm_(x, 1.0, error_if_nonfinite=True)
     assert tg.nn.utils.clip_grad_norm_([], 1.0).item() == 0.0
 
