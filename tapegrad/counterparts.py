@@ -86,4 +86,4 @@ def _exists(path: list[str], names: list[str]) -> bool:
         original = getattr(original, name, None)
     for name in names[1:]:
         found = getattr(found, name, None)
-    return found is not None and found is not original
+    return found is not None and getattr(found, "__wrapped__", found) is not original
