@@ -397,3 +397,32 @@ def test_compiled_is_dynamic(name):
             found = compiled(*moved)
         for bar, expected in zip(found, both(*moved), strict=True):
             np.testing.assert_allclose(bar, expected, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: np.cumsum(x, axis=0),
+        lambda x: np.cumprod(x, axis=-1),
+        lambda x: np.take(x, [0, 0], axis=-1),
+        lambda x: np.compress([True], x, axis=0),
+        lambda x: x.cumsum(0),
+        lambda x: x.take([0], axis=0),
+    ],
+)
+def test_numbers_have_an_axis_for_functions_along_one(function):
+    expected = function(np.array(1.5))
+    value, gradient = tg.value_and_grad(lambda x: np.sum(function(x) ** 2))(np.array(1.5))
+    assert value == np.sum(expected**2)
+    np.testing.assert_allclose(gradient, 2.0 * np.sum(expected))
+
+
+def test_maxima_of_nothing_and_masks_that_leave_nothing_out():
+    assert tg.value_and_grad(lambda x: np.max(x, initial=0.5))(np.zeros((0, 3)))[0] == 0.5
+    value, gradient = tg.value_and_grad(lambda x: np.sum(np.min(x, axis=0, where=True)))(
+        np.array([[2.0, 1.0], [3.0, 0.0]])
+    )
+    assert value == 2.0
+    np.testing.assert_array_equal(gradient, [[1.0, 0.0], [0.0, 1.0]])
+    found = tg.grad(lambda x: np.sum(np.max(x, axis=0, initial=0.5)))(np.zeros((0, 3)))
+    assert found.shape == (0, 3)

@@ -37,7 +37,7 @@ def numpy_take(a, indices, axis=None, out=None, mode="raise"):
     """`numpy.take`."""
     refuse("take", out=out)
     x = lift(a)
-    if axis is None:
+    if axis is None or (x._spec.ndim == 0 and axis in (0, -1)):
         x, axis = _flat(x), 0
     axis = np.lib.array_utils.normalize_axis_index(axis, x._spec.ndim)
     n = x._spec.shape[axis]

@@ -317,7 +317,7 @@ def _extremum(record, function, combine, a, axis, out, keepdims, initial, where)
         x = ops.where(where, x, initial)
     axes = axes_of_ufunc(axis, x._spec.ndim)
     if given(initial) and x._spec.size == 0:
-        x = np.full([n or d in axes for d, n in enumerate(x._spec.shape)], initial, x._spec.dtype)
+        x = np.full([n or int(d in axes) for d, n in enumerate(x._spec.shape)], initial, x._spec.dtype)
         x = lift(x)
     elif count_of(x._spec.shape, axes) == 0:
         function(np.empty(x._spec.shape, x._spec.dtype), axis=axes)  # NumPy's own error

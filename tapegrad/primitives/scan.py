@@ -202,7 +202,7 @@ class exclusive_product:
 def _scan(record, function, a, axis, dtype, out):
     refuse(record.name, out=out)
     x = lift(a)
-    if axis is None:
+    if axis is None or (x._spec.ndim == 0 and axis in (0, -1)):
         x, axis = reshape_to(x, (x._spec.size,)), 0
     axis = np.lib.array_utils.normalize_axis_index(axis, x._spec.ndim)
     if dtype is not None:
