@@ -133,6 +133,35 @@ def test_views_windows_and_joined_arrays():
     check(tg.value_and_grad(f), x)
 
 
+@pytest.mark.parametrize("char", "df")
+@pytest.mark.parametrize("n", [70, 130, 1003, 5000])
+@pytest.mark.parametrize("offsets", [(0, 1), (1,), (0, 1, 2), (0, 2, 2, 5), (3, 40), (0, 60)])
+def test_stencils(offsets, n, char):
+    """Windows that are shifted against each other, by less than a round's lanes and by more."""
+    x = generator("stencils", n, offsets).standard_normal(n).astype(char)
+    count = n - max(offsets)
+
+    def f(x):
+        parts = [x[k : k + count] for k in offsets]
+        y = parts[0]
+        for k, part in enumerate(parts[1:]):
+            y = np.sin(y * part) + part * np.float32(k + 0.5)
+        return np.sum(y * y * parts[-1])
+
+    steps = check(tg.value_and_grad(f), x, rtol=1e-12 if char == "d" else 1e-5)
+    assert any(row.name in ("assemble", "place") for s in steps for rows in s.groups.values() for row, _ in rows)
+
+
+@pytest.mark.parametrize("shape", [(40, 50), (300, 7), (3, 500)])
+def test_stencils_of_two_axes(shape):
+    x = generator("fields", shape).standard_normal(shape)
+
+    def f(u):
+        return np.sum((u[1:] - u[:-1]) ** 2) + np.sum(np.sin(u[:, 1:] * u[:, :-1])) + np.sum(u[2:] * u[:-2] * u[1:-1])
+
+    check(tg.value_and_grad(f), x)
+
+
 @pytest.mark.parametrize("n", [4, 7, 250])
 def test_indices(n):
     rng = generator("indices", n)

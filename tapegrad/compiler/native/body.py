@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import math
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,6 +103,8 @@ class Body:
         Rows of loops, by slot: where their values are kept, as (loop, row of the iteration, iteration).
     loop : object or None
         The loop that is being written (see `loops`), in which negative slots are its operands.
+    rounds : str or None
+        In a function of many rounds, the register with the first lane's place at its beginning.
     """
 
     def __init__(self, text: Text, graph: Graph, memory: Any, stored: set[int], width: int, lane: str, size: int = 8):
@@ -112,6 +116,8 @@ class Body:
         self.loop: Any = None
         self.known = Known()
         self.reductions: list[tuple] = []
+        self.rounds: str | None = None
+        self.carries: list[tuple[Row, str, int, int]] = []
 
     # --- values ----------------------------------------------------------------------------------------------------
 
@@ -268,11 +274,77 @@ class Body:
         elements = [self._load_at(self.moved(p, at - shift), IN_MEMORY[char], size, again) for p in pointers]
         return self._from_memory(self._packed(elements, char), char, True)
 
-    def clear(self, row: Row) -> None:
-        """Set a result to zero, in memory."""
+    def clear(self, row: Row, first: int, stop: int) -> None:
+        """Set bytes of a result to zero, in memory."""
         self.text.declared.add("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
-        pointer = self.memory.address(row.slot)
-        self.text.lines.append(f"  call void @llvm.memset.p0.i64(ptr {pointer}, i8 0, i64 {row.out.nbytes}, i1 false)")
+        pointer = self.moved(self.memory.address(row.slot), first)
+        self.text.lines.append(f"  call void @llvm.memset.p0.i64(ptr {pointer}, i8 0, i64 {stop - first}, i1 false)")
+
+    def put_shifted(self, row: Row, windows: list[tuple[int, Number]]) -> None:
+        """Add up numbers for each lane in memory, each so many bytes on.
+
+        Bytes before the last window's begin are sums already, of lanes before; those behind it are not set yet.
+        """
+        windows = sorted(windows, key=itemgetter(0), reverse=True)
+        size = row.out.dtype.itemsize
+        if self.rounds is not None and windows[0][0] - windows[-1][0] <= self.width * size:
+            self._put_aligned(row, windows, size)
+            return
+        for k, (at, x) in enumerate(windows):
+            if k:
+                x = FUNCTIONS["add"](self, self._load(self._address(row.slot), row.slot, at, size, row.out.dtype), x)
+            self._store(row.slot, at, size, x)
+
+    def _put_aligned(self, row: Row, windows: list[tuple[int, Number]], size: int) -> None:
+        """The same in a loop: what lies beyond a round's lanes is carried to the next one in a register."""
+        first, char = windows[-1][0], row.out.dtype.char
+        reach = (windows[0][0] - first) // size
+        kind, carried, zero = self._kind(SCALAR[char], True), [], Number("zeroinitializer", char, True)
+        assert self.rounds is not None
+        (place,) = self.room(char, 1)
+        self.carries.append((row, place, first, reach))
+        sums = [self.load_number(place, char)]
+        for at, x in windows:
+            x, shift = self.widened(x), (at - first) // size
+            if shift:
+                carried.append(self._shuffled(x, zero, self.width - shift, kind))
+            sums.append(self._shuffled(zero, x, self.width - shift, kind) if shift else x)
+        self._store(row.slot, first, size, self._sum(sums))
+        self.store_number(place, self._sum(carried or [zero]))
+
+    def _sum(self, numbers: list[Number]) -> Number:
+        return functools.reduce(functools.partial(FUNCTIONS["add"], self), numbers)
+
+    def _shuffled(self, x: Number, y: Number, first: int, kind: str) -> Number:
+        """The lanes of both, from one of them on."""
+        mask = ", ".join(f"i32 {k}" for k in range(first, first + self.width))
+        operands = f"{kind} {x.text}, {kind} {y.text}"
+        return x._replace(text=self.text.set(f"shufflevector {operands}, <{self.width} x i32> <{mask}>"))
+
+    def begin_carries(self) -> None:
+        """At the function's beginning: sums of lanes before, from memory."""
+        lines, self.text.lines = self.text.lines, self.text.first
+        lane, self.lane, known, self.known = self.lane, self.rounds or "0", self.known, Known()
+        for row, place, first, reach in self.carries:
+            self.store_number(place, Number("zeroinitializer", row.out.dtype.char, True))
+            if reach:
+                self._copy(self._carry_pointer(row, first), place, row, reach)
+        self.text.lines, self.lane, self.known = lines, lane, known
+
+    def end_carries(self, lane: str) -> None:
+        """At its end: sums that later lanes are to be added to, to memory."""
+        self.lane = lane
+        for row, place, first, reach in self.carries:
+            if reach:
+                self._copy(place, self._carry_pointer(row, first), row, reach)
+
+    def _carry_pointer(self, row: Row, first: int) -> str:
+        return self._pointer(self._address(row.slot), first, row.out.dtype.itemsize)
+
+    def _copy(self, source: str, target: str, row: Row, count: int) -> None:
+        kind, size = f"<{count} x {SCALAR[row.out.dtype.char]}>", row.out.dtype.itemsize
+        found = self._load_at(source, kind, size, False)
+        self.text.lines.append(f"  store {kind} {found}, ptr {target}, align {size}")
 
     def add_at(self, row: Row, numbers: list[Number], inner: tuple[int, ...], x: Number) -> None:
         """Add a number to a result in memory, lane by lane."""

@@ -98,8 +98,8 @@ class _Module:
             def body(width: int = 0, lane: str = "0", size: int = layout.size) -> Body:
                 return Body(text, self.graph, memory, step.stored, width, lane, size)
 
-            for row, _ in rows:
-                RULES[row.name].prepare(body(), row)
+            for row, axes in rows:
+                RULES[row.name].prepare(body(), row, axes)
             if lanes == 1:
                 write_rows(body(), rows, layout.script)
                 continue
@@ -160,7 +160,9 @@ class _Module:
         count = text.set(f"load i64, ptr {counter}")
         lane = text.set(f"mul i64 {count}, {layout.width}")
         body = Body(text, self.graph, memory, step.stored, layout.width, lane, layout.size)
+        body.rounds = text.at_entry(f"mul i64 %first, {layout.width}")
         write_rows(body, rows, layout.script)
+        body.begin_carries()
         sums = [_Accumulator(body, x, combine) for _, _, x, combine, _ in body.reductions]
         for accumulator, (_, _, x, _, _) in zip(sums, body.reductions, strict=True):
             accumulator.take(x)
@@ -172,6 +174,7 @@ class _Module:
             accumulator.close_block()
         again = text.set(f"icmp ult i64 {following}, %last")
         text.lines += [f"  br i1 {again}, label %block, label %end", "end:"]
+        body.end_carries(text.set(f"mul i64 %last, {layout.width}") if body.carries else "0")
         folds: dict[tuple, _Fold] = {}
         for k, (accumulator, (row, at, x, combine, n)) in enumerate(zip(sums, body.reductions, strict=True), 1):
             folds[row.slot, at] = _Fold(row, at, combine, n, x.char)

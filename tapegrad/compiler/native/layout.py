@@ -82,7 +82,7 @@ def _layout(graph: Graph, step: Step, lanes: int, script: Script, vector_bytes: 
     rounds, rest = divmod(lanes, width)
     folded = any(is_fold(rows[k][1]) for roll in script.rolls for k in range(roll.first, roll.first + roll.period))
     pieces = threads
-    if rounds < threads or folded or any(RULES[r.name].always_stored for r, _ in rows):
+    if rounds < threads or folded or any(RULES[r.name].in_memory(r, axes) for r, axes in rows):
         pieces = 1  # several would add to the same places
     elif sum([max([row.out.size, *[graph.spec(s).size for s in row.sources]]) for row, _ in rows]) < WORTH_A_THREAD:
         pieces = 1

@@ -205,7 +205,7 @@ class _Table:
         return (self.count + APART + place if place >= 0 else -APART * (2 + root)), None
 
     def _may_roll(self, row: Row, axes: Axes, folds: bool) -> bool:
-        if len(row.sources) > MOST_OPERANDS or RULES[row.name].always_stored:
+        if len(row.sources) > MOST_OPERANDS or RULES[row.name].in_memory(row, axes):
             return False
         return not is_fold(axes) or (folds and row.name != "mean")
 

@@ -7,6 +7,7 @@ all axes of a contiguous array as one.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -48,14 +49,15 @@ class Rule:
         """Operands that are read at places which are known only when the code runs."""
         return ()
 
-    always_stored = False
-    """Whether the result is put together in memory."""
+    def in_memory(self, row: Row, axes: Axes) -> bool:
+        """Whether the result is put together in memory, where later steps read it."""
+        return False
 
     def combine(self, row: Row) -> str:
         """The primitive that folds lanes."""
         return "add"
 
-    def prepare(self, body: Any, row: Row) -> None:
+    def prepare(self, body: Any, row: Row, axes: Axes) -> None:
         """Write what comes before the loop over lanes."""
 
     def emit(self, body: Any, row: Row, axes: Axes) -> None:
@@ -230,7 +232,11 @@ class _Batch:
 
 
 class _Windows(Rule):
-    """Zeros, with other arrays added in windows of them."""
+    """Zeros, with other arrays added in windows of them.
+
+    Where lanes stand at other places in the result than in the operands, or in each of these at another one, the
+    result is put together in memory.
+    """
 
     def fits(self, row, specs):
         return row.out.dtype.char in "df" and row.out.injective and row.out.low == 0 and row.out.size > 0
@@ -246,8 +252,22 @@ class _Windows(Rule):
                 axes = [_axis_along(v, strides, offset, out.strides[d], n) for v, (strides, offset) in windows]
                 if None not in axes:
                     yield d, tuple(axes)
+        if out.contiguous and all(map(_is_stretch, specs, _windows(row), itertools.repeat(n))):
+            yield None, tuple([0 if s.ndim == 1 else WHOLE for s in specs])
+
+    def in_memory(self, row, axes):
+        return axes[0] is None and None not in axes[1]
+
+    def prepare(self, body, row, axes):
+        if self.in_memory(row, axes):
+            last = max([offset for _, offset in _windows(row)])
+            body.clear(row, 0, last)
+            body.clear(row, last + body.spec(row.sources[0]).nbytes, row.out.nbytes)
 
     def emit(self, body, row, axes):
+        if self.in_memory(row, axes):
+            self._emit_shifted(body, row, axes[1])
+            return
         lane, sources = axes
         placed: dict = {}
         for slot, axis, (strides, offset) in zip(row.sources, sources, _windows(row), strict=True):
@@ -259,12 +279,24 @@ class _Windows(Rule):
         for index in indices(row.out.shape, lane):
             body.put(row, lane, index, placed.get(offset_of(index, row.out.strides), zero))
 
+    def _emit_shifted(self, body, row, sources):
+        windows = []
+        for slot, axis, (_, offset) in zip(row.sources, sources, _windows(row), strict=True):
+            windows.append((offset, body.read(slot, axis, (0,) * body.spec(slot).ndim)))
+        body.put_shifted(row, windows)
+
 
 def _windows(row):
     """Strides and offset of each operand's window."""
     if row.name == "place":
         return [(row.attrs["strides"], row.attrs["offset"])]
     return row.attrs["windows"]
+
+
+def _is_stretch(v, window, n):
+    """Whether a window is `n` elements one behind the other."""
+    strides, _ = window
+    return v.size == n and v.contiguous and tuple(strides) == v.strides
 
 
 def _axis_along(v, strides, offset, stride, n):
@@ -357,7 +389,8 @@ class _Gather(_Indexed):
 
 
 class _ScatterAdd(_Indexed):
-    always_stored = True
+    def in_memory(self, row, axes):
+        return True
 
     def fits(self, row, specs):
         return super().fits(row, specs) and row.out.contiguous
@@ -368,8 +401,8 @@ class _ScatterAdd(_Indexed):
             if v.shape[d] == n:
                 yield None, (d,) * len(specs)
 
-    def prepare(self, body, row):
-        body.clear(row)
+    def prepare(self, body, row, axes):
+        body.clear(row, 0, row.out.nbytes)
 
     def emit(self, body, row, axes):
         _, (source, *index_axes) = axes

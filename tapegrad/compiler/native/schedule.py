@@ -87,10 +87,6 @@ def make_schedule(graph: Graph, outputs: list[int]) -> Schedule | None:
     return min(tries, key=lambda made: made.cost, default=None)
 
 
-def _is_kept(row: Row) -> bool:
-    return RULES[row.name].always_stored
-
-
 class _Scheduler:
     def __init__(self, graph: Graph, most_scalars: int, most_elements: int, facts: dict[Any, tuple[Any, int]]):
         self.graph, self.facts = graph, facts
@@ -162,8 +158,8 @@ class _Scheduler:
         if rule is None:
             return None
         specs = row.signature.specs
-        if work <= self.most_scalars and not rule.always_stored:
-            axes: Axes = (None, (None,) * len(specs))
+        axes: Axes = (None, (None,) * len(specs))
+        if work <= self.most_scalars and not rule.in_memory(row, axes):
             return self._earliest(rule, row, specs, 1, axes), 1, axes, work
         best = None
         for n in [*self.extents, row.out.size, *[s.size for s in specs]]:
@@ -235,7 +231,9 @@ class _Scheduler:
             if isinstance(step, Step):
                 own = set(step.rows)
                 step.stored = own & read_outside
-                step.stored |= {row.slot for rows in step.groups.values() for row, _ in rows if _is_kept(row)}
+                step.stored |= {
+                    r.slot for rows in step.groups.values() for r, axes in rows if RULES[r.name].in_memory(r, axes)
+                }
                 used = {root[s] for rows in step.groups.values() for row, _ in rows for s in row.sources}
                 step.reads = sorted(used - own)
 
