@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from .body import NEUTRAL, SCALAR, Body, Number
-from .graph import Row, indices, offset_of
+from .graph import Graph, Row, indices, offset_of
 from .rolling import Operand, Roll, Script, is_fold
 from .rules import RULES, WHOLE, Axes
 
@@ -28,12 +28,53 @@ def write_rows(body: Body, rows: Rows, script: Script) -> Body:
 
 
 def _write_straight(body: Body, rows: Rows, script: Script, first: int, stop: int) -> None:
+    for chain in _chains(rows[first:stop], body.graph):
+        _emit_chain(body, chain)
     for k in range(first, stop):
-        row, axes = rows[k]
-        RULES[row.name].emit(body, row, axes)
+        row, _ = rows[k]
         for roll, j, iteration in script.copies.get(k, ()):
             for at, number in body.made[row.slot].items():
                 body.store_cell(roll.cell(j, at, iteration), "", 0, number)
+
+
+def _chains(rows: Rows, graph: Graph) -> Iterator[Rows]:
+    """Elementwise rows that go along with each other, one behind the other; any other row alone."""
+    chain: Rows = []
+    made: set[int] = set()
+    for row, axes in rows:
+        if chain and not (_is_alike(chain[0], row, axes) and _is_straight(row, made, graph)):
+            yield chain
+            chain, made = [], set()
+        chain.append((row, axes))
+        made.add(row.slot)
+    if chain:
+        yield chain
+
+
+def _is_alike(first: tuple[Row, Axes], row: Row, axes: Axes) -> bool:
+    rules = RULES[first[0].name], RULES[row.name]
+    if rules[0].element is None or rules[1].element is None:
+        return False
+    return (first[0].out.shape, first[1][0]) == (row.out.shape, axes[0])
+
+
+def _is_straight(row: Row, made: set[int], graph: Graph) -> bool:
+    """Whether a row reads of those rows what stands at the same index."""
+    return all(
+        graph.root[s] not in made or (graph.root[s] == s and graph.spec(s).shape == row.out.shape) for s in row.sources
+    )
+
+
+def _emit_chain(body: Body, chain: Rows) -> None:
+    """Write rows out index by index, so that few values are alive at a time."""
+    if len(chain) == 1:
+        row, axes = chain[0]
+        RULES[row.name].emit(body, row, axes)
+        return
+    row, axes = chain[0]
+    for index in indices(row.out.shape, axes[0]):
+        for row, axes in chain:
+            RULES[row.name].element(body, row, axes, index)
 
 
 def write_neutral(body: Body, rows: Rows, roll: Roll) -> None:
@@ -77,8 +118,11 @@ class _Loop:
         self.before, self.outer = body.text.lines, body.known
         with body.counting(roll.count) as self.count:
             body.loop, body.known = self, self.outer.copy()
-            for j, (row, axes) in enumerate(self.rows[roll.first : roll.first + roll.period]):
-                RULES[row.name].emit(body, self._proxy(row, j), axes)
+            rows = self.rows[roll.first : roll.first + roll.period]
+            proxies = iter([(self._proxy(row, j), axes) for j, (row, axes) in enumerate(rows)])
+            for chain in _chains(rows, body.graph):
+                _emit_chain(body, list(islice(proxies, len(chain))))
+            for j, (row, _) in enumerate(rows):
                 if j in roll.kept:
                     for at, number in body.made[row.slot].items():
                         body.store_cell(roll.cell(j, at, 0), self.count, len(roll.cells), number)

@@ -60,6 +60,9 @@ class Rule:
     def prepare(self, body: Any, row: Row, axes: Axes) -> None:
         """Write what comes before the loop over lanes."""
 
+    element: Any = None
+    """For elementwise rows: ``element(body, row, axes, index)`` writes one element of the result."""
+
     def emit(self, body: Any, row: Row, axes: Axes) -> None:
         """Write the row out."""
         raise NotImplementedError
@@ -93,15 +96,17 @@ class _Elementwise(Rule):
                 yield d, tuple([a if a >= 0 and s.shape[a] == n else None for a, s in zip(axes, specs, strict=True)])
 
     def emit(self, body, row, axes):
+        for index in indices(row.out.shape, axes[0]):
+            self.element(body, row, axes, index)
+
+    def element(self, body, row, axes, index):
         lane, sources = axes
-        specs = [body.spec(s) for s in row.sources]
-        for index in indices(row.out.shape, lane):
-            numbers = [body.read(s, a, _within(index, x)) for s, a, x in zip(row.sources, sources, specs, strict=True)]
-            if row.name == "astype":
-                made = convert(body, numbers[0], row.out.dtype.char)
-            else:
-                made = FUNCTIONS[row.name](body, *numbers)
-            body.put(row, lane, index, made)
+        numbers = [body.read(s, a, _within(index, body.spec(s))) for s, a in zip(row.sources, sources, strict=True)]
+        if row.name == "astype":
+            made = convert(body, numbers[0], row.out.dtype.char)
+        else:
+            made = FUNCTIONS[row.name](body, *numbers)
+        body.put(row, lane, index, made)
 
 
 def _within(index, spec):
