@@ -31,7 +31,8 @@ def kinds():
 
     found = {
         "deferred": (tests.check_deferral, {"max_statements": 20}, 0.4),
-        "compiled": (tests.check_compiled, {"max_statements": 20, "static": True}, 0.2),
+        "compiled": (tests.check_compiled, {"max_statements": 20, "static": True}, 0.15),
+        "machine code": (tests.check_machine_code, {"max_statements": 20, "static": True}, 0.05),
     }
     if programs.torch is not None:
         found["pytorch"] = (tests.check_pytorch, {"max_statements": 20}, 0.4)
@@ -82,7 +83,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("count", type=int, nargs="?", default=2_000, help="programs to compare (default 2,000)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=("deferred", "compiled", "pytorch"))
+    parser.add_argument("--only", choices=("deferred", "compiled", "machine code", "pytorch"))
     options = parser.parse_args()
     counts = fuzz(options.count, options.seed, options.only, lambda text: print(text, flush=True))
     print(dict(counts))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections import Counter
 
 import numpy as np
 import pytest
+from fences import fenced
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from programs import Outcome, Program, as_function, programs, run_tapegrad, run_torch
 
@@ -148,12 +150,24 @@ def writes_near_numbers(program, outcome):
     return any(x.ndim == 0 for n, x in outcome.values.items() if n != "loss") or any(map(ELEMENT.search, lines))
 
 
-def check_compiled(program):
+def check_compiled(program, native=False):
     ours = run_tapegrad(program)
     assume(not any(ours.errors) and not writes_near_numbers(program, ours))
     function, argnums = as_function(program)
-    step = tg.compile(tg.value_and_grad(function, argnums))
-    for shift in (0, 0, 1000):
+    with fenced() if native else contextlib.nullcontext():
+        step = tg.compile(tg.value_and_grad(function, argnums), native=not native)
+        _compare_replays(program, ours, step, argnums, native)
+
+
+def check_machine_code(program):
+    """Compare machine code with eager runs, between fences."""
+    check_compiled(program, native=True)
+
+
+def _compare_replays(program, ours, step, argnums, native):
+    for shift in (0, 1000, 0) if native else (0, 0, 1000):
+        if native and shift:
+            step.optimize()
         eager = ours if shift == 0 else run_tapegrad(program, shift=shift)
         arrays = [leaf.value(program.dtype, shift) for leaf in program.leaves]
         before = [a.copy() for a in arrays]
@@ -184,6 +198,12 @@ def test_pytorch():
 @given(programs(static=True))
 def test_compiled(program):
     check_compiled(program)
+
+
+@settings(CALM, max_examples=20)
+@given(programs(static=True))
+def test_machine_code(program):
+    check_machine_code(program)
 
 
 @pytest.mark.slow
