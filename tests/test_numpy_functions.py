@@ -426,3 +426,23 @@ def test_maxima_of_nothing_and_masks_that_leave_nothing_out():
     np.testing.assert_array_equal(gradient, [[1.0, 0.0], [0.0, 1.0]])
     found = tg.grad(lambda x: np.sum(np.max(x, axis=0, initial=0.5)))(np.zeros((0, 3)))
     assert found.shape == (0, 3)
+
+
+@pytest.mark.parametrize("axis, keepdims", [(None, False), (0, False), (-1, True)])
+@pytest.mark.parametrize("q", [0.4, np.array([0.1, 0.5, 0.9]), np.array([[0.3], [0.8]])])
+def test_weighted_quantiles(axis, keepdims, q):
+    x = np.array([[2.0, 1.0, 4.0], [0.5, 3.0, -1.0]])
+    weights = {None: np.ones((2, 3)) + np.eye(2, 3), 0: [1.0, 3.0], -1: [2.0, 1.0, 1.0]}[axis]
+
+    def f(x):
+        return np.quantile(x, q, axis=axis, weights=weights, method="inverted_cdf", keepdims=keepdims)
+
+    expected = f(x)
+    value, gradient = tg.value_and_grad(lambda x: np.sum(f(x) ** 2))(x)
+    assert f(tg.tensor(x)).shape == expected.shape
+    np.testing.assert_allclose(value, np.sum(expected**2))
+    h = 1e-6
+    slopes = [(np.sum(f(x + d) ** 2) - np.sum(f(x - d) ** 2)) / (2.0 * h) for d in h * np.eye(6).reshape(6, 2, 3)]
+    np.testing.assert_allclose(gradient.ravel(), slopes, rtol=1e-7, atol=1e-7)
+    percent = tg.grad(lambda x: np.sum(np.percentile(x, 40, axis=0, weights=[1.0, 3.0], method="inverted_cdf")))(x)
+    assert percent.sum() == 3.0
