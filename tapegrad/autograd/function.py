@@ -240,7 +240,7 @@ class Function:
 
     @classmethod
     def _run_forward(cls, ctx: Context, args: tuple) -> Any:
-        watch = Forward(cls._users(args), args)
+        watch = Forward(functools.partial(cls._users, args), args)
         with users_code(False), watch:
             if cls.setup_context is Function.setup_context:
                 return cls.forward(ctx, *args)

@@ -48,17 +48,18 @@ class Forward:
 
     Parameters
     ----------
-    rule : UsersRule
+    describe : callable
+        Gives the `UsersRule`, for a message.
     args : sequence
         Tensors among them are arguments; what lies in containers is not.
     """
 
-    __slots__ = ("args", "around", "captured", "enabled", "keys", "made", "rule", "starts", "tapes", "traced")
+    __slots__ = ("args", "around", "captured", "describe", "enabled", "keys", "made", "starts", "tapes", "traced")
 
-    def __init__(self, rule: UsersRule, args: Sequence[Any]):
+    def __init__(self, describe: Callable[[], UsersRule], args: Sequence[Any]):
         state = local.state
         self.around, self.enabled, self.traced = state.forward, state.grad_enabled, state.is_differentiated()
-        self.rule = rule
+        self.describe = describe
         self.args = [t for t in args if isinstance(t, Tensor)]
         self.keys: set = set()
         for t in self.args:
@@ -129,7 +130,7 @@ class Forward:
         return start is not None and key[1] >= start
 
     def _refuse(self, key: Any, spec: Any) -> None:
-        rule, type_ = self.rule, f"{spec.dtype.name}{list(spec.shape)}"
+        rule, type_ = self.describe(), f"{spec.dtype.name}{list(spec.shape)}"
         name = _name_of(key, rule)
         what = f"{name} ({type_})" if name else f"a value of type {type_}"
         given = name.strip("`") if name.startswith("`") else "x"
