@@ -34,6 +34,13 @@ class Entry:
             self.step()
         return (self.clock() - start) / self.calls
 
+    def choose_calls(self, sample):
+        """So many calls that they take `sample` seconds; the first one may take longer than all others."""
+        self.time()
+        while (took := self.time()) * self.calls < sample / 2:
+            self.calls *= 2
+        self.calls = max(1, round(sample / took))
+
     @property
     def median(self):
         return statistics.median(self.seconds)
@@ -109,7 +116,7 @@ def measure(case, contenders, options):
         if options.cpu_time:
             entry.clock = time.process_time
         if entry.first < 1.0 or entry.contender.rival != "tapegrad":
-            entry.calls = max(1, round(options.sample / max(entry.time(), 1e-9)))
+            entry.choose_calls(options.sample)
     for turn in range(options.rounds):
         for k in range(len(entries)):
             entry = entries[(turn + k) % len(entries)]
