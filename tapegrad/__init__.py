@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import assignment, autograd, dispatch, methods, operators, updates  # noqa: F401 -- most attach to Tensor
+from . import assignment, autograd, dispatch, methods, operators, selection, updates  # noqa: F401 -- most attach to Tensor
 from .autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from .autograd.inference import inference_mode, is_inference_mode_enabled
 from .autograd.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled

@@ -6,21 +6,20 @@ from sys import _getframe
 
 from .descriptors import Operator
 from .inplace import check_target, patch, prepared, write
-from .operators import STEP, described, hand_over, waiting
+from .operators import NUMBERS, STEP, described, hand_over, waiting
 from .primitives.core import lift, ops
 from .primitives.indexing import advanced_key, basic_view, index_put, is_traced, key_form
 from .primitives.shape import reshape_to, view_of
 from .tape.handle import Tensor
 from .tape.signature import FAST, fast_index, signature_of
-from .tape.site import inside
+from .tape.site import site_of
 from .tape.state import local
 from .updates import attach_in_place
 
 __all__ = ["assign"]
 
 _ASSIGNED = fast_index()
-_SPREAD = fast_index()
-"""Of values that are broadcast over what they are assigned to."""
+"""By the spec, the key's form, and the value's spec or type: see `_remember_assignment`."""
 
 
 def assign(self, key, value):
@@ -34,14 +33,13 @@ def assign(self, key, value):
     try:
         if kind is Tensor and value._rare._base is self and _stands_there(self, key, value):
             return
-        tape, buffer, base = prepared(self)
-        rows, frame = tape.rows, _getframe(1)
-        code = frame.f_code
-        if base is None and not inside[code.co_filename]:
+        tape, i, buffer, base = prepared(self)
+        rows, site = tape.rows, site_of(_getframe(1))
+        if base is None and site is not None:
             form = key if key.__class__ is int else key_form(key)
             entry, j = _met_before(self, form, value, kind, tape)
-            seen, offset, head, after, shift, out, spread = entry
-            i, region, roots = self._slot, len(rows), tape.roots
+            seen, offset, head, after, shift, out, spread, _ = entry
+            region, roots = len(rows), tape.roots
             rows += (seen + i * STEP, offset)
             if spread:
                 rows += (spread + j * STEP, 0)
@@ -49,7 +47,7 @@ def assign(self, key, value):
             row = len(rows)
             rows.append(head + region * STEP + j)
             root = roots[region] = roots[i] if i in roots else i
-            tape.note_write(row, region, (code, frame.f_lasti), buffer)
+            tape.note_write(row, region, site, buffer)
             if after:
                 rows += (after + i * STEP + row, shift)
                 roots[row + 1] = root
@@ -70,13 +68,13 @@ def assign(self, key, value):
 
 def _met_before(x, form, value, kind, tape):
     """The entry of an assignment in the fast tables, and the slot of its value; KeyError if there is none."""
+    entries = tape.fast[_ASSIGNED][x._spec][form]
     if kind is Tensor:
         if value._tape is not tape or value is x:
             raise KeyError(value)
-        entry = tape.fast[_ASSIGNED][x._spec][form].get(value._spec) if form in tape.fast[_ASSIGNED][x._spec] else None
-        return entry or tape.fast[_SPREAD][x._spec, form, value._spec], value._slot
-    entry = tape.fast[_SPREAD][x._spec, form, kind]
-    return entry, tape.numbers[x._spec.dtype.char][value]
+        return entries[value._spec], value._slot
+    entry = entries[kind]
+    return entry, tape.numbers[entry[7]][value]
 
 
 def _stands_there(x, key, value):
@@ -126,9 +124,13 @@ def _assign(self, key, value, form):
 
 
 def _remember_assignment(form, spec, view, plan, kind, value, out):
-    """Enter an assignment into the fast tables; see `assign`."""
+    """Enter an assignment into the fast table; see `assign`.
+
+    The view's code and offset, the write's code, those of the row for the whole and of that, what the whole is then,
+    the code of the row that broadcasts the value, and the dtype's character.
+    """
     state = local.state
-    if not state.grad_enabled or not (kind is Tensor or (kind in (float, int) and spec.dtype.char in "fd")):
+    if not state.grad_enabled or not (kind is Tensor or (kind in NUMBERS and spec.dtype.char in "fd")):
         return
     given, spread = value, 0
     if value.shape != plan[0]:
@@ -141,11 +143,8 @@ def _remember_assignment(form, spec, view, plan, kind, value, out):
     if out.requires_grad:
         signature, shift = patch(spec, written.out, plan[1], plan[2], True)
         after = signature.code
-    entry = view.code, plan[2], written.code, after, shift, out, spread
-    if kind is Tensor and not spread:
-        FAST[True][_ASSIGNED].setdefault(spec, {}).setdefault(form, {})[given] = entry
-    else:
-        FAST[True][_SPREAD][spec, form, given if kind is Tensor else kind] = entry
+    entry = view.code, plan[2], written.code, after, shift, out, spread, spec.dtype.char
+    FAST[True][_ASSIGNED].setdefault(spec, {}).setdefault(form, {})[given if kind is Tensor else kind] = entry
 
 
 def _is_traced_mask(x, key):
@@ -164,5 +163,5 @@ def _cast(value, dtype):
 
 
 assign.__name__ = assign.__qualname__ = "__setitem__"
-described[assign] = Operator(assign, 3, _ASSIGNED, writes=True)
+described[assign] = Operator(assign, "writing.assign", _ASSIGNED)
 attach_in_place(__setitem__=assign)

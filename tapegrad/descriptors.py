@@ -17,10 +17,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .tape.buffer import Buffer
-from .tape.handle import NOTHING, Tensor
+from .tape.buffer import Buffer, buffer_of
+from .tape.handle import NOTHING, BufferFacts, Tensor, ViewFacts
 from .tape.memory import address_of
-from .tape.site import inside
+from .tape.record import KEYS
+from .tape.site import known
+from .tape.state import State, local
 from .tape.tape import Tape
 from .vm import fields
 from .vm.native import addresses, bind_last
@@ -38,10 +40,13 @@ __all__ = [
 ]
 
 _RECORDERS = (
-    "recording.unary", "recording.binary", "recording.array_ufunc",
-    "writing.write_unary", "writing.write_binary", "writing.assign",
+    "recording.unary", "recording.binary", "recording.array_ufunc", "viewing.select",
+    "writing.write_unary", "writing.write_binary", "writing.write_copy", "writing.write_zero",
+    "writing.assign",
 )  # fmt: skip
 _NOARGS, _O, _FASTCALL, _KEYWORDS = 0x0004, 0x0008, 0x0080, 0x0002  # METH_... of Python's C interface
+_SLICE_PARTS = (1, None, 2)
+_SLICE = slice(*_SLICE_PARTS)
 _kept: list = []  # what machine code refers to
 
 
@@ -52,21 +57,18 @@ class Operator(NamedTuple):
     ----------
     function : callable
         Takes the long way.
-    operands : int
-        One or two; three for an assignment.
+    recorder : str
+        The function in machine code.
     table : int
         Its place in the fast tables.
     swapped : bool
         Whether a number comes first, and the tensor second.
-    writes : bool
-        Whether it writes in place.
     """
 
     function: Callable
-    operands: int
+    recorder: str
     table: int
     swapped: bool = False
-    writes: bool = False
 
 
 class _Definition(ctypes.Structure):
@@ -92,6 +94,7 @@ def is_supported() -> bool:
         and getattr(sys, "_is_gil_enabled", lambda: True)()
         and object.__basicsize__ == fields.HEADER + 8
         and ctypes.sizeof(ctypes.c_void_p) == 8
+        and all(_word(_SLICE, fields.SLICE_START + 8 * k) == id(part) for k, part in enumerate(_SLICE_PARTS))
         and _word(Tensor(), fields.HEADER) == id(Tensor)
     )
 
@@ -126,20 +129,36 @@ def shared_words() -> np.ndarray:
         words[getattr(fields, name)] = function_address(found) if found else 0
     objects = {
         "FLOAT_TYPE": float, "INT_TYPE": int, "FLOAT32_TYPE": np.float32, "FLOAT64_TYPE": np.float64,
-        "LIST_TYPE": list, "TAPE_TYPE": Tape, "TENSOR_TYPE": Tensor,
-        "BUFFER_TYPE": Buffer, "NOTHING": NOTHING, "NOT_IMPLEMENTED": NotImplemented, "NONE": None, "FALSE": False,
-        "METHOD": sys.intern("__call__"), "BUFFER_NAME": sys.intern("_buffer"), "FILENAME": sys.intern("co_filename"),
-        "INSIDE": inside,
+        "LIST_TYPE": list, "TUPLE_TYPE": tuple, "SLICE_TYPE": slice, "TAPE_TYPE": Tape, "TENSOR_TYPE": Tensor,
+        "BUFFER_TYPE": Buffer, "BUFFER_FACTS": BufferFacts, "VIEW_FACTS": ViewFacts,
+        "NOTHING": NOTHING, "NOT_IMPLEMENTED": NotImplemented,
+        "NONE": None, "FALSE": False, "ZERO": 0, "ELLIPSIS": ..., "SITES": known, "BUFFER_OF": buffer_of,
+        "LOCAL": local,
     }  # fmt: skip
-    for name, thing in objects.items():
+    names = {
+        "METHOD": "__call__", "BASE_NAME": "_base", "BUFFER_NAME": "_buffer", "LEAF_NAME": "_leaf",
+        "MADE_BY_NAME": "_made_by", "STATE_NAME": "state",
+    }  # fmt: skip
+    for name, thing in (objects | {name: sys.intern(text) for name, text in names.items()}).items():
         words[getattr(fields, name)] = id(thing)
+    words[fields.KEYS] = KEYS
     slots = {
         Tensor(): {"SLOT_AT": "_slot", "SPEC_AT": "_spec", "TAPE_AT": "_tape", "RARE_AT": "_rare"},
         Tape(): {
             "FAST_AT": "fast", "LIMIT_AT": "limit", "NUMBERS_AT": "numbers", "ROWS_AT": "rows", "THREAD_AT": "thread",
             "ROOTS_AT": "roots", "WRITES_AT": "writes", "COUNTS_AT": "write_counts", "SITES_AT": "write_sites",
+            "TRACING_AT": "tracing",
         },
-        Buffer(): {"QUIET_AT": "quiet", "SITE_AT": "site", "VERSION_AT": "version"},
+        Buffer(): {
+            "COPIES_AT": "copies_reads", "END_AT": "end", "HISTORY_AT": "history", "LOOSE_AT": "loose",
+            "QUIET_AT": "quiet", "SETTLED_AT": "settled", "SITE_AT": "site", "VERSION_AT": "version",
+            "VIEWS_AT": "views",
+        },
+        ViewFacts(Tensor(), Buffer(), 0, 0): {
+            "BASE_AT": "_base", "VIEWED_AT": "_buffer", "OFFSET_AT": "_offset", "SEEN_AT": "_seen",
+        },
+        BufferFacts(Buffer()): {"OWN_BUFFER_AT": "_buffer"},
+        State(): {"DEPTH_AT": "depth", "STATE_TAPE_AT": "tape"},
     }  # fmt: skip
     for thing, places in slots.items():
         for name, slot in places.items():
@@ -163,8 +182,8 @@ def _table(function: Callable, **given: int) -> int:
 
 def table_of(operator: Operator) -> int:
     """Address of the table that machine code reads for an operator."""
-    function, operands, table, swapped, _ = operator
-    return _table(function, OPERANDS=operands, INDEX=table, SWAPPED=swapped)
+    operands = 1 if operator.recorder.endswith("unary") else 2
+    return _table(operator.function, OPERANDS=operands, INDEX=operator.table, SWAPPED=operator.swapped)
 
 
 def methods_of(operators: Sequence[Operator]) -> list[Any]:
@@ -180,8 +199,8 @@ def methods_of(operators: Sequence[Operator]) -> list[Any]:
         One for each operator, of its function's name and documentation.
     """
     made = {}
-    for (writes, count), (recorder, words, flags, operands) in _FORMS.items():
-        group = [operator for operator in operators if (operator.writes, operator.operands) == (writes, count)]
+    for recorder, (words, flags, operands) in _FORMS.items():
+        group = [operator for operator in operators if operator.recorder == recorder]
         if group:
             codes = bind_last(_address(recorder), [table_of(operator) for operator in group], words)
             for operator, code in zip(group, codes, strict=True):
@@ -190,13 +209,16 @@ def methods_of(operators: Sequence[Operator]) -> list[Any]:
 
 
 _FORMS = {
-    (False, 1): ("recording.unary", 3, _NOARGS, "$self, /"),
-    (False, 2): ("recording.binary", 3, _O, "$self, other, /"),
-    (True, 1): ("writing.write_unary", 3, _NOARGS, "$self, /"),
-    (True, 2): ("writing.write_binary", 5, _FASTCALL | _KEYWORDS, "$self, other, /, **options"),
-    (True, 3): ("writing.assign", 5, _FASTCALL | _KEYWORDS, "$self, key, value, /"),
+    "recording.unary": (3, _NOARGS, "$self, /"),
+    "recording.binary": (3, _O, "$self, other, /"),
+    "viewing.select": (3, _O, "$self, key, /"),
+    "writing.write_unary": (3, _NOARGS, "$self, /"),
+    "writing.write_zero": (3, _NOARGS, "$self, /"),
+    "writing.write_binary": (5, _FASTCALL | _KEYWORDS, "$self, other, /, **options"),
+    "writing.write_copy": (5, _FASTCALL | _KEYWORDS, "$self, src, non_blocking=False"),
+    "writing.assign": (5, _FASTCALL | _KEYWORDS, "$self, key, value, /"),
 }
-"""By whether an operator writes and how many operands it has: the machine code, its arguments, how Python calls it."""
+"""By the function in machine code: its arguments, how Python calls it, and its parameters as Python knows them."""
 
 
 def ufunc_method(function: Callable, operators: dict) -> Any:

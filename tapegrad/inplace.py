@@ -9,11 +9,10 @@ import numpy as np
 
 from .errors import CastingError, ShapeError
 from .primitives.core import lift, ops, primitive
-from .primitives.indexing import getitem
 from .primitives.shape import expand_to, placed, view_attrs, view_of, window_of
 from .tape.buffer import buffer_of
 from .tape.handle import Tensor, attach
-from .tape.record import append, current_tape, indexed, is_inference, new_tensor, own_borrowed, rotate, slot_of
+from .tape.record import append, current_tape, is_inference, new_tensor, own_borrowed, rotate, slot_of
 from .tape.signature import FAST, signature_of
 from .tape.site import user_site
 from .tape.spec import spec_of_array
@@ -25,11 +24,12 @@ __all__ = [
     "adopt_shape",
     "adopt_written",
     "check_target",
-    "element",
     "is_number",
+    "may_be_written",
     "patch",
     "patch_of",
     "prepared",
+    "remember_copy",
     "rewrite",
     "write",
     "written",
@@ -152,12 +152,16 @@ def _write_elsewhere(device, target, made, operands, attrs, passing):
 
 
 def _remember(index, spec, given, operands, signature, grad_enabled):
-    """Enter a write into the fast table: its code, its result where that is the new history, a copy's code."""
+    """Enter a write into the fast table.
+
+    Its code, its result where that is the new history, a copy's code, the dtype's character of a number, and what
+    `patch_of` finds for views, by the specs of their bases.
+    """
     copied = operands[0] is not given[0]
     copy = signature_of(ops.copy, (spec,), (), grad_enabled).code if copied else 0
     table = FAST[grad_enabled][index]
     char = operands[-1]._spec.dtype.char
-    entry = signature.code, signature.out if signature.out.requires_grad else None, copy, char
+    entry: tuple[Any, ...] = (signature.code, _history(signature.out), copy, char, {})
     if len(operands) == 1:
         table[spec] = entry
     elif operands[1] is given[1]:
@@ -165,6 +169,26 @@ def _remember(index, spec, given, operands, signature, grad_enabled):
         table.setdefault(spec, {})[other._spec] = entry
         if char in "fd" and other._spec.shape == () and not other._spec.requires_grad:
             table[spec][float] = table[spec][int] = entry
+
+
+def _history(out):
+    """A write's result where it is what the target is from then on."""
+    return out if out.requires_grad else None
+
+
+def remember_copy(index, target, kind, value, grad_enabled):
+    """Enter ``copy_`` and its kin into the fast table, for values of that kind and spec; as `_remember`.
+
+    The third word is that of the row which broadcasts a value.
+    """
+    given, spread = value, 0
+    if value.shape != target.shape:
+        expanded = signature_of(ops.broadcast_to, (value,), (("shape", target.shape),), grad_enabled)
+        value, spread = expanded.out, expanded.code
+    signature = signature_of(ops.copy.writer, (target, value), (), grad_enabled)
+    if signature.deferrable:
+        entry: tuple[Any, ...] = (signature.code, _history(signature.out), spread, target.dtype.char, {})
+        FAST[grad_enabled][index].setdefault(target, {})[given if kind is Tensor else kind] = entry
 
 
 def rewrite(target: Tensor, function, *args, **kwargs) -> Tensor:
@@ -223,32 +247,10 @@ def is_number(tensor) -> bool:
     state, base, buffer = local.state, tensor._base, tensor._buffer
     if not (state.depth or state.tape.tracing) or (buffer is not None and buffer.copies_reads):
         return False
-    return base is None or not _may_be_written(base, state)
+    return base is None or not may_be_written(base, state)
 
 
-def element(x, key):
-    """``x[key]``; a single element is a number in NumPy, so that later writes to the array do not reach it.
-
-    It is copied in a function under transformation, and where arrays were made to be filled; else a view, as in
-    PyTorch.
-    """
-    state, rare = local.state, x._rare
-    if key.__class__ is int and (rare._leaf or not (state.depth or state.tape.tracing)):
-        y = indexed(x, key)
-        if y is not None:
-            return y
-    y = getitem(x, key)
-    base = y._base
-    if y._spec.shape or base is None:
-        return y
-    if not (state.depth or state.tape.tracing or base._buffer.copies_reads) or not _may_be_written(base, state):
-        return y
-    if key is Ellipsis or (type(key) is tuple and any([k is Ellipsis for k in key])):
-        return y
-    return ops.copy(y) if y._spec.dtype.kind == "b" else +y  # which is recorded by a look-up
-
-
-def _may_be_written(base, state):
+def may_be_written(base, state):
     """Whether a function under transformation may write to a tensor: not where it was made outside."""
     return not (base._leaf or base._foreign or (state.tape.tracing and not _is_made_here(base, state.tape)))
 
@@ -408,7 +410,7 @@ def settle(target, view=None):
 
 
 def prepared(target):
-    """Tape, buffer and, of a view, the base of a tensor that may be written without further thought.
+    """Tape, slot, buffer and, of a view, the base of a tensor that may be written without further thought.
 
     Raises
     ------
@@ -428,17 +430,16 @@ def prepared(target):
         if known and buffer.settled is None:
             settle(base, target)
         known = known and base._tape is tape and buffer.resumes(tape, target)
-    if not known or tape.thread != get_ident() or len(tape.rows) >= tape.limit:
+    slot = target._slot  # read before the tape: see `record._import_tensor`
+    if not known or target._tape is not tape or tape.thread != get_ident() or len(tape.rows) >= tape.limit:
         raise KeyError(target)
-    return tape, buffer, base
+    return tape, slot, buffer, base
 
 
-_patches: dict = {}
-"""By specs and strides, the rows by which a base takes over what was written into a window, and shows it again."""
-
-
-def patch_of(view, value):
+def patch_of(view, value, known):
     """Codes and results of two rows: the base of a view after `value` was written into that, and the view of it then.
+
+    What was found before is `known`, by the base's spec.
 
     Raises
     ------
@@ -446,17 +447,16 @@ def patch_of(view, value):
         If there are no such rows.
     """
     base, spec = view._rare._base._spec, view._spec
-    key = base, value, spec.strides
-    if key not in _patches:
-        _patches[key] = None
+    if base not in known:
         rebased, _ = patch(base, value, spec.strides, 0, True)
         attrs = view_attrs(rebased.out, (spec.shape, spec.strides, 0), None, "AsStrided")
+        again = None
         if rebased.kind == op.PATCHED and spec.dtype == base.dtype and "offset" not in dict(attrs):
             again = signature_of(ops.view, (rebased.out,), attrs, True)
-            _patches[key] = rebased.code, rebased.out, again.code, again.out
-    found = _patches[key]
+        known[base] = None if again is None else (rebased.code, rebased.out, again.code, again.out)
+    found = known[base]
     if found is None:
-        raise KeyError(key)
+        raise KeyError(base)
     return found
 
 
@@ -508,7 +508,8 @@ def _rebind(tensor, result):
         tape, slot = tensor._home or (tensor._tape, tensor._slot)
         tape.retaining.pop(slot, None)
         result._tape.retain(result._slot, tensor)
-    tensor._home = None
+    if tensor._home is not None:
+        tensor._home = None
     tensor._slot, tensor._tape, tensor._spec = result._slot, result._tape, result._spec
 
 

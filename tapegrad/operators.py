@@ -25,12 +25,12 @@ from .tape.spec import spec_of_array
 from .tape.state import local
 from .vm.opcodes import SLOT_BITS
 
-__all__ = ["STEP", "attach_operators", "binary", "described", "hand_over", "recorder_of", "unary", "waiting"]
+__all__ = ["NUMBERS", "STEP", "attach_operators", "binary", "described", "hand_over", "recorder_of", "unary", "waiting"]
 
 COMPARED_BYTES = 512
 """Arrays up to this size are compared with what they were when they last took part, and not copied again."""
 STEP = 1 << SLOT_BITS  # sums and products of ints are quicker than shifts
-_NUMBERS = frozenset((float, int, np.float64, np.float32))
+NUMBERS = frozenset((float, int, np.float64, np.float32))
 _OPERANDS = (Tensor, np.ndarray, np.generic, int, float, complex, bool)
 _recorders: dict = {}
 
@@ -61,7 +61,7 @@ def binary(primitive, name, swapped=False):
                         y._tape = tape
                         y._rare = NOTHING
                         return y
-            elif kind in _NUMBERS:
+            elif kind in NUMBERS:
                 i = self._slot
                 tape = self._tape
                 if tape.thread == get_ident():
@@ -132,7 +132,7 @@ def _remember(k, primitive, tensors, other=None, swapped=False):
     mine, its, kind = tensors[swapped], tensors[not swapped], type(other)
     if its is other or (kind is np.ndarray and its._spec.dtype == other.dtype):
         table.setdefault(mine._spec, {})[its._spec] = signature.code, signature.out
-    elif kind in _NUMBERS:
+    elif kind in NUMBERS:
         table.setdefault(mine._spec, {})[kind] = signature.code, signature.out, its._spec.dtype.char
 
 
@@ -258,7 +258,7 @@ def unary(primitive, name):
 def _made(operator, name, primitive, count, index, swapped=False):
     operator.__name__ = operator.__qualname__ = name
     operator.__doc__ = primitive.__doc__
-    described[operator] = Operator(operator, count, index, swapped)
+    described[operator] = Operator(operator, "recording.unary" if count == 1 else "recording.binary", index, swapped)
     return operator
 
 

@@ -11,9 +11,9 @@ from .operators import STEP, described, hand_over, waiting
 from .primitives.core import ops
 from .tape.handle import NOTHING, Tensor, attach
 from .tape.signature import fast_index
-from .tape.site import inside
+from .tape.site import site_of
 
-__all__ = ["attach_in_place", "in_place"]
+__all__ = ["attach_in_place", "copied", "in_place"]
 
 _OPERATORS = {
     "iadd": "add", "isub": "subtract", "imul": "multiply", "itruediv": "divide", "ipow": "power",
@@ -34,7 +34,7 @@ def in_place(record, name, operands=2):
     method = _unary(record, index) if operands == 1 else _binary(record, index, operator)
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"`{record.name}` in place; returns the tensor."
-    described[method] = Operator(method, operands, index, writes=True)
+    described[method] = Operator(method, "writing.write_unary" if operands == 1 else "writing.write_binary", index)
     return method
 
 
@@ -53,28 +53,27 @@ def _binary(record, k, operator):
             return _with_options(record, self, other, alpha, rounding_mode)
         kind, start, row = other.__class__, -1, -1
         try:
-            tape, buffer, base = prepared(self)
+            tape, i, buffer, base = prepared(self)
             rows, frame = tape.rows, _getframe(1)
-            if inside[frame.f_code.co_filename]:
-                frame = frame.f_back  # type: ignore[assignment]
-            if not inside[frame.f_code.co_filename]:
+            site = site_of(frame) or site_of(frame.f_back)  # type: ignore[arg-type]
+            if site is not None:
                 if kind is Tensor:
                     j = other._slot
                     if other._tape is not tape or other is self or other is base:
                         return write(self, record, (self, other), index=k)
-                    head, out, copied, _ = tape.fast[k][self._spec][other._spec]
+                    head, out, copied, _, patches = tape.fast[k][self._spec][other._spec]
                 else:
-                    head, out, copied, char = tape.fast[k][self._spec][kind]
+                    head, out, copied, char, patches = tape.fast[k][self._spec][kind]
                     j = tape.numbers[char][other]
-                patched = None if base is None or out is None else patch_of(self, out)
-                source = i = self._slot
+                patched = None if base is None or out is None else patch_of(self, out, patches)
+                source = i
                 start = len(rows)
                 if copied:
                     source = start
                     rows.append(copied + i * STEP)
                 row = len(rows)
                 rows += (head + i * STEP + source, j * STEP)
-                tape.note_write(row, i, (frame.f_code, frame.f_lasti), buffer)
+                tape.note_write(row, i, site, buffer)
                 if out is not None:
                     written(self, base, row, out, patched)
                 buffer.end = len(rows)
@@ -108,19 +107,19 @@ def _unary(record, k):
     def method(self):
         start = row = -1
         try:
-            tape, buffer, base = prepared(self)
-            rows, frame = tape.rows, _getframe(1)
-            if not inside[frame.f_code.co_filename]:
-                head, out, copied, _ = tape.fast[k][self._spec]
-                patched = None if base is None or out is None else patch_of(self, out)
-                source = i = self._slot
+            tape, i, buffer, base = prepared(self)
+            rows, site = tape.rows, site_of(_getframe(1))
+            if site is not None:
+                head, out, copied, _, patches = tape.fast[k][self._spec]
+                patched = None if base is None or out is None else patch_of(self, out, patches)
+                source = i
                 start = len(rows)
                 if copied:
                     source = start
                     rows.append(copied + i * STEP)
                 row = len(rows)
                 rows.append(head + i * STEP + source)
-                tape.note_write(row, i, (frame.f_code, frame.f_lasti), buffer)
+                tape.note_write(row, i, site, buffer)
                 if out is not None:
                     written(self, base, row, out, patched)
                 buffer.end = len(rows)
@@ -136,6 +135,45 @@ def _unary(record, k):
         return write(self, record, (self,), index=k)
 
     return method
+
+
+def copied(target, given, k):
+    """Copy a tensor or number of a kind met before to where a tensor stands; whether that was done.
+
+    It takes one row where nothing needs thought, and one before it that broadcasts what is copied; see `in_place`.
+    """
+    kind, start, row = given.__class__, -1, -1
+    try:
+        tape, i, buffer, base = prepared(target)
+        rows, site = tape.rows, site_of(_getframe(2))
+        if site is None or given is target or given is base:
+            return False
+        if kind is Tensor:
+            j = given._slot
+            if given._tape is not tape:
+                return False
+            head, out, spread, _, patches = tape.fast[k][target._spec][given._spec]
+        else:
+            head, out, spread, char, patches = tape.fast[k][target._spec][kind]
+            j = tape.numbers[char][given]
+        patched = None if base is None or out is None else patch_of(target, out, patches)
+        start = len(rows)
+        if spread:
+            rows += (spread + j * STEP, 0)
+            j = start
+        row = len(rows)
+        rows.append(head + i * STEP + j)
+        tape.note_write(row, i, site, buffer)
+        if out is not None:
+            written(target, base, row, out, patched)
+        buffer.end = len(rows)
+        return True
+    except (KeyError, AttributeError):
+        return False
+    except BaseException:  # an interrupt
+        if start >= 0 and tape.takes_back(start, row) and out is not None:
+            written(target, base, row, out, patched)
+        raise
 
 
 for _name, _made in _OPERATORS.items():

@@ -71,6 +71,8 @@ def _questions(tensor):
         return current.questions
     if tensor._tape.questions is not None:
         return tensor._tape.questions
+    if tensor._tape.symbolic:
+        tensor._tape.flush()  # which says what is wrong
     from .compiler.errors import ConcretisationError
 
     raise ConcretisationError(

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import sys
 from typing import Any
 
 import numpy as np
 
-from ..descriptors import function_address, is_supported, method_of, place_of, shared_words
+from ..descriptors import function_address, is_supported, method_of, shared_words
 from ..tape.memory import address_of
-from ..tape.state import State, local
-from ..tape.tape import Tape
 from ..vm import call_fields as f
 from ..vm import fields
 from ..vm.native import addresses, bind_last
@@ -74,15 +71,8 @@ def _words(places: dict[str, int]) -> np.ndarray:
     words[: fields.COUNT] = shared_words()
     for name, function in f.FUNCTIONS.items():
         words[getattr(f, name)] = function_address(getattr(ctypes.pythonapi, function))
-    objects = {
-        "ARRAY_TYPE": np.ndarray, "TUPLE_TYPE": tuple, "DICT_TYPE": dict, "LOCAL": local,
-        "STATE_NAME": sys.intern("state"), "ZERO": 0, "RAISE_INTERRUPT": _raise_interrupt,
-    }  # fmt: skip
-    slots = {
-        "DEPTH_AT": place_of(State(), "depth"), "STATE_TAPE_AT": place_of(State(), "tape"),
-        "TRACING_AT": place_of(Tape(), "tracing"),
-    }  # fmt: skip
-    given = {name: id(thing) for name, thing in objects.items()} | slots | places | _array_functions()
+    objects = {"ARRAY_TYPE": np.ndarray, "DICT_TYPE": dict, "RAISE_INTERRUPT": _raise_interrupt}
+    given = {name: id(thing) for name, thing in objects.items()} | places | _array_functions()
     for name, word in given.items():
         words[getattr(f, name)] = word
     return words

@@ -7,7 +7,6 @@ import operator
 import numpy as np
 
 from ..dispatch import call
-from ..inplace import element
 from ..primitives.core import BY_FUNCTION
 from ..primitives.shape import view_by
 from ..tape.handle import Tensor, attach
@@ -78,7 +77,6 @@ attach(
     real=property(_part("real"), doc="Real part, a view; a real tensor itself."),
     imag=property(_part("imag"), doc="Imaginary part, a view; zeros for a real tensor."),
     __iter__=_iter,
-    __getitem__=element,
     __round__=_rounded,
     __trunc__=_forward("__trunc__", np.trunc),
     __floor__=_forward("__floor__", np.floor),

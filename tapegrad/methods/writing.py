@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..inplace import rewrite, write
+from ..descriptors import Operator
+from ..inplace import remember_copy, rewrite, write
+from ..operators import NUMBERS, described, hand_over, waiting
 from ..primitives.core import RECORDS, lift, ops
 from ..tape.handle import Tensor, attach
-from ..updates import attach_in_place, in_place
+from ..tape.signature import fast_index
+from ..tape.state import local
+from ..updates import attach_in_place, copied, in_place
 from ..values import value_of
 from .elementwise import BINARY, SPECIAL, UNARY, clamp, masked_fill, special
 from .naming import named
@@ -49,24 +53,42 @@ for _name in (
 _method_writer("clip", clamp)
 
 
+def _copy(self, given, value, method):
+    """Copy a value, made of what was given, to where the tensor stands; the next one of the kind may go by look-up."""
+    spec, kind, grad_enabled = self._spec, given.__class__, local.state.grad_enabled
+    if method in waiting:
+        hand_over(method)
+    write(self, ops.copy, (value,))
+    simple = value is given or (kind in NUMBERS and spec.dtype.char in "fd")
+    if simple and spec.device is None and value._spec.dtype == spec.dtype:
+        remember_copy(described[method].table, spec, kind, value._spec, grad_enabled)
+    return self
+
+
 def _fill_(self, value):
     """Set every element to a number, or to a tensor of no axes."""
-    value = lift(value)
-    if value._spec.ndim:
+    if copied(self, value, described[_fill_].table):
+        return self
+    made = lift(value)
+    if made._spec.ndim:
         raise RuntimeError(
-            f"fill_ only supports 0-dimension value tensor but got tensor with {value._spec.ndim} dimensions."
+            f"fill_ only supports 0-dimension value tensor but got tensor with {made._spec.ndim} dimensions."
         )
-    return write(self, ops.copy, (_cast(value, self._spec.dtype),))
+    return _copy(self, value, _cast(made, self._spec.dtype), _fill_)
 
 
 def _zero_(self):
     """Set every element to zero."""
-    return write(self, ops.copy, (lift(0, self._spec.dtype),))
+    if copied(self, 0, described[_zero_].table):
+        return self
+    return _copy(self, 0, lift(0, self._spec.dtype), _zero_)
 
 
 def _copy_(self, src, non_blocking=False):
     """Take over the elements of another tensor or array, broadcast and converted."""
-    return write(self, ops.copy, (_cast(lift(src), self._spec.dtype),))
+    if copied(self, src, described[_copy_].table):
+        return self
+    return _copy(self, src, _cast(lift(src), self._spec.dtype), _copy_)
 
 
 def _cast(value, dtype):
@@ -193,10 +215,11 @@ for _name, _draw in {
 }.items():  # fmt: skip
     named(_name, _random(_draw), f"Fill with random numbers, from `rng` or the default generator ({_name[:-1]}).")
 
+described[_fill_] = Operator(_fill_, "writing.write_copy", fast_index())
+described[_zero_] = Operator(_zero_, "writing.write_zero", fast_index())
+described[_copy_] = Operator(_copy_, "writing.write_copy", fast_index())
+attach_in_place(fill_=_fill_, zero_=_zero_, copy_=_copy_)
 attach(
-    fill_=_fill_,
-    zero_=_zero_,
-    copy_=_copy_,
     fill_diagonal_=_fill_diagonal_,
     detach_=_detach_,
     apply_=_apply_,

@@ -147,7 +147,7 @@ def getitem(x, key):
     if made is None:
         spec = x._spec
         made = record_view(view, x, *plan)
-        remember_view(plan, spec, made, key)
+        remember_view(plan, spec, made, form)
     return made
 
 

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from .spec import Spec
     from .tape import Tape
 
-__all__ = ["NOTHING", "Tensor", "attach"]
+__all__ = ["NOTHING", "BufferFacts", "Tensor", "ViewFacts", "attach"]
 
 
-class Rare:
-    """What most tensors never have. All that do not share `NOTHING`; one that sets a field gets its own.
+class Facts:
+    """What is known of a tensor beside its value, as it is for most.
 
     Attributes
     ----------
@@ -59,6 +59,8 @@ class Rare:
         Came into a transformation as a tensor, or as a number: its gradient is one, too.
     """
 
+    __slots__ = ()
+
     _data: np.ndarray | None = None
     _grad: Tensor | None = None
     _leaf = False
@@ -80,6 +82,41 @@ class Rare:
     _scalar = False
 
 
+class Rare(Facts):
+    """What most tensors never have. All that do not share `NOTHING`; one that sets a field gets its own."""
+
+
+class _Fixed(Facts):
+    """Certain facts and no others: machine code tells by the type that nothing needs thought, and where they stand."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def open(self) -> Rare:
+        """The same, to which other facts can be added."""
+        rare = Rare()
+        for name in type(self).__slots__:
+            setattr(rare, name, getattr(self, name))
+        return rare
+
+
+class BufferFacts(_Fixed):
+    """Of a tensor that is no view, which has a buffer."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self, buffer: Buffer | None):
+        self._buffer = buffer
+
+
+class ViewFacts(_Fixed):
+    """Of a view."""
+
+    __slots__ = ("_base", "_buffer", "_offset", "_seen")
+
+    def __init__(self, base: Tensor, buffer: Buffer, offset: int, seen: int):
+        self._base, self._buffer, self._offset, self._seen = base, buffer, offset, seen
+
+
 NOTHING = Rare()
 
 
@@ -88,7 +125,7 @@ class Tensor:
 
     __slots__ = ("__weakref__", "_rare", "_slot", "_spec", "_tape")
 
-    _rare: Rare
+    _rare: Facts
     _slot: int
     _spec: Spec
     _tape: Tape | None
@@ -169,11 +206,14 @@ def attach(**members: Any) -> None:
 
 def _rare_field(name: str) -> property:
     def put(tensor: Tensor, value: Any) -> None:
-        if tensor._rare is NOTHING:
-            tensor._rare = Rare()
-        setattr(tensor._rare, name, value)
+        rare = tensor._rare
+        if rare is NOTHING:
+            rare = tensor._rare = BufferFacts(None) if name == "_buffer" else Rare()
+        elif isinstance(rare, _Fixed) and name not in type(rare).__slots__:
+            rare = tensor._rare = rare.open()
+        setattr(rare, name, value)
 
     return property(operator.attrgetter(f"_rare.{name}"), put)
 
 
-attach(**{name: _rare_field(name) for name in Rare.__annotations__ | vars(Rare) if name[1] != "_"})
+attach(**{name: _rare_field(name) for name in Facts.__annotations__ | vars(Facts) if name[1] != "_"})

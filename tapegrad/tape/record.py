@@ -8,7 +8,7 @@ import numpy as np
 
 from ..vm import opcodes as op
 from .buffer import buffer_of
-from .handle import NOTHING, Rare, Tensor
+from .handle import NOTHING, Rare, Tensor, ViewFacts
 from .memory import address_of, array_at, copy_array, empty_array
 from .signature import DEFER_BYTES, FAST, fast_index, import_signature, signature_of
 from .spec import spec_of, spec_of_array
@@ -16,6 +16,7 @@ from .state import is_deferral_enabled, local
 from .tape import MAX_ROWS, Elsewhere, Tape, TapeError
 
 __all__ = [
+    "KEYS",
     "ForeignLeaf",
     "constant",
     "escape",
@@ -73,6 +74,8 @@ def current_tape(state) -> Tape:
     tape = state.tape
     if tape.sealed is None and len(tape.rows) < tape.limit:
         return tape
+    if state.paused is not None and tape is state.paused[0]:
+        return state.step_aside()
     if tape.tracing:
         raise TapeError(f"a function that records more than {MAX_ROWS:,} rows cannot be compiled; compile parts of it")
     tape.flush()
@@ -81,8 +84,9 @@ def current_tape(state) -> Tape:
 
 def slot_of(tensor, state, tape) -> int:
     """The tensor's slot on the tape under recording; it is imported if it comes from elsewhere."""
+    slot = tensor._slot  # read before the tape: see `_import_tensor`
     if tensor._tape is tape:
-        return tensor._slot
+        return slot
     return _import_tensor(tensor, state, tape)
 
 
@@ -123,7 +127,8 @@ def _import_tensor(tensor, state, tape) -> int:
     if tensor._inference and not tape.inference:
         tensor._data = data
         return slot  # it stays where it is, so that each use is looked at
-    # Another thread may look at the tensor while it is rebound: the slot is read before the tape there.
+    # Another thread, or the code that a finalizer interrupts, may look at the tensor while it is rebound: the slot is
+    # read before the tape there.
     if not tensor._leaf and spec.requires_grad:
         tensor._home = home
     tensor._data = data
@@ -342,7 +347,11 @@ def record_view(primitive, tensor, attrs, offset, detached=False):
             return record_view(primitive, tensor, attrs, offset)
     tape = state.tape
     view = append(state, tape, signature, [slot], (tensor,), offset)
-    view._base = base = tensor._base if tensor._base is not None else tensor
+    base = tensor._base if tensor._base is not None else tensor
+    buffer = buffer_of(base)
+    facts = ViewFacts(base, buffer, tensor._offset + offset, buffer.history)
+    view._rare = facts.open() if detached else facts
+    buffer.add_view(view, base)
     if base._data is not None and not state.deferred and tape.device is None:
         if view._spec.extent > DEFER_BYTES:
             tape.flush()
@@ -351,10 +360,6 @@ def record_view(primitive, tensor, attrs, offset, detached=False):
             keep(tape, slot, base._data)  # rows that read the view may run after the base is gone
             tape.flush()
             view._data = array_at(int(tape.arrays.addr[view._slot]), view._spec, base._data)
-    buffer = view._buffer = buffer_of(base)
-    view._seen = buffer.history
-    buffer.add_view(view, base)
-    view._offset = tensor._offset + offset
     if buffer.copies_reads:
         mark_careful(state)
     if detached:
@@ -374,23 +379,25 @@ def view_again(tensor, plan):
     is one that is kept, as it is known by its identity.
     """
     try:
-        code, spec = tensor._tape.fast[_VIEWS][id(plan)]
+        slot, tape = tensor._slot, tensor._tape
+        code, spec = tape.fast[_VIEWS][id(plan)]
     except (KeyError, AttributeError):  # not met before; a tensor on no tape
         return None
-    return _viewed(tensor, code, spec, plan[1])
+    return _viewed(tensor, slot, tape, code, spec, plan[1])
 
 
 def indexed(tensor, key):
     """``tensor[key]`` for an integer; as `view_again`."""
     try:
-        code, spec, offset = tensor._tape.fast[_INTEGERS][tensor._spec][key]
+        slot, tape = tensor._slot, tensor._tape
+        code, spec, offset, _ = tape.fast[KEYS][tensor._spec][key]
     except (KeyError, AttributeError):
         return None
-    return _viewed(tensor, code, spec, offset)
+    return _viewed(tensor, slot, tape, code, spec, offset)
 
 
-def _viewed(tensor, code, spec, offset):
-    rare, tape, slot = tensor._rare, tensor._tape, tensor._slot
+def _viewed(tensor, slot, tape, code, spec, offset):
+    rare = tensor._rare
     base, buffer, rows = rare._base, rare._buffer, tape.rows
     row = len(rows)
     if tape.thread != get_ident() or row >= tape.limit:
@@ -404,29 +411,28 @@ def _viewed(tensor, code, spec, offset):
     roots[row] = roots[slot] if slot in roots else slot
     view = Tensor()
     view._tape, view._slot, view._spec = tape, row, spec
-    view._rare = made = Rare()
-    made._base = base = tensor if base is None else base
-    made._buffer, made._seen, made._offset = buffer, buffer.history, rare._offset + offset
+    base = tensor if base is None else base
+    view._rare = ViewFacts(base, buffer, rare._offset + offset, buffer.history)
     buffer.add_view(view, base)
     return view
 
 
 _VIEWS = fast_index()
-_INTEGERS = fast_index()
+KEYS = fast_index()
+"""Views by the form of a key: by the spec and that, code, result, offset in bytes, and whether it is one element."""
 
 
-def remember_view(plan, spec, view, key=None):
-    """Enter a view into the fast table, if the next one by the same plan may simply be recorded.
+def remember_view(plan, spec, view, form):
+    """Enter a view into the fast tables, if the next one by the same plan or key may simply be recorded.
 
     The plan is for tensors of that spec; one that was out of date has got another, with a gradient, as it was recorded.
-    A key that is an integer leads to it without the plan.
     """
     small = view._rare._base._spec.nbytes <= DEFER_BYTES
     row = view._tape.signature(view._slot)
     if local.state.grad_enabled and small and view._rare._data is None and row.specs[0] is spec:
         FAST[True][_VIEWS][id(plan)] = row.code, view._spec
-        if key.__class__ is int:
-            FAST[True][_INTEGERS].setdefault(spec, {})[key] = row.code, view._spec, plan[1]
+        form = form[0] if len(form) == 1 and form[0].__class__ is int else form
+        FAST[True][KEYS].setdefault(spec, {})[form] = row.code, view._spec, plan[1], not view._spec.shape
 
 
 def import_array(array: np.ndarray, copy: bool = False):

@@ -6,7 +6,9 @@ import os
 import sys
 from types import CodeType, FrameType
 
-__all__ = ["describe", "inside", "user_site"]
+from ..vm.fields import CODE_BITS
+
+__all__ = ["describe", "inside", "known", "site_of", "user_site"]
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -22,12 +24,37 @@ class _Inside(dict):
 inside = _Inside()
 
 
+known: dict[int, tuple[CodeType, int]] = {}
+"""Places outside the package at which something was written, so that one tuple serves all writes of a place.
+
+Machine code looks here, by a number that is made of the code's identity and the position.
+"""
+_MOST_KNOWN = 4096
+
+
+def site_of(frame: FrameType) -> tuple[CodeType, int] | None:
+    """The code of a frame and the position in it; None for a frame of the package."""
+    code, position = frame.f_code, frame.f_lasti
+    if inside[code.co_filename]:
+        return None
+    key = id(code) + (position << CODE_BITS)
+    site = known.get(key)
+    if site is None or site[0] is not code or site[1] != position:
+        if len(known) >= _MOST_KNOWN:
+            known.clear()
+        site = known[key] = code, position
+    return site
+
+
 def user_site() -> tuple[CodeType, int] | None:
     """The code, and the position in it, of the first frame outside the package."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and inside[frame.f_code.co_filename]:
+    while frame is not None:
+        site = site_of(frame)
+        if site is not None:
+            return site
         frame = frame.f_back
-    return None if frame is None else (frame.f_code, frame.f_lasti)
+    return None
 
 
 def describe(site: tuple[CodeType, int] | None) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .signature import CAREFUL, FAST
+
+if TYPE_CHECKING:
+    from .tape import Tape
 
 __all__ = ["State", "grad_mode", "is_deferral_enabled", "local", "set_deferral"]
 
@@ -41,6 +45,8 @@ class State:
         Who looks at each row as it is recorded.
     packing : bool
         One of them keeps the values that the reverse will read, so that the tape need not.
+    paused : tuple or None
+        While garbage is collected: the tape on which a row may be half recorded, and what else was then, see `pause`.
     """
 
     __slots__ = (
@@ -56,6 +62,7 @@ class State:
         "observers",
         "outer_depth",
         "packing",
+        "paused",
         "tape",
     )
 
@@ -71,6 +78,7 @@ class State:
         self.in_rule = self.inference = self.packing = False
         self.observers: list = []
         self.devices: list = []
+        self.paused: tuple | None = None
         self.refresh()
 
     def refresh(self) -> None:
@@ -78,7 +86,7 @@ class State:
         self.tape.inference = self.inference
         questions = self.tape.questions
         noted = questions is not None and questions.lines is not None
-        slow = self.careful or self.observers or self.tape.escaped or noted or not _deferral
+        slow = self.careful or self.observers or self.tape.escaped or noted or not _deferral or self.paused is not None
         self.tape.fast = CAREFUL if slow else FAST[self.grad_enabled]
 
     def switch(self, grad_enabled: bool) -> None:
@@ -90,6 +98,38 @@ class State:
     def is_differentiated(self) -> bool:
         """Whether a transformation is under way, be it around a rule that may be differentiated in turn."""
         return bool(self.depth or self.tape.tracing or (self.in_rule and self.outer_depth))
+
+    def pause(self) -> None:
+        """Let nothing be recorded on the tape until `resume`.
+
+        Python collects garbage between any two steps of the code that records a row, and runs finalizers then: what
+        these record must not come between.
+        """
+        tape = self.tape
+        self.paused = tape, tape.limit, self.deferred, self.depth
+        tape.limit, tape.fast = PAUSED, CAREFUL
+
+    def step_aside(self) -> Tape:
+        """A tape for what finalizers record."""
+        from .tape import Tape
+
+        self.tape, self.deferred, self.depth = Tape(), False, 0
+        self.refresh()
+        return self.tape
+
+    def resume(self) -> None:
+        """Go on where `pause` was called; what finalizers recorded is on a tape that has ended."""
+        if self.paused is None:
+            return
+        tape, limit, deferred, depth = self.paused
+        self.paused = None
+        if self.tape is not tape:
+            self.tape.seal()
+            self.tape, self.deferred, self.depth = tape, deferred, depth
+        if tape.limit == PAUSED:
+            tape.limit = limit
+        if tape.sealed is None:
+            self.refresh()
 
     def observe(self, observer: Callable) -> None:
         """Call ``observer(tape, signature, slot, operands, result)`` after each row from now on."""
@@ -109,8 +149,21 @@ class _Local(threading.local):
         self.state = State()
 
 
+PAUSED = -1
+"""Limit of a tape on which nothing may be recorded for the moment."""
 _deferral = os.environ.get("TAPEGRAD_DEFERRAL", "1") != "0"
 local = _Local()
+
+
+def _around_collection(phase: str, info: dict) -> None:
+    """What Python calls before and after it collects garbage, in the thread that does so."""
+    if phase == "start":
+        local.state.pause()
+    else:
+        local.state.resume()
+
+
+gc.callbacks.append(_around_collection)
 
 
 @contextlib.contextmanager

@@ -110,6 +110,8 @@ class Tape:
         Answers what a function under compilation asks of values.
     notes : dict
         What users attached to rows: hooks and the like, see `tapegrad.autograd.hooks`.
+    running : bool
+        Rows are being run, by whoever holds the lock.
     symbolic : bool
         Of a tape under compilation: what it captures is known by type only, see `tapegrad.carrying`.
     level : int
@@ -145,6 +147,7 @@ class Tape:
         "retaining",
         "roots",
         "rows",
+        "running",
         "sealed",
         "symbolic",
         "foreign_writes",
@@ -180,6 +183,7 @@ class Tape:
         self.foreign_writes: dict = {}
         self.retaining: dict = {}
         self.notes: dict = {}
+        self.running = False
         self.chunks: list[np.ndarray] = []
         self.memory = self.memory_end = self.chunk_bytes = 0
         self.freed: Any = None
@@ -296,7 +300,16 @@ class Tape:
         if self.tracing:
             raise TapeError("a tape under compilation has no values yet")
         with self.lock:
-            self._run()
+            if self.running:
+                raise TapeError(
+                    "a finalizer asked for a value whose computation was under way when garbage was collected: keep "
+                    "values that finalizers need in arrays (x.numpy().copy())"
+                )
+            try:
+                self.running = True
+                self._run()
+            finally:
+                self.running = False
 
     def _run(self):
         first, last = self.done, len(self.rows)

@@ -16,7 +16,6 @@ from .call_fields import (
     ARRAY_SHAPE,
     ARRAY_TYPE,
     CONTENT,
-    DEPTH_AT,
     DICT_NEXT,
     DICT_SIZE,
     DICT_TYPE,
@@ -45,7 +44,6 @@ from .call_fields import (
     LEAVE,
     LIST_NEW,
     LIST_SET,
-    LOCAL,
     MAKE,
     MAKE_CALL,
     MAKE_COPY,
@@ -89,19 +87,14 @@ from .call_fields import (
     RETURN,
     ROOM,
     SAME_DTYPE,
-    STATE_NAME,
-    STATE_TAPE_AT,
     STEP_WORDS,
     STEPS,
-    TRACING_AT,
-    TUPLE_TYPE,
     UNLOCKS,
     WATCH,
     WATCHED,
     WHAT,
     WITH,
     WRITEABLE_ARRAY,
-    ZERO,
 )
 from .fields import (
     AS_INT,
@@ -112,8 +105,6 @@ from .fields import (
     DICT_NEW,
     DICT_SET,
     EQUAL,
-    FALSE,
-    GET,
     LIST_ITEM,
     LIST_SIZE,
     LIST_TYPE,
@@ -123,11 +114,12 @@ from .fields import (
     TUPLE_NEW,
     TUPLE_SET,
     TUPLE_SIZE,
+    TUPLE_TYPE,
 )
 from .intrinsics import call_python, call_words, i64
 from .jit import jit
 from .memory import scratch
-from .recording import call_general, own, type_of
+from .recording import call_general, is_free, own, type_of
 from .replaying import replay as replay_function
 
 __all__ = ["call"]
@@ -138,20 +130,6 @@ SMALL_ROOM, SMALL_ROOM_BYTES = 256, 8 * 256
 """Words for a call that stand on the stack; calls with more of arguments and results ask for memory."""
 ANOTHER, RAISED, NOT_HERE = 0, 1, 2
 """No result: another entry may have it; Python's error is set; or the Python function knows better where to look."""
-
-
-@jit
-def is_free(at):
-    """Whether this thread is recording nothing, so that a call is a replay."""
-    c = i64(at)
-    state = call_python(c[GET], c[LOCAL], c[STATE_NAME], 0)
-    if state == 0:
-        call_python(c[CLEAR_ERROR], 0, 0, 0)
-        return 0
-    tape = i64(state + c[STATE_TAPE_AT])[0]
-    free = i64(state + c[DEPTH_AT])[0] == c[ZERO] and i64(tape + c[TRACING_AT])[0] == c[FALSE]
-    call_python(c[RELEASE], state, 0, 0)
-    return 1 if free else 0
 
 
 @jit

@@ -9,9 +9,10 @@ FUNCTIONS = {
     "DICT_ITEM": "PyDict_GetItem", "DICT_NEW": "PyDict_New", "DICT_SET": "PyDict_SetItem",
     "FRAME": "PyEval_GetFrame", "FRAME_CODE": "PyFrame_GetCode", "FRAME_POSITION": "PyFrame_GetLasti",
     "GET": "PyObject_GetAttr", "INT": "PyLong_FromLongLong", "LIST_ITEM": "PyList_GetItem", "LIST_SIZE": "PyList_Size",
-    "MAPPED_ITEM": "PyObject_GetItem", "RELEASE": "Py_DecRef", "RETAIN": "Py_IncRef",
+    "LIST_CUT": "PyList_SetSlice", "MAPPED_ITEM": "PyObject_GetItem", "RELEASE": "Py_DecRef", "RETAIN": "Py_IncRef",
     "THIS_THREAD": "PyThread_get_thread_ident", "TUPLE_ITEM": "PyTuple_GetItem", "TUPLE_NEW": "PyTuple_New",
-    "TUPLE_SET": "PyTuple_SetItem", "TUPLE_SIZE": "PyTuple_Size",
+    "TUPLE_SET": "PyTuple_SetItem", "TUPLE_SIZE": "PyTuple_Size", "WEAK": "PyWeakref_NewRef",
+    "WEAK_OBJECT": "PyWeakref_GetObject",
 }  # fmt: skip
 """Functions of Python's C interface, by the names under which their addresses are kept."""
 
@@ -20,16 +21,26 @@ EQUAL = 2
 HEADER = 8
 """Bytes from an object's start to its type."""
 
+SLICE_START = 16
+"""Bytes from a slice's start to its three parts."""
+CODE_BITS = 44
+"""Shift of a position in code where it is put together with the code's address, see `tape.site`."""
+
 (
     ALLOCATE, APPEND, AS_INT, CALL, CALL_WITH, CLEAR_ERROR, COMPARE, DICT_ITEM, DICT_NEW, DICT_SET,
-    FRAME, FRAME_CODE, FRAME_POSITION, GET, INT, LIST_ITEM, LIST_SIZE, MAPPED_ITEM, RELEASE, RETAIN,
-    THIS_THREAD, TUPLE_ITEM, TUPLE_NEW, TUPLE_SET, TUPLE_SIZE,
-    FLOAT_TYPE, INT_TYPE, FLOAT32_TYPE, FLOAT64_TYPE, LIST_TYPE, TAPE_TYPE, TENSOR_TYPE, BUFFER_TYPE,
-    NOTHING, NOT_IMPLEMENTED, NONE, FALSE, METHOD, BUFFER_NAME, FILENAME, INSIDE, OPERATORS,
+    FRAME, FRAME_CODE, FRAME_POSITION, GET, INT, LIST_CUT, LIST_ITEM, LIST_SIZE, MAPPED_ITEM, RELEASE, RETAIN,
+    THIS_THREAD, TUPLE_ITEM, TUPLE_NEW, TUPLE_SET, TUPLE_SIZE, WEAK, WEAK_OBJECT,
+    FLOAT_TYPE, INT_TYPE, FLOAT32_TYPE, FLOAT64_TYPE, LIST_TYPE, TUPLE_TYPE, SLICE_TYPE,
+    TAPE_TYPE, TENSOR_TYPE, BUFFER_TYPE, BUFFER_FACTS, VIEW_FACTS,
+    NOTHING, NOT_IMPLEMENTED, NONE, FALSE, ZERO, ELLIPSIS, METHOD, OPERATORS, SITES, BUFFER_OF, LOCAL,
+    BASE_NAME, BUFFER_NAME, LEAF_NAME, MADE_BY_NAME, STATE_NAME,
     SLOT_AT, SPEC_AT, TAPE_AT, RARE_AT,
-    FAST_AT, LIMIT_AT, NUMBERS_AT, ROWS_AT, THREAD_AT, ROOTS_AT, WRITES_AT, COUNTS_AT, SITES_AT,
-    QUIET_AT, SITE_AT, VERSION_AT,
-    FALLBACK, INDEX, OPERANDS, SWAPPED,
+    OWN_BUFFER_AT, BASE_AT, VIEWED_AT, OFFSET_AT, SEEN_AT,
+    FAST_AT, LIMIT_AT, NUMBERS_AT, ROWS_AT, THREAD_AT, TRACING_AT,
+    ROOTS_AT, WRITES_AT, COUNTS_AT, SITES_AT,
+    COPIES_AT, END_AT, HISTORY_AT, LOOSE_AT, QUIET_AT, SETTLED_AT, SITE_AT, VERSION_AT, VIEWS_AT,
+    DEPTH_AT, STATE_TAPE_AT,
+    FALLBACK, INDEX, KEYS, OPERANDS, SWAPPED,
     COUNT,
-) = range(63)  # fmt: skip
+) = range(92)  # fmt: skip
 """Places in the table: functions, objects, bytes from an object's start to its fields, what makes the operator."""

@@ -17,15 +17,18 @@ from .fields import (
     CALL_WITH,
     CLEAR_ERROR,
     COMPARE,
+    DEPTH_AT,
     DICT_ITEM,
     DICT_NEW,
     DICT_SET,
     EQUAL,
     FALLBACK,
+    FALSE,
     FAST_AT,
     FLOAT32_TYPE,
     FLOAT64_TYPE,
     FLOAT_TYPE,
+    GET,
     HEADER,
     INDEX,
     INT,
@@ -34,6 +37,7 @@ from .fields import (
     LIST_ITEM,
     LIST_SIZE,
     LIST_TYPE,
+    LOCAL,
     MAPPED_ITEM,
     METHOD,
     NOT_IMPLEMENTED,
@@ -47,27 +51,34 @@ from .fields import (
     ROWS_AT,
     SLOT_AT,
     SPEC_AT,
+    STATE_NAME,
+    STATE_TAPE_AT,
     SWAPPED,
     TAPE_AT,
     TAPE_TYPE,
     TENSOR_TYPE,
     THIS_THREAD,
     THREAD_AT,
+    TRACING_AT,
     TUPLE_ITEM,
     TUPLE_NEW,
     TUPLE_SET,
     TUPLE_SIZE,
+    ZERO,
 )
 from .intrinsics import call_python, i64
 from .jit import jit
 from .opcodes import SLOT_BITS
 
 __all__ = [
+    "append_word",
     "array_ufunc",
     "binary",
     "call",
     "call_general",
+    "is_free",
     "own",
+    "put",
     "slot_of",
     "slot_of_number",
     "table_of",
@@ -125,6 +136,38 @@ def slot_of_number(tape, char, number, at):
     slot = call_python(c[AS_INT], found, 0, 0)
     call_python(c[RELEASE], found, 0, 0)
     return slot
+
+
+@jit
+def is_free(at):
+    """Whether no function is being transformed or compiled in this thread."""
+    c = i64(at)
+    state = call_python(c[GET], c[LOCAL], c[STATE_NAME], 0)
+    if state == 0:
+        call_python(c[CLEAR_ERROR], 0, 0, 0)
+        return 0
+    tape = i64(state + c[STATE_TAPE_AT])[0]
+    free = i64(state + c[DEPTH_AT])[0] == c[ZERO] and i64(tape + c[TRACING_AT])[0] == c[FALSE]
+    call_python(c[RELEASE], state, 0, 0)
+    return 1 if free else 0
+
+
+@jit
+def put(thing, offset, value, at):
+    """Let a slot of an object refer to another one, whose reference is taken over."""
+    before = i64(thing + offset)[0]
+    i64(thing + offset)[0] = value
+    call_python(i64(at)[RELEASE], before, 0, 0)
+
+
+@jit
+def append_word(rows, word, at):
+    """Append an integer to the rows; returns whether that was done."""
+    c = i64(at)
+    item = call_python(c[INT], word, 0, 0)
+    done = item != 0 and call_python(c[APPEND], rows, item, 0) & 1 == 0
+    call_python(c[RELEASE], item, 0, 0)
+    return done
 
 
 @jit
@@ -199,6 +242,17 @@ def give_up(y, x, other, at):
     return call(x, other, at)
 
 
+@jit
+def entry_of(x, key, tape, at):
+    """What the operator's table has for a tensor and the spec or type of the other operand; 0 where it has nothing."""
+    c = i64(at)
+    table = table_of(tape, at)
+    if table == 0:
+        return 0
+    entry = call_python(c[DICT_ITEM], table, i64(x + c[SPEC_AT])[0], 0)
+    return 0 if entry == 0 else call_python(c[DICT_ITEM], entry, key, 0)
+
+
 def _binary(x, other, at):
     """An operator of a tensor and another operand; a new reference, or 0 with Python's error set."""
     c = i64(at)
@@ -216,25 +270,22 @@ def _binary(x, other, at):
         if i64(other + c[TAPE_AT])[0] != tape:
             return give_up(y, x, other, at)
         key = i64(other + c[SPEC_AT])[0]
-    table = table_of(tape, at)
-    if table == 0:
-        return give_up(y, x, other, at)
-    entry = call_python(c[DICT_ITEM], table, i64(x + c[SPEC_AT])[0], 0)
-    if entry == 0:
-        return give_up(y, x, other, at)
-    entry = call_python(c[DICT_ITEM], entry, key, 0)
-    if entry == 0:
-        return give_up(y, x, other, at)
-    i = slot_of(x, at)
-    if number:
+    entry = entry_of(x, key, tape, at)
+    j = 0
+    if number and entry != 0:
         j = slot_of_number(tape, call_python(c[TUPLE_ITEM], entry, 2, 0), other, at)
         if j < 0:
             call_python(c[RELEASE], y, 0, 0)
             return 0
-        if c[SWAPPED]:
-            i, j = j, i
-    else:
+        # A number not met before is brought by Python code, which may have changed anything.
+        entry = entry_of(x, key, tape, at) if i64(x + c[TAPE_AT])[0] == tape else 0
+    if entry == 0:
+        return give_up(y, x, other, at)
+    i = slot_of(x, at)
+    if kind == c[TENSOR_TYPE]:
         j = slot_of(other, at)
+    elif c[SWAPPED]:
+        i, j = j, i
     if append(y, tape, entry, (i << SLOT_BITS) + j, at):
         return y
     return give_up(y, x, other, at)

@@ -8,30 +8,39 @@ from __future__ import annotations
 from .fields import (
     APPEND,
     AS_INT,
-    BUFFER_NAME,
-    BUFFER_TYPE,
+    BASE_AT,
     CLEAR_ERROR,
+    CODE_BITS,
     COUNTS_AT,
     DICT_ITEM,
     DICT_SET,
+    END_AT,
     FALSE,
-    FILENAME,
+    FAST_AT,
+    FLOAT32_TYPE,
+    FLOAT64_TYPE,
+    FLOAT_TYPE,
     FRAME,
     FRAME_CODE,
     FRAME_POSITION,
-    GET,
-    INSIDE,
     INT,
     INT_TYPE,
+    KEYS,
     LIMIT_AT,
+    LIST_CUT,
+    LIST_ITEM,
     LIST_SIZE,
+    LOOSE_AT,
     NONE,
+    OFFSET_AT,
     QUIET_AT,
     RARE_AT,
     RELEASE,
     ROOTS_AT,
     ROWS_AT,
+    SETTLED_AT,
     SITE_AT,
+    SITES,
     SITES_AT,
     SLOT_AT,
     SPEC_AT,
@@ -39,71 +48,84 @@ from .fields import (
     TAPE_TYPE,
     TENSOR_TYPE,
     TUPLE_ITEM,
-    TUPLE_NEW,
-    TUPLE_SET,
     VERSION_AT,
+    VIEW_FACTS,
+    VIEWED_AT,
+    VIEWS_AT,
+    WEAK_OBJECT,
     WRITES_AT,
+    ZERO,
 )
-from .intrinsics import call_python, i64
+from .intrinsics import call_python, call_words, i64
 from .jit import jit
 from .opcodes import SLOT_BITS
-from .recording import call, call_general, own, slot_of, slot_of_number, table_of, type_of
+from .recording import append_word, call, call_general, own, put, slot_of, slot_of_number, table_of, type_of
+from .viewing import base_of, buffer_of, form_of, offset_of
 
-__all__ = ["assign", "write_binary", "write_unary"]
-
-
-@jit
-def put(thing, offset, value, at):
-    """Let a slot of an object refer to another one, whose reference is taken over."""
-    before = i64(thing + offset)[0]
-    i64(thing + offset)[0] = value
-    call_python(i64(at)[RELEASE], before, 0, 0)
+__all__ = ["assign", "write_binary", "write_copy", "write_unary", "write_zero"]
 
 
 @jit
 def site_of(at):
-    """Where in the user's code this is called, as a new tuple; 0 where that is not plain to see."""
+    """Where in the user's code this is called, if it was called there before, as a new reference; else 0."""
     c = i64(at)
     frame = call_python(c[FRAME], 0, 0, 0)
     if frame == 0:
         return 0
     code = call_python(c[FRAME_CODE], frame, 0, 0)
-    name = call_python(c[GET], code, c[FILENAME], 0)
-    within = 0 if name == 0 else call_python(c[DICT_ITEM], c[INSIDE], name, 0)
-    call_python(c[RELEASE], name, 0, 0)
-    position, site = 0, 0
-    if within == c[FALSE]:
-        position = call_python(c[INT], call_python(c[FRAME_POSITION], frame, 0, 0) & 0xFFFFFFFF, 0, 0)
-        site = call_python(c[TUPLE_NEW], 2, 0, 0)
-    if position == 0 or site == 0:
-        call_python(c[RELEASE], code, 0, 0)
-        call_python(c[RELEASE], position, 0, 0)
-        call_python(c[RELEASE], site, 0, 0)
+    position = call_python(c[FRAME_POSITION], frame, 0, 0) & 0xFFFFFFFF
+    call_python(c[RELEASE], code, 0, 0)  # the frame holds it
+    key = call_python(c[INT], code + (position << CODE_BITS), 0, 0)
+    site = 0 if key == 0 else call_python(c[DICT_ITEM], c[SITES], key, 0)
+    call_python(c[RELEASE], key, 0, 0)
+    if site == 0 or call_python(c[TUPLE_ITEM], site, 0, 0) != code:
         return 0
-    call_python(c[TUPLE_SET], site, 0, code)
-    call_python(c[TUPLE_SET], site, 1, position)
-    return site
+    if call_python(c[AS_INT], call_python(c[TUPLE_ITEM], site, 1, 0), 0, 0) != position:
+        return 0
+    return own(site, at)
 
 
 @jit
-def quiet_buffer(x, tape, at):
+def forget_views(buffer, but, at):
+    """Whether no view of a buffer lives other than that tensor; those that do not are forgotten."""
+    c = i64(at)
+    if i64(buffer + c[LOOSE_AT])[0] != c[FALSE]:
+        return 0
+    views = i64(buffer + c[VIEWS_AT])[0]
+    n = call_python(c[LIST_SIZE], views, 0, 0)
+    kept = 0
+    for k in range(n):
+        reference = call_python(c[LIST_ITEM], views, k, 0)
+        view = call_python(c[WEAK_OBJECT], reference, 0, 0)
+        if view == but:
+            kept = reference
+        elif view != c[NONE]:
+            return 0
+    if n == 0 or (n == 1 and kept != 0):
+        return 1
+    own(kept, at)
+    call_words(c[LIST_CUT], views, 0, n, 0, 0, 0, 0, 0)
+    failed = kept != 0 and call_python(c[APPEND], views, kept, 0) & 1
+    call_python(c[RELEASE], kept, 0, 0)
+    return 0 if failed else 1
+
+
+@jit
+def ready_buffer(x, tape, at):
     """The buffer of a tensor, as a new reference, if it may be written on the tape without thought; else 0."""
     c = i64(at)
-    buffer = call_python(c[GET], i64(x + c[RARE_AT])[0], c[BUFFER_NAME], 0)
-    if buffer != 0 and type_of(buffer) == c[BUFFER_TYPE] and i64(buffer + c[QUIET_AT])[0] == tape:
+    rare = i64(x + c[RARE_AT])[0]
+    buffer = buffer_of(x, at)
+    if buffer == 0 or i64(buffer + c[QUIET_AT])[0] == tape:
+        return buffer
+    base = base_of(x, at) if type_of(rare) == c[VIEW_FACTS] else x
+    ready = base != 0 and base != c[NONE] and i64(buffer + c[SETTLED_AT])[0] == tape
+    if ready and i64(base + c[TAPE_AT])[0] == tape and forget_views(buffer, x, at):
+        if base == x:
+            put(buffer, c[QUIET_AT], own(tape, at), at)
         return buffer
     call_python(c[RELEASE], buffer, 0, 0)
     return 0
-
-
-@jit
-def append_word(rows, word, at):
-    """Append an integer to the rows; returns whether that was done."""
-    c = i64(at)
-    item = call_python(c[INT], word, 0, 0)
-    done = item != 0 and call_python(c[APPEND], rows, item, 0) & 1 == 0
-    call_python(c[RELEASE], item, 0, 0)
-    return done
 
 
 @jit
@@ -133,57 +155,185 @@ def note_write(tape, place, row, buffer, site, at):
 
 
 @jit
-def write_rows(x, other, tape, buffer, site, at):
-    """Append the rows of a write met before: 1 where that was done, 0 where it takes the long way, -1 for an error."""
+def entry_for(entry, value, tape, x, at):
+    """What a table has for a value, a tensor on the tape or a number; 0 where it has nothing."""
+    c = i64(at)
+    kind = type_of(value)
+    if entry == 0 or kind != c[TENSOR_TYPE]:
+        return 0 if entry == 0 else call_python(c[DICT_ITEM], entry, kind, 0)
+    if i64(value + c[TAPE_AT])[0] != tape or value == x:
+        return 0
+    return call_python(c[DICT_ITEM], entry, i64(value + c[SPEC_AT])[0], 0)
+
+
+@jit
+def is_number(value, at):
+    """Whether a value is of a type whose values are brought as constants."""
+    c = i64(at)
+    kind = type_of(value)
+    return kind == c[FLOAT_TYPE] or kind == c[INT_TYPE] or kind == c[FLOAT32_TYPE] or kind == c[FLOAT64_TYPE]
+
+
+@jit
+def brought(x, form, value, tape, at):
+    """The slot of a number that is to be written to a tensor or to ``x[form]``; -1 for an error, -2 if it is not known.
+
+    A number not met before is brought by Python code, which may change anything: so this comes before all look-ups.
+    """
+    c = i64(at)
+    table = table_of(tape, at)
+    entry = 0 if table == 0 else call_python(c[DICT_ITEM], table, i64(x + c[SPEC_AT])[0], 0)
+    if entry != 0 and form != 0:
+        entry = call_python(c[DICT_ITEM], entry, form, 0)
+    if entry != 0:
+        entry = call_python(c[DICT_ITEM], entry, type_of(value), 0)
+    if entry == 0:
+        return -2
+    return slot_of_number(tape, call_python(c[TUPLE_ITEM], entry, 3 if form == 0 else 7, 0), value, at)
+
+
+@jit
+def patch_rows(x, base, patch, row, tape, at):
+    """Append what `inplace.written` does for a view that was written by a row; returns whether that was done."""
+    c = i64(at)
+    rows, roots = i64(tape + c[ROWS_AT])[0], i64(tape + c[ROOTS_AT])[0]
+    offset = i64(i64(x + c[RARE_AT])[0] + c[OFFSET_AT])[0]
+    last = call_python(c[LIST_SIZE], rows, 0, 0)
+    code = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], patch, 0, 0), 0, 0)
+    again = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], patch, 2, 0), 0, 0)
+    whole, part = call_python(c[INT], last, 0, 0), call_python(c[INT], last + 2, 0, 0)
+    root = call_python(c[DICT_ITEM], roots, row, 0)
+    done = (
+        whole != 0
+        and part != 0
+        and append_word(rows, code + (slot_of(base, at) << SLOT_BITS) + call_python(c[AS_INT], row, 0, 0), at)
+        and call_python(c[APPEND], rows, offset, 0) & 1 == 0
+        and append_word(rows, again + (last << SLOT_BITS), at)
+        and call_python(c[APPEND], rows, offset, 0) & 1 == 0
+        and call_python(c[DICT_SET], roots, whole, root) & 1 == 0
+        and call_python(c[DICT_SET], roots, part, root) & 1 == 0
+    )
+    if not done:
+        call_python(c[RELEASE], whole, 0, 0)
+        call_python(c[RELEASE], part, 0, 0)
+        return 0
+    put(base, c[SLOT_AT], whole, at)
+    put(base, c[SPEC_AT], own(call_python(c[TUPLE_ITEM], patch, 1, 0), at), at)
+    put(x, c[SLOT_AT], part, at)
+    put(x, c[SPEC_AT], own(call_python(c[TUPLE_ITEM], patch, 3, 0), at), at)
+    return 1
+
+
+@jit
+def note_end(buffer, rows, at):
+    """Note how many rows the tape has after a write."""
+    c = i64(at)
+    end = call_python(c[INT], call_python(c[LIST_SIZE], rows, 0, 0), 0, 0)
+    if end != 0:
+        put(buffer, c[END_AT], end, at)
+    return end != 0
+
+
+@jit
+def write_rows(x, other, number, copies, tape, buffer, site, at):
+    """Append the rows of a write met before: 1 where that was done, 0 where it takes the long way, -1 for an error.
+
+    What is written is a function of the tensor, and of another operand if there is one; or (`copies`) that operand,
+    which may be a `number` at that slot.
+    """
     c = i64(at)
     table = table_of(tape, at)
     if table == 0:
         return 0
     entry = call_python(c[DICT_ITEM], table, i64(x + c[SPEC_AT])[0], 0)
-    j = 0
-    if other != 0 and entry != 0:
-        kind = type_of(other)
-        if kind == c[TENSOR_TYPE]:
-            if i64(other + c[TAPE_AT])[0] != tape or other == x:
-                return 0
-            entry = call_python(c[DICT_ITEM], entry, i64(other + c[SPEC_AT])[0], 0)
-            j = slot_of(other, at)
-        else:
-            entry = call_python(c[DICT_ITEM], entry, kind, 0)
-            if entry != 0:
-                j = slot_of_number(tape, call_python(c[TUPLE_ITEM], entry, 3, 0), other, at)
-                if j < 0:
-                    return -1
+    if other != 0:
+        entry = entry_for(entry, other, tape, x, at)
     if entry == 0:
         return 0
+    out = call_python(c[TUPLE_ITEM], entry, 1, 0)
+    base, patch = 0, 0
+    if type_of(i64(x + c[RARE_AT])[0]) == c[VIEW_FACTS]:
+        base = base_of(x, at)
+        if out != c[NONE]:
+            patches = call_python(c[TUPLE_ITEM], entry, 4, 0)
+            patch = call_python(c[DICT_ITEM], patches, i64(base + c[SPEC_AT])[0], 0)
+            if patch == 0 or patch == c[NONE]:
+                return 0
+        if other == base:
+            return 0
     rows = i64(tape + c[ROWS_AT])[0]
-    first = call_python(c[LIST_SIZE], rows, 0, 0)
-    if first >= call_python(c[AS_INT], i64(tape + c[LIMIT_AT])[0], 0, 0):
+    if call_python(c[LIST_SIZE], rows, 0, 0) >= call_python(c[AS_INT], i64(tape + c[LIMIT_AT])[0], 0, 0):
         return 0
+    j = slot_of(other, at) if other != 0 and number < 0 else number
     place = own(i64(x + c[SLOT_AT])[0], at)
     i = call_python(c[AS_INT], place, 0, 0)
     head = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 0, 0), 0, 0)
-    out = call_python(c[TUPLE_ITEM], entry, 1, 0)
-    copied = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 2, 0), 0, 0)
-    source, at_row, done = i, first, True
-    if copied:
-        done = append_word(rows, copied + (i << SLOT_BITS), at)
-        source, at_row = first, first + 1
-    done = done and append_word(rows, head + (i << SLOT_BITS) + source, at)
-    if other != 0:
+    extra = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 2, 0), 0, 0)
+    source, done = j if copies else i, True
+    if extra:  # a copy of the tensor, for the reverse; or the operand, broadcast
+        first = call_python(c[LIST_SIZE], rows, 0, 0)
+        done = append_word(rows, extra + (source << SLOT_BITS), at)
+        if copies:
+            done = done and append_word(rows, 0, at)
+        source = first
+    row = call_python(c[INT], call_python(c[LIST_SIZE], rows, 0, 0), 0, 0)
+    done = done and row != 0 and append_word(rows, head + (i << SLOT_BITS) + source, at)
+    if other != 0 and not copies:
         done = done and append_word(rows, j << SLOT_BITS, at)
-    row = call_python(c[INT], at_row, 0, 0)
-    done = done and row != 0 and note_write(tape, place, row, buffer, site, at)
-    if done and out != c[NONE]:
+    done = done and note_write(tape, place, row, buffer, site, at)
+    if done and patch != 0:
+        done = patch_rows(x, base, patch, row, tape, at)
+    elif done and out != c[NONE]:
         put(x, c[SLOT_AT], own(row, at), at)
         put(x, c[SPEC_AT], own(out, at), at)
+    done = done and note_end(buffer, rows, at)
     call_python(c[RELEASE], row, 0, 0)
     call_python(c[RELEASE], place, 0, 0)
     return 1 if done else -1
 
 
 @jit
-def assign_rows(x, key, value, tape, buffer, site, at):
+def count_again(x, form, value, tape, at):
+    """Whether a value is the view that it is to be assigned to, and was just written: that counts as a second write.
+
+    See `assignment._stands_there`.
+    """
+    c = i64(at)
+    rare = i64(value + c[RARE_AT])[0]
+    if type_of(value) != c[TENSOR_TYPE] or type_of(rare) != c[VIEW_FACTS] or i64(rare + c[BASE_AT])[0] != x:
+        return 0
+    buffer = i64(rare + c[VIEWED_AT])[0]
+    size = call_python(c[LIST_SIZE], i64(tape + c[ROWS_AT])[0], 0, 0)
+    if i64(buffer + c[SETTLED_AT])[0] != tape or call_python(c[AS_INT], i64(buffer + c[END_AT])[0], 0, 0) != size:
+        return 0
+    if table_of(tape, at) == 0:
+        return 0
+    known = call_python(c[LIST_ITEM], i64(tape + c[FAST_AT])[0], c[KEYS], 0)
+    known = call_python(c[DICT_ITEM], known, i64(x + c[SPEC_AT])[0], 0)
+    known = 0 if known == 0 else call_python(c[DICT_ITEM], known, form, 0)
+    if known == 0 or call_python(c[TUPLE_ITEM], known, 1, 0) != i64(value + c[SPEC_AT])[0]:
+        return 0
+    if call_python(c[AS_INT], call_python(c[TUPLE_ITEM], known, 2, 0), 0, 0) != offset_of(value, at):
+        return 0
+    counts = i64(tape + c[COUNTS_AT])[0]
+    place = i64(value + c[SLOT_AT])[0]
+    root = call_python(c[DICT_ITEM], i64(tape + c[ROOTS_AT])[0], place, 0)
+    root = place if root == 0 else root
+    before = call_python(c[DICT_ITEM], counts, root, 0)
+    if before == 0:
+        return 0
+    count = call_python(c[INT], call_python(c[AS_INT], before, 0, 0) + 1, 0, 0)
+    version = call_python(c[INT], call_python(c[AS_INT], i64(buffer + c[VERSION_AT])[0], 0, 0) + 1, 0, 0)
+    done = count != 0 and version != 0 and call_python(c[DICT_SET], counts, root, count) & 1 == 0
+    if done:
+        put(buffer, c[VERSION_AT], own(version, at), at)
+    call_python(c[RELEASE], count, 0, 0)
+    call_python(c[RELEASE], version, 0, 0)
+    return 1 if done else 0
+
+
+@jit
+def assign_rows(x, form, value, number, tape, buffer, site, at):
     """Append the rows of an assignment to ``x[key]`` met before; as `write_rows`."""
     c = i64(at)
     table = table_of(tape, at)
@@ -191,23 +341,30 @@ def assign_rows(x, key, value, tape, buffer, site, at):
     if table != 0:
         entry = call_python(c[DICT_ITEM], table, i64(x + c[SPEC_AT])[0], 0)
     if entry != 0:
-        entry = call_python(c[DICT_ITEM], entry, key, 0)
-    if entry != 0:
-        entry = call_python(c[DICT_ITEM], entry, i64(value + c[SPEC_AT])[0], 0)
+        entry = call_python(c[DICT_ITEM], entry, form, 0)
+    entry = entry_for(entry, value, tape, x, at)
     rows = i64(tape + c[ROWS_AT])[0]
-    region = call_python(c[LIST_SIZE], rows, 0, 0)
-    if entry == 0 or region >= call_python(c[AS_INT], i64(tape + c[LIMIT_AT])[0], 0, 0):
+    if entry == 0:
         return 0
-    i, j = slot_of(x, at) << SLOT_BITS, slot_of(value, at)
+    if call_python(c[LIST_SIZE], rows, 0, 0) >= call_python(c[AS_INT], i64(tape + c[LIMIT_AT])[0], 0, 0):
+        return 0
+    j = slot_of(value, at) if number < 0 else number
+    region = call_python(c[LIST_SIZE], rows, 0, 0)
+    i = slot_of(x, at) << SLOT_BITS
     seen = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 0, 0), 0, 0)
     offset = call_python(c[TUPLE_ITEM], entry, 1, 0)
     head = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 2, 0), 0, 0)
     after = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 3, 0), 0, 0)
+    spread = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 6, 0), 0, 0)
     place = call_python(c[INT], region, 0, 0)
-    row = call_python(c[INT], region + 2, 0, 0)
-    done = place != 0 and row != 0 and append_word(rows, seen + i, at)
+    done = place != 0 and append_word(rows, seen + i, at)
     done = done and call_python(c[APPEND], rows, offset, 0) & 1 == 0
-    done = done and append_word(rows, head + (region << SLOT_BITS) + j, at)
+    written = region + 2
+    if spread:
+        done = done and append_word(rows, spread + (j << SLOT_BITS), at) and append_word(rows, 0, at)
+        j, written = region + 2, region + 4
+    row = call_python(c[INT], written, 0, 0)
+    done = done and row != 0 and append_word(rows, head + (region << SLOT_BITS) + j, at)
     roots = i64(tape + c[ROOTS_AT])[0]
     before = i64(x + c[SLOT_AT])[0]
     root = call_python(c[DICT_ITEM], roots, before, 0)
@@ -215,8 +372,8 @@ def assign_rows(x, key, value, tape, buffer, site, at):
     done = done and call_python(c[DICT_SET], roots, place, root) & 1 == 0
     done = done and note_write(tape, place, row, buffer, site, at)
     if done and after:
-        last = call_python(c[INT], region + 3, 0, 0)
-        done = last != 0 and append_word(rows, after + i + region + 2, at)
+        last = call_python(c[INT], written + 1, 0, 0)
+        done = last != 0 and append_word(rows, after + i + written, at)
         done = done and call_python(c[APPEND], rows, call_python(c[TUPLE_ITEM], entry, 4, 0), 0) & 1 == 0
         done = done and call_python(c[DICT_SET], roots, last, root) & 1 == 0
         if done:
@@ -230,17 +387,22 @@ def assign_rows(x, key, value, tape, buffer, site, at):
 
 
 @jit
-def write(x, other, at):
+def write(x, other, copies, at):
     """Write where nothing needs thought; as `write_rows`."""
     c = i64(at)
     tape = i64(x + c[TAPE_AT])[0]
     if type_of(x) != c[TENSOR_TYPE] or type_of(tape) != c[TAPE_TYPE]:
         return 0
-    buffer = quiet_buffer(x, tape, at)
-    site = 0 if buffer == 0 else site_of(at)
+    number = -2
+    if other != 0 and is_number(other, at):
+        number = brought(x, 0, other, tape, at)
+        if number < 0:
+            return 0 if number == -2 else -1
+    site = site_of(at)
+    buffer = 0 if site == 0 or i64(x + c[TAPE_AT])[0] != tape else ready_buffer(x, tape, at)
     outcome = 0
-    if site != 0 and i64(x + c[TAPE_AT])[0] == tape:
-        outcome = write_rows(x, other, tape, buffer, site, at)
+    if buffer != 0:
+        outcome = write_rows(x, other, number, copies, tape, buffer, site, at)
     call_python(c[RELEASE], site, 0, 0)
     call_python(c[RELEASE], buffer, 0, 0)
     return outcome
@@ -248,38 +410,74 @@ def write(x, other, at):
 
 def write_unary(x, nothing, at):
     """A function of a tensor, written in place; the tensor as a new reference, or 0 with Python's error set."""
-    outcome = write(x, 0, at)
+    outcome = write(x, 0, 0, at)
     if outcome == 0:
         call_python(i64(at)[CLEAR_ERROR], 0, 0, 0)
         return call(x, 0, at)
     return own(x, at) if outcome > 0 else 0
 
 
-def write_binary(x, arguments, count, names, at):
-    """A function of a tensor and one more operand, written in place; as `write_unary`."""
+@jit
+def write_other(x, arguments, count, names, copies, at):
+    """A write of one operand, or by one; as `write_unary`."""
     outcome = 0
     if count == 1 and names == 0:
-        outcome = write(x, i64(arguments)[0], at)
+        outcome = write(x, i64(arguments)[0], copies, at)
     if outcome == 0:
         call_python(i64(at)[CLEAR_ERROR], 0, 0, 0)
         return call_general(x, arguments, count, names, at)
     return own(x, at) if outcome > 0 else 0
 
 
+def write_binary(x, arguments, count, names, at):
+    """A function of a tensor and one more operand, written in place; as `write_unary`."""
+    return write_other(x, arguments, count, names, 0, at)
+
+
+def write_copy(x, arguments, count, names, at):
+    """A tensor or number, copied to where a tensor stands; as `write_unary`."""
+    return write_other(x, arguments, count, names, 1, at)
+
+
+def write_zero(x, nothing, at):
+    """Zero, copied to where a tensor stands; as `write_unary`."""
+    outcome = write(x, i64(at)[ZERO], 1, at)
+    if outcome == 0:
+        call_python(i64(at)[CLEAR_ERROR], 0, 0, 0)
+        return call(x, 0, at)
+    return own(x, at) if outcome > 0 else 0
+
+
+@jit
+def assigned(x, key, value, tape, at):
+    """An assignment where nothing needs thought; as `write_rows`."""
+    c = i64(at)
+    form = form_of(key, at)
+    if form == 0:
+        return 0
+    outcome = count_again(x, form, value, tape, at)
+    if outcome == 0 and type_of(i64(x + c[RARE_AT])[0]) != c[VIEW_FACTS]:
+        number = brought(x, form, value, tape, at) if is_number(value, at) else -2
+        if number == -1:
+            outcome = -1
+        else:
+            site = site_of(at)
+            buffer = 0 if site == 0 or i64(x + c[TAPE_AT])[0] != tape else ready_buffer(x, tape, at)
+            if buffer != 0 and (number >= 0 or type_of(value) == c[TENSOR_TYPE]):
+                outcome = assign_rows(x, form, value, number, tape, buffer, site, at)
+            call_python(c[RELEASE], site, 0, 0)
+            call_python(c[RELEASE], buffer, 0, 0)
+    call_python(c[RELEASE], form, 0, 0)
+    return outcome
+
+
 def assign(x, arguments, count, names, at):
-    """``x[key] = value`` for an integer and a tensor; None as a new reference, or 0 with Python's error set."""
+    """``x[key] = value``; None as a new reference, or 0 with Python's error set."""
     c = i64(at)
     outcome = 0
     tape = i64(x + c[TAPE_AT])[0]
     if count == 2 and names == 0 and type_of(x) == c[TENSOR_TYPE] and type_of(tape) == c[TAPE_TYPE]:
-        key, value = i64(arguments)[0], i64(arguments)[1]
-        if type_of(key) == c[INT_TYPE] and type_of(value) == c[TENSOR_TYPE]:
-            buffer = quiet_buffer(x, tape, at)
-            site = 0 if buffer == 0 else site_of(at)
-            if site != 0 and i64(x + c[TAPE_AT])[0] == tape and i64(value + c[TAPE_AT])[0] == tape:
-                outcome = assign_rows(x, key, value, tape, buffer, site, at)
-            call_python(c[RELEASE], site, 0, 0)
-            call_python(c[RELEASE], buffer, 0, 0)
+        outcome = assigned(x, i64(arguments)[0], i64(arguments)[1], tape, at)
     if outcome == 0:
         call_python(c[CLEAR_ERROR], 0, 0, 0)
         return call_general(x, arguments, count, names, at)

@@ -1,0 +1,274 @@
+"""Views in compiled code: what ``x[key]`` does for keys of integers and slices that were met before.
+
+As `recording`, of which it is a part: objects are int64 addresses, ``at`` is the address of a table of words.
+"""
+
+from __future__ import annotations
+
+from .fields import (
+    ALLOCATE,
+    APPEND,
+    AS_INT,
+    BASE_AT,
+    BASE_NAME,
+    BUFFER_FACTS,
+    BUFFER_NAME,
+    BUFFER_OF,
+    BUFFER_TYPE,
+    CALL,
+    CLEAR_ERROR,
+    COPIES_AT,
+    DICT_ITEM,
+    DICT_SET,
+    ELLIPSIS,
+    FALSE,
+    GET,
+    HISTORY_AT,
+    INT,
+    INT_TYPE,
+    LEAF_NAME,
+    LIMIT_AT,
+    LIST_SIZE,
+    LOOSE_AT,
+    MADE_BY_NAME,
+    NONE,
+    NOTHING,
+    OFFSET_AT,
+    OWN_BUFFER_AT,
+    QUIET_AT,
+    RARE_AT,
+    RELEASE,
+    ROOTS_AT,
+    ROWS_AT,
+    SEEN_AT,
+    SETTLED_AT,
+    SLICE_START,
+    SLICE_TYPE,
+    SLOT_AT,
+    SPEC_AT,
+    TAPE_AT,
+    TAPE_TYPE,
+    TENSOR_TYPE,
+    TUPLE_ITEM,
+    TUPLE_NEW,
+    TUPLE_SET,
+    TUPLE_SIZE,
+    TUPLE_TYPE,
+    VIEW_FACTS,
+    VIEWED_AT,
+    VIEWS_AT,
+    WEAK,
+)
+from .intrinsics import call_python, i64
+from .jit import jit
+from .opcodes import SLOT_BITS
+from .recording import append_word, call, is_free, own, put, slot_of, table_of, type_of
+
+__all__ = ["base_of", "buffer_of", "form_of", "offset_of", "select"]
+
+
+@jit
+def slice_form(key, at):
+    """The three parts of a slice as a new tuple, if they are integers or None; else 0."""
+    c = i64(at)
+    for k in range(3):
+        part = i64(key + SLICE_START)[k]
+        if part != c[NONE] and type_of(part) != c[INT_TYPE]:
+            return 0
+    form = call_python(c[TUPLE_NEW], 3, 0, 0)
+    if form != 0:
+        for k in range(3):
+            call_python(c[TUPLE_SET], form, k, own(i64(key + SLICE_START)[k], at))
+    return form
+
+
+@jit
+def part_form(key, at):
+    """The form of a part of a key, as a new reference; 0 where it has none."""
+    c = i64(at)
+    kind = type_of(key)
+    if kind == c[INT_TYPE] or key == c[NONE] or key == c[ELLIPSIS]:
+        return own(key, at)
+    return slice_form(key, at) if kind == c[SLICE_TYPE] else 0
+
+
+@jit
+def form_of(key, at):
+    """What `primitives.indexing.key_form` makes of a key, as a new reference; an integer as it is; 0 for other keys."""
+    c = i64(at)
+    kind = type_of(key)
+    if kind == c[INT_TYPE]:
+        return own(key, at)
+    several = kind == c[TUPLE_TYPE]
+    n = call_python(c[TUPLE_SIZE], key, 0, 0) if several else 1
+    form = call_python(c[TUPLE_NEW], n, 0, 0)
+    if form == 0:
+        return 0
+    for k in range(n):
+        part = part_form(call_python(c[TUPLE_ITEM], key, k, 0) if several else key, at)
+        if part == 0:
+            call_python(c[RELEASE], form, 0, 0)
+            return 0
+        call_python(c[TUPLE_SET], form, k, part)
+    return form
+
+
+@jit
+def field_is(thing, name, expected, at):
+    """Whether a field of an object is a certain one, which somebody else holds."""
+    c = i64(at)
+    found = call_python(c[GET], thing, name, 0)
+    call_python(c[RELEASE], found, 0, 0)
+    return found == expected
+
+
+@jit
+def offset_of(x, at):
+    """Bytes from the base's first element to the first one of a tensor that is a view or none."""
+    c = i64(at)
+    rare = i64(x + c[RARE_AT])[0]
+    return call_python(c[AS_INT], i64(rare + c[OFFSET_AT])[0], 0, 0) if type_of(rare) == c[VIEW_FACTS] else 0
+
+
+@jit
+def base_of(x, at):
+    """The tensor of which a view of `x` is a view, if nothing about `x` needs thought; else 0."""
+    c = i64(at)
+    rare = i64(x + c[RARE_AT])[0]
+    if type_of(rare) == c[BUFFER_FACTS]:
+        return x
+    if type_of(rare) != c[VIEW_FACTS]:
+        plain = field_is(rare, c[BASE_NAME], c[NONE], at) and field_is(rare, c[MADE_BY_NAME], c[NONE], at)
+        return x if plain else 0
+    seen, buffer = i64(rare + c[SEEN_AT])[0], i64(rare + c[VIEWED_AT])[0]
+    history = i64(buffer + c[HISTORY_AT])[0]
+    if call_python(c[AS_INT], seen, 0, 0) != call_python(c[AS_INT], history, 0, 0):
+        return 0
+    return i64(rare + c[BASE_AT])[0]
+
+
+@jit
+def buffer_of(x, at):
+    """The buffer of a tensor that has one, as a new reference; 0 where it has none."""
+    c = i64(at)
+    rare = i64(x + c[RARE_AT])[0]
+    if type_of(rare) == c[BUFFER_FACTS]:
+        return own(i64(rare + c[OWN_BUFFER_AT])[0], at)
+    if type_of(rare) == c[VIEW_FACTS]:
+        return own(i64(rare + c[VIEWED_AT])[0], at)
+    buffer = call_python(c[GET], rare, c[BUFFER_NAME], 0)
+    if buffer != 0 and type_of(buffer) == c[BUFFER_TYPE]:
+        return buffer
+    call_python(c[RELEASE], buffer, 0, 0)
+    return 0
+
+
+@jit
+def add_view(buffer, base, reference, at):
+    """What `Buffer.add_view` does, given a weak reference to the view; returns whether that was done."""
+    c = i64(at)
+    if i64(buffer + c[LOOSE_AT])[0] == c[FALSE]:
+        views = i64(buffer + c[VIEWS_AT])[0]
+        n = call_python(c[LIST_SIZE], views, 0, 0)
+        if n > 15 and n & (n - 1) == 0:  # it is time to forget some
+            return 0
+        rare = i64(base + c[RARE_AT])[0]
+        owner = type_of(rare) == c[BUFFER_FACTS] or i64(buffer + c[SETTLED_AT])[0] != c[NONE]
+        if not (owner or field_is(rare, c[LEAF_NAME], c[FALSE], at)):
+            return 0
+        if call_python(c[APPEND], views, reference, 0) & 1:
+            return 0
+    put(buffer, c[QUIET_AT], own(c[NONE], at), at)
+    return 1
+
+
+@jit
+def view_rows(x, form, y, facts, reference, at):
+    """Append the row of a view met before and fill in its handle; returns whether that was done."""
+    c = i64(at)
+    tape = i64(x + c[TAPE_AT])[0]
+    table = table_of(tape, at)
+    if table == 0:
+        return 0
+    entry = call_python(c[DICT_ITEM], table, i64(x + c[SPEC_AT])[0], 0)
+    if entry != 0:
+        entry = call_python(c[DICT_ITEM], entry, form, 0)
+    if entry == 0:
+        return 0
+    if call_python(c[TUPLE_ITEM], entry, 3, 0) != c[FALSE] and is_free(at) == 0:
+        return 0  # a single element of an array in a function under transformation is no view
+    base = base_of(x, at)
+    buffer = buffer_of(x, at)
+    call_python(c[RELEASE], buffer, 0, 0)  # the tensor holds it
+    if base == 0 or base == c[NONE] or buffer == 0 or i64(buffer + c[COPIES_AT])[0] != c[FALSE]:
+        return 0
+    rows, roots = i64(tape + c[ROWS_AT])[0], i64(tape + c[ROOTS_AT])[0]
+    row = call_python(c[LIST_SIZE], rows, 0, 0)
+    if row >= call_python(c[AS_INT], i64(tape + c[LIMIT_AT])[0], 0, 0):
+        return 0
+    offset = call_python(c[TUPLE_ITEM], entry, 2, 0)
+    place = call_python(c[INT], row, 0, 0)
+    shift = call_python(c[INT], offset_of(x, at) + call_python(c[AS_INT], offset, 0, 0), 0, 0)
+    before = i64(x + c[SLOT_AT])[0]
+    root = call_python(c[DICT_ITEM], roots, before, 0)
+    code = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 0, 0), 0, 0)
+    done = (
+        place != 0
+        and shift != 0
+        and add_view(buffer, base, reference, at)
+        and call_python(c[DICT_SET], roots, place, before if root == 0 else root) & 1 == 0
+        and append_word(rows, code + (slot_of(x, at) << SLOT_BITS), at)
+        and call_python(c[APPEND], rows, offset, 0) & 1 == 0
+    )
+    if not done:
+        call_python(c[RELEASE], place, 0, 0)
+        call_python(c[RELEASE], shift, 0, 0)
+        return 0
+    i64(facts + c[BASE_AT])[0] = own(base, at)
+    i64(facts + c[VIEWED_AT])[0] = own(buffer, at)
+    i64(facts + c[SEEN_AT])[0] = own(i64(buffer + c[HISTORY_AT])[0], at)
+    i64(facts + c[OFFSET_AT])[0] = shift
+    i64(y + c[SLOT_AT])[0] = place
+    i64(y + c[SPEC_AT])[0] = own(call_python(c[TUPLE_ITEM], entry, 1, 0), at)
+    i64(y + c[TAPE_AT])[0] = own(tape, at)
+    i64(y + c[RARE_AT])[0] = own(facts, at)
+    return 1
+
+
+@jit
+def with_buffer(x, at):
+    """Have a tensor on a tape get a buffer; whether there was no error."""
+    c = i64(at)
+    if i64(x + c[RARE_AT])[0] != c[NOTHING] or type_of(i64(x + c[TAPE_AT])[0]) != c[TAPE_TYPE]:
+        return 1
+    arguments = call_python(c[TUPLE_NEW], 1, 0, 0)
+    if arguments == 0:
+        return 0
+    call_python(c[TUPLE_SET], arguments, 0, own(x, at))
+    buffer = call_python(c[CALL], c[BUFFER_OF], arguments, 0)
+    call_python(c[RELEASE], arguments, 0, 0)
+    call_python(c[RELEASE], buffer, 0, 0)
+    return 1 if buffer != 0 else 0
+
+
+def select(x, key, at):
+    """``x[key]``; a new reference, or 0 with Python's error set."""
+    c = i64(at)
+    form, y, done = 0, 0, 0
+    if type_of(x) == c[TENSOR_TYPE]:
+        form = form_of(key, at)
+    if form != 0 and with_buffer(x, at):
+        # Before anything is looked up: this may collect garbage, and so run Python code that records.
+        y = call_python(c[ALLOCATE], c[TENSOR_TYPE], 0, 0)
+        facts = call_python(c[ALLOCATE], c[VIEW_FACTS], 0, 0)
+        reference = 0 if y == 0 else call_python(c[WEAK], y, 0, 0)
+        if facts != 0 and reference != 0:
+            done = view_rows(x, form, y, facts, reference, at)
+        call_python(c[RELEASE], reference, 0, 0)
+        call_python(c[RELEASE], facts, 0, 0)
+    call_python(c[RELEASE], form, 0, 0)
+    if done:
+        return y
+    call_python(c[RELEASE], y, 0, 0)
+    call_python(c[CLEAR_ERROR], 0, 0, 0)
+    return call(x, key, at)
