@@ -24,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
-OLDEST = {"numpy": "2.0.*", "numba": "0.61.*", "scipy": "1.14.*", "optree": "0.14.*"}
+OLDEST = {"numpy": "2.0.*", "numba": "0.62.*", "scipy": "1.14.*", "optree": "0.14.*"}
 LATER = {"3.13": {"numpy": "2.1.*"}}
 """Where a Python is younger than the oldest release of a dependency."""
 TESTS = ("test_engine.py", "test_functional.py", "test_compiler.py", "test_saving.py", "test_tutorial.py")
