@@ -157,10 +157,13 @@ local = _Local()
 
 def _around_collection(phase: str, info: dict) -> None:
     """What Python calls before and after it collects garbage, in the thread that does so."""
+    state = getattr(local, "state", None)
+    if state is None:  # a thread's state is being made
+        return
     if phase == "start":
-        local.state.pause()
+        state.pause()
     else:
-        local.state.resume()
+        state.resume()
 
 
 gc.callbacks.append(_around_collection)
