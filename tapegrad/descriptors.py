@@ -40,10 +40,11 @@ __all__ = [
 ]
 
 _RECORDERS = (
-    "recording.unary", "recording.binary", "recording.array_ufunc", "viewing.select",
-    "writing.write_unary", "writing.write_binary", "writing.write_copy", "writing.write_zero",
-    "writing.assign",
+    ("recording.unary", "recording.binary", "recording.array_ufunc"),
+    ("viewing.select", "writing.write_unary", "writing.write_binary", "writing.write_copy", "writing.write_zero",
+     "writing.assign"),
 )  # fmt: skip
+"""What is compiled together: most programs do without writes and slices, and start the sooner for it."""
 _NOARGS, _O, _FASTCALL, _KEYWORDS = 0x0004, 0x0008, 0x0080, 0x0002  # METH_... of Python's C interface
 _SLICE_PARTS = (1, None, 2)
 _SLICE = slice(*_SLICE_PARTS)
@@ -167,8 +168,9 @@ def shared_words() -> np.ndarray:
 
 
 def _address(recorder: str) -> int:
-    """Of a function in machine code; all of them are loaded together."""
-    return addresses(_RECORDERS)[_RECORDERS.index(recorder)]
+    """Of a function in machine code, which is loaded with those of its kind."""
+    together = next(names for names in _RECORDERS if recorder in names)
+    return addresses(together)[together.index(recorder)]
 
 
 def _table(function: Callable, **given: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 
 from .catalogue import support
@@ -16,6 +17,7 @@ OTHER_NAMES = {
 """NumPy's functions that PyTorch calls otherwise."""
 
 
+@functools.cache
 def elsewhere(name: str) -> str:
     """The end of a message: what to write for a name that is missing; empty where nothing is known of it."""
     if name.startswith("_"):

@@ -74,7 +74,7 @@ def test_nan_and_infinity_stay_in_their_rows_and_columns():
 
 def test_threads_change_nothing():
     rng = np.random.default_rng(2)
-    a, b = rng.normal(size=(130, 300)), rng.normal(size=(300, 210))
+    a, b = rng.normal(size=(130, 300)), rng.normal(size=(300, 1300))
     before, found = tg.get_num_threads(), []
     try:
         for count in (1, 2, 3):

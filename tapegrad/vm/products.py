@@ -44,7 +44,7 @@ DEPTH = 256
 """Rows of a panel that is copied."""
 AHEAD = 2
 """So many tiles ahead is asked for what they multiply: where columns lie together no processor foresees it."""
-TOGETHER = 2_000_000
+TOGETHER = 50_000_000
 """Multiplications that are worth waking other threads for."""
 
 # The words of a table that says what is to be done; the second half are the steps as NumPy passes them.
