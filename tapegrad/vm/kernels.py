@@ -11,7 +11,6 @@ import functools
 import numpy as np
 
 from .native import addresses
-from .threads import share_word
 
 __all__ = ["cached_product", "extra_loop", "faults"]
 
@@ -105,6 +104,8 @@ def cached_product(char: str) -> tuple[int, int]:
     -----
     Large products are shared by the threads of `tapegrad.set_num_threads`; a result does not depend on their number.
     """
+    from .threads import share_word
+
     (panels,) = addresses(("products.panels",), char)
     (loop,) = addresses(("products.product",), char)
     _helpers[char] = np.array([share_word(), panels], np.int64)
