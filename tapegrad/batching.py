@@ -14,6 +14,7 @@ from .compiler.captured import Captured, Draws
 from .primitives.core import lift
 from .tape.handle import Tensor
 from .tape.state import local
+from .tape.subclasses import refuse_other_algebra
 from .values import value_of
 
 __all__ = ["vmap"]
@@ -190,6 +191,7 @@ def _batch_size(flat: Sequence[Any], dims: Sequence[int | None], fun: Callable) 
 
 def _whole(x: Any, axis: int | None) -> Any:
     """A stack of examples as a tensor, the batch first; so is an array for all of them, which examples may index."""
+    refuse_other_algebra(x)
     if axis is None:
         return lift(x) if isinstance(x, np.ndarray) else x
     if isinstance(x, Tensor):

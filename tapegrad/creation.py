@@ -14,6 +14,7 @@ from .tape.handle import Tensor
 from .tape.record import new_tensor, renewed
 from .tape.spec import spec_of_array
 from .tape.state import local
+from .tape.subclasses import refuse_masked
 from .values import TracedValueError, value_of
 
 __all__ = [
@@ -55,7 +56,7 @@ def _make(array: ArrayLike, requires_grad: bool, escaped: bool = False) -> Tenso
     if requires_grad:
         check_differentiable(array.dtype)
     made = new_tensor(None, 0, spec_of_array(array, requires_grad))
-    made._data = array
+    made._memory = array
     made._leaf, made._made = requires_grad, True
     if requires_grad and local.state.forward is not None:
         local.state.forward.own(made)
@@ -115,6 +116,7 @@ def tensor(
         data = _values_alone(data)
     elif isinstance(data, (list, tuple)) and _holds_tensor(data):
         data = _plain(data)
+    refuse_masked(data)
     made = _make(np.array(data, dtype=dtype, order="C", subok=False), requires_grad)
     return made if device is None or device == "cpu" else _moved(made, device)
 
@@ -171,6 +173,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
     -------
     Tensor
     """
+    refuse_masked(array)
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy expects a numpy.ndarray, not {type(array).__name__}; use tensor(data)")
     if not array.dtype.isnative or not array.flags.aligned:

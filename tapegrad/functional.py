@@ -16,6 +16,7 @@ from .primitives.core import lift, ops
 from .tape.handle import Tensor
 from .tape.record import ForeignLeaf, import_leaf
 from .tape.state import local
+from .tape.subclasses import refuse_other_algebra
 from .values import scalar_of, value_of
 
 __all__ = ["elementwise_grad", "grad", "jvp", "stop_gradient", "value_and_grad", "vjp"]
@@ -215,6 +216,7 @@ def _trace(x: Any, what: str) -> Tensor:
         raise TypeError(
             f"{what} needs real floating numbers or arrays to differentiate with respect to, not {type(x).__name__}"
         )
+    refuse_other_algebra(x)
     array = np.asarray(x)
     _check_floating(array.dtype, what)
     if local.state.tape.tracing:

@@ -226,13 +226,13 @@ def adopt_shape(target: Tensor, view, args=(), kwargs=None) -> Tensor:
     if target._leaf:  # without gradients: its history is that it has none
         array = value_of(alias)
         rotate(local.state)
-        target._data, target._tape = array, None
+        target._memory, target._tape = array, None
         target._spec = spec_of_array(array, target._spec.requires_grad)
         return target
     with grad_mode(local.state.grad_enabled or target._spec.requires_grad):  # its history is its own, whatever the mode
         made = view(target, *args, **(kwargs or {}))
     if made is not target:
-        target._data = None if target._data is None else value_of(made)
+        target._memory = None if target._memory is None else value_of(made)
         _rebind(target, made)
     return target
 
@@ -293,7 +293,7 @@ def check_target(target, state, part=False):
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
             "Please clone() the tensor before performing the operation."
         )
-    data = target._data if target._data is not None else (base._data if base is not None else None)
+    data = target._memory if target._memory is not None else (base._memory if base is not None else None)
     if data is not None and not data.flags.writeable:
         raise ValueError("assignment destination is read-only: the tensor shares memory with a read-only array")
 
@@ -399,7 +399,7 @@ def settle(target, view=None):
     if target._tape not in (tape, None) or not state.grad_enabled:
         return
     spec = target._spec
-    if spec.device is not None or not spec.injective or (rare._data is not None and not rare._data.flags.writeable):
+    if spec.device is not None or not spec.injective or (rare._memory is not None and not rare._memory.flags.writeable):
         return
     if is_number(target) or (rare._buffer is not None and rare._buffer.escaped):
         return
@@ -425,7 +425,7 @@ def prepared(target):
             tape, buffer = target._tape, target._rare._buffer
         known = buffer is not None and (buffer.quiet is tape or buffer.resumes(tape, target))
     else:
-        known = rare._seen == buffer.history and rare._data is None
+        known = rare._seen == buffer.history and rare._memory is None
         known = known and not (rare._unrecorded or rare._one_of_many or rare._made_by or rare._retains)
         if known and buffer.settled is None:
             settle(base, target)

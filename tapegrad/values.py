@@ -38,7 +38,7 @@ def value_of(tensor) -> np.ndarray:
         if tape.tracing:
             return _questions(tensor).value(tensor)
         tape.flush()
-    found = tensor._data if tensor._data is not None else tape.view(tensor._slot, tensor._spec)
+    found = tensor._memory if tensor._memory is not None else tape.view(tensor._slot, tensor._spec)
     return found if isinstance(found, np.ndarray) else found.to_host()
 
 
@@ -58,7 +58,7 @@ def limits_of(tensor):
 def scalar_of(tensor):
     """The element of a tensor of one element, as a NumPy scalar."""
     tape = tensor._tape
-    if tape is None or tape.tracing or tape.device is not None or tensor._data is not None:
+    if tape is None or tape.tracing or tape.device is not None or tensor._memory is not None:
         return value_of(tensor).reshape(())[()]
     tape.flush()
     return scalar_at(int(tape.arrays.addr[tensor._slot]), tensor._spec.dtype)

@@ -910,7 +910,7 @@ def test_zero_dimensional_leaf_reached_from_two_tapes():
     a = np.sin(x)
     (other * other).backward()
     (a * a + x).backward()
-    assert isinstance(x.grad._data, np.ndarray)
+    assert isinstance(x.grad._memory, np.ndarray)
     kept = x.grad.detach().numpy()
     gc.collect()
     assert kept == pytest.approx(2 * np.sin(0.3) * np.cos(0.3) + 1)

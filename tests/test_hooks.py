@@ -125,7 +125,7 @@ def test_packed_values_are_let_go():
         y = x
         for _ in range(3):
             y = np.exp(y * 0.1)
-            alive.append(weakref.ref(y._data))
+            alive.append(weakref.ref(y._memory))
         y = y.sum()
     assert [a() for a in alive] == [None, None, None]
     y.backward()

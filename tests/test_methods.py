@@ -574,3 +574,91 @@ def test_as_tensor_shares_memory():
 )
 def test_printing(make, text):
     assert repr(make()) == text and str(make()) == text
+
+
+# --- orders of elements, and what arrays write in place ---
+
+
+@pytest.mark.parametrize("order", ["A", "K", "k"])
+def test_orders_that_go_by_memory_are_refused_where_they_matter(order):
+    x = tg.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], requires_grad=True)
+    for call in (lambda: np.ravel(x.T, order), lambda: x.ravel(order), lambda: x.flatten(order)):
+        with pytest.raises(ValueError, match=r"ravel: order='.' goes by how the elements stand in memory.*order='C'"):
+            call()
+    if order == "A":
+        with pytest.raises(ValueError, match=r"reshape: order='A'"):
+            np.reshape(x, (3, 2), order=order)
+    np.testing.assert_array_equal(np.ravel(x[:, :1], order).detach(), [1.0, 4.0])
+    np.testing.assert_array_equal(x.T.ravel("f").detach(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    with pytest.raises(ValueError, match=r"order must be one of 'C', 'F', 'A', 'K', not 'B'"):
+        x.ravel("B")
+
+
+def test_copy_takes_an_order():
+    x = tg.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    x.copy(order="F")[0].sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [[1.0, 1.0], [0.0, 0.0]])
+
+
+def check_like_arrays(function, x):
+    """A function that writes: on a tensor as on an array, and its gradient against differences."""
+    np.testing.assert_array_equal(function(tg.tensor(x)).numpy(), function(x.copy()))
+    weights = np.cos(np.arange(np.size(function(x.copy()))))
+    tg.check_grads(lambda v: np.sum(weights * function(v * 1.0).ravel()), (x,), order=2)
+
+
+def write_flat(key, value):
+    def function(x):
+        x.flat[key] = value(x.copy())
+        return x
+
+    return function
+
+
+@pytest.mark.parametrize("key", [3, -1, slice(None, None, 2), [0, 5, 1], np.arange(6) > 2], ids=repr)
+@pytest.mark.parametrize("value", [lambda x: 7.0, lambda x: x[0, 1] ** 2, lambda x: x[0] ** 2, lambda x: x.flat[4:5]])
+def test_flat_is_written_as_an_arrays(key, value):
+    if isinstance(key, int) and np.ndim(value(np.ones((2, 3)))):
+        with pytest.raises(ValueError, match=r"flat: one element was to be set to values of shape \(\d,\)"):
+            write_flat(key, value)(tg.ones(2, 3))
+        return
+    for x in (np.arange(1.0, 7.0).reshape(2, 3), np.arange(1.0, 7.0).reshape(3, 2).T):
+        check_like_arrays(write_flat(key, value), x)
+
+
+def test_flat_is_read():
+    x = np.arange(1.0, 7.0).reshape(3, 2).T
+    check_like_arrays(lambda v: v.flat[1::2] * v.flat[[0, 2, 5]], x)
+    check_like_arrays(lambda v: sum(k * a * a for k, a in enumerate(v.flat)), x)
+    t = tg.tensor(x)
+    assert len(t.flat) == 6 and t.flat.base is t
+    np.testing.assert_array_equal(np.asarray(t.flat), x.ravel())
+    t.flat[0:1].fill_(9.0)  # a copy, as NumPy's
+    assert t[0, 0].item() == 1.0
+    t.flat = [1.0, 2.0]
+    np.testing.assert_array_equal(t.numpy(), [[1.0, 2.0, 1.0], [2.0, 1.0, 2.0]])
+    with pytest.raises(TypeError, match=r"lose its gradient"):
+        tg.grad(lambda v: np.sum(np.asarray(v.flat)))(x)
+    with pytest.raises(IndexError, match=r"out of bounds"):
+        t.flat[6]
+
+
+def filled(x):
+    y = x * x
+    y.fill(x[0, 1])
+    return y * x
+
+
+def partitioned(x):
+    x.partition(1, axis=0)
+    return x[1] ** 2
+
+
+@pytest.mark.parametrize("function", [filled, partitioned])
+def test_arrays_methods_that_write(function):
+    check_like_arrays(function, np.array([[3.0, -1.0], [0.5, 2.0], [1.5, 0.7]]))
+
+
+def test_fill_takes_one_number():
+    with pytest.raises(ValueError, match=r"fill: one number is needed, and shape \(2,\) was given"):
+        tg.zeros(2).fill([1.0, 2.0])

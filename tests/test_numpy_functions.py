@@ -428,21 +428,49 @@ def test_maxima_of_nothing_and_masks_that_leave_nothing_out():
     assert found.shape == (0, 3)
 
 
-@pytest.mark.parametrize("axis, keepdims", [(None, False), (0, False), (-1, True)])
+WEIGHTS = {
+    None: np.ones((2, 3, 2)) + np.arange(12.0).reshape(2, 3, 2) % 5,
+    0: [1.0, 3.0],
+    -2: [2.0, 1.0, 1.0],
+    (2, 0): [[1.0, 2.0], [3.0, 1.0]],
+}
+
+
+@pytest.mark.parametrize("function", [np.quantile, np.nanquantile])
+@pytest.mark.parametrize("axis, keepdims", [(None, False), (0, False), (-2, True), ((2, 0), False), ((2, 0), True)])
 @pytest.mark.parametrize("q", [0.4, np.array([0.1, 0.5, 0.9]), np.array([[0.3], [0.8]])])
-def test_weighted_quantiles(axis, keepdims, q):
-    x = np.array([[2.0, 1.0, 4.0], [0.5, 3.0, -1.0]])
-    weights = {None: np.ones((2, 3)) + np.eye(2, 3), 0: [1.0, 3.0], -1: [2.0, 1.0, 1.0]}[axis]
+def test_weighted_quantiles(function, axis, keepdims, q):
+    x = np.array([2.0, 1.0, 4.0, 0.5, 3.0, -1.0, 0.7, 5.0, -2.0, 1.5, 0.2, 6.0]).reshape(2, 3, 2)
+    weights = WEIGHTS[axis]
+    if function is np.nanquantile:
+        x[0, 1, 0], weights = np.nan, WEIGHTS[None]  # NumPy 2.4 itself fails for weights of another shape
 
     def f(x):
-        return np.quantile(x, q, axis=axis, weights=weights, method="inverted_cdf", keepdims=keepdims)
+        return function(x, q, axis=axis, weights=weights, method="inverted_cdf", keepdims=keepdims)
 
     expected = f(x)
     value, gradient = tg.value_and_grad(lambda x: np.sum(f(x) ** 2))(x)
     assert f(tg.tensor(x)).shape == expected.shape
     np.testing.assert_allclose(value, np.sum(expected**2))
     h = 1e-6
-    slopes = [(np.sum(f(x + d) ** 2) - np.sum(f(x - d) ** 2)) / (2.0 * h) for d in h * np.eye(6).reshape(6, 2, 3)]
+    steps = h * np.eye(12).reshape(12, 2, 3, 2)
+    slopes = [(np.sum(f(x + d) ** 2) - np.sum(f(x - d) ** 2)) / (2.0 * h) for d in steps]
     np.testing.assert_allclose(gradient.ravel(), slopes, rtol=1e-7, atol=1e-7)
-    percent = tg.grad(lambda x: np.sum(np.percentile(x, 40, axis=0, weights=[1.0, 3.0], method="inverted_cdf")))(x)
-    assert percent.sum() == 3.0
+
+
+@pytest.mark.parametrize("function", [np.percentile, np.nanpercentile])
+def test_weighted_percentiles(function):
+    x = np.array([[2.0, 1.0, 4.0], [0.5, 3.0, -1.0]])
+    weights = np.array([[1.0] * 3, [3.0] * 3])
+    f = lambda x: function(x, 40, axis=0, weights=weights, method="inverted_cdf")
+    np.testing.assert_array_equal(f(tg.tensor(x)).numpy(), f(x))
+    assert tg.grad(lambda x: np.sum(f(x)))(x).sum() == 3.0
+
+
+def test_weights_of_missing_elements():
+    x = np.array([[np.nan, 1.0, np.nan], [0.5, 3.0, np.nan]])
+    f = lambda x: np.nanquantile(x, 0.5, axis=0, weights=np.ones((2, 3)), method="inverted_cdf")
+    with pytest.warns(RuntimeWarning, match="All-NaN slice"):
+        np.testing.assert_array_equal(f(tg.tensor(x)).numpy(), [0.5, 1.0, np.nan])
+    with pytest.raises(ValueError, match=r"Shape of weights must be consistent"):
+        np.quantile(tg.tensor(x), 0.5, axis=(0, 1), weights=[1.0, 3.0], method="inverted_cdf")

@@ -159,8 +159,8 @@ def accumulate_all(pairs: Sequence[tuple[Tensor, np.ndarray]]) -> None:
         elif grad is None:
             t._grad = None  # so that it has a place
             new.append((t._rare, "_grad", tensor_over(array)))
-        elif isinstance(grad._data, np.ndarray) and grad._base is None and not grad._spec.requires_grad:
-            added.append((grad._data, array, grad._data))
+        elif isinstance(grad._memory, np.ndarray) and grad._base is None and not grad._spec.requires_grad:
+            added.append((grad._memory, array, grad._memory))
             if grad._buffer is not None:  # whoever uses it is to know of the write
                 new.append((grad._buffer, "version", grad._buffer.version + 1))
         else:
@@ -403,8 +403,8 @@ def _set_requires_grad(self: Tensor, value: bool) -> None:
                 "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed. Make a clone to "
                 "get a normal tensor."
             )
-        if self._data is None:
-            self._data = value_of(self)
+        if self._memory is None:
+            self._memory = value_of(self)
         elif self._tape is not None:
             self._tape.flush()
         self._tape = None

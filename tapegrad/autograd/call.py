@@ -147,7 +147,7 @@ class Call:
             return self._adopt_written(k, y)
         if passed:
             base, y = y, new_tensor(None, 0, spec)
-            y._data, y._buffer, y._base = value_of(base), buffer_of(base), base
+            y._memory, y._buffer, y._base = value_of(base), buffer_of(base), base
             y._buffer.loose = True
             y._buffer.unsettle()
         viewed = y._base is not None
@@ -158,7 +158,7 @@ class Call:
         return y
 
     def _become(self, k: int, y: Tensor, array: np.ndarray) -> None:
-        y._data, y._tape, y._slot = array, None, 0
+        y._memory, y._tape, y._slot = array, None, 0
         y._home, y._leaf = (self, k), False
         y._spec = spec_of_array(array, True)
 

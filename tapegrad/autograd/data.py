@@ -21,7 +21,7 @@ __all__: list[str] = []
 def _get_data(self: Tensor) -> Tensor:
     array = value_of(self)  # the same memory, a version of its own: writes through .data go unnoticed
     made = new_tensor(None, 0, spec_of_array(array))
-    made._data = array
+    made._memory = array
     made._buffer = Buffer()
     made._buffer.escaped = True
     return made
@@ -49,13 +49,13 @@ def _set_data(self: Tensor, value: ArrayLike | Tensor) -> None:
         self._home = tape, slot
     if isinstance(value, Tensor) and holders > _TEMPORARY:
         escape(value)
-        self._data = array
+        self._memory = array
     else:
-        self._data = tensor(array)._data
+        self._memory = tensor(array)._memory
     self._buffer = Buffer()
-    self._buffer.version, self._buffer.escaped = version, self._data is array
+    self._buffer.version, self._buffer.escaped = version, self._memory is array
     self._tape, self._base, self._slot, self._offset = None, None, 0, 0
-    self._spec = spec_of_array(self._data, self._spec.requires_grad)
+    self._spec = spec_of_array(self._memory, self._spec.requires_grad)
 
 
 class _Probe:

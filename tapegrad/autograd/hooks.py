@@ -166,7 +166,7 @@ def tensor_over(array: np.ndarray) -> Tensor:
         return array.device.tensor_over(array)
     array = np.asarray(array)
     made = new_tensor(None, 0, spec_of_array(array))
-    made._data = array
+    made._memory = array
     return made
 
 

@@ -151,7 +151,7 @@ def _pack_row(tape: Any, signature: Any, slot: int, tensors: Any, result: Tensor
 
 def _is_number(tape: Any, t: Any) -> bool:
     """Whether a tensor stands for a Python number."""
-    return t._tape is tape and t._data is None and bool(tape.signature(t._slot).kind == op.IMPORT)
+    return t._tape is tape and t._memory is None and bool(tape.signature(t._slot).kind == op.IMPORT)
 
 
 def revive(found: Any, spec: Any) -> Tensor:
@@ -167,7 +167,7 @@ def revive(found: Any, spec: Any) -> Tensor:
         )
     array = value_of(found)
     made = new_tensor(None, 0, spec_of_array(array))
-    made._data = array
+    made._memory = array
     return made
 
 
@@ -226,7 +226,7 @@ class SavedTensor:
 def _alias(t: Tensor) -> Tensor:
     """The same value and history under another handle, which later writes do not move on."""
     made = new_tensor(t._tape, t._slot, t._spec)
-    for name in ("_data", "_home", "_buffer", "_borrowed"):
+    for name in ("_memory", "_home", "_buffer", "_borrowed"):
         setattr(made, name, getattr(t, name))
     return made
 
@@ -234,7 +234,7 @@ def _alias(t: Tensor) -> Tensor:
 def _result(array: np.ndarray, ctx: Any, k: int) -> Tensor:
     call = ctx._call()
     made = new_tensor(None, 0, spec_of_array(array, call is not None))
-    made._data = array
+    made._memory = array
     if call is not None:  # else nothing that was computed from it is left
         made._home = call, k
     return made

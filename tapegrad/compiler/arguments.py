@@ -8,6 +8,7 @@ import numpy as np
 import optree
 
 from ..tape.handle import Tensor
+from ..tape.subclasses import refuse_other_algebra
 
 __all__ = ["Arguments", "arguments_of"]
 
@@ -51,6 +52,7 @@ def arguments_of(args: tuple, kwargs: dict) -> Arguments | None:
             parts.append((x.shape, x.dtype))
             arrays.append(x)
         elif kind is float or isinstance(x, (np.generic, np.ndarray)):
+            refuse_other_algebra(x)
             array = np.asarray(x)
             parts.append((array.shape, array.dtype, kind))
             arrays.append(array)

@@ -280,7 +280,7 @@ class Device:
     def tensor_over(self, array: DeviceArray) -> Tensor:
         """A tensor without history over an array that is nobody else's."""
         made = new_tensor(None, 0, on(self, array.spec))
-        made._data = array
+        made._memory = array
         return made
 
     def cotangent(self, value: Any, spec: Any) -> DeviceArray:
@@ -294,7 +294,7 @@ class Device:
         tape: Any = tensor._tape
         if tape is not None:
             tape.flush()
-        found: Any = tensor._data
+        found: Any = tensor._memory
         return tape.view(tensor._slot, tensor._spec) if found is None else found
 
     def lend(self, tensor: Tensor) -> Any:

@@ -145,7 +145,7 @@ def import_elsewhere(tensor: Any, state: Any, tape: Any) -> int:
         return tape.constant_of(number, spec)
     if home_tape is not None:
         home_tape.flush()
-    data = tensor._data if tensor._data is not None else home_tape.view(home_slot, spec)
+    data = tensor._memory if tensor._memory is not None else home_tape.view(home_slot, spec)
     home = None
     if spec.requires_grad:
         if tensor._leaf:
@@ -165,7 +165,7 @@ def import_elsewhere(tensor: Any, state: Any, tape: Any) -> int:
     if not tensor._leaf and spec.requires_grad:
         tensor._home = home
     if isinstance(data, DeviceArray):
-        tensor._data = data
+        tensor._memory = data
     tensor._tape = None
     tensor._slot = slot
     tensor._tape = tape

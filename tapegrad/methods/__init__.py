@@ -5,4 +5,4 @@ PyTorch's is wanted (``dim=``, ``keepdim=`` and the like); `docs/guides/methods.
 """
 
 from . import elementwise, reductions, shaping, selecting, products, facts, copying  # noqa: F401, I001
-from . import placing, ranking, resizing, writing, standard, arrays  # noqa: F401
+from . import placing, ranking, resizing, writing, standard, flat, arrays  # noqa: F401

@@ -71,8 +71,22 @@ def _put(self, indices, values, mode="raise"):
     BY_FUNCTION[np.put](self, indices, values, mode)
 
 
+def _fill(self, value):
+    """Set every element to a number, in place."""
+    if np.size(value) != 1:
+        raise ValueError(f"fill: one number is needed, and shape {np.shape(value)} was given; use x[...] = y")
+    self[...] = value
+
+
+def _partition(self, kth, axis=-1):
+    """`numpy.partition` of the tensor, in place."""
+    self[...] = BY_FUNCTION[np.partition](self, kth, axis)
+
+
 attach(
     compress=_compress,
+    fill=_fill,
+    partition=_partition,
     put=_put,
     real=property(_part("real"), doc="Real part, a view; a real tensor itself."),
     imag=property(_part("imag"), doc="Imaginary part, a view; zeros for a real tensor."),
@@ -87,8 +101,6 @@ attach(
 
 
 _INSTEAD = {
-    "flat": "x.ravel()",
-    "partition": "numpy.partition(x, k)",
     "byteswap": "x.detach().numpy().byteswap()",
 }
 

@@ -59,4 +59,9 @@ def _clone(self: Tensor) -> Tensor:
     return ops.copy(self)
 
 
-attach(clone=_clone, copy=_clone, __copy__=_clone, __deepcopy__=_deepcopy, __reduce__=_reduce)
+def _copy(self: Tensor, order: str = "C") -> Tensor:
+    """`numpy.copy` of the tensor; the order of its elements in memory is tapegrad's to choose."""
+    return ops.copy(self)
+
+
+attach(clone=_clone, copy=_copy, __copy__=_clone, __deepcopy__=_deepcopy, __reduce__=_reduce)

@@ -72,7 +72,7 @@ def _resize(self: Tensor, *sizes: Any, **ignored: Any) -> Tensor:
         array = grown
     rotate(local.state)
     buffer.version += 1
-    self._data, self._tape, self._spec = array, None, spec_of_array(array)
+    self._memory, self._tape, self._spec = array, None, spec_of_array(array)
     return self
 
 

@@ -22,6 +22,7 @@ from ..errors import ShapeError
 from ..tape.handle import Tensor
 from ..tape.record import constant, import_array, record
 from ..tape.spec import spec_of
+from ..tape.subclasses import refuse_other_algebra
 from ..vm import opcodes as op
 
 __all__ = [
@@ -354,6 +355,8 @@ def lift(operand, dtype=None):
             return constant(operand, dtype or np.asarray(operand).dtype)
         if isinstance(operand, (np.float32, np.integer)):
             return constant(operand.item(), dtype or operand.dtype)
+        if type(operand) is not np.ndarray:
+            refuse_other_algebra(operand)
         operand = import_array(np.asarray(operand))
     if dtype is not None and operand._spec.dtype != dtype:
         return ops.astype(operand, dtype=dtype)

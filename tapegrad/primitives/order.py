@@ -8,9 +8,10 @@ from ..tape.handle import Tensor
 from .core import NoRuleError, implements, lift, ops
 from .layout import view_of_function
 from .picking import _plain, numpy_take_along_axis
-from .reduction import refuse
+from .reduction import given, refuse
 from .shape import reshape_to
 from .sorting import _sorted_for, between, numpy_median, numpy_percentile, numpy_quantile, virtual_index
+from .weighted import weighted_quantile
 
 
 def _constant(q, name):
@@ -42,8 +43,10 @@ def numpy_nanquantile(
     a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=np._NoValue, *, weights=None
 ):
     """`numpy.nanquantile`; `q` is taken as a constant."""
-    refuse("nanquantile", out=out, weights=weights)
+    refuse("nanquantile", out=out)
     keep = keepdims is not np._NoValue and bool(keepdims)
+    if given(weights):
+        return weighted_quantile(np.nanquantile, a, q, axis, method, keep, weights)
     if not _has_nan(a) or lift(a)._spec.size == 0:
         return numpy_quantile(a, q, axis, method=method, keepdims=keep)
     return _nan_quantile(a, q, axis, method, keep, "nanquantile")
@@ -54,8 +57,10 @@ def numpy_nanpercentile(
     a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=np._NoValue, *, weights=None
 ):
     """`numpy.nanpercentile`; `q` is taken as a constant."""
-    refuse("nanpercentile", out=out, weights=weights)
+    refuse("nanpercentile", out=out)
     keep = keepdims is not np._NoValue and bool(keepdims)
+    if given(weights):
+        return weighted_quantile(np.nanquantile, a, np.asarray(_plain(q)) / 100.0, axis, method, keep, weights)
     if not _has_nan(a) or lift(a)._spec.size == 0:
         return numpy_percentile(a, q, axis, method=method, keepdims=keep)
     return _nan_quantile(a, np.asarray(_constant(q, "nanpercentile")) / 100.0, axis, method, keep, "nanpercentile")

@@ -376,10 +376,8 @@ def numpy_reshape(a, /, shape=None, order="C", *, newshape=None, copy=None):
     """`numpy.reshape`."""
     x = lift(a)
     shape = newshape if shape is None else shape
-    if order not in ("C", "A", "F"):
-        raise ValueError(f"reshape: order must be one of 'C', 'F', 'A', not {order!r}")
     target = fitted(x._spec.shape, shape)
-    if order == "F":
+    if is_fortran(order, x._spec.shape, "reshape"):
         result = reverse_axes(reshape_to(reverse_axes(x), target[::-1]))
     else:
         result = reshape_to(x, target)
@@ -391,7 +389,27 @@ def numpy_reshape(a, /, shape=None, order="C", *, newshape=None, copy=None):
 @implements(np.ravel)
 def numpy_ravel(a, order="C"):
     """`numpy.ravel`."""
-    return numpy_reshape(a, -1, order="C" if order == "K" else order)
+    x = lift(a)
+    return numpy_reshape(x, -1, order="F" if is_fortran(order, x._spec.shape, "ravel") else "C")
+
+
+def is_fortran(order, shape, name):
+    """Whether elements are to be taken with the first axis running fastest.
+
+    Raises
+    ------
+    ValueError
+        If that depends on how the elements stand in memory (``"A"``, ``"K"``), where a tensor's may stand otherwise
+        than those of the array that NumPy would have made.
+    """
+    if order not in ("C", "F", "A", "K", "c", "f", "a", "k"):
+        raise ValueError(f"{name}: order must be one of 'C', 'F', 'A', 'K', not {order!r}")
+    if order in "AaKk" and sum(n > 1 for n in shape) > 1:
+        raise ValueError(
+            f"{name}: order={order!r} goes by how the elements stand in memory, which for a tensor of shape {shape} "
+            f"need not be as for NumPy's array: write order='C' or order='F'"
+        )
+    return order in "Ff"
 
 
 def reverse_axes(x):

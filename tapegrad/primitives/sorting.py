@@ -15,6 +15,7 @@ from .reduction import given, kept_shape, normal_axes, refuse
 from .scan import along
 from .shape import reshape_to
 from .statistics import _floating, mean
+from .weighted import weighted_quantile
 
 _INT = np.dtype(np.intp)
 _X = np.array([[1.0, -2.0, 3.0, 1.5], [0.5, 4.0, -1.0, 0.0]])
@@ -242,7 +243,8 @@ def _expand_last(s):
 def numpy_quantile(a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=False, *, weights=None):
     """`numpy.quantile`, differentiable by `q`, too."""
     if given(weights):
-        return _weighted_quantile(a, q, axis, out, method, keepdims, weights, "quantile")
+        refuse("quantile", out=out)
+        return weighted_quantile(np.quantile, a, q, axis, method, keepdims, weights)
     return _quantile(a, q, axis, out, method, keepdims, "quantile")
 
 
@@ -253,30 +255,9 @@ def numpy_percentile(
     """`numpy.percentile`, differentiable by `q`, too."""
     q = (q if isinstance(q, (int, float, Tensor)) else np.asarray(q)) / 100.0
     if given(weights):
-        return _weighted_quantile(a, q, axis, out, method, keepdims, weights, "percentile")
+        refuse("percentile", out=out)
+        return weighted_quantile(np.quantile, a, q, axis, method, keepdims, weights)
     return _quantile(a, q, axis, out, method, keepdims, "percentile")
-
-
-def _weighted_quantile(a, q, axis, out, method, keepdims, weights, name):
-    """Elements that NumPy chooses: steps in `q` and in the weights, which carry no gradient."""
-    refuse(name, out=out)
-    x, kept = lift(a), tuple([1] * np.ndim(a))
-    weights, q = _plain(weights), np.asarray(_plain(q))
-    if axis is None:
-        x, weights, axis = reshape_to(x, (x._spec.size,)), np.ravel(weights), 0
-    elif not isinstance(axis, (int, np.integer)):
-        raise NotImplementedError(f"{name}: with weights= tensors take one axis, and got {axis!r}: reshape them first")
-    else:
-        kept = kept_shape(x._spec.shape, normal_axes(axis, x._spec.ndim))
-    plain = _plain(x)
-    chosen = np.quantile(plain, q.ravel(), axis=axis, method=method, keepdims=True, weights=weights)
-    same = (plain == chosen) | ((plain != plain) & (chosen != chosen))
-    axis = axis % x._spec.ndim
-    places = np.argmax(same, axis=axis + 1)
-    flat = gather_along(x, lift(np.moveaxis(places, 0, axis)), axis)
-    y = view_of_function(np.moveaxis, "Permute", flat, axis, 0)
-    rest = kept if keepdims else tuple(n for d, n in enumerate(x._spec.shape) if d != axis)
-    return reshape_to(y, (*q.shape, *rest))
 
 
 @primitive()

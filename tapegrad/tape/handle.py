@@ -21,7 +21,7 @@ class Facts:
 
     Attributes
     ----------
-    _data : numpy.ndarray or None
+    _memory : numpy.ndarray or None
         Memory outside a tape's arena.
     _grad : Tensor or None
         Accumulated gradient.
@@ -61,7 +61,7 @@ class Facts:
 
     __slots__ = ()
 
-    _data: np.ndarray | None = None
+    _memory: np.ndarray | None = None
     _grad: Tensor | None = None
     _leaf = False
     _base: Tensor | None = None

@@ -98,7 +98,7 @@ def _import_tensor(tensor, state, tape) -> int:
     if tape.tracing:
         return _capture(tensor, tape)
     home_tape, home_slot, spec = tensor._tape, tensor._slot, tensor._spec
-    data = tensor._data
+    data = tensor._memory
     if home_tape is not None:
         number = home_tape.number(home_slot, spec) if home_tape.device is not None else None
         if number is not None:  # a device's rows need not run for a number that its rules read
@@ -125,13 +125,13 @@ def _import_tensor(tensor, state, tape) -> int:
     if home_tape is not None and home_tape.inference and is_inference(tensor):
         tensor._inference = True
     if tensor._inference and not tape.inference:
-        tensor._data = data
+        tensor._memory = data
         return slot  # it stays where it is, so that each use is looked at
     # Another thread, or the code that a finalizer interrupts, may look at the tensor while it is rebound: the slot is
     # read before the tape there.
     if not tensor._leaf and spec.requires_grad:
         tensor._home = home
-    tensor._data = data
+    tensor._memory = data
     tensor._tape = None
     tensor._slot = slot
     tensor._tape = tape
@@ -143,7 +143,7 @@ def _capture(tensor, tape) -> int:
     found = tape.captured.get(id(tensor))
     if found is not None:
         return found[1]
-    home_tape, spec, data = tensor._tape, tensor._spec, tensor._data
+    home_tape, spec, data = tensor._tape, tensor._spec, tensor._memory
     home = tensor if tensor._leaf and spec.requires_grad else None
     if tape.symbolic:
         if spec.requires_grad and not tensor._leaf:
@@ -254,7 +254,7 @@ def own_borrowed(signature, tensors):
             if (borrowed or inferred) and signature.needs >> (k + 1) & 1:
                 if inferred:
                     raise RuntimeError(INFERENCE_SAVED)
-                t._data, t._borrowed = copy_array(t._data, t._spec), False
+                t._memory, t._borrowed = copy_array(t._memory, t._spec), False
 
 
 def append(state, tape, signature, slots, tensors, offset=None):
@@ -307,15 +307,15 @@ def _run_now(tape, signature, slots, slot, tensor, tensors):
         tape.flush()
         return
     if signature.kind == op.KERNEL and signature.out.nbytes > DEFER_BYTES:
-        tensor._data = np.empty(signature.out.shape, signature.out.dtype)
-        tape.preset[slot] = tensor._data
+        tensor._memory = np.empty(signature.out.shape, signature.out.dtype)
+        tape.preset[slot] = tensor._memory
     if signature.out.requires_grad and not local.state.packing:  # else the user keeps what the reverse reads
         needs = signature.needs
-        if needs & 1 and tensor._data is not None:
-            tape.kept[slot] = tensor._data
+        if needs & 1 and tensor._memory is not None:
+            tape.kept[slot] = tensor._memory
         for k, operand in enumerate(tensors):
-            if needs >> (k + 1) & 1 and operand is not None and operand._rare._data is not None:
-                keep(tape, slots[k], operand._data)
+            if needs >> (k + 1) & 1 and operand is not None and operand._rare._memory is not None:
+                keep(tape, slots[k], operand._memory)
     tape.flush()
 
 
@@ -352,14 +352,14 @@ def record_view(primitive, tensor, attrs, offset, detached=False):
     facts = ViewFacts(base, buffer, tensor._offset + offset, buffer.history)
     view._rare = facts.open() if detached else facts
     buffer.add_view(view, base)
-    if base._data is not None and not state.deferred and tape.device is None:
+    if base._memory is not None and not state.deferred and tape.device is None:
         if view._spec.extent > DEFER_BYTES:
             tape.flush()
-            view._data = array_at(int(tape.arrays.addr[view._slot]), view._spec, base._data)
+            view._memory = array_at(int(tape.arrays.addr[view._slot]), view._spec, base._memory)
         elif tensor._slot == slot and not (base._leaf or base._spec.nbytes <= DEFER_BYTES):
-            keep(tape, slot, base._data)  # rows that read the view may run after the base is gone
+            keep(tape, slot, base._memory)  # rows that read the view may run after the base is gone
             tape.flush()
-            view._data = array_at(int(tape.arrays.addr[view._slot]), view._spec, base._data)
+            view._memory = array_at(int(tape.arrays.addr[view._slot]), view._spec, base._memory)
     if buffer.copies_reads:
         mark_careful(state)
     if detached:
@@ -429,7 +429,7 @@ def remember_view(plan, spec, view, form):
     """
     small = view._rare._base._spec.nbytes <= DEFER_BYTES
     row = view._tape.signature(view._slot)
-    if local.state.grad_enabled and small and view._rare._data is None and row.specs[0] is spec:
+    if local.state.grad_enabled and small and view._rare._memory is None and row.specs[0] is spec:
         FAST[True][_VIEWS][id(plan)] = row.code, view._spec
         form = form[0] if len(form) == 1 and form[0].__class__ is int else form
         FAST[True][KEYS].setdefault(spec, {})[form] = row.code, view._spec, plan[1], not view._spec.shape
@@ -453,7 +453,7 @@ def import_array(array: np.ndarray, copy: bool = False):
     borrowed = not (copy or frozen or local.state.deferred or array.nbytes <= COPY_BYTES)
     data = array if frozen or borrowed else array.copy()
     tensor = new_tensor(None, 0, spec_of_array(data))
-    tensor._data = data
+    tensor._memory = data
     tensor._borrowed = borrowed
     return tensor
 
@@ -494,7 +494,7 @@ def import_leaf(array: np.ndarray, scalar: bool = False):
         tape = current_tape(state)
     tensor = Tensor()
     tensor._rare = rare = _OtherLeaf() if scalar or dtype.kind == "c" else ForeignLeaf()
-    rare._data = array
+    rare._memory = array
     if scalar:
         rare._scalar = True
     tensor._spec, tensor._tape = spec, tape
