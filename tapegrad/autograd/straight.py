@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..primitives.core import RECORDS
+from ..tape.numbers import Numbers
 from ..tape.record import current_tape, new_tensor, pack, slot_of
 from ..tape.signature import by_index
 from ..tape.state import grad_mode, local
@@ -147,11 +148,15 @@ class _Sweep:
         rule = self.rules.get(key)
         if rule is not None and not tape.writes:
             return self._follow(rule, given)
-        start = len(tape.rows)
-        bars = self.row_cotangents(tape, slot, bar, wanted)
-        if key not in self.rules:
-            known = RECORDS.get(row.primitive.name) is row.primitive  # another one's rule may look at values
-            self.rules[key] = _learn(tape, start, given, bars) if known else None
+        if key in self.rules or RECORDS.get(row.primitive.name) is not row.primitive:
+            return self.row_cotangents(tape, slot, bar, wanted)  # a rule of somebody else's may look at values
+        start, numbers = len(tape.rows), tape.numbers
+        tape.numbers = Numbers(tape)  # so that a number of the rule's is no operand, though that may be equal to it
+        try:
+            bars = self.row_cotangents(tape, slot, bar, wanted)
+        finally:
+            tape.numbers = numbers
+        self.rules[key] = _learn(tape, start, given, bars)
         return bars
 
     def _follow(self, rule, given):
