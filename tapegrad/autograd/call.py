@@ -360,5 +360,5 @@ class _CallSweep:
 
 def _leads(home: Any, relevant: dict) -> bool:
     if isinstance(home, tuple):
-        return bool(relevant[home[0]][home[1]])
+        return home in relevant["ends"] or bool(relevant[home[0]][home[1]])
     return id(home) in relevant["leaves"]

@@ -172,7 +172,7 @@ def _only_leads_to(tapes, inputs):
 def _relevant(pending, inputs, targets, ends=()):
     """Per tape, which slots lead to an input: the sweep goes nowhere else."""
     leaf_ids = {id(t) for t in inputs if t._leaf}
-    found: dict = {"leaves": leaf_ids}
+    found: dict = {"leaves": leaf_ids, "ends": ends}
 
     def leads(home):
         if home in ends:

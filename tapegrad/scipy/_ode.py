@@ -145,6 +145,8 @@ def solve_ivp(
     same tolerances.
     """
     refuse_tracing("solve_ivp")
+    if t_eval is not None:
+        t_eval = stacked(t_eval)
     more = () if args is None else tuple(args)
     span = tuple(t_span)
     start = np.asarray(plain(stacked(y0)))

@@ -12,31 +12,14 @@ from ..primitives.indexing import getitem, is_traced
 from ..primitives.linalg import square
 from ..primitives.picking import _plain
 from ..tape.handle import Tensor
-
-cond, det, eig, eigh, eigvals, eigvalsh, inv, norm, pinv, qr, solve = (
-    np.linalg.cond,
-    np.linalg.det,
-    np.linalg.eig,
-    np.linalg.eigh,
-    np.linalg.eigvals,
-    np.linalg.eigvalsh,
-    np.linalg.inv,
-    np.linalg.norm,
-    np.linalg.pinv,
-    np.linalg.qr,
-    np.linalg.solve,
-)
-svdvals = np.linalg.svdvals
+from ._matrices import adjoint as _adjoint
+from ._matrices import cond, det, eig, eigh, eigvals, eigvalsh, inv, norm, pinv, qr, solve, svdvals  # noqa: F401
 
 
 def __getattr__(name: str) -> Any:
     import scipy.linalg
 
     return getattr(scipy.linalg, name)
-
-
-def _adjoint(a: Any) -> Any:
-    return np.conj(np.swapaxes(a, -1, -2))
 
 
 def _same(*arrays: Any) -> list[Tensor]:
