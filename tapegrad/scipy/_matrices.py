@@ -13,7 +13,6 @@ from ..primitives.core import lift
 from ..primitives.picking import _plain
 
 __all__ = [
-    "cond",
     "det",
     "eig",
     "eigh",
@@ -26,8 +25,6 @@ __all__ = [
     "solve",
     "svdvals",
 ]
-
-cond = np.linalg.cond
 
 
 def adjoint(a: Any) -> Any:
@@ -147,9 +144,7 @@ def eig(
 ) -> Any:
     """`scipy.linalg.eig`: complex eigenvalues, and vectors of length one."""
     if homogeneous_eigvals:
-        raise NotImplementedError(
-            "eig: homogeneous_eigvals=True has no rule for tensors; use the eigenvalues' quotients"
-        )
+        raise NotImplementedError("eig: homogeneous_eigvals=True has no rule for tensors; use the quotients")
     w, v = np.linalg.eig(a if b is None else np.linalg.solve(b, a))
     w = w.astype(np.result_type(w.dtype, np.complex64))
     if not left:

@@ -13,7 +13,7 @@ from ..primitives.linalg import square
 from ..primitives.picking import _plain
 from ..tape.handle import Tensor
 from ._matrices import adjoint as _adjoint
-from ._matrices import cond, det, eig, eigh, eigvals, eigvalsh, inv, norm, pinv, qr, solve, svdvals  # noqa: F401, F811
+from ._matrices import det, eig, eigh, eigvals, eigvalsh, inv, norm, pinv, qr, solve, svdvals  # noqa: F401
 
 
 def __getattr__(name: str) -> Any:
