@@ -18,7 +18,7 @@ from .foreign import meet
 from .primitives.core import RECORDS, Promoting
 from .tape.handle import NOTHING, Tensor, attach
 from .tape.memory import copy_array
-from .tape.record import COPY_BYTES, append, new_tensor, record, slot_of
+from .tape.record import COPY_BYTES, append, new_tensor, record, slot_of, stands_ready
 from .tape.signature import CAREFUL, FAST, fast_index, import_signature, signature_of
 from .tape.size import Size
 from .tape.spec import spec_of_array
@@ -219,7 +219,9 @@ def _is_plain(tensor, tape):
     if tensor._tape is tape:
         return True
     rare = tensor._rare
-    return tensor._tape is None and not (rare._borrowed or rare._inference) and rare._base is None
+    if rare._borrowed or rare._inference or rare._base is not None:
+        return False
+    return tensor._tape is None or stands_ready(tensor, tape)
 
 
 def unary(primitive, name):

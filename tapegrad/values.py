@@ -49,7 +49,9 @@ def limits_of(tensor):
     """
     if tensor._spec.device is None:
         values = value_of(tensor)
-        return (int(values.min()), int(values.max())) if values.size else (0, -1)
+        if not values.size:
+            return 0, -1
+        return int(np.minimum.reduce(values, axis=None)), int(np.maximum.reduce(values, axis=None))
     from .cuda.indexing import limits
 
     return limits(tensor._spec.device.array_of(tensor))

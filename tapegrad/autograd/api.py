@@ -14,7 +14,7 @@ from ..creation import check_differentiable, tensor
 from ..errors import BatchedValueError
 from ..primitives.core import lift, ops
 from ..tape.buffer import Buffer
-from ..tape.handle import Tensor, attach
+from ..tape.handle import NOTHING, Rare, Tensor, attach
 from ..tape.record import is_inference
 from ..tape.state import grad_mode, local
 from ..values import value_of
@@ -153,11 +153,13 @@ def accumulate_all(pairs: Sequence[tuple[Tensor, np.ndarray]]) -> None:
     """
     new, added, others, seen = [], [], [], set()
     for t, array in pairs:
-        grad = t._grad
+        rare = t._rare
+        grad = rare._grad
         if id(t) in seen:
             others.append((t, array))
         elif grad is None:
-            t._grad = None  # so that it has a place
+            if type(rare) is not Rare or rare is NOTHING:
+                t._grad = None  # so that it has a place
             new.append((t._rare, "_grad", tensor_over(array)))
         elif isinstance(grad._memory, np.ndarray) and grad._base is None and not grad._spec.requires_grad:
             added.append((grad._memory, array, grad._memory))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tape.handle import Tensor, attach
+from ..tape.handle import Rare, Tensor, attach
 from ..tape.record import new_tensor
 from ..tape.spec import spec_of_array
 from ..values import value_of
@@ -166,7 +166,8 @@ def tensor_over(array: np.ndarray) -> Tensor:
         return array.device.tensor_over(array)
     array = np.asarray(array)
     made = new_tensor(None, 0, spec_of_array(array))
-    made._memory = array
+    made._rare = rare = Rare()
+    rare._memory = array
     return made
 
 

@@ -22,6 +22,7 @@ from ..vm.bridge import loop_address
 __all__ = ["check_memory", "in_step", "span"]
 
 _PRODUCTS = ("matmul", "linear")
+_GENERALISED = (*_PRODUCTS, "nll_loss", "nll_loss_spread")
 _TYPED = ("astype", "gather", "index_put", "scatter_add")
 """Records that choose their loop by the types of all operands; elementwise ones do so, too."""
 
@@ -72,12 +73,12 @@ class _Checker(Emitter):
         super().__init__(first_temp, tiled)
         self.regions: dict[int, tuple[int, int]] = {} if regions is None else regions
         self.room: list[int] = [0] if room is None else room
-        self.products = self.typed = False
+        self.generalised = self.typed = False
 
     def part(self):
         """For rows that a rule has recorded: their operands' types were seen to then."""
         made = super().part()
-        made.regions, made.room, made.products, made.typed = self.regions, self.room, True, True
+        made.regions, made.room, made.generalised, made.typed = self.regions, self.room, True, True
         return made
 
     def temp(self, spec):
@@ -122,8 +123,8 @@ class _Checker(Emitter):
         super().zero(out)
 
     def emit(self, opcode, plan, *codes):
-        if opcode == op.GUFUNC and not self.products:
-            raise ValueError("this primitive makes no matrix products")
+        if opcode == op.GUFUNC and not self.generalised:
+            raise ValueError("this primitive has no generalised loop")
         super().emit(opcode, plan, *codes)
 
 
@@ -154,7 +155,7 @@ def check_memory(signature: Signature, most_bytes: int) -> None:
         for spec, (strides, offset) in zip(specs[first:], attrs["windows"], strict=True):
             _check_window(spec, strides, offset, out)
     checker = _Checker(len(specs) + 1, room=[TEMPORARIES * most_bytes])
-    checker.products = inner.name in _PRODUCTS
+    checker.generalised = inner.name in _GENERALISED
     checker.typed = isinstance(inner, Elementwise) or inner.name in _TYPED
     checker.regions[0] = span(out)
     for k, spec in enumerate(specs):

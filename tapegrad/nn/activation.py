@@ -9,6 +9,7 @@ import numpy as np
 
 from ..inplace import write
 from ..primitives.core import lift, ops
+from ..primitives.memo import remembered
 from ..tape.handle import Tensor
 from .operands import lifted
 
@@ -42,21 +43,25 @@ def _applied(record: Any, x: Any, inplace: bool = False) -> Tensor:
     return record(x)
 
 
+@remembered
 def relu(input: Any, inplace: bool = False) -> Tensor:
     """The positive part; at 0 it passes no gradient."""
     return _applied(ops.relu, input, inplace)
 
 
+@remembered
 def sigmoid(input: Any) -> Tensor:
     """Logistic function, 1 / (1 + exp(-x))."""
     return ops.sigmoid(input)
 
 
+@remembered
 def tanh(input: Any) -> Tensor:
     """Hyperbolic tangent."""
     return ops.tanh(input)
 
 
+@remembered
 def silu(input: Any, inplace: bool = False) -> Tensor:
     """The operand times its logistic function (also called swish)."""
     return _applied(ops.silu, input, inplace)
@@ -145,6 +150,7 @@ def glu(input: Any, dim: int = -1) -> Tensor:
     return a * ops.sigmoid(b)
 
 
+@remembered
 def softmax(input: Any, dim: int = -1, dtype: Any = None) -> Tensor:
     """Exponentials along an axis, divided by their sum."""
     return lift(input).softmax(dim, dtype)
@@ -155,6 +161,7 @@ def softmin(input: Any, dim: int = -1, dtype: Any = None) -> Tensor:
     return (-lift(input)).softmax(dim, dtype)
 
 
+@remembered
 def log_softmax(input: Any, dim: int = -1, dtype: Any = None) -> Tensor:
     """Logarithm of `softmax`."""
     return lift(input).log_softmax(dim, dtype)

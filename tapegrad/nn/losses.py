@@ -68,6 +68,11 @@ def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -1
         The mean is weighted.
     """
     x, w = lifted(input, weight)
+    return _picked(x, target, w, ignore_index, reduction)
+
+
+def _picked(x, target, w, ignore_index, reduction):
+    """`nll_loss` of operands that are tensors of one dtype."""
     if reduction not in ("mean", "sum", "none"):
         reduced(x, reduction)
     target = _classes(x, target, ignore_index)
@@ -125,7 +130,7 @@ def cross_entropy(
     logs = log_softmax(x, axis)
     if target._spec.dtype.kind in "iu":
         if not label_smoothing:
-            return nll_loss(logs, target, w, ignore_index, reduction)
+            return _picked(logs, target, w, ignore_index, reduction)
         return _smoothed(logs, target, w, ignore_index, reduction, label_smoothing, axis)
     n = x._spec.shape[axis]
     target = lift(target, x._spec.dtype)

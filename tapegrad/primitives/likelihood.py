@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from ..errors import ShapeError
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
+from ..vm.kernels import extra_loop, faults
+from ..vm.plans import gufunc_plan
 from .batching import one_by_one
 from .core import lift, ops, primitive
 from .shape import expand_to, reshape_to
@@ -39,6 +43,27 @@ def _picked(ndim, target, weight, ignore_index, reduction, dtype):
         return (np.arange(len(target)), target), parts
     first, *others = np.ogrid[tuple(slice(n) for n in target.shape)]
     return (first, target, *others), parts
+
+
+@functools.cache
+def _words(ignored, mean):
+    """What the loops read through ``data``; kept as long as the process."""
+    return np.array([faults.ctypes.data, ignored, mean], np.int64)
+
+
+def _emit_loop(name, emitter, out, operands, table, attrs):
+    """Emit the loop of that name for a table of (n, classes); whether there is one for these operands."""
+    (code, y), (first, x), (second, target) = out, operands[0], operands[-1]
+    c = y.dtype.char
+    if len(operands) > 2 or table.ndim != 2 or c not in "fd" or target.dtype != np.intp or 0 in (*table.shape, y.size):
+        return False
+    step = y.strides if name == "picked" else x.strides
+    steps = [*table.strides, *target.strides, *(step or (0,))]
+    if name == "spread":
+        steps = [*steps[3:], steps[2], *steps[:2]]
+    loop = extra_loop(name, f"{c}->{c}"), _words(attrs["ignore_index"], attrs["reduction"] == "mean").ctypes.data
+    emitter.emit(op.GUFUNC, gufunc_plan(loop, list(table.shape), steps, (), [()] * 3), code, first, second)
+    return True
 
 
 def _fold(x):
@@ -85,6 +110,10 @@ class nll_loss:
             raise ShapeError(f"nll_loss: weight of shape {specs[2].shape} for classes in shape {x.shape}")
         return spec_of(target.shape if attrs["reduction"] == "none" else (), x.dtype), op.KERNEL
 
+    def kernel(emitter, out, operands, attrs):
+        if not _emit_loop("picked", emitter, out, operands, operands[0][1], attrs):
+            emitter.call(nll_loss, attrs, out, operands)
+
     def compute(x, target, weight=None, *, ignore_index, reduction):
         key, parts = _picked(x.ndim, target, weight, ignore_index, reduction, x.dtype)
         losses, equal = x[key] * -parts, isinstance(parts, float)
@@ -119,6 +148,10 @@ class nll_loss_spread:
 
     def infer(specs, attrs):
         return spec_of(attrs["shape"], specs[0].dtype), op.KERNEL
+
+    def kernel(emitter, out, operands, attrs):
+        if not _emit_loop("spread", emitter, out, operands, out[1], attrs):
+            emitter.call(nll_loss_spread, attrs, out, operands)
 
     def compute(v, target, weight=None, *, shape, ignore_index, reduction):
         key, parts = _picked(len(shape), target, weight, ignore_index, reduction, v.dtype)

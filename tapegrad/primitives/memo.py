@@ -32,7 +32,9 @@ def remembered(function: Callable) -> Callable:
     k = fast_index()
 
     @functools.wraps(function)
-    def quick(x: Any, *args: Any, **kwargs: Any) -> Any:
+    def quick(x: Any = NOTHING, /, *args: Any, **kwargs: Any) -> Any:
+        if x is NOTHING:  # the tensor has been given by its name
+            return function(*args, **kwargs)
         key = None
         try:
             slot, tape = x._slot, x._tape

@@ -95,14 +95,20 @@ class Buffer:
 
     def stands(self, tape, slot):
         """Note that a tape knows this memory under a slot."""
-        if len(self.places) > 8:
-            self.places = [place for place in self.places if place[0]() is not None]
-        self.places.append((weakref.ref(tape), slot))
-        self.unsettle()
+        places = self.places
+        while places and places[-1][0]() is None:
+            places.pop()
+        if len(places) > 8:
+            places[:] = [place for place in places if place[0]() is not None]
+        places.append((weakref.ref(tape), slot))
+        self.quiet = self.settled = None
 
     def place_on(self, tape):
         """The slot under which a tape knows this memory, or None."""
-        return next((slot for reference, slot in reversed(self.places) if reference() is tape), None)
+        for reference, slot in reversed(self.places):
+            if reference() is tape:
+                return slot
+        return None
 
     def is_alone(self, tape, but=None):
         """Whether nobody but tensors on that tape can see this memory, each of them as a whole but for one view.

@@ -31,6 +31,7 @@ __all__ = [
     "renewed",
     "rotate",
     "slot_of",
+    "stands_ready",
     "view_again",
 ]
 
@@ -91,6 +92,8 @@ def slot_of(tensor, state, tape) -> int:
 
 
 def _import_tensor(tensor, state, tape) -> int:
+    if stands_ready(tensor, tape):
+        return _import_at_once(tensor, tape)
     if tensor._spec.device is not None or tape.device is not None:
         from ..cuda.tape import import_elsewhere
 
@@ -133,6 +136,30 @@ def _import_tensor(tensor, state, tape) -> int:
         tensor._home = home
     tensor._memory = data
     tensor._tape = None
+    tensor._slot = slot
+    tensor._tape = tape
+    return slot
+
+
+def stands_ready(tensor, tape) -> bool:
+    """Whether a leaf or constant was brought onto a tape before, and this one need know no more of it."""
+    rare, home = tensor._rare, tensor._tape
+    buffer = rare._buffer
+    if buffer is None or rare._memory is None or rare._inference or buffer.escaped or buffer.copies_reads:
+        return False
+    if tape.tracing or tape.device is not None or tensor._spec.device is not None:
+        return False
+    if tensor._spec.requires_grad and not rare._leaf:
+        return False
+    return home is None or (home.done == len(home.rows) and not home.inference)
+
+
+def _import_at_once(tensor, tape) -> int:
+    spec, rare = tensor._spec, tensor._rare
+    buffer, data = rare._buffer, rare._memory
+    slot = tape.bring(spec, data, address_of(data), tensor if spec.requires_grad else None, buffer)
+    buffer.stands(tape, slot)
+    tensor._tape = None  # in this order, see `_import_tensor`
     tensor._slot = slot
     tensor._tape = tape
     return slot

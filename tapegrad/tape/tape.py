@@ -254,11 +254,12 @@ class Tape:
         slot = len(self.rows)
         version = 0
         if buffer is not None:
-            known = buffer.place_on(self)
+            version = buffer.version
+            known = buffer.place_on(self) if buffer.places else None
             if known is not None:
-                self.roots[slot] = self.root_of(known)
-                self.shared_imports.append((slot, self.roots[slot]))
-            version = buffer.version - self.write_counts.get(self.root_of(slot), 0)
+                root = self.roots[slot] = self.root_of(known)
+                self.shared_imports.append((slot, root))
+                version -= self.write_counts.get(root, 0)
         code = import_signature(spec).code | index
         try:
             self.imports.append((slot, owner, home, buffer, version))

@@ -100,6 +100,7 @@ def _pointer(kind):
 
 
 i64, i32, u8 = _pointer(types.int64), _pointer(types.int32), _pointer(types.uint8)
+f32, f64 = _pointer(types.float32), _pointer(types.float64)
 """Typed pointers from int64 addresses: unlike arrays they are one word each and are not reference-counted."""
 
 

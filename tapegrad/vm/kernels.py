@@ -77,6 +77,8 @@ def extra_loop(name: str, signature: str) -> int:
         return addresses((f"indices.{name}",), _size(char))[0]
     if name == "scatter_add" and chars_in == char and len(char) == 1 and char in "fdFD":
         return addresses(("indices.scatter_add",), char)[0]
+    if name in ("picked", "spread") and chars_in == char and char in tuple("fd"):
+        return addresses((f"picking.{name}",), char)[0]
     if name == "cast" and len(chars_in) == len(char) == 1 and chars_in in CAST_FROM and char in CAST_TO:
         return _address("cast", chars_in, char)
     if name == "share" and chars_in == 3 * char and char in tuple("fd"):
