@@ -12,7 +12,7 @@ from .tape.memory import scalar_at
 from .tape.record import escape
 from .tape.state import local
 
-__all__ = ["TracedValueError", "limits_of", "refuse_traced", "scalar_of", "value_of"]
+__all__ = ["TracedValueError", "are_below", "limits_of", "refuse_traced", "scalar_of", "value_of"]
 
 
 class TracedValueError(TypeError):
@@ -55,6 +55,16 @@ def limits_of(tensor):
     from .cuda.indexing import limits
 
     return limits(tensor._spec.device.array_of(tensor))
+
+
+def are_below(tensor, n) -> bool:
+    """Whether all elements of a tensor of integers are from 0 to n - 1."""
+    if tensor._spec.device is not None:
+        low, high = limits_of(tensor)
+        return low >= 0 and high < n
+    values = value_of(tensor)  # of which the negative ones are the largest, read without their sign
+    unsigned = values.view(f"u{values.itemsize}")
+    return not values.size or int(np.maximum.reduce(unsigned, axis=None)) < n
 
 
 def scalar_of(tensor):

@@ -304,3 +304,50 @@ def test_parameters_as_a_vector():
 def test_names_of_pytorch_that_are_elsewhere(name, said):
     with pytest.raises(AttributeError, match=said):
         getattr(tg, name)
+
+
+@pytest.mark.parametrize("ignored", [-100, 3, None], ids=["none", "some", "all"])
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("char", "fd")
+def test_likelihood_loops(char, reduction, order, ignored):
+    """What machine code picks and spreads is what NumPy does, for all layouts and for targets that do not count."""
+    rng = np.random.default_rng(4)
+    logs, target = np.asarray(rng.normal(size=(7, 5)), char, order=order), rng.integers(5, size=7)
+    if ignored is None:
+        target, ignored = np.full(7, 2), 2
+    counts = target != ignored
+    losses = np.where(counts, -logs[np.arange(7), target].astype(float), 0)
+    n = counts.sum()
+    with np.errstate(invalid="ignore"):
+        expected = {"none": losses, "sum": losses.sum(), "mean": losses.sum() / n}[reduction]
+    slope = np.zeros((7, 5))
+    slope[np.arange(7), target] = np.where(counts, -1.0 / (max(n, 1) if reduction == "mean" else 1.0), 0)
+    weights = np.arange(1.0, 8.0).astype(char) if reduction == "none" else np.ones((), char)
+
+    def loss(x, target):
+        return np.sum(functional.nll_loss(x, target, ignore_index=ignored, reduction=reduction) * weights)
+
+    x = tg.tensor(logs, requires_grad=True)
+    y = functional.nll_loss(x, tg.tensor(target), ignore_index=ignored, reduction=reduction)
+    y.backward(weights if reduction == "none" else None)
+    tolerance = 1e-6 if char == "f" else 1e-14
+    np.testing.assert_allclose(y.detach().numpy(), expected, tolerance)
+    slopes = slope * (weights[:, None] if reduction == "none" else 1.0)
+    np.testing.assert_allclose(x.grad.numpy(), slopes, tolerance)
+    value, gradient = tg.compile(tg.value_and_grad(loss))(logs, target)
+    np.testing.assert_allclose(value, np.sum(expected * weights), tolerance)
+    np.testing.assert_allclose(gradient, slopes, tolerance)
+
+
+def test_likelihood_beyond_classes():
+    """A target beyond the classes is refused where it is seen, and by a compiled function when it is run."""
+    logs = np.log(np.full((3, 4), 0.25))
+    with pytest.raises(IndexError, match="Target 4 is out of bounds: there are 4 classes"):
+        functional.nll_loss(tg.tensor(logs), tg.tensor([0, 4, 1]))
+    with pytest.raises(IndexError, match="Target -1 is out of bounds"):
+        functional.nll_loss(tg.tensor(logs), tg.tensor([0, -1, 1]))
+    step = tg.compile(tg.value_and_grad(functional.nll_loss))
+    step(logs, np.array([0, 1, 2]))
+    with pytest.raises(IndexError):
+        step(logs, np.array([0, 1, 4]))

@@ -88,11 +88,10 @@ def _classes(x, target, ignore_index):
     if target._spec.dtype.kind not in "iu":
         raise RuntimeError(f"expected class numbers of an integer dtype, and got {target._spec.dtype}")
     if target._tape is None or not target._tape.tracing:
-        from ..values import limits_of, value_of
+        from ..values import are_below, value_of
 
         n = x._spec.shape[1 if x._spec.ndim > 1 else 0]
-        low, high = limits_of(target)
-        if low >= 0 and high < n:
+        if are_below(target, n):
             return lift(target, np.dtype(np.intp))
         values = value_of(target)
         wrong = values[(values != ignore_index) & ((values < 0) | (values >= n))]
