@@ -201,7 +201,10 @@ def test_it_is_read_by_keyboard(page):
             break
     sections = ["#timeline", "#memory", "#roofline", "#lines", "#graph", "#listing", "#guards"]
     assert order[:8] == ["#main", *sections], "the way past the links comes first"
-    regions = ["The slowest rows", "Rows by kind", "Rows in the order in which they run"]
+    regions = [
+        *("Time: chart", "The slowest rows", "Memory: chart", "Roofline: chart", "Rows by kind"),
+        "Rows in the order in which they run",
+    ]
     assert [name for name in order if name in regions] == regions
     assert "SUMMARY" in order
 
@@ -230,4 +233,8 @@ def test_nothing_sticks_out(page, width):
     page.resize(width, 800)
     assert page.ask("document.documentElement.scrollWidth") <= width
     assert page.ask("[...document.querySelectorAll('svg[role=img]')].every(s => s.getBoundingClientRect().height > 20)")
+    smallest = page.ask(
+        "Math.min(...[...document.querySelectorAll('.chart text')].map(t => t.getBoundingClientRect().height))"
+    )
+    assert smallest > 8.0, "text of the charts can be read"
     assert len(page.screenshot()) > 10_000

@@ -11,7 +11,7 @@ import numpy as np
 
 __all__ = ["Machine", "measure"]
 
-LARGE, SMALL, PRODUCT = 4_000_000, 1_500, 384
+LARGE, SMALL, PRODUCT = 4_000_000, 1_500, 192
 """Elements of the arrays that are copied from main memory and from the first-level cache; rows of the product."""
 
 

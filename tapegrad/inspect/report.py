@@ -128,8 +128,12 @@ def _facts(step: Any, found: Measured) -> str:
     return '<dl class="facts">' + "".join(f"<div><dt>{k}</dt><dd>{_safe(v)}</dd></div>" for k, v in facts) + "</dl>"
 
 
-def _figure(chart: str, caption: str) -> str:
-    return f"<figure>{chart}<figcaption class='soft'>{caption}</figcaption></figure>"
+def _figure(name: str, chart: str, caption: str) -> str:
+    """A chart, which scrolls where the window is too narrow to read it."""
+    return (
+        f'<figure><div class="chart" tabindex="0" role="region" aria-label="{name}: chart">{chart}</div>'
+        f"<figcaption class='soft'>{caption}</figcaption></figure>"
+    )
 
 
 def _legend(kinds: Iterable[str]) -> str:
@@ -183,14 +187,17 @@ def _timeline(found: Measured) -> str:
         ]
         for span in slowest
     ]
-    code = f", with machine code for {found.code.rows} rows in {found.code.steps} steps" if found.code else ""
+    code = ""
+    if found.code:
+        steps = f"{found.code.steps} step{'s' * (found.code.steps > 1)}"
+        code = f", with machine code for {found.code.rows} rows in {steps}"
     caption = (
         f"Row by row the program takes {human_time(found.total)}, as each row is started from Python (some 0.5 µs "
         f"each) and interpreted; a replay, which is one call, takes {human_time(found.replay)}{code}. Rest the pointer "
         "on a bar to see what it is."
     )
     return (
-        _figure(timeline_chart(found), caption)
+        _figure("Time", timeline_chart(found), caption)
         + _legend({span.kind for span in found.spans})
         + _table("The slowest rows", ["row", "phase", "time", "share", "from"], rows, (2, 3))
     )
@@ -204,7 +211,10 @@ def _memory(found: Measured) -> str:
     largest = sorted((row for row in found.rows if row.nbytes), key=lambda row: -row.nbytes)[:10]
     rows = [[_link(row, found), row.phase, _code(repr(row.spec)), human_bytes(row.nbytes)] for row in largest]
     table = _table("The largest values", ["row", "phase", "type", "bytes"], rows, (3,))
-    return _figure(memory_chart(found), caption) + f"<details><summary>The largest values</summary>{table}</details>"
+    return (
+        _figure("Memory", memory_chart(found), caption)
+        + f"<details><summary>The largest values</summary>{table}</details>"
+    )
 
 
 def _roofline(found: Measured) -> str:
@@ -231,7 +241,7 @@ def _roofline(found: Measured) -> str:
     ]
     heads = ["rows", "count", "time", "share", "bytes", "operations", "bandwidth", "speed"]
     return (
-        _figure(roofline_chart(found), caption)
+        _figure("Roofline", roofline_chart(found), caption)
         + _legend({group.kind for group in found.groups if group.operations})
         + _table("Rows by kind", heads, rows, range(1, 8))
     )
