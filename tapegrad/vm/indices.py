@@ -14,12 +14,20 @@ from numba import types
 
 from .intrinsics import fill_zero, i64
 from .jit import intrinsic, jit
-from .loops import accumulate, move
+from .loops import _bits, _components, accumulate, move
 from .memory import address_of
+from .registers import spread
 
 __all__ = ["gather", "scatter", "scatter_add"]
 
 NOWHERE = -(2**62)
+
+AHEAD = 8
+"""Indices that are looked at together."""
+SOMEWHERE, IN_A_ROW = 1, 2
+"""All are inside of the axis, from its beginning; they are one behind the other, too."""
+
+_WORD = ir.IntType(64)
 
 
 @intrinsic
@@ -58,6 +66,57 @@ def is_fixed(steps, words):
     return True
 
 
+@intrinsic
+def look_ahead(typingctx, index, length):
+    """What the next indices are: SOMEWHERE, IN_A_ROW, or 0 where they have to be looked at one by one."""
+
+    def codegen(context, builder, signature, values):
+        index, length = values
+        words = ir.VectorType(_WORD, AHEAD)
+        found = builder.load(builder.inttoptr(index, words.as_pointer()), align=8)
+        inside = _all(builder, builder.icmp_unsigned("<", found, spread(builder, length, words)))
+        first = spread(builder, builder.extract_element(found, ir.IntType(32)(0)), words)
+        row = builder.add(first, ir.Constant(words, list(range(AHEAD))))
+        kind = builder.select(_all(builder, builder.icmp_signed("==", found, row)), _WORD(IN_A_ROW), _WORD(SOMEWHERE))
+        return builder.select(inside, kind, _WORD(0))
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+def _all(builder, lanes):
+    bits = ir.IntType(AHEAD)
+    return builder.icmp_unsigned("==", builder.bitcast(lanes, bits), bits(2**AHEAD - 1))
+
+
+@intrinsic(prefer_literal=True)
+def move_row(typingctx, size, a, out):
+    """Copy as many items of `size` bytes, one behind the other, as are looked at together."""
+    kind, align = _bits(size.literal_value)
+
+    def codegen(context, builder, signature, values):
+        pointer = ir.VectorType(kind, AHEAD).as_pointer()
+        value = builder.load(builder.inttoptr(values[1], pointer), align=align)
+        builder.store(value, builder.inttoptr(values[2], pointer), align=align)
+        return context.get_dummy_value()
+
+    return types.void(size, types.int64, types.int64), codegen
+
+
+@intrinsic
+def add_row(typingctx, a, out, dtype):
+    """Add as many numbers, one behind the other, as are looked at together."""
+
+    def codegen(context, builder, signature, values):
+        kind, count = _components(context, dtype)
+        pointer, align = ir.VectorType(kind, count * AHEAD).as_pointer(), context.get_abi_sizeof(kind)
+        pointers = [builder.inttoptr(value, pointer) for value in values[:2]]
+        numbers = [builder.load(p, align=align) for p in pointers]
+        builder.store(builder.fadd(*numbers), pointers[1], align=align)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, dtype), codegen
+
+
 def gather(unit: int):
     """Loop out = x at the indices, for items of `unit` bytes; zero bytes where an index is beyond its axis."""
 
@@ -75,12 +134,24 @@ def gather(unit: int):
             else:
                 move(unit, n, x + at, step_x, out, step)
             return
-        for k in range(n):
-            at = find(args, steps, words, k)
-            if at == NOWHERE:
-                fill_zero(out + k * step, unit)
+        ahead, k = words[1] == 1 and steps[1] == 8 and step_x == 0 and step == unit, 0
+        while k < n:
+            index = args[1] + 8 * k
+            kind = look_ahead(index, words[2]) if ahead and k + AHEAD <= n else 0
+            if kind == 0:
+                at = find(args, steps, words, k)
+                if at == NOWHERE:
+                    fill_zero(out + k * step, unit)
+                else:
+                    move(unit, 1, x + k * step_x + at, unit, out + k * step, unit)
+                k += 1
+                continue
+            if kind == IN_A_ROW and words[3] == unit:
+                move_row(unit, x + i64(index)[0] * unit, out + k * unit)
             else:
-                move(unit, 1, x + k * step_x + at, unit, out + k * step, unit)
+                for j in range(AHEAD):
+                    move(unit, 1, x + i64(index)[j] * words[3], unit, out + (k + j) * unit, unit)
+            k += AHEAD
 
     return loop
 
@@ -122,10 +193,22 @@ def scatter_add(char: str):
             else:
                 accumulate("first", 1, n, v, step_v, v, step_v, out + at, step, dtype)
             return
-        for k in range(n):
-            at = find(args, steps, words, k)
-            if at != NOWHERE:
-                p = v + k * step_v
-                accumulate("first", 1, 1, p, unit, p, unit, out + k * step + at, unit, dtype)
+        ahead, k = words[1] == 1 and steps[1] == 8 and step_v == unit and step == 0, 0
+        while k < n:
+            index, p = args[1] + 8 * k, v + k * step_v
+            kind = look_ahead(index, words[2]) if ahead and k + AHEAD <= n else 0
+            if kind == 0:
+                at = find(args, steps, words, k)
+                if at != NOWHERE:
+                    accumulate("first", 1, 1, p, unit, p, unit, out + k * step + at, unit, dtype)
+                k += 1
+                continue
+            if kind == IN_A_ROW and words[3] == unit:
+                add_row(p, out + i64(index)[0] * unit, dtype)
+            else:
+                for j in range(AHEAD):
+                    q = p + j * unit
+                    accumulate("first", 1, 1, q, unit, q, unit, out + i64(index)[j] * words[3], unit, dtype)
+            k += AHEAD
 
     return loop
