@@ -61,6 +61,32 @@ def test_dtypes(dtype):
     assert slope.dtype == x.dtype
 
 
+RUN = np.arange(30)
+MANY = {
+    "anywhere": np.random.default_rng(1).integers(0, 100, 75),
+    "negative ones among them": np.random.default_rng(2).integers(-100, 100, 75),
+    "in a row": np.concatenate([RUN, RUN + 3, RUN + 70, RUN[:5]]),
+    "windows": RUN[:, None] * 2 + np.arange(11),
+    "to the end": np.concatenate([RUN - 30, RUN + 70]),
+}
+
+
+@pytest.mark.parametrize("dtype", ["f", "d", "F", "D"])
+@pytest.mark.parametrize("name", MANY)
+def test_many_indices(name, dtype):
+    """Several are looked at together; each is met once, in its order."""
+    rng, key = np.random.default_rng(0), MANY[name]
+    x = rng.normal(size=(100, 2)).astype(dtype)
+    for selected, at in ((x[:, 0], key), (x[:, 0].copy(), key), (x.T.copy(), (slice(None), key))):
+        v = rng.normal(size=selected[at].shape).astype(dtype)
+        step = tg.compile(lambda x, v, at=at: (x[at], tg.vjp(lambda x: x[at], x)[1](v)), native=False)
+        read, (slope,) = step(selected, v)
+        expected = np.zeros_like(selected)
+        np.add.at(expected, at, v)
+        np.testing.assert_array_equal(read, selected[at])
+        np.testing.assert_allclose(slope, expected, rtol=1e-5 if dtype in "fF" else 1e-13, atol=1e-5)
+
+
 @pytest.mark.parametrize("key", [P, (P, Q), (slice(None), Q), (Ellipsis, Q)])
 def test_writes_by_indices_keep_the_last(key):
     def f(x, v):

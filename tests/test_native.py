@@ -121,6 +121,33 @@ def test_products(shapes):
     check(tg.value_and_grad(lambda a, b: np.sum(np.sin(a @ b)), (0, 1)), a, b)
 
 
+@pytest.mark.parametrize("char", "df")
+@pytest.mark.parametrize("columns", [3, 4, 5, 7, 8, 9, 13, 20])
+@pytest.mark.parametrize("rows", [17, 64, 203])
+def test_lanes_that_lie_apart(rows, columns, char):
+    """Rows of matrices as lanes: their elements are loaded and stored in squares, which may overlap."""
+    rng = np.random.default_rng(rows * columns)
+    x, shift = rng.normal(size=(rows, columns)).astype(char), rng.normal(size=columns).astype(char)
+
+    def both(x, shift):
+        y = x * x + shift
+        return y, np.sum(y[:, 1:] * x[:, :-1], axis=1), np.sum(np.sin(x).T, axis=0)
+
+    check(both, x, shift)
+    check(both, np.concatenate([x, x])[::2], shift)
+
+
+@pytest.mark.parametrize("terms", [65, 200, 1003])
+def test_long_products_with_a_vector(terms):
+    """Lanes run through the terms, beside the rows that make them; a product of two matrices is left to its loop."""
+    rng = np.random.default_rng(terms)
+    x, w = rng.normal(size=(terms, 20)), rng.normal(size=20)
+    (step,) = check(lambda x, w: x.T @ np.sin(x @ w), x, w)
+    assert [row.name for row, _ in step.groups[terms]].count("matmul") == 2
+    check(lambda x, w: (np.sin(x @ w) @ x) @ w, x, w)
+    check(lambda x: np.sin(x).T @ x, x)
+
+
 def test_views_windows_and_joined_arrays():
     x = generator("views").standard_normal((120, 4))
 

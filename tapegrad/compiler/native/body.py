@@ -20,6 +20,7 @@ from ...vm.simd import vector_function
 from .functions import FUNCTIONS
 from .graph import Graph, Row, offset_of
 from .rules import MOST_LITERALS, WHOLE
+from .squares import LEAST, load_square, side_at, store_square
 
 __all__ = ["Body", "Number", "Text"]
 
@@ -118,6 +119,7 @@ class Body:
         self.reductions: list[tuple] = []
         self.rounds: str | None = None
         self.carries: list[tuple[Row, str, int, int]] = []
+        self.apart: dict[tuple[int, int], dict[int, Number]] = {}
 
     # --- values ----------------------------------------------------------------------------------------------------
 
@@ -137,7 +139,7 @@ class Body:
         stride = 0 if axis is None else spec.dtype.itemsize if axis == WHOLE else spec.strides[axis]
         if constant is not None and constant.size <= MOST_LITERALS and stride == 0:
             return self._literal_of(constant, at, spec.dtype)
-        return self.load(self._address(root), root, at, stride, spec.dtype)
+        return self.load(self._address(root), root, at, stride, spec, index)
 
     def element(self, root: int, at: int) -> Number:
         """An element that a row has made."""
@@ -153,7 +155,28 @@ class Body:
         self.made.setdefault(row.slot, {})[at] = number
         if row.slot in self.stored:
             stride = 0 if lane is None else row.out.dtype.itemsize if lane == WHOLE else row.out.strides[lane]
-            self._store(row.slot, at, stride, number)
+            if stride in (0, row.out.dtype.itemsize) or number.char == "?":
+                self._store(row.slot, at, stride, number)
+            else:
+                self.apart.setdefault((row.slot, stride), {})[at] = number
+
+    def flush(self) -> None:
+        """Write to memory what rows have put in places that lie apart for the lanes: squares where there are some."""
+        for (slot, stride), numbers in self.apart.items():
+            size, places = np.dtype(self.spec(slot).dtype).itemsize, sorted(numbers)
+            while places:
+                count = next((k for k, at in enumerate(places) if at != places[0] + k * size), len(places))
+                run, places = places[:count], places[count:]
+                while len(run) >= LEAST:
+                    side, _ = side_at(0, len(run))
+                    square = [numbers[at] for at in run[:side]]
+                    pointer = self._pointer(self._address(slot), run[0], stride)
+                    store_square(self, pointer, stride, square[0].char, [self.shown(self.widened(x)) for x in square])
+                    rest = run[side:]
+                    run = run[-LEAST:] if 0 < len(rest) < LEAST else rest
+                for at in run:
+                    self._store(slot, at, stride, numbers[at])
+        self.apart.clear()
 
     def reduce(self, row: Row, index: tuple[int, ...], number: Number, combine: str, count: int) -> None:
         """Fold an element over all lanes; the result is there when all lanes are through."""
@@ -215,7 +238,7 @@ class Body:
     def load_number(self, place: str, char: str) -> Number:
         """The number there."""
         wide = bool(self.width)
-        found = self._load_at(place, self._kind(IN_MEMORY[char], wide), np.dtype(char).itemsize, False)
+        found = self.load_at(place, self._kind(IN_MEMORY[char], wide), np.dtype(char).itemsize, False)
         return self._from_memory(found, char, wide)
 
     # --- places that are known only when the code runs -------------------------------------------------------------
@@ -270,8 +293,8 @@ class Body:
             return self._load_lanes(self.moved(base, at - shift), stride, char, size, again)
         if len(pointers) == 1:
             place = self.moved(pointers[0], at - shift)
-            return self._from_memory(self._load_at(place, IN_MEMORY[char], size, again), char, False)
-        elements = [self._load_at(self.moved(p, at - shift), IN_MEMORY[char], size, again) for p in pointers]
+            return self._from_memory(self.load_at(place, IN_MEMORY[char], size, again), char, False)
+        elements = [self.load_at(self.moved(p, at - shift), IN_MEMORY[char], size, again) for p in pointers]
         return self._from_memory(self._packed(elements, char), char, True)
 
     def clear(self, row: Row, first: int, stop: int) -> None:
@@ -343,7 +366,7 @@ class Body:
 
     def _copy(self, source: str, target: str, row: Row, count: int) -> None:
         kind, size = f"<{count} x {SCALAR[row.out.dtype.char]}>", row.out.dtype.itemsize
-        found = self._load_at(source, kind, size, False)
+        found = self.load_at(source, kind, size, False)
         self.text.lines.append(f"  store {kind} {found}, ptr {target}, align {size}")
 
     def add_at(self, row: Row, numbers: list[Number], inner: tuple[int, ...], x: Number) -> None:
@@ -402,28 +425,43 @@ class Body:
             base = self.text.set(f"getelementptr i8, ptr {base}, i64 {self.text.set(step)}")
         return self.text.set(f"getelementptr i8, ptr {base}, i64 {at}") if at else base
 
-    def load(self, base: str, root: int, at: int, stride: int, dtype: np.dtype) -> Number:
-        """An element in memory, or one for each lane, `stride` bytes apart."""
+    def load(self, base: str, root: int, at: int, stride: int, spec: Any, index: tuple[int, ...]) -> Number:
+        """An element in memory, or one for each lane, `stride` bytes apart; `index` is its place in the operand."""
         key = base, at, stride
         found = self.known.loads.get(key)
         if found is None:
-            found = self.known.loads[key] = self._load(base, root, at, stride, dtype)
+            size = spec.dtype.itemsize
+            inner = next((d for d, step in enumerate(spec.strides) if step == size and spec.shape[d] >= LEAST), None)
+            if stride in (0, size) or inner is None or spec.dtype.char == "?":
+                found = self.known.loads[key] = self._load(base, root, at, stride, spec.dtype)
+            else:
+                found = self._load_square(base, root, at, stride, spec, inner, index[inner])
         return found
+
+    def _load_square(self, base: str, root: int, at: int, stride: int, spec: Any, inner: int, place: int) -> Number:
+        """Elements that lie together with one, for all lanes; returns that one."""
+        char, size = spec.dtype.char, spec.dtype.itemsize
+        side, within = side_at(place, spec.shape[inner])
+        pointer = self._pointer(base, at - within * size, stride)
+        square = load_square(self, pointer, stride, char, side, self.memory.never_written(root))
+        for k, register in enumerate(square):
+            self.known.loads.setdefault((base, at + (k - within) * size, stride), Number(register, char, True))
+        return self.known.loads[base, at, stride]
 
     def _load(self, base: str, root: int, at: int, stride: int, dtype: np.dtype) -> Number:
         char, size = dtype.char, dtype.itemsize
         pointer = self._pointer(base, at, stride)
         again = self.memory.never_written(root)
         if stride == 0:
-            return self._from_memory(self._load_at(pointer, IN_MEMORY[char], size, again), char, False)
+            return self._from_memory(self.load_at(pointer, IN_MEMORY[char], size, again), char, False)
         return self._load_lanes(pointer, stride, char, size, again)
 
     def _load_lanes(self, pointer: str, stride: int, char: str, size: int, again: bool) -> Number:
         if stride == size:
-            vector = self._load_at(pointer, f"<{self.width} x {IN_MEMORY[char]}>", size, again)
+            vector = self.load_at(pointer, f"<{self.width} x {IN_MEMORY[char]}>", size, again)
             return self._from_memory(vector, char, True)
         places = [self.moved(pointer, k * stride) for k in range(self.width)]
-        elements = [self._load_at(place, IN_MEMORY[char], size, again) for place in places]
+        elements = [self.load_at(place, IN_MEMORY[char], size, again) for place in places]
         return self._from_memory(self._packed(elements, char), char, True)
 
     def _packed(self, elements: list[str], char: str) -> str:
@@ -433,7 +471,8 @@ class Body:
             vector = self.text.set(f"insertelement <{self.width} x {scalar}> {vector}, {scalar} {element}, i64 {k}")
         return vector
 
-    def _load_at(self, pointer: str, kind: str, align: int, again: bool) -> str:
+    def load_at(self, pointer: str, kind: str, align: int, again: bool) -> str:
+        """What a pointer leads to, of a type of LLVM's."""
         return self.text.set(f"load {kind}, ptr {pointer}, align {align}{', !invariant.load !0' if again else ''}")
 
     def _from_memory(self, register: str, char: str, wide: bool) -> Number:
@@ -468,6 +507,14 @@ class Body:
         self.text.lines.append(f"  store {kind} {register}, ptr {pointer}, align {size}")
 
     # --- instructions ----------------------------------------------------------------------------------------------
+
+    def scalar(self, char: str) -> str:
+        """LLVM's type of one number in memory."""
+        return IN_MEMORY[char]
+
+    def size_of(self, char: str) -> int:
+        """Its bytes."""
+        return np.dtype(char).itemsize
 
     def _kind(self, scalar: str, wide: bool) -> str:
         return f"<{self.width} x {scalar}>" if wide else scalar
@@ -559,7 +606,7 @@ class Body:
         assert found is not None, name
         address, lanes = found
         parts = [self._call_part(address, lanes, first, numbers) for first in range(0, self.width, lanes)]
-        return numbers[0]._replace(text=self._joined(parts, lanes, SCALAR[char]))
+        return numbers[0]._replace(text=self.joined(parts, lanes, SCALAR[char]))
 
     def _called(self, symbol: str, kind: str, numbers: tuple[Number, ...]) -> str:
         self.text.declared.add(f"declare {kind} {symbol}({', '.join([kind] * len(numbers))})")
@@ -578,7 +625,7 @@ class Body:
             arguments.append(f"{part} {register}")
         return self.text.set(f"call {part} inttoptr (i64 {address} to ptr)({', '.join(arguments)})")
 
-    def _joined(self, parts: list[str], lanes: int, scalar: str) -> str:
+    def joined(self, parts: list[str], lanes: int, scalar: str) -> str:
         """Vectors of some lanes, as one of all."""
         while len(parts) > 1:
             both = f"<{lanes} x {scalar}>"

@@ -67,14 +67,14 @@ def _is_straight(row: Row, made: set[int], graph: Graph) -> bool:
 
 def _emit_chain(body: Body, chain: Rows) -> None:
     """Write rows out index by index, so that few values are alive at a time."""
-    if len(chain) == 1:
-        row, axes = chain[0]
-        RULES[row.name].emit(body, row, axes)
-        return
     row, axes = chain[0]
-    for index in indices(row.out.shape, axes[0]):
-        for row, axes in chain:
-            RULES[row.name].element(body, row, axes, index)
+    if len(chain) == 1:
+        RULES[row.name].emit(body, row, axes)
+    else:
+        for index in indices(row.out.shape, axes[0]):
+            for row, axes in chain:
+                RULES[row.name].element(body, row, axes, index)
+    body.flush()
 
 
 def write_neutral(body: Body, rows: Rows, roll: Roll) -> None:
@@ -181,7 +181,7 @@ class _Loop:
             cell = roll.cell(operand.row, at, operand.start)
             return body.load_cell(cell, self.count, operand.step * len(roll.cells), self._char(root))
         stride = 0 if axis is None else spec.dtype.itemsize if axis == WHOLE else spec.strides[axis]
-        return body.load(self._moving(operand, root), root, at, stride, spec.dtype)
+        return body.load(self._moving(operand, root), root, at, stride, spec, index)
 
     @contextmanager
     def _outside(self) -> Iterator[None]:

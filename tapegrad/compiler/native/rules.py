@@ -181,8 +181,10 @@ def _fold(body, combine, numbers):
 
 class _Matmul(Rule):
     def fits(self, row, specs):
-        a = specs[0]
-        return row.out.dtype.char in "df" and 0 < a.shape[-1] <= MOST_TERMS and row.out.size > 0
+        a, out = specs[0], row.out
+        if out.dtype.char not in "df" or not 0 < out.size or not a.shape[-1]:
+            return False
+        return a.shape[-1] <= MOST_TERMS or _is_long(out)
 
     def work(self, row, specs):
         return row.out.size * specs[0].shape[-1]
@@ -191,9 +193,9 @@ class _Matmul(Rule):
         a, b = specs
         if a.shape[-1] == n and row.out.size <= MOST_TERMS:
             yield None, (a.ndim - 1, b.ndim - 2 if b.ndim > 1 else 0)
-        if a.shape[-1] == n:
-            return
         out = row.out
+        if a.shape[-1] == n or a.shape[-1] > MOST_TERMS:
+            return
         columns, rows = int(b.ndim > 1), int(a.ndim > 1)
         batch = out.ndim - columns - rows
         for d in range(out.ndim - 1, -1, -1):
@@ -226,6 +228,11 @@ class _Matmul(Rule):
                 body.reduce(row, index, found, "add", 1)
             else:
                 body.put(row, lane, index, found)
+
+
+def _is_long(out):
+    """Whether a product of so many terms that lanes run through them is one with a vector: as fast as it is read."""
+    return out.size <= MOST_TERMS and out.size == max(out.shape, default=1)
 
 
 class _Batch:
