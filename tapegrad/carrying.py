@@ -112,7 +112,7 @@ class Carrier:
     def _run(self, wanted: list[int]) -> None:
         """Carry over the rows that some slots need; where there are writes in place, all of them."""
         tape = self.tape
-        if tape.writes or tape.notes:
+        if tape.writes or tape.notes or tape.sources:
             first, self.position = self.position, len(tape.rows)
             order: Sequence[int] = [s for s in _slots(tape, first, self.position) if s not in self.values]
         else:
@@ -154,10 +154,10 @@ class Carrier:
         row = tape.signature(slot)
         if row.kind == op.IMPORT:
             return self._brought(slot), False
+        if slot in tape.sources:
+            return self._through_call(*tape.sources[slot])
         notes = tape.notes.get(slot)
         if notes is not None:
-            if notes.source is not None:
-                return self._through_call(*notes.source)
             if notes.tensor or notes.before or notes.after or notes.packed:
                 raise NotImplementedError(
                     "vmap: hooks of tensors and of nodes, and hooks of saved tensors, made inside the function have no "
@@ -240,9 +240,9 @@ class Carrier:
     def _call_again(self, call: Call) -> dict[int, tuple[Tensor, bool]]:
         tape = self.tape
         results = {}
-        for slot, notes in tape.notes.items():
-            if notes.source is not None and notes.source[0] is call:
-                results[notes.source[1]] = self.values[tape.operands(slot)[0]]
+        for slot, (other, k) in tape.sources.items():
+            if other is call:
+                results[k] = self.values[tape.operands(slot)[0]]
         operands = []
         for place, (tensor, (_, _, home)) in enumerate(zip(call.inputs, call.imports, strict=True)):
             if home is not None:

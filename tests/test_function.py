@@ -233,3 +233,171 @@ def test_calls_on_two_branches_and_many_tapes():
             3 * v * v * slope + (slope if k % 2 else v + 0.3 * slope),
         )
     np.testing.assert_allclose(x.grad.item(), slope)
+
+
+def test_small_calls_lie_between_the_rows_of_one_tape(deferral):
+    tape = local.state.tape
+    x = tg.tensor(X / 4, requires_grad=True)
+    y = x
+    for _ in range(40):
+        y = Cube.apply(y) * 0.5 + x
+    assert (local.state.tape is tape) == deferral
+    y.sum().backward()
+    slope, value = 1.0, X / 4
+    for _ in range(40):
+        slope, value = 1.5 * value**2 * slope + 1.0, 0.5 * value**3 + X / 4
+    np.testing.assert_allclose(x.grad.numpy(), slope)
+
+
+@pytest.mark.parametrize("n", [3, 20_000])
+@pytest.mark.parametrize("between", [1, 70])
+def test_rows_between_calls_and_large_arrays(n, between):
+    x = tg.tensor(np.linspace(0.1, 0.2, n), requires_grad=True)
+    y = x
+    for _ in range(3):
+        y = Cube.apply(y)
+        for _ in range(between):
+            y = y * 1.01 + 0.01
+    y.sum().backward(retain_graph=True)
+    first = x.grad.numpy().copy()
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), 2 * first)
+    z = tg.tensor(np.linspace(0.1, 0.2, n), requires_grad=True)
+    w = z
+    for _ in range(3):
+        w = w * w * w
+        for _ in range(between):
+            w = w * 1.01 + 0.01
+    w.sum().backward()
+    np.testing.assert_allclose(first, z.grad.numpy(), rtol=1e-12)
+
+
+def test_retained_hooked_and_asked_for():
+    x = tg.tensor(X, requires_grad=True)
+    a = x * 2
+    b = Cube.apply(a)
+    c = b * 3
+    b.retain_grad()
+    seen = []
+    b.register_hook(lambda g: seen.append(g.numpy().copy()))
+    b.grad_fn.register_hook(lambda gi, go: (gi[0] * 2,))
+    for wanted in ([x], [a, b], [x, c]):
+        found = tg.autograd.grad(c.sum(), wanted, retain_graph=True)
+        known = {id(x): 36 * (2 * X) ** 2, id(a): 18 * (2 * X) ** 2, id(b): np.full(2, 3.0), id(c): np.ones(2)}
+        for g, t in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(g.numpy(), known[id(t)])
+    c.sum().backward()
+    assert seen and all(np.array_equal(g, np.full(2, 3.0)) for g in seen)
+    np.testing.assert_allclose(x.grad.numpy(), 36 * (2 * X) ** 2)
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        c.sum().backward()
+
+
+def test_a_backward_may_sweep():
+    class Inner(tg.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x.detach() * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            with tg.enable_grad():
+                z = x.detach().requires_grad_()
+                (z * z).sum().backward()
+            return g * z.grad
+
+    x = tg.tensor(X, requires_grad=True)
+    y = Inner.apply(Inner.apply(x) * 3) * 4
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), 4 * (2 * 6 * X) * 3 * (2 * X))
+
+
+def test_a_write_to_what_was_saved_is_noticed():
+    x = tg.tensor(X, requires_grad=True)
+    a = x * 1.0
+    b = Cube.apply(a)
+    a.mul_(2.0)
+    with pytest.raises(RuntimeError, match=r"is at version 1; expected version 0 instead \(needed by CubeBackward\)"):
+        b.sum().backward()
+    a = x * 1.0
+    b = Cube.apply(a)
+    with tg.no_grad():
+        x.mul_(1.0)  # not saved
+    b.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), 3 * X**2)
+    b = Cube.apply(x)
+    with tg.no_grad():
+        x.mul_(2.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        b.sum().backward()
+
+
+def test_several_results_some_of_which_nothing_depends_on():
+    a, b = tg.tensor(X, requires_grad=True), tg.tensor([3.0, 4.0], requires_grad=True)
+    y, z = Pair.apply(a * 1, b * 1, 5.0)
+    z.sum().backward(retain_graph=True)
+    np.testing.assert_array_equal(a.grad.numpy(), [5, 5])
+    np.testing.assert_array_equal(b.grad.numpy(), [0, 0])
+    (y * z).sum().backward()
+    np.testing.assert_allclose(a.grad.numpy(), 5 + 10 * X * [3, 4])
+
+
+def test_a_node_is_walked_after_its_result_is_gone():
+    x = tg.tensor(X, requires_grad=True)
+    node = Cube.apply(x * 2).grad_fn
+    gc.collect()
+    assert node.name() == "CubeBackward"
+    ((inner, _),) = node.next_functions
+    assert inner.name() == "MulBackward0"
+    assert inner.next_functions[0][0].variable is x
+
+
+def test_hooks_run_once_where_a_sweep_goes_on_to_an_earlier_tape():
+    seen = []
+    x = tg.tensor(X, requires_grad=True)
+    x.register_hook(lambda g: seen.append("leaf") or g * 2)
+    a = x * 3
+    a.register_hook(lambda g: seen.append("a") or g * 5)
+    rotate(local.state)
+    b = Cube.apply(a) * x
+    b.register_hook(lambda g: seen.append("b") or g * 7)
+    b.sum().backward()
+    assert seen == ["b", "a", "leaf"]
+    np.testing.assert_allclose(x.grad.numpy(), 2 * 7 * (5 * 3 * 3 * (3 * X) ** 2 * X + (3 * X) ** 3))
+
+
+@pytest.mark.parametrize("kept", ["attribute", "saved"])
+def test_calls_that_keep_much_do_not_wait_for_a_tape_to_end(kept):
+    contexts = []
+
+    class Keeps(tg.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            contexts.append(weakref.ref(ctx))
+            if kept == "saved":
+                ctx.save_for_backward(tg.zeros(30_000))
+            else:
+                ctx.table = np.zeros(30_000)
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2
+
+    x = tg.tensor(X, requires_grad=True)
+    for _ in range(20):
+        Keeps.apply(x)
+    gc.collect()
+    assert sum(ctx() is not None for ctx in contexts) <= 1
+
+
+def test_a_leaf_between_calls_that_was_written_elsewhere_is_noticed():
+    leaves = [tg.tensor(X, requires_grad=True) for _ in range(5)]
+    y = Cube.apply(sum(x.sin() for x in leaves))
+    rotate(local.state)
+    with tg.no_grad():
+        leaves[0].mul_(2.0)
+    with pytest.raises(RuntimeError, match=r"expected version 0 instead \(needed by SinBackward0\)"):
+        y.sum().backward()

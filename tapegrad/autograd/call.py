@@ -1,13 +1,15 @@
 """Calls of a `Function`, as the sweeps meet them.
 
-A call ends the tape that its operands stand on and takes a place of its own in the order of tapes: sweeps, which go
-from the latest tape to the earliest, meet it there and ask it for cotangents as they ask a tape. While a function
-is compiled there is one tape only; the call then lies between two of its rows, its forward and backward are rows.
+A call on little data lies between two rows of the tape: each of its results is a row that says where it comes from, and
+`tapegrad.autograd.interleaved` sweeps over such a tape. So it is while a function is compiled, whatever the size.
+Another call ends the tape that its operands stand on and takes a place of its own in the order of tapes: sweeps, which
+go from the latest tape to the earliest, meet it there and ask it for cotangents as they ask a tape.
 """
 
 from __future__ import annotations
 
 import contextlib
+import types
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,18 +19,28 @@ import numpy as np
 from ..inplace import adopt_written
 from ..primitives.core import ops, unbroadcast
 from ..tape.buffer import buffer_of
-from ..tape.handle import Tensor
-from ..tape.record import new_tensor, rotate
-from ..tape.signature import CAREFUL
+from ..tape.handle import NOTHING, Tensor
+from ..tape.record import new_tensor, rotate, slot_of
+from ..tape.signature import CAREFUL, DEFER_BYTES, signature_of
 from ..tape.spec import spec_of_array
 from ..tape.state import grad_mode, local
-from ..tape.tape import next_rank
+from ..tape.tape import SEGMENT_ROWS, Tape, next_rank
 from ..values import value_of
-from .hooks import Notes, run_node_hooks, run_tensor_hooks, tensor_over, watchers
+from ..vm.opcodes import SLOT_BITS
+from .hooks import run_node_hooks, run_tensor_hooks, tensor_over, watchers
 from .recorded import recorded_sweep
-from .saved import SavedTensor
+from .saved import SavedTensor, saved
 
-__all__ = ["Call", "users_code"]
+__all__ = ["Call", "end_tape", "users_code"]
+
+_NO_NOTES: dict = {}
+_tracked: dict = {}
+"""Code and result of the row that stands for a result of a call, by the result's spec."""
+BETWEEN_CALLS = 64
+"""Rows that may lie between calls on one tape: sweeps visit them in Python."""
+MOST_KEPT = 4096
+"""Bytes of an array among a context's attributes beyond which its call does not wait for a tape to end."""
+_LITTLE = {int, float, complex, bool, str, type(None), type, types.FunctionType, np.dtype}
 
 
 @contextlib.contextmanager
@@ -67,38 +79,72 @@ class Call:
     imports : list of tuple
         ``(k, None, home)`` of each tensor argument.
     rank, position : float
-        Where sweeps meet it: among the tapes, and within a tape that is being compiled.
+        Where sweeps meet it: among the tapes, and within the tape between whose rows it lies.
     outs, types : list
         Specs of the results that carry gradients, and of all that are tensors; None for others.
     notes : dict
         Hooks of the results.
     """
 
-    def __init__(self, cls: Any, ctx: Any, args: tuple, homes: list):
+    __slots__ = (
+        "__weakref__", "_place", "_rank", "arguments", "arrays", "cls", "count", "ctx", "foreign_writes", "homes",
+        "inputs", "notes", "outs", "position", "retaining", "specs", "types",
+    )  # fmt: skip
+
+    notes: dict
+    outs: Any
+    types: Any
+    inputs: list
+
+    def __init__(self, cls: Any, ctx: Any, args: tuple, arguments: list[int], homes: list):
         self.cls, self.ctx = cls, ctx
         ctx._call = weakref.ref(self)
-        self.arguments = [k for k, a in enumerate(args) if isinstance(a, Tensor)]
-        self.specs = [args[k]._spec for k in self.arguments]
+        self._place: weakref.ref | None = None  # between whose rows it lies; the tape holds the call
+        self.arguments = tuple(arguments)
+        self.specs = tuple([args[k]._spec for k in arguments])
         self.count = len(args)
-        self.arrays = [k for k, a in enumerate(args) if isinstance(a, np.ndarray)]
-        self.imports = ctx._imports = [(k, None, home) for k, home in enumerate(homes)]
-        self.inputs = [args[k] for k in self.arguments]
-        self.notes: dict = {}
-        self.node_notes = ctx._notes
-        self.retaining: dict = {}
-        self.foreign_writes: dict = {}
-        self.outs: list = []
-        self.types: list = []
-        tape = local.state.tape
-        if tape.tracing:
-            self.rank, self.position = tape.rank, len(tape.rows) - 0.5
-        else:
-            for home in homes:
-                if isinstance(home, tuple):
-                    if home[0] is local.state.tape:
-                        rotate(local.state)
+        self.arrays: Sequence[int] = ()
+        if self.count > len(arguments):
+            self.arrays = tuple([k for k, a in enumerate(args) if isinstance(a, np.ndarray)])
+        self.homes = homes
+        self.notes = self.retaining = self.foreign_writes = _NO_NOTES
+
+    def stand_between_rows(self, tape: Tape) -> None:
+        """Take the place before the tape's next row."""
+        self._place, self.position = weakref.ref(tape), len(tape.rows) - 0.5
+        for k, home in enumerate(self.homes):
+            if home.__class__ is tuple:
+                if home[0] is tape:
+                    self.homes[k] = home[1]
+                elif not tape.tracing:
                     home[0].seal()
-            self.rank, self.position = next_rank(), 0.0
+
+    def stand_alone(self, args: tuple) -> None:
+        """Take a place of its own among the tapes; those that the operands stand on end."""
+        self.inputs = [args[k] for k in self.arguments]
+        self.notes, self.retaining, self.foreign_writes = {}, {}, {}
+        for home in self.homes:
+            if isinstance(home, tuple):
+                if home[0] is local.state.tape:
+                    rotate(local.state)
+                home[0].seal()
+        self._rank, self.position = next_rank(), 0.0
+
+    def tape(self) -> Tape | None:
+        """The tape between whose rows the call lies."""
+        return None if self._place is None else self._place()
+
+    @property
+    def rank(self) -> int:
+        """Its tape's, or its own."""
+        tape = self.tape()
+        return self._rank if tape is None else tape.rank
+
+    @property
+    def imports(self) -> list:
+        """Where the gradients of the arguments go."""
+        tape = self.tape()
+        return [(k, None, (tape, home) if home.__class__ is int else home) for k, home in enumerate(self.homes)]
 
     def retain(self, k: int, tensor: Tensor) -> None:
         """Have sweeps hand out a result's cotangent to a tensor, as long as that lives."""
@@ -116,17 +162,77 @@ class Call:
 
     # --- forward --------------------------------------------------------------------------------------
 
-    def adopt(self, outputs: tuple) -> tuple:
+    def adopt(self, outputs: tuple, args: tuple) -> tuple:
         """Make the forward's results results of this call."""
+        state = local.state
+        tape = state.tape
+        if tape.tracing:
+            self.inputs = [args[k] for k in self.arguments]
+            self.stand_between_rows(tape)
+        elif self._is_small(outputs, args, state):
+            return self._adopt_rows(outputs, state)
+        else:
+            self.stand_alone(args)
         ctx = self.ctx
+        self.outs, self.types = [], []
         made = tuple(self._adopt(k, y) for k, y in enumerate(outputs))
         places = {id(y): k for k, y in enumerate(outputs) if isinstance(y, Tensor)}
         ctx._saved = [self._save(t, places, made) for t in ctx._to_save]
         ctx._saved_forward = [self._save(t, places, made) for t in ctx._to_save_forward]
         ctx._to_save = ctx._to_save_forward = ctx._dirty = ()
-        if not local.state.tape.tracing:
+        if not tape.tracing:
             self.inputs = []
         return made
+
+    def _is_small(self, outputs: tuple, args: tuple, state: Any) -> bool:
+        """Whether the call can lie between rows of the thread's tape: little data, new results, no other concerns."""
+        ctx, tape = self.ctx, state.tape
+        if tape.fast is CAREFUL or tape.sealed is not None or tape.limit <= 0 or state.packing or state.devices:
+            return False
+        if len(tape.rows) - tape.called > BETWEEN_CALLS or ctx._dirty or ctx._plain:
+            return False
+        for spec in self.specs:
+            if spec.nbytes > DEFER_BYTES or spec.device is not None:
+                return False
+        if not _keeps_little(ctx):
+            return False
+        met = set(map(id, args))
+        for y in outputs:
+            if y.__class__ is not Tensor or id(y) in met:
+                return False
+            spec, rare = y._spec, y._rare
+            if rare is not NOTHING and (rare._base is not None or rare._leaf):
+                return False
+            if spec.requires_grad or spec.nbytes > DEFER_BYTES or spec.dtype.kind not in "fc" or not spec.injective:
+                return False
+            met.add(id(y))
+        return True
+
+    def _adopt_rows(self, outputs: tuple, state: Any) -> tuple:
+        """A row for each result, which becomes that row."""
+        ctx = self.ctx
+        slots = [slot_of(y, state, state.tape) for y in outputs]
+        tape = state.tape
+        self.stand_between_rows(tape)
+        self.outs = self.types = tuple([y._spec for y in outputs])
+        rows, roots = tape.rows, tape.roots
+        for k, (y, slot) in enumerate(zip(outputs, slots, strict=True)):
+            row = len(rows)
+            found = _tracked.get(y._spec)
+            if found is None:
+                signature = signature_of(ops.track, (y._spec,), (), True)
+                found = _tracked[y._spec] = signature.code, signature.out
+            rows += (found[0] + (slot << SLOT_BITS), 0)
+            roots[row] = roots.get(slot, slot)
+            tape.sources[row] = self, k
+            y._slot, y._spec = row, found[1]
+        tape.called = len(rows)
+        tape.limit = min(len(rows) + BETWEEN_CALLS, SEGMENT_ROWS)
+        ctx._saved = tuple([None if t is None else saved(t, tape) for t in ctx._to_save])
+        if ctx._to_save_forward:
+            ctx._saved_forward = tuple([None if t is None else saved(t, tape) for t in ctx._to_save_forward])
+        ctx._to_save = ctx._to_save_forward = ()
+        return outputs
 
     def _adopt(self, k: int, y: Any) -> Any:
         if not isinstance(y, Tensor):
@@ -178,7 +284,7 @@ class Call:
         with grad_mode(True):
             made = ops.track(y)
         tape = local.state.tape
-        tape.notes.setdefault(made._slot, Notes()).source = (self, k)
+        tape.sources[made._slot] = self, k
         return made
 
     def _save(self, t: Tensor | None, places: dict, made: tuple) -> Any:
@@ -192,48 +298,54 @@ class Call:
 
     # --- reverse --------------------------------------------------------------------------------------
 
-    def cotangents(self, bars: dict, wanted: Sequence[bool], create_graph: bool) -> list:
-        """Cotangents of the tensor arguments, from those of the results by their numbers."""
-        given: list = []
-        for k, spec in enumerate(self.types):
-            bar = bars.get(k)
-            if bar is None and spec is not None and self.ctx._materialize:
-                bar = _zeros(spec)
-            given.append(bar)
+    def cotangents(self, bars: dict, wanted: Sequence, create_graph: bool) -> list:
+        """Cotangents of the tensor arguments, from those of the results by their numbers.
+
+        Those for which `wanted` has None or False are left out.
+        """
+        given = [bars.get(k) for k in range(len(self.types))]
+        if len(bars) < len(given) and self.ctx._materialize:
+            given = [
+                _zeros(spec) if bar is None and spec is not None else bar
+                for bar, spec in zip(given, self.types, strict=True)
+            ]
         for watcher in watchers:
             watcher.before(self, 0)
         with users_code(create_graph):
-            if self.node_notes.before:
-                given = list(run_node_hooks(self.node_notes.before, tuple(given)))
+            notes = self.ctx._node_notes
+            if notes is not None and notes.before:
+                given = list(run_node_hooks(notes.before, tuple(given)))
             found = self.cls._backward_of()(self.ctx, *given)
             bars_in = self._check(found if isinstance(found, tuple) else (found,))
-            if self.node_notes.after:
-                bars_in = list(run_node_hooks(self.node_notes.after, tuple(bars_in), tuple(given)))
+            if notes is not None and notes.after:
+                bars_in = list(run_node_hooks(notes.after, tuple(bars_in), tuple(given)))
         for watcher in watchers:
             watcher.after(self, 0, bars_in)
-        return [b if want else None for b, want in zip(bars_in, wanted, strict=True)]
+        return [None if want is None or want is False else b for b, want in zip(bars_in, wanted, strict=True)]
 
     def _check(self, found: tuple) -> list:
         """One cotangent for each tensor argument, of its shape and dtype."""
-        name = self.ctx.name()
         while len(found) > self.count and found[-1] is None:
             found = found[:-1]
         if len(found) != self.count:
             raise RuntimeError(
-                f"function {name} returned an incorrect number of gradients (expected {self.count}, got {len(found)}): "
-                f"backward must return one for each argument of forward, None where there is none"
+                f"function {self.ctx.name()} returned an incorrect number of gradients (expected {self.count}, got "
+                f"{len(found)}): backward must return one for each argument of forward, None where there is none"
             )
         for k, g in enumerate(found):
-            if k not in self.arguments and k not in self.arrays and g is not None:
+            if g is not None and k not in self.arguments and k not in self.arrays:
                 raise RuntimeError(
-                    f"function {name} returned a gradient different than None at position {k + 1}, but the "
+                    f"function {self.ctx.name()} returned a gradient different than None at position {k + 1}, but the "
                     f"corresponding forward input was not a Variable"
                 )
-        return [self._fit(name, k, found[k], spec) for k, spec in zip(self.arguments, self.specs, strict=True)]
+        return [self._fit(k, found[k], spec) for k, spec in zip(self.arguments, self.specs, strict=True)]
 
-    def _fit(self, name: str, k: int, g: Any, spec: Any) -> Tensor | None:
+    def _fit(self, k: int, g: Any, spec: Any) -> Tensor | None:
         if g is None or not spec.requires_grad:
             return None
+        if g.__class__ is Tensor and g._spec.shape == spec.shape and g._spec.dtype is spec.dtype:
+            return g
+        name = self.ctx.name()
         if isinstance(g, (np.ndarray, np.generic)):
             g = tensor_over(np.array(g))
         if not isinstance(g, Tensor):
@@ -251,6 +363,12 @@ class Call:
                     f"expected shape compatible with {list(spec.shape)}"
                 )
         return unbroadcast(g, _Like(spec))
+
+    def forget(self) -> None:
+        """Let go of what was saved, after the last sweep."""
+        self.ctx._held = None  # it would be a circle
+        if self.ctx._saved:
+            self.ctx._saved = None
 
     def run_tensor_hooks(self, bars: dict) -> None:
         """Let the results' hooks replace their cotangents; the result whose first hook came first goes first."""
@@ -292,6 +410,24 @@ class Call:
     def sweep(self, seeds: dict) -> _CallSweep:
         """The part of a sweep in which this call was reached."""
         return _CallSweep(self, seeds)
+
+
+def _keeps_little(ctx: Any) -> bool:
+    """Whether what a context holds on to is small: calls between rows live as long as the tape."""
+    for t in (*ctx._to_save, *ctx._to_save_forward):
+        if t is not None and t._spec.nbytes > DEFER_BYTES:
+            return False
+    return all([_is_little(value) for name, value in ctx.__dict__.items() if name[0] != "_"])
+
+
+def _is_little(value: Any) -> bool:
+    if value.__class__ in _LITTLE:
+        return True
+    if isinstance(value, Tensor):
+        return value._spec.nbytes <= MOST_KEPT
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.nbytes <= MOST_KEPT
+    return isinstance(value, tuple) and len(value) < 16 and all([_is_little(v) for v in value])
 
 
 class _Like:
@@ -353,8 +489,8 @@ class _CallSweep:
 
     def free(self) -> None:
         """Let go of what the call saved."""
-        if self.visited and self.call.ctx._saved:
-            self.call.ctx._saved = None
+        if self.visited:
+            self.call.forget()
         end_tape()
 
 

@@ -11,10 +11,11 @@ import numpy as np
 
 from ..creation import tensor
 from ..tape.handle import Tensor
+from ..tape.tape import Tape
 from ..values import value_of
 from .api import grad
 from .call import Call
-from .recorded import home_of, pushforward
+from .recorded import home_of, pushforward, source_of
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
 
@@ -410,7 +411,8 @@ def _check_undefined(outputs: list) -> None:
     for y in outputs:
         if y._leaf:
             continue
-        call, _ = home_of(y)
+        owner, slot = home_of(y)
+        call, _ = (isinstance(owner, Tape) and source_of(owner, slot)) or (owner, slot)
         if not isinstance(call, Call):
             continue
         bars = call.cotangents({}, [home is not None for *_, home in call.imports], False)

@@ -18,6 +18,7 @@ from ..vm.entry import begin_reverse, reads_left, reverse_sweep, spread
 from ..vm.pools import pools
 from . import messages
 from .hooks import finish_sweep, run_leaf_hooks, watchers
+from .interleaved import InterleavedSweep, leading
 from .recorded import home_of
 from .stepping import leave, step_through
 
@@ -100,7 +101,7 @@ def sweep(seeds, inputs=None, retain_graph=False, ends=(), visit=False):
     relevant = None if everything else _relevant(pending, inputs, targets, ended)
     while heap:
         _, _, tape = heapq.heappop(heap)
-        run = _TapeSweep(tape, pending[tape]) if type(tape) is Tape else tape.sweep(pending[tape])
+        run = _part(tape, pending[tape])
         run.visits = visit
         run.run(targets, relevant)
         visited.append(run)
@@ -123,10 +124,19 @@ def sweep(seeds, inputs=None, retain_graph=False, ends=(), visit=False):
     return leaves, others
 
 
+def _part(tape, seeds):
+    """A tape's, or a call's, part of a sweep."""
+    if type(tape) is not Tape:
+        return tape.sweep(seeds)
+    return InterleavedSweep(tape, seeds) if tape.sources else _TapeSweep(tape, seeds)
+
+
 def _sweep_alone(tensor, seed, inputs, retain_graph):
     """The leaves' gradients where one tape is all there is, and nobody looks on; None where it is not so simple."""
     tape = tensor._tape
-    if type(tape) is not Tape or tensor._home is not None or tensor._leaf or tape.notes or tape.retaining or watchers:
+    if type(tape) is not Tape or tensor._home is not None or tensor._leaf:
+        return None
+    if tape.notes or tape.sources or tape.retaining or watchers:
         return None
     if inputs is not None:
         wanted = {id(t) for t in inputs if t._leaf}
@@ -163,6 +173,8 @@ def _only_leads_to(tapes, inputs):
     """Whether the tapes import nothing differentiable but these leaves, so that every row is relevant."""
     ids = {id(t) for t in inputs}
     for tape in tapes:
+        if type(tape) is Tape and tape.sources:
+            return False
         for entry in tape.imports:
             if entry[2] is not None and id(entry[2]) not in ids:
                 return False
@@ -187,6 +199,9 @@ def _relevant(pending, inputs, targets, ends=()):
         if not isinstance(tape, Tape):  # a call of a user's function
             through = any([leads(home) for *_, home in tape.imports])
             found[tape] = {k: through or (tape, k) in targets for k in range(len(tape.types))}
+            return found[tape]
+        if type(tape) is Tape and tape.sources:
+            found[tape] = leading(tape, leads, targets)
             return found[tape]
         tape.flush()
         if tape.device is not None:

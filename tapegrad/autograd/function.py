@@ -17,10 +17,11 @@ from .call import Call, users_code
 from .hooks import Notes, RemovableHandle, tensor_over
 from .node import edge_to
 from .reading import Forward, UsersRule
-from .recorded import home_of
-from .saved import SavedTensor
+from .saved import SavedSlot, SavedTensor
 
 __all__ = ["Context", "Function", "once_differentiable"]
+
+_SAVED = SavedSlot, SavedTensor
 
 
 class Context:
@@ -30,25 +31,32 @@ class Context:
     ----------
     needs_input_grad : tuple of bool
         Which arguments of `apply` require grad.
-    metadata : dict
-        The user's own.
     """
 
     _is_node = True
     _call: weakref.ref[Call] | None = None
-    _imports: Sequence = ()
-    _saved: list | None = None
-    _saved_forward: list | None = None
+    _held: Any = None  # what a node needs that outlives the results, see `node`
+    _saved: Sequence | None = None
+    _saved_forward: Sequence | None = None
+    _to_save: tuple = ()
+    _to_save_forward: tuple = ()
+    _dirty: tuple = ()
+    _plain: tuple = ()
+    _materialize = True
+    _node_notes: Notes | None = None
     needs_input_grad: tuple[bool, ...]
 
-    def __init__(self) -> None:
-        self._to_save: tuple = ()
-        self._to_save_forward: tuple = ()
-        self._dirty: tuple = ()
-        self._plain: tuple = ()
-        self._materialize = True
-        self._notes = Notes()
-        self.metadata: dict = {}
+    @property
+    def _notes(self) -> Notes:
+        """Hooks of the node, made when they are first needed."""
+        if self._node_notes is None:
+            self._node_notes = Notes()
+        return self._node_notes
+
+    @property
+    def metadata(self) -> dict:
+        """A dictionary for the user's own notes on this node."""
+        return self._notes.metadata
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep tensors for `backward`, which finds them in `saved_tensors`; in-place writes to them are noticed there.
@@ -86,7 +94,7 @@ class Context:
                 f"already been freed): the values that {self.name()} saved were freed by the first backward(). Specify "
                 "retain_graph=True there if you need them again."
             )
-        return tuple(t.unpack(self) if isinstance(t, SavedTensor) else t for t in self._saved)
+        return tuple([t.unpack(self) if isinstance(t, _SAVED) else t for t in self._saved])
 
     saved_variables = saved_tensors
 
@@ -109,7 +117,8 @@ class Context:
     @property
     def next_functions(self) -> tuple:
         """Nodes that the gradient goes to, one for each tensor argument."""
-        return tuple(edge_to(home) for _, _, home in self._imports)
+        call = None if self._call is None else self._call()
+        return () if call is None else tuple(edge_to(home) for _, _, home in call.imports)
 
     def register_hook(self, hook: Callable) -> RemovableHandle:
         """Have ``hook(grad_inputs, grad_outputs)`` called after the backward; it may return other `grad_inputs`."""
@@ -203,26 +212,34 @@ class Function:
         -------
         Tensor, tuple, or whatever `forward` returns
         """
-        for a in args:
-            if isinstance(a, Tensor) and a._base is not None:
-                a._refresh_view()
         state = local.state
-        tensors = [a for a in args if isinstance(a, Tensor)]
-        differentiable = state.grad_enabled and any(t._spec.requires_grad for t in tensors)
-        homes = [_home(t) for t in tensors]
-        dirty_before = [(t, t._leaf) for t in tensors]
+        needs, arguments, homes = [], [], []
+        for k, a in enumerate(args):
+            if not isinstance(a, Tensor):
+                needs.append(False)
+                continue
+            if a._rare._base is not None:
+                a._refresh_view()
+            needs.append(a._spec.requires_grad)
+            arguments.append(k)
+            homes.append(_home(a))
+        differentiable = state.grad_enabled and True in needs
         ctx = cls._context()
-        ctx.needs_input_grad = tuple(isinstance(a, Tensor) and a._spec.requires_grad for a in args)
+        ctx.needs_input_grad = tuple(needs)
         output = cls._run_forward(ctx, args)
-        outputs = output if isinstance(output, tuple) else (output,)
-        outputs = tuple(_as_output(y, cls, differentiable) for y in outputs)
-        _check_dirty(ctx, outputs, dirty_before, differentiable)
+        if output.__class__ is Tensor:
+            outputs: tuple = (output,)
+        else:
+            outputs = output if isinstance(output, tuple) else (output,)
+            outputs = tuple([_as_output(y, cls, differentiable) for y in outputs])
+        if ctx._dirty:
+            _check_dirty(ctx, outputs, [args[k] for k in arguments], differentiable)
         if not differentiable:
             return outputs if isinstance(output, tuple) else outputs[0]
-        call = Call(cls, ctx, args, homes)
-        if is_anomaly_enabled():
+        call = Call(cls, ctx, args, arguments, homes)
+        if state.observers and is_anomaly_enabled():
             ctx._notes.site = user_site()
-        made = call.adopt(outputs)
+        made = call.adopt(outputs, args)
         return made if isinstance(output, tuple) else made[0]
 
     @classmethod
@@ -240,13 +257,16 @@ class Function:
 
     @classmethod
     def _run_forward(cls, ctx: Context, args: tuple) -> Any:
-        watch = Forward(functools.partial(cls._users, args), args)
+        watch = Forward(cls._users, args)
         with users_code(False), watch:
-            if cls.setup_context is Function.setup_context:
+            if cls.setup_context is _SETUP:
                 return cls.forward(ctx, *args)
             output = cls.forward(*args)
             cls.setup_context(ctx, args, output)
             return output
+
+
+_SETUP = Function.setup_context
 
 
 def _own(t: Any) -> Tensor | None:
@@ -257,7 +277,8 @@ def _home(t: Tensor) -> Any:
     """Where a tensor's gradient goes."""
     if not t._spec.requires_grad:
         return None
-    return t if t._leaf else home_of(t)
+    rare = t._rare
+    return t if rare._leaf else rare._home or (t._tape, t._slot)
 
 
 def _as_output(y: Any, cls: type, differentiable: bool) -> Any:
@@ -283,7 +304,7 @@ def _check_dirty(ctx: Context, outputs: tuple, inputs: list, differentiable: boo
                 "Some elements marked as dirty during the forward method were not returned as output. The inputs that "
                 "are modified inplace must all be outputs of the Function."
             )
-        if differentiable and any(t is x and leaf for x, leaf in inputs):
+        if differentiable and any(t is x and x._leaf for x in inputs):
             raise RuntimeError(
                 "a leaf Variable that requires grad has been used in an in-place operation: pass a copy (`x.clone()`) "
                 "to the Function"

@@ -122,18 +122,15 @@ class Notes:
         The user's own.
     site : tuple or None
         File and line of the forward operation.
-    source : tuple or None
-        The call of a `Function`, and the number of its result, that this row only stands for.
     """
 
-    __slots__ = ("accumulated", "after", "before", "metadata", "packed", "site", "source", "tensor")
+    __slots__ = ("accumulated", "after", "before", "metadata", "packed", "site", "tensor")
 
     def __init__(self) -> None:
         self.tensor, self.before, self.after, self.accumulated = _Hooks(), _Hooks(), _Hooks(), _Hooks()
         self.packed: dict = {}
         self.metadata: dict = {}
         self.site: tuple | None = None
-        self.source: tuple | None = None
 
     @property
     def stops(self) -> bool:

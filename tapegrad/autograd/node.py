@@ -160,10 +160,10 @@ class AccumulateGrad:
 
 def _node(tape, slot):
     if not isinstance(tape, Tape):
-        return tape.ctx
+        return _held(tape)
     source = source_of(tape, slot)
     if source is not None:
-        return source[0].ctx
+        return _held(source[0])
     row = tape.signature(slot)
     if row.kind != op.IMPORT:
         return Node(tape, slot)
@@ -171,6 +171,12 @@ def _node(tape, slot):
     if home is None:
         return None
     return _node(*home) if isinstance(home, tuple) else AccumulateGrad(home)
+
+
+def _held(call):
+    """The node of a call; from now on it holds the call, and the tape between whose rows that lies."""
+    call.ctx._held = call.tape() or call
+    return call.ctx
 
 
 def edge_to(home):
@@ -183,14 +189,14 @@ def edge_to(home):
     if isinstance(tape, Tape):
         tape, slot = source_of(tape, slot) or (tape, slot)
     if not isinstance(tape, Tape):
-        return tape.ctx, slot
+        return _held(tape), slot
     return (edge_to(tape.imported(slot)[2])) if tape.signature(slot).kind == op.IMPORT else (Node(tape, slot), 0)
 
 
 def name_and_site(tape, slot):
     """Name of a row's (or call's) backward function, and the line that recorded it, if that was noted."""
     if not isinstance(tape, Tape):
-        return tape.ctx.name(), tape.node_notes.site
+        return tape.ctx.name(), tape.ctx._notes.site
     notes = tape.notes.get(slot)
     return Node(tape, slot).name(), None if notes is None else notes.site
 

@@ -48,34 +48,36 @@ class Forward:
 
     Parameters
     ----------
-    describe : callable
-        Gives the `UsersRule`, for a message.
+    rule : callable
+        ``rule(args) -> UsersRule``, called where a message is needed.
     args : sequence
         Tensors among them are arguments; what lies in containers is not.
     """
 
-    __slots__ = ("args", "around", "captured", "describe", "enabled", "keys", "made", "starts", "tapes", "traced")
+    __slots__ = (
+        "args", "around", "captured", "enabled", "given", "known", "made", "places", "rule", "starts", "tapes",
+        "traced",
+    )  # fmt: skip
 
-    def __init__(self, describe: Callable[[], UsersRule], args: Sequence[Any]):
+    def __init__(self, rule: Callable[[Any], UsersRule], args: Sequence[Any]):
         state = local.state
         self.around, self.enabled, self.traced = state.forward, state.grad_enabled, state.is_differentiated()
-        self.describe = describe
+        self.rule, self.given = rule, args
         self.args = [t for t in args if isinstance(t, Tensor)]
-        self.keys: set = set()
-        for t in self.args:
-            self.keys.update(_keys(t) if t._base is None else _keys(t) | _keys(t._base))
+        self.places = [(t._tape, t._slot) for t in self.args]  # before the forward, which may write them
+        self.known: set | None = None
+        if any([t._rare._base is not None for t in self.args]):
+            self.known = self.keys
         self.made: dict[int, Tensor] = {}
         self.captured: Any = None
 
     def __enter__(self) -> None:
         state = local.state
         # Views of an argument are recorded where that stands, which need not be the thread's tape.
-        tapes = [
-            state.tape,
-            *(d.tape_of(state) for d in state.devices),
-            *(t._tape for t in self.args if t._tape is not None),
-        ]
-        self.tapes = {id(tape): tape for tape in tapes}
+        self.tapes = {id(state.tape): state.tape}
+        for tape in (*[d.tape_of(state) for d in state.devices], *[tape for tape, _ in self.places]):
+            if tape is not None:
+                self.tapes[id(tape)] = tape
         self.starts = {number: len(tape.rows) for number, tape in self.tapes.items()}
         if self.enabled:
             state.forward = self
@@ -98,9 +100,11 @@ class Forward:
         end = len(rows)
         while slot < end:
             signature = by_index[rows[slot] >> op.SIGNATURE_SHIFT]
-            if signature.reads_grad and signature.primitive.carries_grad(signature.specs, signature.out):
+            if signature.reads_grad:
                 for k, spec in zip(tape.operands(slot), signature.specs, strict=True):
-                    if spec.requires_grad and not self._is_own(key := _key(tape, k)):
+                    if not spec.requires_grad or (tape, k) in self.places or self._is_own(key := _key(tape, k)):
+                        continue
+                    if signature.primitive.carries_grad(signature.specs, signature.out):
                         self.captured = key, spec
             slot += signature.width
         self.tapes.pop(id(tape), None)
@@ -120,6 +124,17 @@ class Forward:
 
     # --- what it finds --------------------------------------------------------------------------------
 
+    @property
+    def keys(self) -> set:
+        """All that the arguments went by before the forward."""
+        if self.known is None:
+            self.known = set()
+            for t, (tape, slot) in zip(self.args, self.places, strict=True):
+                self.known |= _keys(t) if t._base is None else _keys(t) | _keys(t._base)
+                if tape is not None and not t._leaf:
+                    self.known.add(_key(tape, slot))
+        return self.known
+
     def _is_own(self, key: Any) -> bool:
         """Whether a place is an argument's, or was made inside."""
         if key in self.keys or key in self.made:
@@ -130,7 +145,7 @@ class Forward:
         return start is not None and key[1] >= start
 
     def _refuse(self, key: Any, spec: Any) -> None:
-        rule, type_ = self.describe(), f"{spec.dtype.name}{list(spec.shape)}"
+        rule, type_ = self.rule(self.given), f"{spec.dtype.name}{list(spec.shape)}"
         name = _name_of(key, rule)
         what = f"{name} ({type_})" if name else f"a value of type {type_}"
         given = name.strip("`") if name.startswith("`") else "x"

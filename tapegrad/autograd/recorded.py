@@ -88,7 +88,7 @@ class _Graph:
                 stack += [(s, False) for s in self.sources(key) if s not in met]
 
 
-def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=(), visit=False):
+def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=(), visit=False, part_of=None):
     """Cotangents of `inputs`, recorded on the tape.
 
     Parameters
@@ -104,6 +104,8 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=(),
         Those of the inputs beyond which the sweep does not go, though they have a history. No leaves.
     visit : bool
         As in `engine.sweep`.
+    part_of : InterleavedSweep, optional
+        Of which this is a part: it is told what was visited, and hooks of leaves and of `ends` are left to others.
 
     Returns
     -------
@@ -127,7 +129,7 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=(),
             return
         bars[key] = bar
         if isinstance(key, tuple):
-            rank = ranks.setdefault(key[0], key[0].rank)  # a tape may be sealed under way
+            rank = ranks.setdefault(tape_of(key[0]), key[0].rank)  # a tape may be sealed under way
             position = place_of(key)[1]
             heapq.heappush(heap, (-rank, -position, id(key[0]), key))
 
@@ -138,13 +140,19 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=(),
         for key, output, seed in zip(roots, outputs, seeds, strict=True):
             reach(key, placed_with(seed, output._spec))
         done: dict = {}
+        ending: dict = {}  # calls beyond whose results nothing is wanted, but which are visited
         asked = None
         while heap:
             *_, key = heapq.heappop(heap)
             if key not in bars:
                 continue  # another result of the same call came first
+            if part_of is not None and key in graph.ends:  # its hooks are its own tape's, or call's, part
+                done[key] = bars.pop(key)
+                continue
             if not isinstance(key[0], Tape):
-                _through_call(graph, key[0], bars, targets, done, reach, create_graph, retained)
+                asked_call = _through_call(graph, key[0], bars, targets, done, reach, create_graph, retained)
+                if part_of is not None and asked_call:
+                    part_of.calls.append(key[0])
                 continue
             bar = bars.pop(key)
             if key[0].questions is not None:
@@ -163,20 +171,31 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=(),
             sources = graph.sources(key)
             if not any(graph.leads.get(s, False) for s in sources):
                 if visit and key in targets:
-                    _check(key[0], key[1], key[0].signature(key[1]))
+                    source = source_of(*key)
+                    if source is None:
+                        _check(key[0], key[1], key[0].signature(key[1]))
+                    else:
+                        ending.setdefault(source[0], {})[source[1]] = bar
                 continue
+            if part_of is not None:
+                part_of.visited.add(key[1])
             for source, x_bar in zip(sources, _row_cotangents(graph, key, bar), strict=True):
                 if x_bar is not None:
                     reach(source, x_bar)
+        for call, given in ending.items():
+            call.cotangents(given, [None] * len(call.homes), create_graph)
+            if part_of is not None:
+                part_of.calls.append(call)
         if asked is not None:
             asked.follow(None)
         for key, bar in bars.items():
-            leaf = graph.handles[key] if key in graph.handles else None
+            leaf = graph.handles[key] if key in graph.handles and part_of is None else None
             if leaf is not None and leaf._hooks is not None:
                 bar = run_tensor_hooks(leaf._hooks.tensor, bar)
                 (bar,) = run_node_hooks(leaf._hooks.before, (bar,))
             done[key] = bar
-    finish_sweep()
+    if part_of is None:
+        finish_sweep()
     return [done.get(id(t) if t._leaf else home_of(t)) for t in inputs]
 
 
@@ -195,15 +214,19 @@ def _retain(key, bar, retained):
         retained.append((tensor, bar))
 
 
+def tape_of(owner):
+    """The tape that a tape is, or between whose rows a call lies; a call that lies elsewhere itself."""
+    return owner if isinstance(owner, Tape) else owner.tape() or owner
+
+
 def source_of(tape, slot):
     """The call of a `Function` that a row only stands for, and which of its results; else None."""
-    notes = tape.notes.get(slot) if tape.notes else None
-    return None if notes is None else notes.source
+    return tape.sources.get(slot) if tape.sources else None
 
 
 def _is_straight(tape, tensors):
     """Whether tensors stand on a tape under compilation to whose rows nothing is attached."""
-    if not tape.tracing or tape.device is not None or tape.notes or tape.retaining or watchers:
+    if not tape.tracing or tape.device is not None or tape.notes or tape.sources or tape.retaining or watchers:
         return False
     if tape.questions is not None and tape.questions.lines is not None:
         return False
@@ -230,7 +253,7 @@ def _through_window(key, bar):
 
 
 def _through_call(graph, call, bars, targets, done, reach, create_graph, retained):
-    """Cotangents through a call of a `Function`, all of whose results' cotangents are known."""
+    """Cotangents through a call of a `Function`, all of whose results' cotangents are known; whether it was asked."""
     given = {}
     for k in range(len(call.types)):
         bar = bars.pop((call, k), None)
@@ -247,6 +270,7 @@ def _through_call(graph, call, bars, targets, done, reach, create_graph, retaine
         for source, x_bar in zip(sources, call.cotangents(given, wanted, create_graph), strict=True):
             if x_bar is not None:
                 reach(source, x_bar)
+    return any(wanted)
 
 
 def _row_cotangents(graph, key, bar):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,16 +12,25 @@ import numpy as np
 
 from ..primitives.core import ops
 from ..tape.buffer import buffer_of
-from ..tape.handle import Tensor
+from ..tape.handle import NOTHING, Tensor
 from ..tape.record import INFERENCE_SAVED, is_inference, new_tensor
 from ..tape.site import describe
 from ..tape.spec import spec_of_array
 from ..tape.state import grad_mode, local
+from ..tape.tape import Tape
 from ..values import value_of
 from ..vm import opcodes as op
 from .hooks import Notes, tensor_over
 
-__all__ = ["SavedTensor", "disable_saved_tensors_hooks", "revive", "save_on_cpu", "saved_tensors_hooks"]
+__all__ = [
+    "SavedSlot",
+    "SavedTensor",
+    "disable_saved_tensors_hooks",
+    "revive",
+    "save_on_cpu",
+    "saved",
+    "saved_tensors_hooks",
+]
 
 
 class _Packing(threading.local):
@@ -211,16 +221,56 @@ class SavedTensor:
                 return Stand.apply(self.tensor, made)
             return made
         if self.buffer.version != self.version:
-            site = self.buffer.site
-            where = f" It was written at {describe(site)}." if site else ""
-            raise RuntimeError(
-                f"one of the variables needed for gradient computation has been modified by an inplace operation: "
-                f"[{self.spec.dtype.name} {list(self.spec.shape)}], is at version {self.buffer.version}; expected "
-                f"version {self.version} instead (needed by {ctx.name()}).{where} Save a copy, or write to one."
-            )
+            raise _stale(self.spec, self.buffer.version, self.version, self.buffer.site, ctx)
         if self.output is not None:
             return _result(self.tensor, ctx, self.output)
         return self.tensor
+
+
+class SavedSlot:
+    """A tensor kept for a `Function`'s backward by its slot, on the tape between whose rows the call lies.
+
+    The tape is not held, as it holds the call.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Without a buffer of its own, so that the tape knows of every write to it.
+    """
+
+    __slots__ = ("slot", "spec", "tape", "writes")
+
+    def __init__(self, tensor: Tensor, tape: Tape):
+        self.tape, self.slot, self.spec = weakref.ref(tape), tensor._slot, tensor._spec
+        self.writes = tape.write_counts.get(tape.root_of(self.slot), 0)
+
+    def unpack(self, ctx: Any) -> Tensor:
+        """The tensor, with its history."""
+        tape = self.tape()
+        if tape is None:
+            raise RuntimeError(f"what {ctx.name()} saved went with its results, none of which is left")
+        root = tape.root_of(self.slot)
+        writes, foreign = tape.write_counts.get(root, 0), tape.foreign_writes.get(root)
+        if writes != self.writes or foreign is not None:
+            site = tape.write_sites.get(tape.writes.get(root)) if foreign is None else foreign.site
+            raise _stale(self.spec, writes if foreign is None else foreign.version, self.writes, site, ctx)
+        return new_tensor(tape, self.slot, self.spec)
+
+
+def saved(tensor: Tensor, tape: Tape) -> SavedSlot | SavedTensor:
+    """A tensor, kept for the backward of a call between the rows of a tape."""
+    if tensor._tape is tape and tensor._rare is NOTHING and not _packing.stack and not tape.inference:
+        return SavedSlot(tensor, tape)
+    return SavedTensor(tensor)
+
+
+def _stale(spec: Any, version: int, expected: int, site: Any, ctx: Any) -> RuntimeError:
+    where = f" It was written at {describe(site)}." if site else ""
+    return RuntimeError(
+        f"one of the variables needed for gradient computation has been modified by an inplace operation: "
+        f"[{spec.dtype.name} {list(spec.shape)}], is at version {version}; expected version {expected} instead "
+        f"(needed by {ctx.name()}).{where} Save a copy, or write to one."
+    )
 
 
 def _alias(t: Tensor) -> Tensor:

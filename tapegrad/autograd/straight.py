@@ -17,9 +17,11 @@ from ..vm import opcodes as op
 from ..vm.native import without_collection
 from .contributions import complete, joined, overwritten, windowed
 
-__all__ = ["straight_sweep"]
+__all__ = ["Rules", "straight_sweep"]
 
 _LEARNT = (op.KERNEL, op.WINDOW, op.VIEW)
+_NEW, MET = object(), object()
+"""Stand for what a rule leaves of a kind of row not met before, and met once."""
 
 
 class _Rule(NamedTuple):
@@ -57,6 +59,73 @@ def straight_sweep(tape, outputs, seeds, inputs, create_graph, row_cotangents):
     return [sweep.done.get(t._slot) for t in inputs]
 
 
+class Rules:
+    """What rules leave on a tape to which the sweep's rows are appended.
+
+    Parameters
+    ----------
+    tape : Tape
+    row_cotangents : callable
+    first : object
+        `MET`: a rule is asked once for each kind of row; by default twice, as short programs have few of a kind.
+
+    Attributes
+    ----------
+    known : dict
+        By kind of row; None for one that must be asked each time.
+    """
+
+    def __init__(self, tape, row_cotangents, first=_NEW):
+        self.tape, self.row_cotangents, self.first = tape, row_cotangents, first
+        self.known: dict[tuple, Any] = {}
+
+    def cotangents(self, slot, row, operands, wanted, bar):
+        """Cotangents of a row's operands: by its rule, or as that left them for a row of the kind."""
+        tape, given = self.tape, [slot, *operands]
+        if bar._tape is tape:
+            given.append(bar._slot)
+        else:
+            given.append(slot_of(bar, local.state, tape))
+            bar = new_tensor(tape, given[-1], bar._spec)
+        alike = None if len(set(given)) == len(given) else tuple([given.index(k) for k in given])
+        offset = tape.rows[slot + 1] if row.kind in op.WITH_OFFSET else None
+        key = (row.index, wanted, bar._spec, alike, offset)
+        if tape.writes:
+            return self.row_cotangents(tape, slot, bar, wanted)
+        rule = self.known.get(key, self.first)
+        if rule.__class__ is _Rule:
+            return self._follow(rule, given)
+        if rule is _NEW:
+            self.known[key] = MET
+        if rule is not MET or RECORDS.get(row.primitive.name) is not row.primitive:
+            return self.row_cotangents(tape, slot, bar, wanted)  # a rule of somebody else's may look at values
+        start, numbers = len(tape.rows), tape.numbers
+        tape.numbers = Numbers(tape)  # so that a number of the rule's is no operand, though that may be equal to it
+        try:
+            bars = self.row_cotangents(tape, slot, bar, wanted)
+        finally:
+            tape.numbers = numbers
+        self.known[key] = _learn(tape, start, given, bars)
+        return bars
+
+    def _follow(self, rule, given):
+        """Append the rows that a rule leaves."""
+        tape = current_tape(local.state)
+        rows, roots = tape.rows, tape.roots
+        slots = given + rule.constants
+        for row, places, offset in rule.rows:
+            slot = len(rows)
+            slots.append(slot)
+            if len(places) == 2:
+                rows.append(row.code | slots[places[0]] << op.SLOT_BITS | slots[places[1]])
+                continue
+            rows.extend(pack(row, [slots[k] for k in places], offset))
+            if row.kind != op.KERNEL:
+                source = slots[places[0]]
+                roots[slot] = roots.get(source, source)
+        return [new_tensor(tape, slots[b], tape.signature(slots[b]).out) if type(b) is int else b for b in rule.results]
+
+
 class _Sweep:
     """The sweep under way.
 
@@ -68,16 +137,13 @@ class _Sweep:
         Contributions, by slot.
     done : dict
         Cotangents of inputs.
-    rules : dict
-        What rules leave, by kind of row; None for one that must be asked each time.
     """
 
     def __init__(self, tape, targets, row_cotangents):
-        self.tape, self.targets, self.row_cotangents = tape, targets, row_cotangents
+        self.tape, self.targets, self.rules = tape, targets, Rules(tape, row_cotangents, MET)
         self.leads = set(targets)
         self.bars: dict[int, Any] = {}
         self.done: dict[int, Any] = {}
-        self.rules: dict[tuple, _Rule | None] = {}
         self.starts: list[int] = []
         self._mark()
 
@@ -120,7 +186,9 @@ class _Sweep:
             if row.kind == op.WRITE and tape.signature(operands[0]).kind == op.WINDOW:
                 wanted = (False, *wanted[1:])  # what stood there has none; its base is reached by the row after this
             if any(wanted):
-                for source, x_bar in zip(operands, self._cotangents(slot, row, operands, wanted, bar), strict=True):
+                for source, x_bar in zip(
+                    operands, self.rules.cotangents(slot, row, operands, wanted, bar), strict=True
+                ):
                     if x_bar is not None:
                         self.reach(source, x_bar)
 
@@ -133,48 +201,6 @@ class _Sweep:
             self.reach(value, written)
         if row.specs[0].requires_grad:
             self.reach(base, before)
-
-    def _cotangents(self, slot, row, operands, wanted, bar):
-        """Cotangents of a row's operands: by its rule, or as that left them for a row of the kind."""
-        tape, given = self.tape, [slot, *operands]
-        if bar._tape is tape:
-            given.append(bar._slot)
-        else:
-            given.append(slot_of(bar, local.state, tape))
-            bar = new_tensor(tape, given[-1], bar._spec)
-        alike = None if len(set(given)) == len(given) else tuple([given.index(k) for k in given])
-        offset = tape.rows[slot + 1] if row.kind in op.WITH_OFFSET else None
-        key = (row.index, wanted, bar._spec, alike, offset)
-        rule = self.rules.get(key)
-        if rule is not None and not tape.writes:
-            return self._follow(rule, given)
-        if key in self.rules or RECORDS.get(row.primitive.name) is not row.primitive:
-            return self.row_cotangents(tape, slot, bar, wanted)  # a rule of somebody else's may look at values
-        start, numbers = len(tape.rows), tape.numbers
-        tape.numbers = Numbers(tape)  # so that a number of the rule's is no operand, though that may be equal to it
-        try:
-            bars = self.row_cotangents(tape, slot, bar, wanted)
-        finally:
-            tape.numbers = numbers
-        self.rules[key] = _learn(tape, start, given, bars)
-        return bars
-
-    def _follow(self, rule, given):
-        """Append the rows that a rule leaves."""
-        tape = current_tape(local.state)
-        rows, roots = tape.rows, tape.roots
-        slots = given + rule.constants
-        for row, places, offset in rule.rows:
-            slot = len(rows)
-            slots.append(slot)
-            if len(places) == 2:
-                rows.append(row.code | slots[places[0]] << op.SLOT_BITS | slots[places[1]])
-                continue
-            rows.extend(pack(row, [slots[k] for k in places], offset))
-            if row.kind != op.KERNEL:
-                source = slots[places[0]]
-                roots[slot] = roots.get(source, source)
-        return [new_tensor(tape, slots[b], tape.signature(slots[b]).out) if type(b) is int else b for b in rule.results]
 
 
 def _learn(tape, start, given, bars):

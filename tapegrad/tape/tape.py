@@ -30,7 +30,7 @@ from .numbers import Numbers, take_back
 from .signature import CAREFUL, by_index, import_signature
 from .workspace import workspace
 
-__all__ = ["MAX_ROWS", "Elsewhere", "Tape", "TapeError", "next_rank"]
+__all__ = ["MAX_ROWS", "SEGMENT_ROWS", "Elsewhere", "Tape", "TapeError", "next_rank"]
 
 MAX_ROWS = op.SLOT_MASK - 4096
 """Rows that fit on one tape."""
@@ -110,6 +110,10 @@ class Tape:
         Answers what a function under compilation asks of values.
     notes : dict
         What users attached to rows: hooks and the like, see `tapegrad.autograd.hooks`.
+    sources : dict
+        By rows that only stand for a result of a call of a user's `Function`: the call, and the number of the result.
+    called : int
+        Rows when the last of these calls was made.
     running : bool
         Rows are being run, by whoever holds the lock.
     symbolic : bool
@@ -122,6 +126,7 @@ class Tape:
         "__weakref__",
         "arrays",
         "cap",
+        "called",
         "captured",
         "chunk_bytes",
         "chunks",
@@ -149,6 +154,7 @@ class Tape:
         "rows",
         "running",
         "sealed",
+        "sources",
         "symbolic",
         "foreign_writes",
         "write_counts",
@@ -183,6 +189,8 @@ class Tape:
         self.foreign_writes: dict = {}
         self.retaining: dict = {}
         self.notes: dict = {}
+        self.sources: dict = {}
+        self.called = 0
         self.running = False
         self.chunks: list[np.ndarray] = []
         self.memory = self.memory_end = self.chunk_bytes = 0
