@@ -8,12 +8,16 @@ from __future__ import annotations
 import functools
 
 from .core import ops
+from .domain import Between
 from .scipy_parameters import beta_by_parameters, gamma_by_parameter, t_by_parameters
 
 NO_SHAPE = (
     "the derivative of a noncentral distribution with respect to its degrees of freedom has no closed form; make them "
     "constants"
 )
+COUNT = "it counts, and has no derivative: make it a constant"
+PROBABILITY = Between(0.05, 0.95)
+"""Where inverses are probed."""
 
 
 # --- densities -------------------------------------------------------------------------------------------------------

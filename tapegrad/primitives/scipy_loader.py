@@ -10,13 +10,16 @@ import numpy as np
 from .core import BY_FUNCTION, RECORDS, primitive
 from .packed import packed
 
-__all__ = ["load", "scipy_ufunc"]
+__all__ = ["NO_ORDER", "NO_PARAMETER", "load", "scipy_ufunc"]
 
 MODULES = (
-    "special", "scipy_bessel", "scipy_distributions", "scipy_elliptic", "scipy_misc", "scipy_polynomials",
-    "scipy_filters", "scipy_waves", "sparse",
+    "scipy_error", "scipy_entropy", "scipy_gamma", "scipy_integrals", "scipy_bessel", "scipy_bessel_relatives",
+    "scipy_normal_gamma", "scipy_beta_binomial", "scipy_parameter_inverses", "scipy_elliptic", "scipy_misc",
+    "scipy_polynomials", "scipy_filters", "scipy_waves", "sparse",
 )  # fmt: skip
 """Where the records are; these modules are imported by nobody else."""
+NO_ORDER = "the derivative with respect to the order has no closed form; make the order a constant"
+NO_PARAMETER = "the derivative with respect to this parameter has no closed form; make the parameter a constant"
 NO_RULE = "there is no rule for it in tapegrad, nor in general a closed form; make its operands constants"
 
 _loaded = False

@@ -10,7 +10,7 @@ import math
 
 from .core import ZERO, ops
 from .domain import Above, Between, Integers, Normal
-from .special import NO_ORDER, scipy_ufunc
+from .scipy_loader import NO_ORDER, scipy_ufunc
 
 DEGREE = math.pi / 180.0
 SQRT_PI = math.sqrt(math.pi)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .core import ops
 from .domain import Above, Between, Integers, Normal
-from .special import NO_ORDER, NO_PARAMETER, scipy_ufunc
+from .scipy_loader import NO_ORDER, NO_PARAMETER, scipy_ufunc
 
 DEGREE = Integers(0, 6)
 INSIDE = Between(-1.0, 1.0)

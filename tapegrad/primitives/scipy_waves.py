@@ -16,7 +16,7 @@ import numpy as np
 from .core import ops
 from .domain import Above, Integers
 from .indexing import getitem
-from .special import NO_ORDER, NO_PARAMETER, scipy_ufunc
+from .scipy_loader import NO_ORDER, NO_PARAMETER, scipy_ufunc
 
 DEGREE = math.pi / 180.0
 

@@ -1,0 +1,173 @@
+"""Logistic functions, entropies and losses of SciPy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .core import ops
+from .domain import Above, Between, Normal
+from .scipy_loader import scipy_ufunc
+
+
+@scipy_ufunc
+class expit:
+    """Logistic sigmoid, 1 / (1 + exp(-x))."""
+
+    grad_name = "Sigmoid"
+
+    def partials(y, x):
+        return y * (1.0 - y)
+
+    probes = (0.0, -30.0, 2.0)
+
+
+@scipy_ufunc
+class logit:
+    """Inverse of the logistic sigmoid, log(x / (1 - x))."""
+
+    grad_name = "Logit"
+
+    def partials(y, x):
+        return 1.0 / (x * (1.0 - x))
+
+    domain = Between(0.0, 1.0)
+    probes = (0.5, 0.1, 0.9)
+
+
+@scipy_ufunc
+class log_expit:
+    """Logarithm of the logistic sigmoid."""
+
+    grad_name = "LogSigmoid"
+
+    def partials(y, x):
+        return ops.expit(-x)
+
+    probes = (0.0, -30.0, 30.0)
+
+
+@scipy_ufunc
+class exprel:
+    """Relative error exponential, (exp(x) - 1) / x."""
+
+    def partials(y, x):
+        # d/dx = (exp(x) - y) / x; near 0 the difference has no digits, and the series is sum k x^(k-1) / (k+1)!
+        near = ops.absolute(x) < 0.5
+        small, large = ops.where(near, x, 0.0), ops.where(near, 1.0, x)
+        series = 0.0
+        for k in range(16, 0, -1):
+            series = series * small + k / math.factorial(k + 1)
+        return ops.where(near, series, (ops.exp(large) - ops.expm1(large) / large) / large)
+
+    probes = (0.0, 1e-9, -0.3, 2.0)
+
+
+@scipy_ufunc
+class xlogy:
+    """First operand times the logarithm of the second, and 0 where the first is 0."""
+
+    def partials(y, a, b):
+        nothing = a == 0.0
+        return ops.log(ops.where(nothing & (b <= 0.0), 1.0, b)), a / ops.where(nothing & (b == 0.0), 1.0, b)
+
+    domain = (Normal(), Above(0.0))
+    probes = ((2.0, 3.0), (0.0, 2.0), (-1.0, 0.5))
+    kinks = {(0.0, 0.0): (0.0, 0.0)}
+
+
+@scipy_ufunc
+class xlog1py:
+    """First operand times log(1 + b), and 0 where the first is 0."""
+
+    grad_name = "SpecialXlog1Py"
+
+    def partials(y, a, b):
+        nothing = a == 0.0
+        return ops.log1p(ops.where(nothing & (b <= -1.0), 0.0, b)), a / (1.0 + ops.where(nothing & (b == -1.0), 0.0, b))
+
+    domain = (Normal(), Above(-1.0))
+    probes = ((2.0, 3.0), (0.0, 2.0), (-1.0, -0.5))
+    kinks = {(0.0, -1.0): (0.0, 0.0)}
+
+
+@scipy_ufunc
+class entr:
+    """Entropy, -x log(x)."""
+
+    grad_name = "SpecialEntr"
+
+    def partials(y, x):
+        return -1.0 - ops.log(x)
+
+    domain = Above(0.0)
+    probes = (1.0, 0.1)
+    kinks = {(0.0,): (np.inf,)}
+
+
+@scipy_ufunc
+class rel_entr:
+    """Relative entropy, a log(a / b)."""
+
+    def partials(y, a, b):
+        return 1.0 + ops.log(a / b), -a / b
+
+    domain = (Above(0.0), Above(0.0))
+    probes = ((1.0, 2.0), (0.1, 0.1))
+
+
+@scipy_ufunc
+class kl_div:
+    """Kullback-Leibler divergence, a log(a / b) - a + b."""
+
+    def partials(y, a, b):
+        return ops.log(a / b), 1.0 - a / b
+
+    domain = (Above(0.0), Above(0.0))
+    probes = ((1.0, 2.0), (0.1, 0.1))
+
+
+@scipy_ufunc
+class huber:
+    """Huber loss: quadratic up to the first operand, linear beyond."""
+
+    def partials(y, d, r):
+        size = ops.absolute(r)
+        return ops.where(size > d, size - d, 0.0), ops.clip(r, -d, d)
+
+    domain = (Above(0.3), Normal())
+    probes = ((1.0, 0.5), (1.0, -2.0))
+
+
+@scipy_ufunc
+class pseudo_huber:
+    """Pseudo-Huber loss, d² (sqrt(1 + (r / d)²) - 1)."""
+
+    def partials(y, d, r):
+        # As d hypot(d, r) - d²
+        size = ops.hypot(d, r)
+        safe = ops.where(size == 0.0, 1.0, size)
+        return size + d * (d / safe) - 2.0 * d, r * (d / safe)
+
+    domain = (Above(0.3), Normal())
+    probes = ((1.0, 0.5), (1.0, -2.0))
+
+
+@scipy_ufunc
+class boxcox:
+    """Box-Cox transformation, (x**p - 1) / p."""
+
+    def partials(y, x, p):
+        log_x = ops.log(x)
+        scaled = p * log_x  # d/dp = log(x)**2 times the slope of exprel at p log(x)
+        near = ops.absolute(scaled) < 0.5
+        small, large = ops.where(near, scaled, 0.0), ops.where(near, 1.0, scaled)
+        series = 0.0
+        for k in range(16, 0, -1):
+            series = series * small + k / math.factorial(k + 1)
+        slope = ops.where(near, series, (ops.exp(large) - ops.expm1(large) / large) / large)
+        return x ** (p - 1.0), log_x * log_x * slope
+
+    domain = (Above(0.0), Normal())
+    probes = ((2.0, 0.5), (3.0, 0.0), (0.5, -2.0))

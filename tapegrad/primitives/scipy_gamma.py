@@ -1,0 +1,231 @@
+"""Gamma and beta functions of SciPy, zeta, and their incomplete relatives.
+
+References
+----------
+.. [1] NIST Digital Library of Mathematical Functions, https://dlmf.nist.gov: chapter and equation in each rule.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .core import ops
+from .domain import Above, Between
+from .scipy_densities import beta_slopes, gamma_slopes, negated
+from .scipy_loader import scipy_ufunc
+
+
+@scipy_ufunc
+class gamma:
+    """Gamma function."""
+
+    def partials(y, x):
+        return y * ops.psi(x)
+
+    complex_orders = 1
+    domain = Above(0.2)
+    probes = (0.5, 1.0, 5.0, -1.5)
+
+
+@scipy_ufunc
+class gammaln:
+    """Logarithm of the absolute value of the gamma function."""
+
+    grad_name = "Lgamma"
+
+    def partials(y, x):
+        return ops.psi(x)
+
+    domain = Above(0.2)
+    probes = (0.5, 1.0, 5.0, -1.5)
+
+
+@scipy_ufunc
+class loggamma:
+    """Logarithm of the gamma function, its principal branch."""
+
+    def partials(y, x):
+        return ops.psi(x)
+
+    complex_orders = 1
+    domain = Above(0.2)
+    probes = (0.5, 1.0, 5.0)
+
+
+@scipy_ufunc
+class rgamma:
+    """Reciprocal of the gamma function."""
+
+    def partials(y, x):
+        # Left of 1/2 by reflection (DLMF 5.5.3): y = gamma(1 - x) sin(pi x) / pi, also where y is 0 and psi infinite.
+        left = (ops.real(x) if x._spec.dtype.kind == "c" else x) < 0.5
+        u, v = ops.where(left, 1.0 - x, 1.0), ops.where(left, 1.0, x)
+        turn = math.pi * x
+        reflected = ops.gamma(u) * (ops.cos(turn) - ops.psi(u) * ops.sin(turn) / math.pi)
+        return ops.where(left, reflected, -y * ops.psi(v))
+
+    complex_orders = 1
+    domain = Above(0.2)
+    probes = (0.5, 1.0, 5.0, -1.5, 0.0, -1.0, -2.0)
+
+
+@scipy_ufunc
+class psi:
+    """Digamma function, the derivative of gammaln."""
+
+    grad_name = "Digamma"
+
+    def partials(y, x):
+        if x._spec.dtype.kind == "c":
+            return "the derivative of psi at complex numbers, the trigamma function, is not in SciPy"
+        return trigamma(x)
+
+    complex_orders = 0
+    domain = Above(0.2)
+    probes = (0.5, 1.0, 5.0, -1.5)
+
+
+def trigamma(x):
+    """Second derivative of gammaln; left of 0.5 by reflection (DLMF 5.15.6)."""
+    left = x < 0.5
+    positive = ops.zeta(2.0, ops.where(left, 1.0 - x, x))
+    slope = math.pi / ops.sin(math.pi * ops.where(left, x - ops.rint(x), 0.5))
+    return ops.where(left, slope * slope - positive, positive)
+
+
+BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330)
+"""The first of those with even index."""
+
+
+def _zeta_slope(s, q):
+    """Derivative of the Hurwitz zeta function with respect to s: Euler and Maclaurin's formula (DLMF 25.11.5)."""
+    count, total = 10, 0.0
+    for k in range(count):
+        log = ops.log(q + k)
+        total = total - log * ops.exp(-s * log)
+    a = q + count
+    log = ops.log(a)
+    power = ops.exp(-s * log)
+    total = total - power * (a * (log / (s - 1.0) + 1.0 / (s - 1.0) ** 2) + 0.5 * log)
+    rising, slope = s, 1.0  # s (s + 1) ... and its derivative
+    scale = power / a
+    for j, b in enumerate(BERNOULLI, 1):
+        total = total + (b / math.factorial(2 * j)) * scale * (slope - rising * log)
+        for i in (2 * j - 1, 2 * j):
+            slope, rising = slope * (s + i) + rising, rising * (s + i)
+        scale = scale / (a * a)
+    return total
+
+
+@scipy_ufunc
+class zeta:
+    """Hurwitz zeta function (DLMF 25.11.17)."""
+
+    scipy_name = "_zeta"
+    grad_name = "SpecialZeta"
+
+    def partials(y, s, q):
+        return _zeta_slope(s, q), -s * ops.zeta(s + 1.0, q)
+
+    domain = (Above(1.2), Above(0.2))
+    probes = ((2.0, 1.0), (3.0, 0.5), (1.1, 4.0), (20.0, 1.0))
+
+
+@scipy_ufunc
+class zetac:
+    """Riemann zeta function minus one."""
+
+    def partials(y, x):
+        # Left of -1 by the functional equation (DLMF 25.4.1), with u = 1 - x; near 0 it would lose digits.
+        left = x < -1.0
+        u, right = ops.where(left, 1.0 - x, 2.0), ops.where(left, 2.0, x)
+        turn = 0.5 * math.pi * u
+        value = ops.zeta(u, 1.0)
+        grown = (ops.psi(u) - math.log(2.0 * math.pi)) * value + _zeta_slope(u, 1.0)
+        factor = ops.gamma(u) * ops.exp(-u * math.log(2.0 * math.pi)) * 2.0
+        reflected = factor * (0.5 * math.pi * ops.sin(turn) * value - ops.cos(turn) * grown)
+        return ops.where(left, reflected, _zeta_slope(right, 1.0))
+
+    domain = Above(1.2)
+    probes = (2.0, 0.5, 0.0, -0.5, -2.0, -3.5, 20.0)
+
+
+@scipy_ufunc
+class poch:
+    """Pochhammer symbol, gamma(x + m) / gamma(x)."""
+
+    def partials(y, x, m):
+        total = ops.psi(x + m)
+        return y * (total - ops.psi(x)), y * total
+
+    domain = (Above(0.2), Above(0.2))
+    probes = ((1.0, 2.0), (0.5, 0.5))
+
+
+@scipy_ufunc
+class beta:
+    """Beta function."""
+
+    def partials(y, a, b):
+        total = ops.psi(a + b)
+        return y * (ops.psi(a) - total), y * (ops.psi(b) - total)
+
+    domain = (Above(0.2), Above(0.2))
+    probes = ((1.0, 2.0), (0.5, 0.5))
+
+
+@scipy_ufunc
+class betaln:
+    """Logarithm of the absolute value of the beta function."""
+
+    def partials(y, a, b):
+        total = ops.psi(a + b)
+        return ops.psi(a) - total, ops.psi(b) - total
+
+    domain = (Above(0.2), Above(0.2))
+    probes = ((1.0, 2.0), (0.5, 0.5))
+
+
+@scipy_ufunc
+class binom:
+    """Binomial coefficient of two real numbers."""
+
+    def partials(y, n, k):
+        rest = ops.psi(n - k + 1.0)
+        return y * (ops.psi(n + 1.0) - rest), y * (rest - ops.psi(k + 1.0))
+
+    domain = (Above(3.0), Between(0.3, 2.7))
+    probes = ((5.0, 2.0), (4.5, 1.5))
+
+
+@scipy_ufunc
+class gammainc:
+    """Regularised lower incomplete gamma function (DLMF 8.8.13)."""
+
+    def partials(y, a, x):
+        return gamma_slopes(a, x)
+
+    domain = (Above(0.5), Above(0.0))
+    probes = ((2.0, 1.0), (0.5, 0.3))
+
+
+@scipy_ufunc
+class gammaincc:
+    """Regularised upper incomplete gamma function (DLMF 8.8.14)."""
+
+    def partials(y, a, x):
+        return negated(gamma_slopes(a, x))
+
+    domain = (Above(0.5), Above(0.0))
+    probes = ((2.0, 1.0), (0.5, 0.3))
+
+
+@scipy_ufunc
+class betainc:
+    """Regularised incomplete beta function (DLMF 8.17.20)."""
+
+    def partials(y, a, b, x):
+        return beta_slopes(a, b, x)
+
+    domain = (Above(0.5), Above(0.5), Between(0.0, 1.0))
+    probes = ((2.0, 3.0, 0.3), (0.5, 0.5, 0.8))

@@ -1,0 +1,191 @@
+"""Inverses of SciPy's distribution functions with respect to a parameter."""
+
+from __future__ import annotations
+
+from .domain import Above, Between
+from .scipy_densities import (
+    NO_SHAPE,
+    PROBABILITY,
+    beta_slopes,
+    binomial_slopes,
+    chi2_slopes,
+    f_slopes,
+    inverse,
+    negative_binomial_slopes,
+    noncentral_f_slopes,
+    noncentral_t_slopes,
+    poisson_slopes,
+    rate_slopes,
+    t_slopes,
+)
+from .scipy_loader import scipy_ufunc
+
+
+@scipy_ufunc
+class gdtrib:
+    """Shape at which the gamma distribution function has a given value."""
+
+    def partials(y, a, p, x):
+        return inverse(rate_slopes(a, y, x), 1)
+
+    domain = (Above(0.5), PROBABILITY, Above(0.5))
+    probes = ((1.0, 0.4, 2.0), (2.0, 0.7, 1.5))
+
+
+@scipy_ufunc
+class chdtriv:
+    """Degrees of freedom at which the chi-square distribution function has a given value."""
+
+    def partials(y, p, x):
+        return inverse(chi2_slopes(y, x), 0)
+
+    domain = (PROBABILITY, Above(0.5))
+    probes = ((0.4, 2.0), (0.8, 5.0))
+
+
+@scipy_ufunc
+class pdtrik:
+    """Real number of events at which the Poisson distribution function has a given value."""
+
+    def partials(y, p, m):
+        return inverse(poisson_slopes(y, m), 0)
+
+    domain = (Between(0.4, 0.8), Between(1.0, 5.0))
+    probes = ((0.5, 2.0), (0.7, 4.0))
+
+
+@scipy_ufunc
+class btdtria:
+    """First parameter at which the beta distribution function has a given value."""
+
+    def partials(y, p, b, x):
+        return inverse(beta_slopes(y, b, x), 0)
+
+    domain = (PROBABILITY, Above(0.5), Between(0.1, 0.9))
+    probes = ((0.4, 2.0, 0.5), (0.7, 1.5, 0.3))
+
+
+@scipy_ufunc
+class btdtrib:
+    """Second parameter at which the beta distribution function has a given value."""
+
+    def partials(y, a, p, x):
+        return inverse(beta_slopes(a, y, x), 1)
+
+    domain = (Above(0.5), PROBABILITY, Between(0.1, 0.9))
+    probes = ((2.0, 0.4, 0.5), (1.5, 0.7, 0.3))
+
+
+@scipy_ufunc
+class bdtrik:
+    """Real number of successes at which the binomial distribution function has a given value."""
+
+    def partials(y, q, n, p):
+        return inverse(binomial_slopes(y, n, p), 0)
+
+    domain = (Between(0.4, 0.7), Between(6.0, 9.0), Between(0.3, 0.7))
+    probes = ((0.5, 8.0, 0.4), (0.6, 7.0, 0.6))
+
+
+@scipy_ufunc
+class bdtrin:
+    """Real number of trials at which the binomial distribution function has a given value."""
+
+    def partials(y, k, q, p):
+        return inverse(binomial_slopes(k, y, p), 1)
+
+    domain = (Between(2.0, 5.0), Between(0.3, 0.7), Between(0.3, 0.7))
+    probes = ((3.0, 0.5, 0.4), (4.0, 0.6, 0.6))
+
+
+@scipy_ufunc
+class nbdtrik:
+    """Real number of failures at which the negative binomial distribution function has a given value."""
+
+    def partials(y, q, n, p):
+        return inverse(negative_binomial_slopes(y, n, p), 0)
+
+    domain = (Between(0.5, 0.8), Between(3.0, 6.0), Between(0.3, 0.6))
+    probes = ((0.6, 4.0, 0.4), (0.7, 5.0, 0.5))
+
+
+@scipy_ufunc
+class nbdtrin:
+    """Real number of successes at which the negative binomial distribution function has a given value."""
+
+    def partials(y, k, q, p):
+        return inverse(negative_binomial_slopes(k, y, p), 1)
+
+    domain = (Between(3.0, 6.0), Between(0.3, 0.6), Between(0.3, 0.6))
+    probes = ((4.0, 0.5, 0.4), (5.0, 0.4, 0.5))
+
+
+@scipy_ufunc
+class fdtridfd:
+    """Second degrees of freedom at which the F distribution function has a given value."""
+
+    def partials(y, n, p, x):
+        return inverse(f_slopes(n, y, x), 1)
+
+    domain = (Between(2.0, 4.0), Between(0.55, 0.65), Between(1.1, 1.4))
+    probes = ((3.0, 0.6, 1.3), (2.0, 0.6, 1.2))
+
+
+@scipy_ufunc
+class stdtridf:
+    """Degrees of freedom at which Student's t distribution function has a given value."""
+
+    def partials(y, p, t):
+        return inverse(t_slopes(y, t), 0)
+
+    domain = (Between(0.8, 0.84), Between(1.05, 1.3))
+    probes = ((0.8, 1.1), (0.82, 1.2))
+
+
+@scipy_ufunc
+class nctdtridf:
+    """Degrees of freedom at which the noncentral t distribution function has a given value."""
+
+    def partials(y, p, nc, t):
+        return inverse(noncentral_t_slopes(y, nc, t), 0)
+
+    coarse = 1e-5
+    domain = (Between(0.63, 0.65), Between(0.45, 0.55), Between(0.95, 1.05))
+    probes = ((0.64, 0.5, 1.0),)
+
+
+@scipy_ufunc
+class nctdtrinc:
+    """Noncentrality at which the t distribution function has a given value."""
+
+    def partials(y, df, p, t):
+        return inverse(noncentral_t_slopes(df, y, t), 1)
+
+    domain = (Between(3.0, 6.0), Between(0.3, 0.7), Between(0.5, 2.0))
+    probes = ((4.0, 0.5, 1.0), (5.0, 0.6, 1.5))
+
+
+@scipy_ufunc
+class ncfdtrinc:
+    """Noncentrality at which the F distribution function has a given value."""
+
+    def partials(y, n, d, p, x):
+        return inverse(noncentral_f_slopes(n, d, y, x, p), 2)
+
+    coarse = 1e-3
+    fixed = (0, 1)
+    domain = (Between(2.0, 4.0), Between(3.0, 6.0), Between(0.3, 0.4), Between(2.0, 3.0))
+    probes = ((2.0, 3.0, 0.35, 2.0), (3.0, 5.0, 0.3, 3.0))
+
+
+def _refused(name, count):
+    members = {
+        "__doc__": f"`scipy.special.{name}`, without derivative.",
+        "derivative": NO_SHAPE,
+        "probes": ((0.4, 0.5, 0.6, 0.7)[:count],),
+    }
+    return type(name, (), members)
+
+
+for _name, _count in (("chndtridf", 3), ("ncfdtridfd", 4), ("ncfdtridfn", 4)):
+    scipy_ufunc(_refused(_name, _count))
