@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import sys
 from collections.abc import Iterator
 from types import FrameType, FunctionType
@@ -47,13 +48,14 @@ def unseen_function(depth: int = 1) -> Unseen | None:
             break
         for module, names in _functions(frame):
             public = [part for part in module.split(".") if not part.startswith("_")]
-            path = public[:1] if package == "numpy" else public[:2]
-            for k in range(len(names), 0, -1):
-                if _exists(["tapegrad", *path], names[:k]):
+            # `scipy.sparse.linalg` is a module of a module; of NumPy's only the outermost counts.
+            paths = [public[:1]] if package == "numpy" else [public[:3], public[:2]]
+            for path, k in itertools.product(paths, range(len(names), 0, -1)):
+                if all(n.startswith("_") for n in names[k:]) and _exists(["tapegrad", *path], names[:k]):
                     name = ".".join([*path, *names[:k]])
                     found = Unseen(name, f"tapegrad.{name}")
                     break
-            if len(path) == 2 and names and not names[0].startswith(("_", "<")):
+            if package == "scipy" and len(public) > 1 and names and not names[0].startswith(("_", "<")):
                 outermost = Unseen(".".join([*public, *names]), "")
         frame = frame.f_back
     return found or outermost
@@ -86,4 +88,4 @@ def _exists(path: list[str], names: list[str]) -> bool:
         original = getattr(original, name, None)
     for name in names[1:]:
         found = getattr(found, name, None)
-    return found is not None and getattr(found, "__wrapped__", found) is not original
+    return found is not None and getattr(found, "__wrapped__", found) != original  # methods are equal, not the same

@@ -11,7 +11,17 @@ import tapegrad as tg
 from tapegrad.values import TracedValueError
 
 scipy = pytest.importorskip("scipy")
-for module in ("integrate", "interpolate", "linalg", "ndimage", "signal", "spatial.distance", "special", "stats"):
+for module in (
+    "integrate",
+    "interpolate",
+    "linalg",
+    "ndimage",
+    "signal",
+    "sparse.linalg",
+    "spatial.distance",
+    "special",
+    "stats",
+):
     importlib.import_module(f"scipy.{module}")
 
 X = np.array([0.3, 0.7, 1.2])
@@ -31,6 +41,7 @@ NAMESAKES = {
     "scipy.linalg.solve_triangular": lambda x: scipy.linalg.solve_triangular(np.eye(3), x),
     "scipy.integrate.trapezoid": scipy.integrate.trapezoid,
     "scipy.integrate.quad": lambda x: scipy.integrate.quad(lambda t: t * x[0], 0.0, 1.0),
+    "scipy.sparse.linalg.spsolve": lambda x: scipy.sparse.linalg.spsolve(scipy.sparse.eye(3).tocsc(), x),
     "scipy.signal.fftconvolve": lambda x: scipy.signal.fftconvolve(x, x),
     "scipy.interpolate.CubicSpline": lambda x: scipy.interpolate.CubicSpline(np.arange(3.0), x),
 }
@@ -38,6 +49,7 @@ WITHOUT = {
     "scipy.ndimage.gaussian_filter": lambda x: scipy.ndimage.gaussian_filter(x, 1.0),
     "scipy.spatial.distance.pdist": lambda x: scipy.spatial.distance.pdist(np.stack([x, 2.0 * x])),
     "scipy.stats.zscore": scipy.stats.zscore,
+    "scipy.stats.norm.isf": scipy.stats.norm.isf,
 }
 
 

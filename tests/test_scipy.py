@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -387,6 +389,35 @@ def test_shapes_of_distributions_have_a_gradient():
             check(
                 lambda *s, f=ours, at=at: f(at, *s), lambda *s, f=theirs, at=at: f(at, *s), [*map(np.array, shapes)], {}
             )
+
+
+def test_distributions_keep_parameters():
+    check(
+        lambda m, s: stats.norm(m, scale=s).logpdf(P),
+        lambda m, s: scipy.stats.norm(m, scale=s).logpdf(P),
+        [np.array(0.3), np.array(1.2)],
+        {},
+    )
+    check(
+        lambda x, m: stats.multivariate_normal(m, SPD).pdf(x),
+        lambda x, m: scipy.stats.multivariate_normal(m, SPD).pdf(x),
+        [W, W + 1.0],
+        {},
+    )
+    assert stats.poisson(2.0).pmf(3).item() == pytest.approx(scipy.stats.poisson(2.0).pmf(3), rel=1e-12)
+
+
+def test_what_distributions_have_beside_densities_is_scipys():
+    for given in (stats, scipy.stats):
+        np.testing.assert_array_equal(
+            given.norm.rvs(size=2, random_state=0), scipy.stats.norm.rvs(size=2, random_state=0)
+        )
+    assert stats.gamma(2.0).mean() == 2.0 and stats.dirichlet([1.0, 2.0]).rvs(1).shape == (1, 2)
+    assert copy.copy(stats.norm).name == copy.copy(stats.norm(1.0))._name == "norm"
+    with pytest.raises(AttributeError, match="nothing"):
+        stats.norm.nothing  # noqa: B018
+    with pytest.raises(TypeError, match=r"scipy.stats.norm.isf makes plain arrays.*Compose it"):
+        tg.grad(lambda x: stats.norm.isf(0.3, x))(1.0)
 
 
 def test_parameters_without_a_closed_form_say_so():

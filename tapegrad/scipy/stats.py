@@ -2,6 +2,7 @@
 
 Each distribution is an object with the methods of SciPy's: ``pdf``, ``logpdf``, ``cdf``, ``logcdf``, ``sf``, ``logsf``
 and ``ppf`` where they have derivatives, ``pmf`` and ``logpmf`` for discrete ones; ``loc`` and ``scale`` take part.
+``norm(loc, scale)`` keeps parameters; other methods, such as ``rvs`` and ``mean``, are SciPy's, of plain numbers.
 Outside the support the density is 0, its logarithm minus infinity, and the gradient 0.
 """
 
@@ -17,6 +18,7 @@ import scipy.special as sp
 from ..primitives.core import lift
 from ..primitives.scipy_loader import load as _load
 from ..tape.handle import Tensor
+from ._frozen import Frozen, of_scipy
 from .special import multigammaln
 
 _load()
@@ -62,6 +64,14 @@ class Continuous:
         self._log, self._cdf, self._sf, self._ppf = logpdf, cdf, sf, ppf
         self._logcdf, self._logsf = logcdf, logsf
         self._inside, self._middle, self._support = inside, middle, support
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Frozen:
+        """The distribution with these parameters."""
+        return Frozen(self, self.name, args, kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        """What has no derivative here is SciPy's: random numbers, moments, fits."""
+        return of_scipy(self.__dict__.get("name", ""), name)
 
     def _standard(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[Any], Any, Any]:
         """The standardised variable, shape parameters, location and scale."""
@@ -382,6 +392,10 @@ nbinom = Discrete("nbinom", _nbinom_log, ("n", "p"), support=POSITIVE)
 class dirichlet:
     """The Dirichlet distribution; as in SciPy, observations stand in the columns, of which the last may be left out."""
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """The distribution with its parameters."""
+        return Frozen(cls, "dirichlet", args, kwargs)
+
     @staticmethod
     def logpdf(x: Any, alpha: Any) -> Any:
         """Logarithm of the density."""
@@ -405,6 +419,10 @@ class dirichlet:
 
 class multivariate_normal:
     """The multivariate normal distribution with a regular covariance."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """The distribution with its parameters."""
+        return Frozen(cls, "multivariate_normal", args, kwargs)
 
     @staticmethod
     def logpdf(x: Any, mean: Any = None, cov: Any = 1.0, allow_singular: bool = False) -> Any:
@@ -453,6 +471,10 @@ class multivariate_normal:
 
 class wishart:
     """The Wishart distribution."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """The distribution with its parameters."""
+        return Frozen(cls, "wishart", args, kwargs)
 
     @staticmethod
     def logpdf(x: Any, df: Any, scale: Any) -> Any:
