@@ -281,9 +281,9 @@ def _repr_html(self):
 
 def _format(self, spec):
     """A tensor of one element formats as a number; printing loses nothing, so it is allowed anywhere."""
-    if self._spec.size == 1 and not _is_traced(self):
-        return format(value_of(self).item(), spec)
-    return format(repr(self), spec)
+    if _is_traced(self):
+        return repr(self)  # there is no number yet that a format of numbers could be for
+    return format(value_of(self).item() if self._spec.size == 1 else repr(self), spec)
 
 
 def _sort(self, *args, **kwargs):

@@ -118,6 +118,18 @@ def test_right(function):
     np.testing.assert_allclose(found, steps, atol=1e-6)
 
 
+def test_formats_of_numbers_that_are_not_there_yet():
+    texts = []
+
+    def f(x):
+        texts.append(f"{x[0]:.3f}")
+        return np.sum(x**2)
+
+    np.testing.assert_array_equal(tg.compile(tg.grad(f))(POINT), 2.0 * POINT)
+    np.testing.assert_array_equal(tg.vmap(tg.grad(f))(np.stack([POINT, POINT]))[1], 2.0 * POINT)
+    assert texts == ["tensor(..., shape=(), dtype=float64, traced)"] * 2
+
+
 REFUSED = {
     "float": (lambda x: float(x[0]), r"np\.sin\(x\)"),
     "int": (lambda x: int(x[0]), "stop_gradient"),
