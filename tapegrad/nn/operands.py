@@ -15,7 +15,10 @@ def lifted(*operands: Any) -> list[Any]:
     """Operands as tensors of one floating dtype; those that are None stay so."""
     tensors = [None if x is None else lift(x) for x in operands]
     dtypes = [t._spec.dtype for t in tensors if t is not None]
-    dtype = dtypes[0] if all(d == dtypes[0] for d in dtypes) else np.result_type(*dtypes)
+    dtype = dtypes[0]
+    if dtypes.count(dtype) == len(dtypes) and dtype.kind not in "biu":
+        return tensors
+    dtype = np.result_type(*dtypes)
     if dtype.kind in "biu":
         dtype = np.dtype(float)
     return [None if t is None else lift(t, dtype) for t in tensors]
