@@ -2,7 +2,7 @@
 
 The rule runs on a scratch tape with operands that stand for the result, its operands and the result's
 cotangent; the rows that it leaves are turned into a template, in which operands are codes (see
-`tapegrad.vm.sweeps`). Forward definitions in terms of other primitives are lowered in the same way.
+`tapegrad.vm.reverse`). Forward definitions in terms of other primitives are lowered in the same way.
 """
 
 from __future__ import annotations

@@ -13,8 +13,10 @@ from .native import addresses
 
 __all__ = ["begin_reverse", "execute", "forward_sweep", "link", "raised", "reads_left", "reverse_sweep", "spread"]
 
-SWEEPS = "begin_reverse", "forward_sweep", "link", "reads_left", "reverse_sweep", "spread"
-FUNCTIONS = ("execute.run", *[f"sweeps.{name}" for name in SWEEPS])
+FUNCTIONS = (
+    "execute.run", "forward.forward_sweep", "forward.link", "reverse.begin_reverse", "reverse.reads_left",
+    "reverse.reverse_sweep", "reverse.spread",
+)  # fmt: skip
 
 
 def raised(error: BaseException) -> BaseException:
@@ -44,10 +46,10 @@ def _entry(name: str, result: Any = None) -> Callable[[int], Any]:
     return call
 
 
-begin_reverse = _entry("sweeps.begin_reverse")
+begin_reverse = _entry("reverse.begin_reverse")
 execute = _entry("execute.run")
-forward_sweep = _entry("sweeps.forward_sweep")
-link = _entry("sweeps.link")
-reads_left = _entry("sweeps.reads_left", ctypes.c_int64)
-reverse_sweep = _entry("sweeps.reverse_sweep")
-spread = _entry("sweeps.spread")
+forward_sweep = _entry("forward.forward_sweep")
+link = _entry("forward.link")
+reads_left = _entry("reverse.reads_left", ctypes.c_int64)
+reverse_sweep = _entry("reverse.reverse_sweep")
+spread = _entry("reverse.spread")

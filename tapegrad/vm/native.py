@@ -42,7 +42,7 @@ def addresses(functions: tuple[str, ...], *arguments: str | int) -> tuple[int, .
     Parameters
     ----------
     functions : tuple of str
-        Such as ``('sweeps.link',)``: module of this folder and name. They make one piece of machine code, in which
+        Such as ``('forward.link',)``: module of this folder and name. They make one piece of machine code, in which
         they share the functions that they call.
     *arguments : str or int
         If there are any, the names are those of makers: each is called with `arguments`, and what it returns is
