@@ -148,6 +148,36 @@ def test_long_products_with_a_vector(terms):
     check(lambda x: np.sin(x).T @ x, x)
 
 
+IMAGES = (6, 5, 4, 7)
+
+
+@pytest.mark.parametrize("char", "df")
+def test_first_axes_as_one(char):
+    """No axis is long enough for the others to be written out; the first ones together are."""
+    rng = np.random.default_rng(0)
+    x, shift = rng.normal(size=IMAGES).astype(char), rng.normal(size=IMAGES[-1]).astype(char)
+    whole = 6 * 5 * 4
+
+    def lanes(function, *arguments):
+        return {lanes for step in check(function, *arguments) for lanes in step.groups}
+
+    assert lanes(lambda x, shift: np.maximum(np.sin(x) + shift, 0.5), x, shift) == {whole}
+    for axis in ((0, 1, 2), (2, 3), (3,)):
+        for keepdims in (False, True):
+            check(lambda x, axis=axis, k=keepdims: np.sum(np.exp(x), axis=axis, keepdims=k), np.tile(x, (9, 1, 1, 1)))
+            check(lambda x, axis=axis, k=keepdims: np.max(x * x, axis=axis, keepdims=k), np.tile(x, (9, 1, 1, 1)))
+    check(lambda x, shift: np.sin(x[:, :, 1:3]) + shift, x, shift)  # no two axes of the window are one
+    check(lambda x, shift: np.sin(x[1:4]) * shift + x[2:5], x, shift)
+    check(lambda x, shift: np.sin(x) * shift[:, None] + x[:1], x.transpose(0, 2, 3, 1), shift)
+    spread = tg.grad(lambda x: np.sum(np.sin(np.mean(np.maximum(x.reshape(60, 2, 7), 0.1), axis=1)) ** 2))
+    check(spread, x)
+
+
+def test_ties_of_extrema():
+    x, y = np.array([1.0, 2.0, np.nan, 3.0, 0.0] * 20), np.array([2.0, 2.0, 1.0, np.nan, -1.0] * 20)
+    check(tg.grad(lambda x, y: np.sum(np.maximum(x, y) * np.arange(100.0)), argnums=(0, 1)), x, y)
+
+
 def test_views_windows_and_joined_arrays():
     x = generator("views").standard_normal((120, 4))
 

@@ -195,6 +195,14 @@ def where(body, condition, x, y):
     return body.select(convert(body, condition, "?"), x, y)
 
 
+@_function("share")
+def share(body, x, y, bar):
+    """The cotangent of x, where the greater one is the result: half of it where they tie."""
+    half = body.arithmetic("mul", body.constant(0.5, bar.char), bar)
+    whole = body.select(body.compare("oeq", x, y), half, bar)
+    return body.select(body.compare("olt", x, y), body.constant(0.0, bar.char), whole)
+
+
 # --- functions of the C library ----------------------------------------------------------------------------------
 
 _C_NAMES = {

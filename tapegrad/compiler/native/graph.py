@@ -24,19 +24,27 @@ class Row:
     sources : tuple of int
         Slots of the operands.
     out : Spec
+    specs : sequence of Spec
+        Of the operands.
     kind : int
     """
 
-    __slots__ = ("attrs", "kind", "name", "out", "signature", "slot", "sources")
+    __slots__ = ("attrs", "kind", "name", "out", "signature", "slot", "sources", "specs")
 
     def __init__(self, slot: int, signature: Any, sources: tuple[int, ...]):
         self.slot, self.sources, self.signature = slot, sources, signature
         self.name, self.attrs = signature.primitive.name, signature.attrs
-        self.out, self.kind = signature.out, signature.kind
+        self.out, self.kind, self.specs = signature.out, signature.kind, signature.specs
 
     def reading(self, sources: tuple[int, ...]) -> Row:
         """The same row of other operands."""
-        return Row(self.slot, self.signature, sources)
+        return self.formed(self.name, self.out, self.specs, self.attrs, sources)
+
+    def formed(self, name: str, out: Any, specs: Any, attrs: dict, sources: tuple[int, ...]) -> Row:
+        """The same row in another shape (see `forms`)."""
+        made = Row(self.slot, self.signature, sources)
+        made.name, made.out, made.specs, made.attrs = name, out, specs, attrs
+        return made
 
 
 class Graph:
@@ -49,6 +57,8 @@ class Graph:
         Per slot, the slot whose memory it is a window of, and the byte offset in it.
     constants : dict
         Arrays, by slot.
+    seen : dict
+        Slots that stand for another one in another shape: that one, and the shape.
     """
 
     def __init__(self, tape: Any, slots: list[int], inputs: list[int]):
@@ -56,6 +66,9 @@ class Graph:
         self.root: dict[int, int] = {}
         self.shift: dict[int, int] = {}
         self.constants: dict[int, np.ndarray] = {}
+        self.seen: dict[int, tuple[int, Any]] = {}
+        self._places: dict[tuple[int, Any], int] = {}
+        self._next = max(slots, default=0) + 2
         given = set(inputs)
         for slot in slots:
             signature = tape.signature(slot)
@@ -75,7 +88,23 @@ class Graph:
 
     def spec(self, slot: int) -> Any:
         """Type of a slot's value."""
-        return self.rows[slot].out
+        return self.rows[slot].out if slot in self.rows else self.seen[slot][1]
+
+    def is_whole(self, slot: int) -> bool:
+        """Whether a slot is no window of another one, whatever its shape."""
+        return self.root[slot] == (slot if slot in self.rows else self.seen[slot][0])
+
+    def see(self, slot: int, spec: Any) -> int:
+        """A slot that stands for another one in another shape, its elements where they are."""
+        if spec is self.spec(slot):
+            return slot
+        found = self._places.get((slot, spec))
+        if found is None:
+            found = self._places[slot, spec] = self._next
+            self._next += 1
+            self.seen[found] = slot, spec
+            self.root[found], self.shift[found] = self.root[slot], self.shift[slot]
+        return found
 
 
 def indices(shape: tuple[int, ...], lane: int | None) -> Any:

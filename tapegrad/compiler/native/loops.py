@@ -61,7 +61,7 @@ def _is_alike(first: tuple[Row, Axes], row: Row, axes: Axes) -> bool:
 def _is_straight(row: Row, made: set[int], graph: Graph) -> bool:
     """Whether a row reads of those rows what stands at the same index."""
     return all(
-        graph.root[s] not in made or (graph.root[s] == s and graph.spec(s).shape == row.out.shape) for s in row.sources
+        graph.root[s] not in made or (graph.is_whole(s) and graph.spec(s).shape == row.out.shape) for s in row.sources
     )
 
 

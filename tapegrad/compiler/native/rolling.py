@@ -188,7 +188,7 @@ class _Table:
                 count = len(places_of)
                 table.append(places_of + nowhere[count:])
                 shifts.append([graph.shift[slot] for slot in row.sources] + unmoved[count:])
-                kind = row.signature, axes, row.slot in stored, tuple(marks)
+                kind = row.signature, row.out, tuple(row.specs), axes, row.slot in stored, tuple(marks)
                 kinds.append(known.setdefault(kind, len(known)))
             else:
                 table.append(nowhere)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...vm import opcodes as op
+from .forms import Form, forms_of
 from .graph import Graph, Row, indices, offset_of
 from .rolling import find_script
 from .rules import RULES, WHOLE, Axes
@@ -77,7 +78,7 @@ def make_schedule(graph: Graph, outputs: list[int]) -> Schedule | None:
     """
     if not graph.is_pure():
         return None
-    facts: dict[Any, tuple[Any, int]] = {}
+    facts: dict[Any, tuple[Any, int, list[Form]]] = {}
     tries: list[Schedule] = []
     for k, most in enumerate(TRIES):
         made = _Scheduler(graph, *most, facts).run(outputs)
@@ -88,7 +89,7 @@ def make_schedule(graph: Graph, outputs: list[int]) -> Schedule | None:
 
 
 class _Scheduler:
-    def __init__(self, graph: Graph, most_scalars: int, most_elements: int, facts: dict[Any, tuple[Any, int]]):
+    def __init__(self, graph: Graph, most_scalars: int, most_elements: int, facts: dict[Any, tuple]):
         self.graph, self.facts = graph, facts
         self.most_scalars, self.most_elements = most_scalars, most_elements
         self.placed: dict[int, _Placed] = {}
@@ -112,7 +113,10 @@ class _Scheduler:
                 sizes = [s.size for s in row.signature.specs]
                 self.cost += INTERPRETED_ROW + INTERPRETED_ELEMENT * max([row.out.size, *sizes])
                 continue
-            at, lanes, axes, elements = choice
+            at, lanes, axes, elements, form = choice
+            if form is not None:
+                sources = [graph.see(s, spec) for s, spec in zip(row.sources, form.specs, strict=True)]
+                row = row.formed(*form[:4], tuple(sources))
             self.written += elements
             self.cost += elements * (ONE_ELEMENT if lanes == 1 else max(ONE_LANE * lanes, ONE_ELEMENT))
             if self.written > MOST_UNROLLED or at > 2 * MOST_STEPS:
@@ -132,43 +136,49 @@ class _Scheduler:
         """Numbers of lanes worth trying, the one with most work first."""
         votes: Counter = Counter()
         for row in self.graph.rows.values():
-            rule, work = self._facts(row) if row.kind == op.KERNEL else (None, 0)
+            rule, work, forms = self._facts(row) if row.kind == op.KERNEL else (None, 0, [])
             if rule is not None and work > self.most_scalars:
                 specs = row.out, *row.signature.specs
                 shapes = {n for s in specs for n in s.shape if n > self.most_scalars // 8 and n > 1}
-                for n in shapes:
+                for n in {form.lanes: None for form in forms} | dict.fromkeys(shapes):
                     if work // n <= self.most_elements:
                         votes[n] += work
         return [n for n, _ in votes.most_common(8)]
 
-    def _facts(self, row: Row) -> tuple[Any, int]:
-        """The rule for a row, None where there is none, and elements that it computes."""
+    def _facts(self, row: Row) -> tuple[Any, int, list[Form]]:
+        """The rule for a row, None where there is none; elements that it computes; its other shapes."""
         found = self.facts.get(row.signature)
         if found is None:
             rule, specs = RULES.get(row.name), list(row.signature.specs)
-            found = None, 0
+            found = None, 0, []
             if rule is not None and rule.fits(row, specs):
-                found = rule, rule.work(row, specs)
+                found = rule, rule.work(row, specs), forms_of(row, rule.element is not None)
             self.facts[row.signature] = found
         return found
 
-    def _choose(self, row: Row) -> tuple[int, int, Axes, int] | None:
-        """Step, lanes, axes and elements written of a row, as early as can be; None for the interpreter."""
-        rule, work = self._facts(row)
+    def _choose(self, row: Row) -> tuple[int, int, Axes, int, Form | None] | None:
+        """Step, lanes, axes, elements written and form of a row, as early as can be; None for the interpreter."""
+        rule, work, forms = self._facts(row)
         if rule is None:
             return None
         specs = row.signature.specs
         axes: Axes = (None, (None,) * len(specs))
         if work <= self.most_scalars and not rule.in_memory(row, axes):
-            return self._earliest(rule, row, specs, 1, axes), 1, axes, work
-        best = None
+            return self._earliest(rule, row, specs, 1, axes), 1, axes, work, None
+        best: tuple[int, int, Axes, int, Form | None] | None = None
         for n in [*self.extents, row.out.size, *[s.size for s in specs]]:
             if n < 2 or work // n > self.most_elements:
                 continue
             for axes in rule.lanes(row, specs, n):
                 at = self._earliest(rule, row, specs, n, axes)
                 if best is None or at < best[0]:
-                    best = at, n, axes, work // n
+                    best = at, n, axes, work // n, None
+            for form in [form for form in forms if form.lanes == n]:
+                its_rule, seen = RULES[form.name], row.formed(*form[:4], row.sources)
+                for axes in its_rule.lanes(seen, list(form.specs), n):
+                    at = self._earliest(its_rule, seen, form.specs, n, axes)
+                    if best is None or at < best[0]:
+                        best = at, n, axes, work // n, form
         return best
 
     def _earliest(self, rule: Any, row: Row, specs: Sequence[Any], lanes: int, axes: Axes) -> int:
