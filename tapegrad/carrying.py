@@ -22,8 +22,8 @@ from .inplace import copy_slices, write
 from .primitives.batching import BatchedRow, repeat, rule_of
 from .primitives.core import lift, ops
 from .primitives.shape import expand_to
+from .tape.current import constant, new_tensor
 from .tape.handle import Tensor
-from .tape.record import constant, new_tensor
 from .tape.spec import spec_of
 from .tape.state import local
 from .tape.tape import Tape, next_rank

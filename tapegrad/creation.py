@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .tape.buffer import Buffer
+from .tape.current import new_tensor
 from .tape.handle import Tensor
-from .tape.record import new_tensor, renewed
+from .tape.record import renewed
 from .tape.spec import spec_of_array
 from .tape.state import local
 from .tape.subclasses import refuse_masked

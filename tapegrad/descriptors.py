@@ -20,10 +20,10 @@ import numpy as np
 from .tape.buffer import Buffer, buffer_of
 from .tape.handle import NOTHING, BufferFacts, Tensor, ViewFacts
 from .tape.memory import address_of
-from .tape.record import KEYS
 from .tape.site import known
 from .tape.state import State, local
 from .tape.tape import Tape
+from .tape.viewing import KEYS
 from .vm import fields
 from .vm.native import addresses, bind_last
 

@@ -13,7 +13,7 @@ from .operators import described, recorder_of
 from .primitives.core import BY_FUNCTION, Primitive, lift, ops
 from .primitives.folding import cast_for, methods_of_ufuncs
 from .tape.handle import Tensor, attach
-from .tape.record import import_array
+from .tape.importing import import_array
 from .values import TracedValueError, value_of
 
 __all__ = ["as_tensor", "call", "into"]

@@ -14,7 +14,7 @@ from .autograd.engine import sweep
 from .autograd.recorded import pushforward, recorded_sweep
 from .primitives.core import lift, ops
 from .tape.handle import Tensor
-from .tape.record import ForeignLeaf, import_leaf
+from .tape.importing import ForeignLeaf, import_leaf
 from .tape.state import local
 from .tape.subclasses import refuse_other_algebra
 from .values import scalar_of, value_of

@@ -11,8 +11,10 @@ from .errors import CastingError, ShapeError
 from .primitives.core import lift, ops, primitive
 from .primitives.shape import expand_to, placed, view_attrs, view_of, window_of
 from .tape.buffer import buffer_of
+from .tape.current import current_tape, new_tensor, rotate
 from .tape.handle import Tensor, attach
-from .tape.record import append, current_tape, is_inference, new_tensor, own_borrowed, rotate, slot_of
+from .tape.importing import is_inference, slot_of
+from .tape.record import append, own_borrowed
 from .tape.signature import FAST, signature_of
 from .tape.site import user_site
 from .tape.spec import spec_of_array
@@ -430,7 +432,7 @@ def prepared(target):
         if known and buffer.settled is None:
             settle(base, target)
         known = known and base._tape is tape and buffer.resumes(tape, target)
-    slot = target._slot  # read before the tape: see `record._import_tensor`
+    slot = target._slot  # read before the tape: see `importing._import_tensor`
     if not known or target._tape is not tape or tape.thread != get_ident() or len(tape.rows) >= tape.limit:
         raise KeyError(target)
     return tape, slot, buffer, base

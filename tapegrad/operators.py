@@ -16,9 +16,11 @@ import numpy as np
 from .descriptors import Operator, is_supported, methods_of
 from .foreign import meet
 from .primitives.core import RECORDS, Promoting
+from .tape.current import new_tensor
 from .tape.handle import NOTHING, Tensor, attach
+from .tape.importing import COPY_BYTES, slot_of, stands_ready
 from .tape.memory import copy_array
-from .tape.record import COPY_BYTES, append, new_tensor, record, slot_of, stands_ready
+from .tape.record import append, record
 from .tape.signature import CAREFUL, FAST, fast_index, import_signature, signature_of
 from .tape.size import Size
 from .tape.spec import spec_of_array
@@ -47,7 +49,7 @@ def binary(primitive, name, swapped=False):
         kind = other.__class__
         try:
             if kind is Tensor:
-                i, j = self._slot, other._slot  # read before the tapes: see `record._import_tensor`
+                i, j = self._slot, other._slot  # read before the tapes: see `importing._import_tensor`
                 tape = self._tape
                 if other._tape is tape and tape.thread == get_ident():
                     code, spec = tape.fast[k][self._spec][other._spec]

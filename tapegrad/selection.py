@@ -7,8 +7,8 @@ from .inplace import may_be_written
 from .operators import attach_operators, described, hand_over, waiting
 from .primitives.core import ops
 from .primitives.indexing import getitem
-from .tape.record import KEYS, indexed
 from .tape.state import local
+from .tape.viewing import KEYS, indexed
 
 __all__ = ["element"]
 

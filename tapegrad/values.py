@@ -7,9 +7,9 @@ import numpy as np
 from .counterparts import unseen_function
 from .errors import ScalarError, ShapeError
 from .foreign import sparse_asks
+from .tape.current import escape
 from .tape.handle import attach
 from .tape.memory import scalar_at
-from .tape.record import escape
 from .tape.state import local
 
 __all__ = ["TracedValueError", "are_below", "limits_of", "refuse_traced", "scalar_of", "value_of"]

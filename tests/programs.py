@@ -15,7 +15,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import tapegrad as tg
-from tapegrad.tape.record import rotate
+from tapegrad.tape.current import rotate
 from tapegrad.tape.state import local
 
 try:

@@ -13,7 +13,7 @@ from tapegrad.primitives import scipy_loader
 from tapegrad.primitives.core import RECORDS, ZERO, Elementwise, lift
 from tapegrad.primitives.domain import EVERYWHERE, Integers
 from tapegrad.tape.handle import Tensor
-from tapegrad.tape.record import record_view
+from tapegrad.tape.viewing import record_view
 from tapegrad.values import value_of
 from tapegrad.vm import opcodes as op
 

@@ -9,8 +9,8 @@ import pytest
 
 import tapegrad as tg
 from tapegrad.primitives.core import ops
+from tapegrad.tape.current import new_tensor
 from tapegrad.tape.lower import tracing
-from tapegrad.tape.record import new_tensor
 from tapegrad.tape.spec import spec_of
 
 

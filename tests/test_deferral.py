@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tapegrad as tg
-from tapegrad.tape.record import rotate
+from tapegrad.tape.current import rotate
 from tapegrad.tape.signature import DEFER_BYTES
 from tapegrad.tape.state import local
 

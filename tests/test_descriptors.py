@@ -14,8 +14,8 @@ import pytest
 import tapegrad as tg
 from tapegrad import descriptors
 from tapegrad.operators import _OPERANDS, described
+from tapegrad.tape.current import rotate
 from tapegrad.tape.handle import NOTHING, Tensor
-from tapegrad.tape.record import rotate
 from tapegrad.tape.site import describe
 from tapegrad.tape.state import local
 

@@ -13,7 +13,7 @@ import pytest
 
 import tapegrad as tg
 from tapegrad.primitives.core import primitive
-from tapegrad.tape.record import rotate
+from tapegrad.tape.current import rotate
 from tapegrad.tape.state import local
 from tapegrad.tape.tape import TapeError
 from tapegrad.vm import opcodes as op

@@ -11,8 +11,8 @@ import pytest
 
 import tapegrad as tg
 from tapegrad import operators
+from tapegrad.tape.current import rotate
 from tapegrad.tape.handle import Tensor
-from tapegrad.tape.record import rotate
 from tapegrad.tape.site import inside
 from tapegrad.tape.state import local
 

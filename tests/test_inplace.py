@@ -11,7 +11,7 @@ import pytest
 from programs import kind_of
 
 import tapegrad as tg
-from tapegrad.tape.record import rotate
+from tapegrad.tape.current import rotate
 from tapegrad.tape.state import local
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import tapegrad as tg
-from tapegrad.tape.record import rotate
+from tapegrad.tape.current import rotate
 from tapegrad.tape.state import local
 
 

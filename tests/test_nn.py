@@ -7,7 +7,7 @@ import pytest
 
 import tapegrad as tg
 from tapegrad.nn import functional
-from tapegrad.tape.record import rotate
+from tapegrad.tape.current import rotate
 from tapegrad.tape.state import local
 
 

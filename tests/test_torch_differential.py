@@ -13,7 +13,7 @@ import pytest
 from differential import outcomes
 
 import tapegrad as tg
-from tapegrad.tape.record import rotate
+from tapegrad.tape.current import rotate
 from tapegrad.tape.state import local
 
 

@@ -15,7 +15,7 @@ from ..errors import BatchedValueError
 from ..primitives.core import lift, ops
 from ..tape.buffer import Buffer
 from ..tape.handle import NOTHING, Rare, Tensor, attach
-from ..tape.record import is_inference
+from ..tape.importing import is_inference
 from ..tape.state import grad_mode, local
 from ..values import value_of
 from .engine import sweep

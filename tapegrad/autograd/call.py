@@ -19,8 +19,9 @@ import numpy as np
 from ..inplace import adopt_written
 from ..primitives.core import ops, unbroadcast
 from ..tape.buffer import buffer_of
+from ..tape.current import new_tensor, rotate
 from ..tape.handle import NOTHING, Tensor
-from ..tape.record import new_tensor, rotate, slot_of
+from ..tape.importing import slot_of
 from ..tape.signature import CAREFUL, DEFER_BYTES, signature_of
 from ..tape.spec import spec_of_array
 from ..tape.state import grad_mode, local

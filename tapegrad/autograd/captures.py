@@ -9,8 +9,8 @@ import optree
 
 from ..errors import BatchedValueError
 from ..primitives.core import lift, ops
+from ..tape.current import new_tensor, rotate
 from ..tape.handle import Tensor
-from ..tape.record import new_tensor, rotate
 from ..tape.state import grad_mode, local
 from ..tape.tape import Tape, next_rank
 from ..values import value_of

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from ..creation import tensor
 from ..tape.buffer import Buffer
+from ..tape.current import escape, new_tensor
 from ..tape.handle import Tensor, attach
-from ..tape.record import escape, new_tensor
 from ..tape.spec import spec_of_array
 from ..values import value_of
 from .recorded import home_of

@@ -7,8 +7,8 @@ import heapq
 import numpy as np
 
 from ..tape.blocks import MOST_EXPECTED, SWEEP_TEMPORARIES, SweepArrays, give_block, recycled, take_block
+from ..tape.current import rotate
 from ..tape.memory import address_of, array_at, empty_array
-from ..tape.record import rotate
 from ..tape.signature import by_index
 from ..tape.state import local
 from ..tape.tape import Tape, TapeError

@@ -10,7 +10,7 @@ import numpy as np
 from ..batching import vmap
 from ..primitives.core import lift, ops
 from ..tape.handle import Tensor
-from ..tape.record import import_array
+from ..tape.importing import import_array
 from ..tape.state import local
 from .api import grad
 from .modes import enable_grad

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ..tape.buffer import buffer_of
+from ..tape.current import new_tensor, rotate
 from ..tape.handle import Tensor
-from ..tape.record import is_inference, new_tensor, rotate
+from ..tape.importing import is_inference
 from ..tape.site import user_site
 from ..tape.state import local
 from ..tape.tape import Tape

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..tape.current import new_tensor
 from ..tape.handle import Rare, Tensor, attach
-from ..tape.record import new_tensor
 from ..tape.spec import spec_of_array
 from ..values import value_of
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..tape.current import rotate
 from ..tape.handle import Tensor, attach
-from ..tape.record import is_inference, rotate
+from ..tape.importing import is_inference
 from ..tape.state import local
 from .modes import _Mode
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ..tape.current import new_tensor, rotate
 from ..tape.handle import Tensor
-from ..tape.record import new_tensor, rotate
 from ..tape.signature import CAREFUL, by_index
 from ..tape.state import grad_mode, local
 from ..tape.tape import MAX_ROWS, Tape

@@ -7,7 +7,7 @@ import heapq
 
 from ..primitives.core import ops
 from ..primitives.shape import view
-from ..tape.record import new_tensor
+from ..tape.current import new_tensor
 from ..tape.state import grad_mode, local
 from ..tape.tape import Tape
 from ..vm import opcodes as op
@@ -454,6 +454,6 @@ def _leading(graph, tape, operands, moving):
 def _zeros(spec):
     import numpy as np
 
-    from ..tape.record import import_array
+    from ..tape.importing import import_array
 
     return placed_with(import_array(np.zeros(spec.shape, spec.dtype)), spec)

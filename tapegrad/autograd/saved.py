@@ -12,8 +12,9 @@ import numpy as np
 
 from ..primitives.core import ops
 from ..tape.buffer import buffer_of
+from ..tape.current import new_tensor
 from ..tape.handle import NOTHING, Tensor
-from ..tape.record import INFERENCE_SAVED, is_inference, new_tensor
+from ..tape.importing import INFERENCE_SAVED, is_inference
 from ..tape.site import describe
 from ..tape.spec import spec_of_array
 from ..tape.state import grad_mode, local

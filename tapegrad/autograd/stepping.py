@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ..tape.current import rotate
 from ..tape.handle import Tensor
 from ..tape.memory import address_of
-from ..tape.record import rotate
 from ..tape.state import grad_mode, local
 from ..values import value_of
 from ..vm import opcodes as op

@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..primitives.core import RECORDS
+from ..tape.current import current_tape, new_tensor
+from ..tape.importing import slot_of
 from ..tape.numbers import Numbers
-from ..tape.record import current_tape, new_tensor, pack, slot_of
+from ..tape.record import pack
 from ..tape.signature import by_index
 from ..tape.state import grad_mode, local
 from ..vm import opcodes as op

@@ -14,8 +14,8 @@ import numpy as np
 
 from ..primitives.core import ops
 from ..primitives.shape import reshape_to
+from ..tape.current import new_tensor
 from ..tape.memory import address_of
-from ..tape.record import new_tensor
 from ..tape.site import describe, user_site
 from ..tape.spec import Spec
 from ..vm import opcodes as op

@@ -9,9 +9,9 @@ import numpy as np
 import optree
 
 from ..primitives.core import ops
+from ..tape.current import new_tensor
 from ..tape.handle import Tensor
 from ..tape.lower import tracing
-from ..tape.record import new_tensor
 from ..tape.spec import spec_of
 from ..tape.state import local
 from ..tape.tape import Tape

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import MixedDevicesError
+from ..tape.current import new_tensor, rotate
 from ..tape.handle import Tensor
-from ..tape.record import new_tensor, record, rotate
+from ..tape.record import record
 from ..tape.state import local
 from ..tape.tape import Tape
 from . import toolchain

@@ -17,7 +17,7 @@ from ..primitives import scipy_loader
 from ..primitives.core import RECORDS, Elementwise, Primitive
 from ..primitives.domain import EVERYWHERE, Integers
 from ..tape.handle import Tensor
-from ..tape.record import record_view
+from ..tape.viewing import record_view
 from ..vm import opcodes as op
 from . import random
 from .device import Device

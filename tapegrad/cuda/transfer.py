@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..primitives.core import Primitive
-from ..tape.record import append, current_tape, slot_of
+from ..tape.current import current_tape
+from ..tape.importing import slot_of
+from ..tape.record import append
 from ..tape.state import local
 from ..vm import opcodes as op
 from .signature import device_signature

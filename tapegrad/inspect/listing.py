@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..tape.current import new_tensor
 from ..tape.lower import tracing
-from ..tape.record import new_tensor
 from ..tape.spec import spec_of_array
 from ..tape.tape import Tape
 from ..vm import opcodes as op

@@ -11,8 +11,8 @@ import numpy as np
 
 from ..inplace import adopt_shape
 from ..tape.buffer import buffer_of
+from ..tape.current import rotate
 from ..tape.handle import Tensor
-from ..tape.record import rotate
 from ..tape.spec import spec_of_array
 from ..tape.state import local
 from ..values import value_of

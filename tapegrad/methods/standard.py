@@ -10,8 +10,8 @@ import numpy as np
 
 from ..creation import from_numpy, tensor
 from ..primitives.core import ops
+from ..tape.current import escape
 from ..tape.handle import Tensor, attach
-from ..tape.record import escape
 from ..values import value_of
 
 __all__ = ["REVISIONS", "check_device", "from_dlpack"]

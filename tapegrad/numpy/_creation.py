@@ -13,7 +13,8 @@ from ..primitives.core import BY_FUNCTION, lift, ops
 from ..primitives.shape import cast, expand_to, reshape_to
 from ..tape.buffer import buffer_of
 from ..tape.handle import Tensor
-from ..tape.record import import_array, renewed
+from ..tape.importing import import_array
+from ..tape.record import renewed
 
 __all__ = ["holds_tensor", "joined"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..tape.record import record_view
+from ..tape.viewing import record_view
 from ..vm import opcodes as op
 from .core import ZERO, Primitive, primitive
 

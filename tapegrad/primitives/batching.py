@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..tape.record import record, record_view
+from ..tape.record import record
+from ..tape.viewing import record_view
 from ..vm import opcodes as op
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..tape.record import import_array
+from ..tape.importing import import_array
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from ..vm.bridge import loop_address

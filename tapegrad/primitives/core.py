@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
+from ..tape.current import constant
 from ..tape.handle import Tensor
-from ..tape.record import constant, import_array, record
+from ..tape.importing import import_array
+from ..tape.record import record
 from ..tape.spec import spec_of
 from ..tape.subclasses import refuse_other_algebra
 from ..vm import opcodes as op

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..tape.handle import Tensor
-from ..tape.record import import_array, renewed
+from ..tape.importing import import_array
+from ..tape.record import renewed
 from .core import BY_FUNCTION, implements, lift, ops
 from .shape import cast, copy, expand_to
 

@@ -7,8 +7,8 @@ import operator
 import numpy as np
 
 from ..tape.handle import Tensor
-from ..tape.record import record_view, remember_view, view_again
 from ..tape.spec import spec_of
+from ..tape.viewing import record_view, remember_view, view_again
 from ..vm import opcodes as op
 from .batched_keys import KeyOverBatch
 from .batching import one_by_one

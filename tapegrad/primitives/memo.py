@@ -7,8 +7,8 @@ from _thread import get_ident
 from collections.abc import Callable
 from typing import Any
 
+from ..tape.current import new_tensor
 from ..tape.handle import NOTHING, Tensor
-from ..tape.record import new_tensor
 from ..tape.signature import FAST, fast_index
 from ..tape.state import local
 from ..vm.opcodes import KERNEL, SLOT_BITS

@@ -7,8 +7,8 @@ import operator
 
 import numpy as np
 
-from ..tape.record import record_view
 from ..tape.spec import contiguous_strides, spec_of
+from ..tape.viewing import record_view
 from ..vm import opcodes as op
 from ..vm.kernels import extra_loop
 from .batching import stacked

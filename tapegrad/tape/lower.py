@@ -270,14 +270,14 @@ def _codes_read(words):
 
 
 def _placeholder(tape, spec):
-    from .record import new_tensor
+    from .current import new_tensor
 
     return new_tensor(tape, tape.bring(spec, None, 0), spec)
 
 
 def _bring(tensor):
     """See to it that a rule's result stands on the scratch tape: it may be a constant that no row has read."""
-    from .record import slot_of
+    from .importing import slot_of
 
     tape = local.state.tape
     tensor._slot, tensor._tape = slot_of(tensor, local.state, tape), tape

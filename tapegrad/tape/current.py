@@ -1,0 +1,75 @@
+"""The tape on which a thread records, when one ends and the next begins, and handles on it."""
+
+from __future__ import annotations
+
+from .buffer import buffer_of
+from .handle import NOTHING, Tensor
+from .spec import spec_of
+from .state import local
+from .tape import MAX_ROWS, Tape, TapeError
+
+__all__ = ["constant", "current_tape", "escape", "mark_careful", "mark_escaped", "new_tensor", "rotate"]
+
+
+def escape(tensor):
+    """A NumPy array outside shares the tensor's memory from now on: rows of tapes that see it run at once."""
+    buffer = buffer_of(tensor)
+    buffer.escaped = True
+    buffer.unsettle()
+    state = local.state
+    if tensor._tape is state.tape:
+        mark_escaped(state, tensor._tape)
+
+
+def mark_escaped(state, tape):
+    """Defer nothing more on this tape."""
+    if not tape.escaped:
+        tape.escaped = True
+        state.refresh()
+
+
+def rotate(state) -> Tape:
+    """End the thread's tape and begin a new one."""
+    old = state.tape
+    old.seal()
+    state.careful = False
+    state.tape = old.successor()
+    if state.forward is not None:
+        state.forward.leave(old)
+        state.forward.follow(state.tape)
+    state.refresh()
+    return state.tape
+
+
+def current_tape(state) -> Tape:
+    """The thread's tape, with room for a row."""
+    tape = state.tape
+    if tape.sealed is None and len(tape.rows) < tape.limit:
+        return tape
+    if state.paused is not None and tape is state.paused[0]:
+        return state.step_aside()
+    if tape.tracing:
+        raise TapeError(f"a function that records more than {MAX_ROWS:,} rows cannot be compiled; compile parts of it")
+    tape.flush()
+    return rotate(state)
+
+
+def new_tensor(tape, slot, spec):
+    """A handle for a slot."""
+    tensor = object.__new__(Tensor)
+    tensor._tape, tensor._slot, tensor._spec = tape, slot, spec
+    tensor._rare = NOTHING
+    return tensor
+
+
+def mark_careful(state):
+    """Take the long way until the tape ends."""
+    if not state.careful:
+        state.careful = True
+        state.refresh()
+
+
+def constant(value, dtype):
+    """A 0-d constant tensor of a Python number, on the thread's tape."""
+    tape = current_tape(local.state)
+    return new_tensor(tape, tape.numbers[dtype.char][value], spec_of((), dtype))
