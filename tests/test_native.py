@@ -90,6 +90,14 @@ def test_operands_are_broadcast(shapes):
     check(tg.value_and_grad(lambda a, b: np.sum(np.sin(a) * b + b / (2.0 + a**2)), (0, 1)), a, b)
 
 
+@pytest.mark.parametrize("n", [4, 70])
+def test_lanes_over_a_whole_array_of_fewer_axes(n):
+    """All elements are lanes, and an operand has as many, in another shape."""
+    row, table, one = np.linspace(0.5, 1.5, n), np.linspace(-1.0, 1.0, 4 * n).reshape(4, 1, n), np.full((1, 1), 2.0)
+    check(lambda row, table, one: (one * row) * table, row, table, one)
+    check(lambda row: np.sin(row * np.full((1, 1), 2.0)) - row, row)
+
+
 # --- other rows ----------------------------------------------------------------------------------------------------
 
 

@@ -89,7 +89,7 @@ class _Elementwise(Rule):
         out = row.out
         if out.size == n and out.contiguous and all(s.size == 1 or (s.size == n and s.contiguous) for s in specs):
             if out.ndim != 1:
-                yield WHOLE, tuple([WHOLE if s.size == n and s.shape == out.shape else None for s in specs])
+                yield WHOLE, tuple([WHOLE if s.size == n else None for s in specs])
         for d in range(out.ndim - 1, -1, -1):
             if out.shape[d] == n:
                 axes = [d - (out.ndim - s.ndim) for s in specs]
