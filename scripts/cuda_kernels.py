@@ -1,6 +1,7 @@
 """Write docs/reference/cuda-kernels.md: how each record runs on a GPU, and what the compiler made of each kernel.
 
-The sizes come from reports of the compile suite (``TAPEGRAD_CUDA_REPORT=FILE`` with ``pytest tests/cuda_compiled``).
+The sizes come from reports of the compile suite (``TAPEGRAD_CUDA_REPORT=FILE`` with ``pytest tests/cuda_compiled``);
+without a report, they stay as they are.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from tapegrad.cuda import table
 from tapegrad.primitives import scipy_loader
 from tapegrad.primitives.core import RECORDS
 
+PAGE = pathlib.Path(__file__).parents[1] / "docs" / "reference" / "cuda-kernels.md"
+KERNELS = "## What the compiler made"
 HEAD = """# Records and kernels on a GPU
 
 Made by `python scripts/cuda_kernels.py REPORT ...` from reports of the compile suite. Nothing here has run on hardware.
@@ -60,7 +63,7 @@ def kernels(reports: list[pathlib.Path]) -> str:
             rows.setdefault((*name, met[name]), {}).update(line.get("found", {}))
     architectures = sorted({a for found in rows.values() for a in found}, key=int)
     spilling = [key for key, found in rows.items() if any(s["spills"] for s in found.values())]
-    text = f"## What the compiler made\n\n{len(rows)} kernels, for {', '.join(f'sm_{a}' for a in architectures)}: "
+    text = f"{KERNELS}\n\n{len(rows)} kernels, for {', '.join(f'sm_{a}' for a in architectures)}: "
     text += (
         f"{sum(len(found) for found in rows.values())} pieces of machine code, of which {len(spilling)} kernels spill "
     )
@@ -86,10 +89,10 @@ def kernels(reports: list[pathlib.Path]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("reports", nargs="+", type=pathlib.Path)
+    parser.add_argument("reports", nargs="*", type=pathlib.Path)
     arguments = parser.parse_args()
-    page = pathlib.Path(__file__).parents[1] / "docs" / "reference" / "cuda-kernels.md"
-    page.write_text(HEAD + records() + kernels(arguments.reports), encoding="utf-8")
+    kept = KERNELS + PAGE.read_text(encoding="utf-8").partition(KERNELS)[2]
+    PAGE.write_text(HEAD + records() + (kernels(arguments.reports) if arguments.reports else kept), encoding="utf-8")
 
 
 if __name__ == "__main__":

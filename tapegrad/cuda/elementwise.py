@@ -52,9 +52,8 @@ def function_of(name: str, kinds: Sequence[np.dtype], dtype: np.dtype) -> Callab
     """The scalar function for a record at certain dtypes; None where there is none."""
     if any(d.char not in KERNEL_DTYPES for d in (*kinds, dtype)):
         return None
-    from . import special
-
-    special.load()
+    if name in scalars.DOUBLE:
+        return scalars.SCALARS[name, "f"] if all(d.char == "d" for d in kinds) else None
     main = [d.kind for d in kinds]
     if name == "where":
         main = main[1:]
@@ -66,7 +65,7 @@ def function_of(name: str, kinds: Sequence[np.dtype], dtype: np.dtype) -> Callab
         found = scalars.SCALARS.get((name, "i"))
     if found is None:
         return None
-    if kind == "f" and all(d.char == "f" for d in kinds if d.kind == "f") and name not in special.DOUBLE:
+    if kind == "f" and all(d.char == "f" for d in kinds if d.kind == "f"):
         return _single(found)
     return found
 

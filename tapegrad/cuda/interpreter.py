@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from . import scalars, special, toolchain
+from . import scalars, toolchain
 from .elementwise import casts, function_of
 from .scalars import add, maximum, minimum, multiply
 from .stepper import defined
@@ -229,7 +229,6 @@ def interpret_elements(n, rows, code, start):
 @functools.cache
 def _apply(dtype: np.dtype) -> Any:
     """apply(op, a, b, c): what an opcode stands for."""
-    special.load()
     lines = ["def apply(op, a, b, c):"]
     scope: dict[str, Any] = {"__name__": __name__, "real": casts()[dtype.name]}
     for opcode, name in enumerate(INSTRUCTIONS):

@@ -24,6 +24,7 @@ from .device import Device
 from .driver import StandIn
 from .elementwise import Step, fused_function
 from .interpreter import INSTRUCTIONS, interpreter
+from .scalars import DOUBLE
 from .table import HostFallbackWarning, entry
 from .variants import variant
 
@@ -217,7 +218,8 @@ def _cases(record: Any) -> Iterator[tuple[str, list, dict]]:
         operands, attrs = sample if len(sample) == 2 and isinstance(sample[1], dict) else (sample, {})
         arrays = [np.asarray(x) for x in operands]
         floating = [a.dtype.kind == "f" for a in arrays]
-        for char in FLOATS + "Dl" + ("F" if record.name in SINGLE_COMPLEX else ""):
+        chars = "d" if record.name in DOUBLE or f"{record.name} 0" in DOUBLE else FLOATS + "Dl"
+        for char in chars + ("F" if record.name in SINGLE_COMPLEX else ""):
             given = [a.astype(char) if f else a for a, f in zip(arrays, floating, strict=True)]
             if any(floating) or char == "d":
                 yield char, given, attrs
@@ -235,6 +237,8 @@ def _of_ufunc(record: Any) -> Iterator[tuple[str, list, dict]]:
             continue
         if char in "ibB" and record.name not in ("add", "multiply", "less", "floor_divide", "maximum"):
             continue  # what is right for one width of integers is for the others
+        if record.name in DOUBLE and char != "d":
+            continue  # the same function between conversions
         if loop[0].char == char or any(isinstance(d, Integers) for d in domains):
             yield char, [np.ones(5, d) for d in kinds], {}
     if record.name in ("add", "multiply", "exp"):

@@ -21,7 +21,8 @@ import numpy as np
 
 from ..tape.state import grad_mode
 from ..vm import opcodes as op
-from .elementwise import Step, function_of, launch_fused
+from . import scalars
+from .elementwise import KERNEL_DTYPES, Step, function_of, launch_fused
 from .kernels import copy_into
 from .memory import DeviceArray
 
@@ -31,6 +32,7 @@ __all__ = [
     "LAUNCHERS",
     "REFUSED",
     "entry",
+    "in_double",
     "kernel",
     "operand",
     "run_alone",
@@ -46,7 +48,18 @@ REFUSED = {
 }
 """Records without a meaning on a device, with the reason."""
 
-FAMILIES = ("reductions", "scans", "indexing", "sorting", "products", "arranging", "windows", "linear", "fourier")
+FAMILIES = (
+    "reductions",
+    "scans",
+    "indexing",
+    "sorting",
+    "products",
+    "arranging",
+    "windows",
+    "linear",
+    "fourier",
+    "several",
+)
 """Modules that register launchers."""
 
 
@@ -82,9 +95,29 @@ def steps_of(row: Any) -> list | None:
         return _conversion(kinds[0], out)
     if not (record.elementwise or record.name in ("real", "imag", "exponent")):
         return None
+    if record.name in scalars.DOUBLE:
+        return in_double(record.name, kinds, out)
     if function_of(record.name, kinds, out) is not None:
         return [(record.name, tuple(range(len(kinds))), kinds, out)]
     return None
+
+
+def in_double(name: str, kinds: tuple[np.dtype, ...], out: np.dtype) -> list | None:
+    """A function of double numbers between conversions, where there are others, as steps; None if it has none."""
+    double = np.dtype(float)
+    if any(d.kind == "c" for d in kinds) or any(d.char not in KERNEL_DTYPES for d in (*kinds, out)):
+        return None
+    made = np.dtype(complex) if out.kind == "c" else double
+    steps: list = []
+    places = []
+    for k, kind in enumerate(kinds):
+        places.append(k if kind == double else len(kinds) + len(steps))
+        if kind != double:
+            steps.append(("copy", (k,), (kind,), double))
+    steps.append((name, tuple(places), (double,) * len(kinds), made))
+    if out != made:
+        steps.append(("copy", (len(kinds) + len(steps) - 1,), (made,), out))
+    return steps
 
 
 def _conversion(given: np.dtype, out: np.dtype) -> list | None:
@@ -237,10 +270,23 @@ _WITHOUT_KERNEL = {
     "combine_at": "extrema and products at repeated places, for which there are no atomic operations on all dtypes",
     "mode_index": "counts equal values, which needs them in a table whose size depends on them",
     "recursion": "a filter whose every element needs the one before it",
-    "nextafter spacing": "steps through the bits of numbers, which kernels do not take apart",
-    "numpy_i0": "NumPy's own series; it has not been written as a scalar function that both compilers can take",
+    "mathieu_a mathieu_b mathieu_cem mathieu_sem mathieu_modcem1 mathieu_modcem2 mathieu_modsem1 mathieu_modsem2": (
+        "expansions by the eigenvectors of a matrix whose size depends on the operands"
+    ),
+    (
+        "pro_cv obl_cv pro_ang1 pro_rad1 pro_rad2 obl_ang1 obl_rad1 obl_rad2 pro_ang1_cv pro_rad1_cv pro_rad2_cv "
+        "obl_ang1_cv obl_rad1_cv obl_rad2_cv"
+    ): "expansions by the eigenvectors of a matrix whose size depends on the operands",
+    "pbdv pbvv pbwa": "expansions whose choice and length depend on order and argument",
+    "hankel1 hankel1e hankel2 hankel2e": "Bessel functions of complex arguments; kernels have those of real ones",
+    "lambertw": "branches of a function of complex numbers; kernels have `wrightomega`, of real ones",
+    "chndtridf ncfdtridfd": (
+        "searches for a parameter where there may be none or several; SciPy's own gives the end of its range"
+    ),
 }
-"""Records that the host computes, and why; those of `scipy.special` have one reason in common."""
+"""Records that the host computes, and why."""
+UNKNOWN = "no kernel was made for it"
+"""Of records that are not tapegrad's own."""
 _VIEWS = {"view", "broadcast_to", "track", "detach", "copy_slices"}
 
 
@@ -273,15 +319,11 @@ def _reason(record: Any) -> str:
     for names, reason in _WITHOUT_KERNEL.items():
         if record.name in names.split():
             return reason
-    return "SciPy's own code computes it; it has not been written as a scalar function that both compilers can take"
+    return UNKNOWN
 
 
 def _has_scalar(record: Any) -> bool:
-    from . import special
-    from .scalars import SCALARS
-
-    special.load()
-    return any((record.name, kind) in SCALARS for kind in "fciub")
+    return any((record.name, kind) in scalars.SCALARS for kind in "fciub")
 
 
 def _has_definition(record: Any) -> bool:
