@@ -56,18 +56,33 @@ def median_time(call, repeats=7):
     return statistics.median(times)
 
 
+def spent(client):
+    """Processor time so far of this process, in which client and scheduler run, and of all workers together."""
+    return np.array([time.perf_counter(), time.process_time(), sum(client.run(time.process_time).values())])
+
+
+def median_costs(client, call, repeats=5):
+    """Seconds of a call: as they pass, and of processors here and in the workers."""
+    costs = []
+    for _ in range(repeats):
+        before = spent(client)
+        call()
+        costs.append(spent(client) - before)
+    return np.median(costs, axis=0)
+
+
 def overhead():
     """What a partition costs: tiny ones, by their number."""
-    with cluster(4):
-        found = []
-        for parts in (10, 100, 400):
+    with cluster(4) as client:
+        found = {}
+        for parts in (50, 400):
             x, y = dask.persist(*data(parts * 10, 3, parts))
             f, w = td.value_and_grad(loss), np.zeros(3)
             f(w, x, y)
-            found.append((parts, median_time(lambda f=f, w=w, x=x, y=y: f(w, x, y), 5)))
-            print(f"{parts} partitions of 10 rows: {found[-1][1] * 1e3:.0f} ms", flush=True)
-        (a, first), *_, (b, last) = found
-        print(f"{(last - first) / (b - a) * 1e3:.2f} ms a partition, {first * 1e3:.0f} ms for {a}")
+            found[parts] = median_costs(client, lambda f=f, w=w, x=x, y=y: f(w, x, y))
+            print(f"{parts} partitions of 10 rows: {found[parts][0] * 1e3:.0f} ms", flush=True)
+        _, here, there = (found[400] - found[50]) / 350 * 1e3
+        print(f"processor time a partition: {here:.2f} ms in client and scheduler, {there:.2f} ms in the workers")
 
 
 def scaling():
@@ -77,15 +92,21 @@ def scaling():
     w = np.zeros(columns)
     step = tg.compile(tg.value_and_grad(loss))
     step(w, x, y)
+    began = time.process_time()
     alone = median_time(lambda: step(w, x, y), 5)
-    print(f"{rows:,} rows, here, one thread: {alone * 1e3:.0f} ms", flush=True)
+    here = (time.process_time() - began) / 5
+    print(f"{rows:,} rows, here, one thread: {alone * 1e3:.0f} ms, {here * 1e3:.0f} ms of processor time", flush=True)
     for workers in (1, 2, 4):
-        with cluster(workers, "4GB"):
+        with cluster(workers, "4GB") as client:
             a, b = dask.persist(*data(rows, columns, parts))
             f = td.value_and_grad(loss)
             f(w, a, b)
-            took = median_time(lambda f=f, a=a, b=b: f(w, a, b), 5)
-            print(f"{workers} workers: {took * 1e3:.0f} ms, {alone / took:.2f} times as fast", flush=True)
+            took, mine, theirs = median_costs(client, lambda f=f, a=a, b=b: f(w, a, b)) * 1e3
+            print(
+                f"{workers} workers: {took:.0f} ms, {alone * 1e3 / took:.2f} times as fast; processor time "
+                f"{mine:.0f} ms in client and scheduler, {theirs:.0f} ms in the workers",
+                flush=True,
+            )
 
 
 def slowly(block):

@@ -662,3 +662,22 @@ def test_arrays_methods_that_write(function):
 def test_fill_takes_one_number():
     with pytest.raises(ValueError, match=r"fill: one number is needed, and shape \(2,\) was given"):
         tg.zeros(2).fill([1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("convert", "slope"),
+    [
+        (lambda x: x.astype(">f8"), 1.0),
+        (lambda x: x.astype(">f4"), 1.0),
+        (lambda x: np.cumsum(x, dtype=">f8"), np.array([2.0, 1.0])),
+        (lambda x: np.stack([x, x], dtype=">f8"), 2.0),
+        (lambda x: x.astype(">c16").real, 1.0),
+    ],
+)
+def test_dtypes_of_the_other_byte_order_are_this_machines(convert, slope):
+    x = np.array([1.5, -2.0])
+    found = convert(tg.tensor(x))
+    assert found.dtype.isnative
+    np.testing.assert_array_equal(found.numpy(), convert(x))
+    for gradient in (tg.grad, lambda f: tg.compile(tg.grad(f))):
+        np.testing.assert_array_equal(gradient(lambda x: np.sum(convert(x)))(x), slope * np.ones(2))

@@ -282,7 +282,7 @@ class astype:
     def infer(specs, attrs):
         if attrs["dtype"].kind in "OSUV":
             raise TypeError(f"tensors hold numbers, and cannot become {attrs['dtype']}: use x.detach().numpy().astype")
-        return spec_of(specs[0].shape, attrs["dtype"]), op.KERNEL
+        return spec_of(specs[0].shape, attrs["dtype"].newbyteorder("=")), op.KERNEL  # loops take native numbers
 
     def kernel(emitter, out, operands, attrs):
         (_, x), (_, y) = *operands, out
