@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from sys import _getframe
 
 from .descriptors import Operator
-from .inplace import check_target, patch, prepared, write
+from .inplace import check_target, look_after_views, patch, patch_of, prepared, write
 from .operators import NUMBERS, STEP, described, hand_over, waiting
 from .primitives.core import lift, ops
 from .primitives.indexing import advanced_key, basic_view, index_put, is_traced, key_form
@@ -35,10 +36,11 @@ def assign(self, key, value):
             return
         tape, i, buffer, base = prepared(self)
         rows, site = tape.rows, site_of(_getframe(1))
-        if base is None and site is not None:
+        if site is not None and value is not base:
             form = key if key.__class__ is int else key_form(key)
             entry, j = _met_before(self, form, value, kind, tape)
-            seen, offset, head, after, shift, out, spread, _ = entry
+            seen, offset, head, after, _, _, spread, _, patches = entry
+            patched = patches[base._spec] if after and base is not None else None
             region, roots = len(rows), tape.roots
             rows += (seen + i * STEP, offset)
             if spread:
@@ -49,21 +51,34 @@ def assign(self, key, value):
             root = roots[region] = roots[i] if i in roots else i
             tape.note_write(row, region, site, buffer)
             if after:
-                rows += (after + i * STEP + row, shift)
-                roots[row + 1] = root
-                self._slot, self._spec = row + 1, out
+                _become_whole(self, base, row, root, entry, patched)
             return
     except (KeyError, AttributeError):  # an assignment not met before, a tensor elsewhere or without a buffer
         pass
     except BaseException:  # an interrupt
         if region >= 0 and tape.takes_back(region, row) and after and self._slot == i:
-            rows += (after + i * STEP + row, shift)
-            roots[len(rows) - 2] = root
-            self._slot, self._spec = len(rows) - 2, out
+            _become_whole(self, base, row, root, entry, patched)
         raise
     if assign in waiting:
         hand_over(assign)
     _assign(self, key, value, form)
+
+
+def _become_whole(x, base, row, root, entry, patched):
+    """Note what a tensor has become, a part of which row `row` has written; and its base, if it is a view of one."""
+    rows, roots, last = x._tape.rows, x._tape.roots, len(x._tape.rows)
+    _, offset, _, after, shift, out, *_ = entry
+    if base is None:
+        rows += (after + x._slot * STEP + row, shift)
+        roots[last] = root
+        x._slot, x._spec = last, out
+        return
+    code, spec, again, out = patched
+    start = x._rare._offset
+    rows += (code + base._slot * STEP + row, start + offset, again + last * STEP, start)
+    roots[last] = roots[last + 2] = root
+    base._slot, base._spec = last, spec
+    x._slot, x._spec = last + 2, out
 
 
 def _met_before(x, form, value, kind, tape):
@@ -115,21 +130,24 @@ def _assign(self, key, value, form):
     del region
     if self._base is not None:
         self._refresh_view()
-        return
-    alone = not (self._leaf or self._foreign or self._retains) and self._buffer.is_alone(self._tape)
-    if alone and self._home is None:  # see `inplace._take_over`
-        self._buffer.settle(self._tape)
+    else:
+        alone = not (self._leaf or self._foreign or self._retains) and self._buffer.is_alone(self._tape)
+        if alone and self._home is None:  # see `inplace._take_over`
+            self._buffer.settle(self._tape)
+    if self._spec.requires_grad and local.state.grad_enabled:
+        look_after_views(self)
     if form is not None and value._spec.dtype == spec.dtype and spec.device is None:
-        _remember_assignment(form, spec, view, plan, kind, value._spec, self._spec)
+        _remember_assignment(self, form, spec, view, plan, kind, value._spec)
 
 
-def _remember_assignment(form, spec, view, plan, kind, value, out):
-    """Enter an assignment into the fast table; see `assign`.
+def _remember_assignment(x, form, spec, view, plan, kind, value):
+    """Enter an assignment to a tensor, which was of a spec then, into the fast table; see `assign`.
 
     The view's code and offset, the write's code, those of the row for the whole and of that, what the whole is then,
-    the code of the row that broadcasts the value, and the dtype's character.
+    the code of the row that broadcasts the value, the dtype's character, and, where the tensor is a view itself, what
+    `inplace.patch_of` finds, by the specs of its bases.
     """
-    state = local.state
+    state, out = local.state, x._spec
     if not state.grad_enabled or not (kind is Tensor or (kind in NUMBERS and spec.dtype.char in "fd")):
         return
     given, spread = value, 0
@@ -143,8 +161,13 @@ def _remember_assignment(form, spec, view, plan, kind, value, out):
     if out.requires_grad:
         signature, shift = patch(spec, written.out, plan[1], plan[2], True)
         after = signature.code
-    entry = view.code, plan[2], written.code, after, shift, out, spread, spec.dtype.char
-    FAST[True][_ASSIGNED].setdefault(spec, {}).setdefault(form, {})[given if kind is Tensor else kind] = entry
+    entries = FAST[True][_ASSIGNED].setdefault(spec, {}).setdefault(form, {})
+    which = given if kind is Tensor else kind
+    patches = entries[which][-1] if which in entries else {}
+    entries[which] = view.code, plan[2], written.code, after, shift, out, spread, spec.dtype.char, patches
+    if x._base is not None and after:
+        with contextlib.suppress(KeyError):  # there are no such rows for every view
+            patches[x._base._spec] = patch_of(x, written.out, {}, plan[1])
 
 
 def _is_traced_mask(x, key):

@@ -137,7 +137,7 @@ def shared_words() -> np.ndarray:
         "LOCAL": local,
     }  # fmt: skip
     names = {
-        "METHOD": "__call__", "BASE_NAME": "_base", "BUFFER_NAME": "_buffer", "LEAF_NAME": "_leaf",
+        "METHOD": "__call__", "ZERO_TEXT": "0", "BASE_NAME": "_base", "BUFFER_NAME": "_buffer", "LEAF_NAME": "_leaf",
         "MADE_BY_NAME": "_made_by", "STATE_NAME": "state",
     }  # fmt: skip
     for name, thing in (objects | {name: sys.intern(text) for name, text in names.items()}).items():

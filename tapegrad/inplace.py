@@ -12,7 +12,7 @@ from .primitives.core import lift, ops, primitive
 from .primitives.shape import expand_to, placed, view_attrs, view_of, window_of
 from .tape.buffer import buffer_of
 from .tape.current import current_tape, new_tensor, rotate
-from .tape.handle import Tensor, attach
+from .tape.handle import Rare, Tensor, ViewFacts, attach
 from .tape.importing import is_inference, slot_of
 from .tape.record import append, own_borrowed
 from .tape.signature import FAST, signature_of
@@ -27,6 +27,7 @@ __all__ = [
     "adopt_written",
     "check_target",
     "is_number",
+    "look_after_views",
     "may_be_written",
     "patch",
     "patch_of",
@@ -73,7 +74,8 @@ def write(target: Tensor, made, operands, attrs=(), index=None, passing=False) -
     index : int, optional
         Place in the fast tables under which to remember the row; see `updates.in_place`.
     passing : bool
-        The target is a view that nobody will see afterwards, and need not be recorded anew.
+        The target is a view that nobody will see afterwards, and need not be recorded anew; the caller sees to other
+        views (`look_after_views`).
 
     Returns
     -------
@@ -379,11 +381,18 @@ def _take_over(target, result, state, tape, passing):
             buffer.settle(tape)
     if base is not None and not passing:
         target._refresh_view()
-    if requires and not state.careful and buffer.is_viewed(target):
-        state.careful = True
-        state.refresh()
+    if requires and not passing:
+        look_after_views(target)
     if target._retains:
         target._refresh_view()
+
+
+def look_after_views(target):
+    """Look at each view that is used from now on, if there are any that a write to a tensor has put out of date."""
+    state = local.state
+    if not state.careful and target._buffer.is_viewed(target):
+        state.careful = True
+        state.refresh()
 
 
 def settle(target, view=None):
@@ -438,10 +447,10 @@ def prepared(target):
     return tape, slot, buffer, base
 
 
-def patch_of(view, value, known):
+def patch_of(view, value, known, strides=None):
     """Codes and results of two rows: the base of a view after `value` was written into that, and the view of it then.
 
-    What was found before is `known`, by the base's spec.
+    What was found before is `known`, by the base's spec; `strides` are a value's that was written into a part of it.
 
     Raises
     ------
@@ -450,7 +459,7 @@ def patch_of(view, value, known):
     """
     base, spec = view._rare._base._spec, view._spec
     if base not in known:
-        rebased, _ = patch(base, value, spec.strides, 0, True)
+        rebased, _ = patch(base, value, spec.strides if strides is None else strides, 0, True)
         attrs = view_attrs(rebased.out, (spec.shape, spec.strides, 0), None, "AsStrided")
         again = None
         if rebased.kind == op.PATCHED and spec.dtype == base.dtype and "offset" not in dict(attrs):
@@ -538,6 +547,12 @@ def _refresh_view(self, anyway=False):
         fresh = view_of(base, self._spec.shape, self._spec.strides, self._offset, "AsStrided", self._spec.dtype)
     _rebind(self, fresh)
     self._seen = history
+    facts = self._rare
+    if type(fresh._rare) is ViewFacts and type(facts) is Rare:
+        if all([name in _OF_VIEWS or fact is getattr(Rare, name) for name, fact in vars(facts).items()]):
+            self._rare = fresh._rare  # which machine code knows, on whatever tape the view was made
 
+
+_OF_VIEWS = {*ViewFacts.__slots__, "_memory"}
 
 attach(_is_cut_off=_is_cut_off, _is_stale_view=_is_stale_view, _refresh_view=_refresh_view)

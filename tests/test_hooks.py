@@ -230,3 +230,18 @@ def test_a_failing_hook_leaves_everything_as_it_was():
     np.testing.assert_allclose(x.grad.numpy(), 2 * np.exp([2.0, 4.0]))
     with pytest.raises(RuntimeError, match="a second time"):
         loss.backward()
+
+
+def test_a_hook_of_a_view_sees_uses_before_a_write_through_it():
+    """As PyTorch has it: the write goes from the base to the base, past the view as it was."""
+    seen = []
+    x = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = x * 2
+    view = y[1:]
+    view.register_hook(lambda g: seen.append(g.tolist()))
+    before = (view * 3).sum()
+    for _ in range(2):
+        view.mul_(2.0)
+    ((view * view).sum() + before).backward()
+    assert seen == [[3.0, 3.0]]
+    np.testing.assert_allclose(x.grad.numpy(), [0, 2 * (3 + 32 * 4), 2 * (3 + 32 * 6)])

@@ -349,10 +349,10 @@ def _retain_grad(self: Tensor) -> None:
     if self._leaf or self._retains:
         return
     self._retains = True
-    if self._buffer is not None:
-        self._buffer.unsettle()  # a write must take what is retained with it
     if self._base is not None:
-        self._buffer.retained = True
+        self._buffer.retain()
+    elif self._buffer is not None:
+        self._buffer.unsettle()  # a write must take what is retained with it
     from .recorded import home_of
 
     tape, slot = home_of(self)

@@ -287,7 +287,10 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Remo
     >>> handle.remove()
     """
     _check_requires_grad(self)
-    return notes_of(self).tensor.add(hook)
+    notes = notes_of(self)
+    if self._base is not None:
+        self._buffer.retain()
+    return notes.tensor.add(hook)
 
 
 def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], None]) -> RemovableHandle:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..primitives.core import BY_FUNCTION, ops
+from ..primitives.indexing import getitem
 from ..primitives.layout import view_of_function
 from ..primitives.matmul import adjoint
 from ..primitives.scan import along
@@ -18,6 +19,8 @@ from .naming import named
 from .reductions import _axis
 
 __all__: list[str] = []
+
+_WHOLE = slice(None)
 
 
 def _ints(args):
@@ -245,13 +248,15 @@ def _select(self, dim, index):
     """One place along an axis, which goes."""
     if self._spec.ndim == 0:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
-    dim, n = _axis(self, dim), self._spec.shape[_axis(self, dim)]
-    index = operator.index(index)
+    dim, index = _axis(self, dim), operator.index(index)
+    n = self._spec.shape[dim]
     if not -n <= index < n:
         raise IndexError(
             f"select(): index {index} out of range for tensor of size {list(self._spec.shape)} at dimension {dim}"
         )
-    return _part(self, dim, index, "Select")
+    if self._spec.ndim == 1:  # an element, which is a view here even where `x[index]` is none
+        return getitem(self, index)
+    return self[(*(_WHOLE,) * dim, index)] if dim else self[index]
 
 
 def _narrow(self, dim, start, length):
@@ -267,7 +272,10 @@ def _narrow(self, dim, start, length):
     start = start + n if start < 0 else start
     if start + length > n:
         raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({n}).")
-    return _part(self, dim, slice(start, start + length), "Slice")
+    if length == n:  # a slice by name, which `x[:]` is not
+        return _part(self, dim, slice(0, n), "Slice")
+    part = slice(start, start + length)
+    return self[(*(_WHOLE,) * dim, part)] if dim else self[part]
 
 
 def _diagonal(self, offset=0, axis1=0, axis2=1, *, dim1=None, dim2=None):

@@ -8,7 +8,7 @@ import operator
 import numpy as np
 
 from ..tape.spec import contiguous_strides, spec_of
-from ..tape.viewing import record_view
+from ..tape.viewing import record_view, remember_view, view_again
 from ..vm import opcodes as op
 from ..vm.kernels import extra_loop
 from .batching import stacked
@@ -185,12 +185,17 @@ def view_by(x, make, label, key=None, dtype=None):
     dtype : numpy.dtype, optional
         Of the view, if it is another one: that of the parts of complex numbers.
     """
-    plan = PLANS.get((x._spec, key)) if key is not None else None
+    if key is None:
+        return record_view(view, x, *plan_view(x._spec, make, label, dtype))
+    spec = x._spec
+    plan = PLANS.get((spec, key))
     if plan is None:
-        plan = plan_view(x._spec, make, label, dtype)
-        if key is not None:
-            PLANS[x._spec, key] = plan
-    return record_view(view, x, *plan)
+        plan = PLANS[spec, key] = plan_view(spec, make, label, dtype)
+    made = view_again(x, plan)
+    if made is None:
+        made = record_view(view, x, *plan)
+        remember_view(plan, spec, made)
+    return made
 
 
 def plan_view(spec, make, label, dtype=None):

@@ -86,8 +86,15 @@ class Buffer:
 
     def settle(self, tape):
         """Note that this memory may be written on the tape without further thought, but for views that live."""
+        if self.retained:
+            return
         self.settled = tape
         self.quiet = None if self.is_viewed() else tape
+
+    def retain(self):
+        """Note that somebody waits for the gradient of a view as it is now: writes come from another one, made anew."""
+        self.retained = True
+        self.unsettle()
 
     def unsettle(self):
         """Note that each write needs thought."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .spec import Spec
     from .tape import Tape
 
-__all__ = ["NOTHING", "BufferFacts", "Tensor", "ViewFacts", "attach"]
+__all__ = ["NOTHING", "BufferFacts", "Rare", "Tensor", "ViewFacts", "attach"]
 
 
 class Facts:

@@ -109,7 +109,7 @@ KEYS = fast_index()
 """Views by the form of a key: by the spec and that, code, result, offset in bytes, and whether it is one element."""
 
 
-def remember_view(plan, spec, view, form):
+def remember_view(plan, spec, view, form=None):
     """Enter a view into the fast tables, if the next one by the same plan or key may simply be recorded.
 
     The plan is for tensors of that spec; one that was out of date has got another, with a gradient, as it was recorded.
@@ -118,5 +118,7 @@ def remember_view(plan, spec, view, form):
     row = view._tape.signature(view._slot)
     if local.state.grad_enabled and small and view._rare._memory is None and row.specs[0] is spec:
         FAST[True][_VIEWS][id(plan)] = row.code, view._spec
+        if form is None:
+            return
         form = form[0] if len(form) == 1 and form[0].__class__ is int else form
         FAST[True][KEYS].setdefault(spec, {})[form] = row.code, view._spec, plan[1], not view._spec.shape

@@ -65,6 +65,7 @@ from .fields import (
     TUPLE_SET,
     TUPLE_SIZE,
     ZERO,
+    ZERO_TEXT,
 )
 from .intrinsics import call_python, i64
 from .jit import jit
@@ -129,7 +130,8 @@ def slot_of_number(tape, char, number, at):
     numbers = call_python(c[MAPPED_ITEM], i64(tape + c[NUMBERS_AT])[0], char, 0)
     if numbers == 0:
         return -1
-    found = call_python(c[MAPPED_ITEM], numbers, number, 0)
+    key = c[ZERO_TEXT] if number == c[ZERO] else number  # see `tape.numbers`: zeros are kept by what they print
+    found = call_python(c[MAPPED_ITEM], numbers, key, 0)
     call_python(c[RELEASE], numbers, 0, 0)
     if found == 0:
         return -1

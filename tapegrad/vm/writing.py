@@ -193,11 +193,15 @@ def brought(x, form, value, tape, at):
 
 
 @jit
-def patch_rows(x, base, patch, row, tape, at):
-    """Append what `inplace.written` does for a view that was written by a row; returns whether that was done."""
+def patch_rows(x, base, patch, row, inner, tape, at):
+    """Append what `inplace.written` does for a view that was written by a row; returns whether that was done.
+
+    What was written begins `inner` bytes, a Python integer, from the view's first element.
+    """
     c = i64(at)
     rows, roots = i64(tape + c[ROWS_AT])[0], i64(tape + c[ROOTS_AT])[0]
     offset = i64(i64(x + c[RARE_AT])[0] + c[OFFSET_AT])[0]
+    start = call_python(c[AS_INT], offset, 0, 0) + call_python(c[AS_INT], inner, 0, 0)
     last = call_python(c[LIST_SIZE], rows, 0, 0)
     code = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], patch, 0, 0), 0, 0)
     again = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], patch, 2, 0), 0, 0)
@@ -207,7 +211,7 @@ def patch_rows(x, base, patch, row, tape, at):
         whole != 0
         and part != 0
         and append_word(rows, code + (slot_of(base, at) << SLOT_BITS) + call_python(c[AS_INT], row, 0, 0), at)
-        and call_python(c[APPEND], rows, offset, 0) & 1 == 0
+        and append_word(rows, start, at)
         and append_word(rows, again + (last << SLOT_BITS), at)
         and call_python(c[APPEND], rows, offset, 0) & 1 == 0
         and call_python(c[DICT_SET], roots, whole, root) & 1 == 0
@@ -282,7 +286,7 @@ def write_rows(x, other, number, copies, tape, buffer, site, at):
         done = done and append_word(rows, j << SLOT_BITS, at)
     done = done and note_write(tape, place, row, buffer, site, at)
     if done and patch != 0:
-        done = patch_rows(x, base, patch, row, tape, at)
+        done = patch_rows(x, base, patch, row, c[ZERO], tape, at)
     elif done and out != c[NONE]:
         put(x, c[SLOT_AT], own(row, at), at)
         put(x, c[SPEC_AT], own(out, at), at)
@@ -333,6 +337,27 @@ def count_again(x, form, value, tape, at):
 
 
 @jit
+def become_whole(x, entry, stem, row, tape, at):
+    """Append the row for a tensor, rooted in `stem`, a part of which a row wrote; returns whether that was done."""
+    c = i64(at)
+    rows = i64(tape + c[ROWS_AT])[0]
+    word = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 3, 0), 0, 0) + (slot_of(x, at) << SLOT_BITS)
+    last = call_python(c[INT], call_python(c[LIST_SIZE], rows, 0, 0), 0, 0)
+    done = (
+        last != 0
+        and append_word(rows, word + call_python(c[AS_INT], row, 0, 0), at)
+        and call_python(c[APPEND], rows, call_python(c[TUPLE_ITEM], entry, 4, 0), 0) & 1 == 0
+        and call_python(c[DICT_SET], i64(tape + c[ROOTS_AT])[0], last, stem) & 1 == 0
+    )
+    if not done:
+        call_python(c[RELEASE], last, 0, 0)
+        return 0
+    put(x, c[SLOT_AT], last, at)
+    put(x, c[SPEC_AT], own(call_python(c[TUPLE_ITEM], entry, 5, 0), at), at)
+    return 1
+
+
+@jit
 def assign_rows(x, form, value, number, tape, buffer, site, at):
     """Append the rows of an assignment to ``x[key]`` met before; as `write_rows`."""
     c = i64(at)
@@ -348,16 +373,22 @@ def assign_rows(x, form, value, number, tape, buffer, site, at):
         return 0
     if call_python(c[LIST_SIZE], rows, 0, 0) >= call_python(c[AS_INT], i64(tape + c[LIMIT_AT])[0], 0, 0):
         return 0
+    after = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 3, 0), 0, 0)
+    patch = 0
+    if type_of(i64(x + c[RARE_AT])[0]) == c[VIEW_FACTS]:
+        base = base_of(x, at)
+        if after:
+            patch = call_python(c[DICT_ITEM], call_python(c[TUPLE_ITEM], entry, 8, 0), i64(base + c[SPEC_AT])[0], 0)
+        if value == base or (after and patch == 0):
+            return 0
     j = slot_of(value, at) if number < 0 else number
     region = call_python(c[LIST_SIZE], rows, 0, 0)
-    i = slot_of(x, at) << SLOT_BITS
     seen = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 0, 0), 0, 0)
     offset = call_python(c[TUPLE_ITEM], entry, 1, 0)
     head = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 2, 0), 0, 0)
-    after = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 3, 0), 0, 0)
     spread = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 6, 0), 0, 0)
     place = call_python(c[INT], region, 0, 0)
-    done = place != 0 and append_word(rows, seen + i, at)
+    done = place != 0 and append_word(rows, seen + (slot_of(x, at) << SLOT_BITS), at)
     done = done and call_python(c[APPEND], rows, offset, 0) & 1 == 0
     written = region + 2
     if spread:
@@ -371,15 +402,10 @@ def assign_rows(x, form, value, number, tape, buffer, site, at):
     root = own(before if root == 0 else root, at)
     done = done and call_python(c[DICT_SET], roots, place, root) & 1 == 0
     done = done and note_write(tape, place, row, buffer, site, at)
-    if done and after:
-        last = call_python(c[INT], written + 1, 0, 0)
-        done = last != 0 and append_word(rows, after + i + written, at)
-        done = done and call_python(c[APPEND], rows, call_python(c[TUPLE_ITEM], entry, 4, 0), 0) & 1 == 0
-        done = done and call_python(c[DICT_SET], roots, last, root) & 1 == 0
-        if done:
-            put(x, c[SLOT_AT], own(last, at), at)
-            put(x, c[SPEC_AT], own(call_python(c[TUPLE_ITEM], entry, 5, 0), at), at)
-        call_python(c[RELEASE], last, 0, 0)
+    if done and patch != 0:
+        done = patch_rows(x, base, patch, row, offset, tape, at)
+    elif done and after:
+        done = become_whole(x, entry, root, row, tape, at)
     call_python(c[RELEASE], root, 0, 0)
     call_python(c[RELEASE], place, 0, 0)
     call_python(c[RELEASE], row, 0, 0)
@@ -456,7 +482,7 @@ def assigned(x, key, value, tape, at):
     if form == 0:
         return 0
     outcome = count_again(x, form, value, tape, at)
-    if outcome == 0 and type_of(i64(x + c[RARE_AT])[0]) != c[VIEW_FACTS]:
+    if outcome == 0:
         number = brought(x, form, value, tape, at) if is_number(value, at) else -2
         if number == -1:
             outcome = -1
