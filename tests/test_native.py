@@ -181,6 +181,14 @@ def test_first_axes_as_one(char):
     check(spread, x)
 
 
+def test_lanes_lie_together_where_there_is_a_choice():
+    x, shift = np.random.default_rng(0).normal(size=(128, 96)), np.arange(96.0)
+    (step,) = check(lambda x, shift: np.maximum(x + shift, 0.0), x, shift)
+    assert set(step.groups) == {96}
+    steps = check(lambda x: np.sum(np.sin(x) * 2.0, axis=0), np.random.default_rng(0).normal(size=(96, 160)))
+    assert {lanes for step in steps for lanes in step.groups} == {160}
+
+
 def test_ties_of_extrema():
     x, y = np.array([1.0, 2.0, np.nan, 3.0, 0.0] * 20), np.array([2.0, 2.0, 1.0, np.nan, -1.0] * 20)
     check(tg.grad(lambda x, y: np.sum(np.maximum(x, y) * np.arange(100.0)), argnums=(0, 1)), x, y)

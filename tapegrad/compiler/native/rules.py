@@ -26,6 +26,8 @@ Axes = tuple[int | None, tuple[int | None, ...]]
 WHOLE = -1
 MOST_TERMS = 64
 """Terms of a product of matrices that are written out for each element."""
+MOST_FOLDS = 128
+"""Elements of a result that is folded over lanes: each is carried from round to round, in a register at best."""
 MOST_LITERALS = 64
 """Elements of a constant up to which they are written into the code."""
 
@@ -127,7 +129,7 @@ class _Reduction(Rule):
             yield None, (WHOLE,)
         kept = _kept_axes(row, x)
         for d in range(x.ndim - 1, -1, -1):
-            if x.shape[d] == n:
+            if x.shape[d] == n and (d not in axes or row.out.size <= MOST_FOLDS):
                 yield (None if d in axes else kept[d]), (d,)
 
     def combine(self, row):

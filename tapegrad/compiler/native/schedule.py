@@ -32,6 +32,8 @@ MOST_UNROLLED = 2_000_000
 """The same, before loops are found again."""
 MOST_FOLDED = 4096
 """Lanes that a loop's row may be folded over: such sums are added up one by one."""
+MOST_APART = 64
+"""Elements for each lane up to which lanes that lie apart in memory are as good as others."""
 MOST_STEPS = 100
 LONG = 3000
 """Rows from which on the first two schedules are compared, not all."""
@@ -166,19 +168,20 @@ class _Scheduler:
         if work <= self.most_scalars and not rule.in_memory(row, axes):
             return self._earliest(rule, row, specs, 1, axes), 1, axes, work, None
         best: tuple[int, int, Axes, int, Form | None] | None = None
+        apart = False
         for n in [*self.extents, row.out.size, *[s.size for s in specs]]:
             if n < 2 or work // n > self.most_elements:
                 continue
             for axes in rule.lanes(row, specs, n):
-                at = self._earliest(rule, row, specs, n, axes)
-                if best is None or at < best[0]:
-                    best = at, n, axes, work // n, None
+                at, far = self._earliest(rule, row, specs, n, axes), work // n > MOST_APART and _is_apart(row, axes)
+                if best is None or (at, far) < (best[0], apart):
+                    best, apart = (at, n, axes, work // n, None), far
             for form in [form for form in forms if form.lanes == n]:
                 its_rule, seen = RULES[form.name], row.formed(*form[:4], row.sources)
                 for axes in its_rule.lanes(seen, list(form.specs), n):
                     at = self._earliest(its_rule, seen, form.specs, n, axes)
-                    if best is None or at < best[0]:
-                        best = at, n, axes, work // n, form
+                    if best is None or (at, False) < (best[0], apart):
+                        best, apart = (at, n, axes, work // n, form), False
         return best
 
     def _earliest(self, rule: Any, row: Row, specs: Sequence[Any], lanes: int, axes: Axes) -> int:
@@ -288,3 +291,9 @@ class _Scheduler:
                 for slot in step:
                     add(slot)
         return order
+
+
+def _is_apart(row: Row, axes: Axes) -> bool:
+    """Whether a result's lanes are not one behind the other in memory."""
+    lane, out = axes[0], row.out
+    return lane is not None and lane != WHOLE and out.strides[lane] != out.dtype.itemsize
