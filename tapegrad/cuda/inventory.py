@@ -25,15 +25,13 @@ from .driver import StandIn
 from .elementwise import Step, fused_function
 from .interpreter import INSTRUCTIONS, interpreter
 from .scalars import DOUBLE
-from .table import HostFallbackWarning, entry
+from .table import SINGLE_COMPLEX, HostFallbackWarning, entry
 from .variants import variant
 
 __all__ = ["Entry", "inventory"]
 
-FLOATS, COMPLEX, INTEGERS = "df", "DF", "lLibB?"
-SINGLE_COMPLEX = ("sum", "matmul", "gather", "scatter_add", "cumsum", "solve")
-"""Records that are listed at complex64, too: what is right for double complex numbers is for single ones."""
-TOGETHER = 6
+FLOATS, COMPLEX, INTEGERS = "df", "DF", "lLiIhHbB?"
+TOGETHER = 8
 """Steps of a compilation of several records at once, for dtypes that few programs use."""
 
 
@@ -218,7 +216,7 @@ def _cases(record: Any) -> Iterator[tuple[str, list, dict]]:
         operands, attrs = sample if len(sample) == 2 and isinstance(sample[1], dict) else (sample, {})
         arrays = [np.asarray(x) for x in operands]
         floating = [a.dtype.kind == "f" for a in arrays]
-        chars = "d" if record.name in DOUBLE or f"{record.name} 0" in DOUBLE else FLOATS + "Dl"
+        chars = "d" if record.name in DOUBLE or f"{record.name} 0" in DOUBLE else FLOATS + "DlL?"
         for char in chars + ("F" if record.name in SINGLE_COMPLEX else ""):
             given = [a.astype(char) if f else a for a, f in zip(arrays, floating, strict=True)]
             if any(floating) or char == "d":
@@ -235,8 +233,6 @@ def _of_ufunc(record: Any) -> Iterator[tuple[str, list, dict]]:
             loop = record.resolve(tuple(kinds))
         except TypeError:
             continue
-        if char in "ibB" and record.name not in ("add", "multiply", "less", "floor_divide", "maximum"):
-            continue  # what is right for one width of integers is for the others
         if record.name in DOUBLE and char != "d":
             continue  # the same function between conversions
         if loop[0].char == char or any(isinstance(d, Integers) for d in domains):

@@ -19,12 +19,14 @@ from typing import Any
 
 import numpy as np
 
+from ..tape.spec import spec_of
 from ..tape.state import grad_mode
 from ..vm import opcodes as op
 from . import scalars
 from .elementwise import KERNEL_DTYPES, Step, function_of, launch_fused
 from .kernels import copy_into
 from .memory import DeviceArray
+from .spec import on
 
 __all__ = [
     "FAMILIES",
@@ -47,6 +49,11 @@ REFUSED = {
     "external": "a function of the user's own is called with arrays of the host",
 }
 """Records without a meaning on a device, with the reason."""
+
+WIDE = {char: np.dtype(np.int64) for char in "bBhHiI"}
+"""Dtypes that launchers meet as another one: kernels that are no fused rows are not compiled for them."""
+SINGLE_COMPLEX = ("sum", "matmul", "gather", "scatter_add", "cumsum", "solve")
+"""Records whose launchers take complex64 as it is."""
 
 FAMILIES = (
     "reductions",
@@ -188,13 +195,34 @@ def compute(device: Any, record: Any, attrs: dict, values: list, out: Any) -> De
     arrays = [device.upload(v) if isinstance(v, np.ndarray) else v for v in values]
     launcher = LAUNCHERS.get(record.name)
     if launcher is not None:
-        made = launcher(device, out, arrays, **attrs)
+        made = _launched(launcher, device, record, attrs, arrays, out)
         if made is not None:
             return made
     definition = definition_of(record, out, arrays, attrs)
     if definition is not None:
         return composed(device, definition, arrays)
     return on_host(device, record, attrs, arrays, out)
+
+
+def _launched(launcher: Callable, device: Any, record: Any, attrs: dict, arrays: list, out: Any) -> Any:
+    """What a launcher makes; at dtypes that it has no kernels for, of copies in the widest dtype of the kind."""
+    wide = WIDE if record.name in SINGLE_COMPLEX else {**WIDE, "F": np.dtype(complex)}
+    kinds = [a.dtype.char for a in arrays if isinstance(a, DeviceArray)]
+    if not any(char in wide for char in (*kinds, out.dtype.char)):
+        return launcher(device, out, arrays, **attrs)
+    given = [_converted(a, wide[a.dtype.char]) if a.dtype.char in wide else a for a in arrays]
+    dtype = wide.get(out.dtype.char)
+    made = launcher(device, out if dtype is None else on(device, spec_of(out.shape, dtype)), given, **attrs)
+    return made if made is None or dtype is None else _converted(made, out.dtype)
+
+
+def _converted(x: Any, dtype: np.dtype) -> Any:
+    """An array, or a number, in another dtype."""
+    if not isinstance(x, DeviceArray):
+        return x.astype(dtype)
+    made = x.device.empty(spec_of(x.shape, dtype))
+    copy_into(made, x)
+    return made
 
 
 def composed(device: Any, definition: Callable, arrays: list) -> DeviceArray:
@@ -339,8 +367,6 @@ def _has_definition(record: Any) -> bool:
 
 
 def _spec(array: np.ndarray) -> Any:
-    from ..tape.spec import spec_of
-
     return spec_of(array.shape, array.dtype)
 
 
