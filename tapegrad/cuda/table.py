@@ -54,6 +54,8 @@ WIDE = {char: np.dtype(np.int64) for char in "bBhHiI"}
 """Dtypes that launchers meet as another one: kernels that are no fused rows are not compiled for them."""
 SINGLE_COMPLEX = ("sum", "matmul", "gather", "scatter_add", "cumsum", "solve")
 """Records whose launchers take complex64 as it is."""
+SHARED = ("sort", "argsort", "argpartition", "cumsum", "cumprod", "linear_scan", "matmul")
+"""Records whose kernels have shared memory of their operands' dtype, of which there is none for truth values."""
 
 FAMILIES = (
     "reductions",
@@ -207,6 +209,7 @@ def compute(device: Any, record: Any, attrs: dict, values: list, out: Any) -> De
 def _launched(launcher: Callable, device: Any, record: Any, attrs: dict, arrays: list, out: Any) -> Any:
     """What a launcher makes; at dtypes that it has no kernels for, of copies in the widest dtype of the kind."""
     wide = WIDE if record.name in SINGLE_COMPLEX else {**WIDE, "F": np.dtype(complex)}
+    wide = {**wide, "?": np.dtype(np.int64)} if record.name in SHARED else wide
     kinds = [a.dtype.char for a in arrays if isinstance(a, DeviceArray)]
     if not any(char in wide for char in (*kinds, out.dtype.char)):
         return launcher(device, out, arrays, **attrs)

@@ -27,9 +27,9 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.parametrize("char", "bBhHiIlLqQ")
+@pytest.mark.parametrize("char", "?bBhHiIlLqQ")
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_integers(name, char, device):
+def test_integers_and_truth_values(name, char, device):
     x = np.random.default_rng(0).integers(0, 100, (4, 5)).astype(char)
     expected = FUNCTIONS[name](x)
     with warnings.catch_warnings():
