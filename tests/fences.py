@@ -64,8 +64,8 @@ class _Layout:
         self.arrange, self.link = Plan._arrange, Plan._link
 
     def install(self):
-        def arrange(plan, roots):
-            self.arrange(plan, roots)
+        def arrange(plan):
+            self.arrange(plan)
             self.spread(plan)
 
         def link(plan):
@@ -80,15 +80,13 @@ class _Layout:
 
     def spread(self, plan):
         """Give all that a plan holds, values, temporaries, memory of native steps, constants, a place of its own."""
-        values = list(plan.offsets)
-        temps = {slot: lowered(plan.signatures[slot]).temps for slot in plan.temps}
-        sizes = [plan.signatures[slot].out.nbytes for slot in values] + [n for found in temps.values() for n in found]
-        sizes += [step.scratch for step in plan.steps.values()]
+        values = np.flatnonzero(plan.offsets >= 0).tolist()
+        sizes = [plan.steps[k].scratch if k in plan.steps else plan.row(k).out.nbytes for k in values]
+        for slot, row in plan.signatures.items():
+            if row.kind in (op.KERNEL, op.WRITE) and slot not in plan.members:
+                sizes += lowered(row).temps
         plan.memory, offsets = fenced_block([max(n, 8) for n in sizes], self.at_end)
-        at = iter(offsets)
-        plan.offsets = dict(zip(values, at, strict=False))
-        plan.temps = {slot: [next(at) for _ in found] for slot, found in temps.items()}
-        plan.own_memory = list(at)
+        plan.offsets[values], plan.temps = offsets[: len(values)], np.array(offsets[len(values) :], np.int64)
         for slot, array in plan.constants.items():
             if array is not None:
                 plan.constants[slot] = self.constant(array, plan.signatures[slot].out)

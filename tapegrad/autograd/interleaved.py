@@ -23,7 +23,7 @@ from ..vm import opcodes as op
 from .call import end_tape
 from .hooks import tensor_over, watchers
 from .recorded import recorded_sweep, row_cotangents, source_of
-from .straight import Rules
+from .rules import Rules
 
 __all__ = ["InterleavedSweep", "leading"]
 

@@ -14,7 +14,7 @@ from ..vm.native import addresses, bind_last
 from .arguments import arguments_of
 
 if TYPE_CHECKING:
-    from .program import Compiled
+    from .looking import Looking
     from .recorded import Program
 
 __all__ = ["fixed", "general_address", "low_level_callable"]
@@ -23,7 +23,7 @@ _kept: list = []  # the address of a program stands in machine code, which lives
 _FUNCTIONS = "outside.general", "outside.number"
 
 
-def fixed(step: Compiled, examples: tuple) -> tuple[Program, list[Spec]]:
+def fixed(step: Looking, examples: tuple) -> tuple[Program, list[Spec]]:
     """The recorded path that some arguments take, with machine code if it may have any, and the specs of its inputs.
 
     Raises

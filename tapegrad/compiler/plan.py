@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from ..tape.callout import run_call
 from ..tape.memory import address_of, array_at
-from ..tape.record import pack
-from ..tape.signature import by_index, import_signature
+from ..tape.passes import run
+from ..tape.rows import Gathered, Rows, gather
+from ..tape.signature import by_index
 from ..tape.tape import TapeError
 from ..tape.workspace import Workspace
 from ..vm import opcodes as op
 from ..vm.entry import execute, link
 from ..vm.pools import pools
+from .arranging import arrange, computes, temporaries
 from .layout import lowered
-from .native.step import ADDRESS, Step, native_signature
-from .passes import live_rows
+from .native.step import NO_STEPS
 
 __all__ = ["Plan", "plan_program"]
 
-_SHARING = (*op.WITH_OFFSET, op.WRITE)
+FRESH_BYTES = 1024
+"""Results from this size on are computed where the caller has them; smaller ones are copied there."""
 
 
 def plan_program(tape, inputs, outputs):
@@ -38,7 +42,8 @@ def plan_program(tape, inputs, outputs):
     -------
     Plan
     """
-    return Plan(tape, live_rows(tape, inputs, outputs), inputs, outputs)
+    rows = Rows(tape.rows)
+    return Plan(tape, gather(rows, rows.live(inputs, outputs)), inputs, outputs)
 
 
 class Plan:
@@ -47,222 +52,159 @@ class Plan:
     Parameters
     ----------
     tape : Tape
-    order : list
-        Slots of rows in the order in which they are to run, and native steps (`tapegrad.compiler.native`), each of
-        which stands for several rows.
+    gathered : Gathered
+        The rows in the order in which they are to run.
     inputs, outputs : list of int
-        Slots.
+        Slots of the tape.
+    native : NativeRows, optional
+        Which rows call machine code, see `tapegrad.compiler.native`.
 
     Attributes
     ----------
-    signatures : dict
-        Per slot of the plan, what the row is.
-    sources : dict
-        Per slot, the slots that the row reads.
-    origins : dict
-        Per slot, that of the tape.
-    steps : dict
-        Native steps, by the slot that calls them.
-    members : dict
-        Rows that a native step computes, and the slot of the step.
+    rows : Rows
+    origins : numpy.ndarray of int32
+        Per slot, that of the tape, or -1.
+    offsets, temps : numpy.ndarray of int64
+        Where values and temporaries stand, see `Arranged`.
+    kinds : numpy.ndarray of int64
+        Per row, the index of its signature.
+    constants : dict
+        Arrays of imports, by slot; None for inputs.
+    steps, members, reads, table
+        As of `NativeRows`.
     scratch : list of int
         Where in the address table that of each native step's own memory stands.
     """
 
-    def __init__(self, tape, order, inputs, outputs):
-        self.tape = tape
-        self.place = place = self._renumber(tape, order)
-        self.inputs = [place[k] for k in inputs]
-        self.outputs = [place[k] for k in outputs]
-        roots = self._roots()
-        self._arrange(roots)
-        self._bind(roots)
+    def __init__(self, tape, gathered: Gathered, inputs, outputs, native=NO_STEPS):
+        self.tape, self.origins = tape, gathered.origins
+        self.steps, self.members, self.reads, self.table = native
+        self.rows = Rows(gathered.words)
+        self.inputs, self.outputs = gathered.places[inputs].tolist(), gathered.places[outputs].tolist()
+        self.kinds = self.rows.signatures()
+        self.constants = self._constants()
+        self._lower()
+        self._arrange()
+        self._bind()
         self._link()
 
-    def _renumber(self, tape, order):
-        """Rows that stay, with slots counted anew."""
-        place: dict = {}
-        words: list[int] = []
-        self.signatures: dict = {}
-        self.sources: dict = {}
-        self.constants: dict = {}
-        self.origins: dict = {}
-        self.steps: dict = {}
-        self.members: dict = {}
+    def _constants(self):
+        imports = self.rows.starts[pools.table[self.kinds, op.KIND] == op.IMPORT].tolist()
+        origins, tape = self.origins.tolist(), self.tape
+        made = {self.table, *self.members}
+        return {slot: tape.imported(origins[slot])[1] for slot in imports if slot not in made}
 
-        def add(row, code, sources, slot=None):
-            new = len(words)
-            self.signatures[new], self.sources[new] = row, sources
-            if slot is not None:
-                place[slot], self.origins[new] = new, slot
-            words.extend(code)
-            return new
+    def _lower(self):
+        """See to it that all that computes has instructions."""
+        found = np.unique(self.kinds)
+        for k in found[computes(found)].tolist():
+            lowered(by_index[k])
 
-        if any(isinstance(slot, Step) for slot in order):
-            self.table = add(import_signature(ADDRESS), [import_signature(ADDRESS).code], [])
-        rows, steps = tape.rows, bool(words)
-        for slot in order:
-            if steps and isinstance(slot, Step):
-                made = [
-                    add(tape.signature(k), [import_signature(tape.signature(k).out).code], [], k) for k in slot.rows
-                ]
-                sources = [place[k] for k in slot.reads]
-                step = add(native_signature(), pack(native_signature(), [self.table], None), sources)
-                self.steps[step] = slot
-                self.members.update(dict.fromkeys(made, step))
-                continue
-            word = rows[slot]
-            row = by_index[word >> op.SIGNATURE_SHIFT]
-            count = len(row.specs)
-            if row.kind == op.IMPORT:
-                self.constants[add(row, [row.code], [], slot)] = tape.imported(slot)[1]
-            elif row.width == 1 and count == 2:
-                a, b = place[word >> op.SLOT_BITS & op.SLOT_MASK], place[word & op.SLOT_MASK]
-                add(row, (row.code | a << op.SLOT_BITS | b,), (a, b), slot)
-            elif row.width == 1 and count == 1:
-                a = place[word >> op.SLOT_BITS & op.SLOT_MASK]
-                add(row, (row.code | a << op.SLOT_BITS,), (a,), slot)
-            else:
-                operands = [place[k] for k in tape.operands(slot)]
-                add(row, pack(row, operands, rows[slot + 1] if row.kind in op.WITH_OFFSET else None), operands, slot)
-        self.words = np.array(words, np.int64)
-        return place
-
-    def _roots(self):
-        """Per slot, the slot whose memory it shares."""
-        roots: dict = {}
-        for slot, row in self.signatures.items():
-            roots[slot] = roots[self.sources[slot][0]] if row.kind in _SHARING else slot
-        return roots
-
-    def _arrange(self, roots):
+    def _arrange(self):
         """Offsets in one block of memory; what is read for the last time makes room for what comes later."""
-        last: dict = {}
-        for slot in self.signatures:
-            for k in self.sources[slot]:
-                last[roots[k]] = slot
-        ends: dict = {}
-        for root, slot in last.items():
-            ends.setdefault(slot, []).append(root)
-        held = {roots[k] for k in self.outputs} | {roots[k] for k in self.inputs}
-        free: dict = {}
-        self.offsets: dict = {}
-        self.temps: dict = {}
-        self.own_memory: list = []
-        top = 0
+        rows, root = self.rows, self.rows.root
+        n, starts = len(rows.words), rows.starts
+        own = starts[pools.table[self.kinds, op.KIND] == op.KERNEL]
+        sizes, last_read = np.full(n, -1, np.int64), np.full(n, -1, np.int32)
+        sizes[own] = pools.table[rows.words[own] >> op.SIGNATURE_SHIFT, op.BYTES]
+        run("arranging.last_reads", rows.words, starts, len(starts), pools.table, root, last_read)
+        for slot, step in self.steps.items():
+            sizes[slot] = step.scratch or -1
+            for k in self.reads[slot]:
+                last_read[root[k]] = max(last_read[root[k]], slot)
+        for slot, step in self.members.items():
+            if self.origins[slot] in self.steps[step].stored:
+                sizes[slot] = self.signatures[slot].out.nbytes
+                last_read[slot] = max(last_read[slot], step)
+        unread = own[last_read[own] < 0]
+        last_read[unread] = unread
+        last_read[root[self.outputs]] = last_read[root[self.inputs]] = -1
+        self.offsets, self.temps, nbytes = arrange(rows, sizes, last_read)
+        self.memory = np.zeros(nbytes + 64, np.uint8)
 
-        def take(size):
-            nonlocal top
-            size = (max(size, 8) + 63) & ~63
-            stack = free.get(size)
-            if stack:
-                return stack.pop(), size
-            at, top = top, top + size
-            return at, size
-
-        sizes: dict = {}
-        offsets, members, steps = self.offsets, self.members, self.steps
-        needs: dict = {}  # by signature: bytes of the result, or None where that is elsewhere; bytes of temporaries
-        for slot, row in self.signatures.items():
-            if slot in members:
-                if self.origins[slot] in steps[members[slot]].stored:
-                    offsets[slot], sizes[slot] = take(row.out.nbytes)
-            elif slot in steps:
-                need = steps[slot].scratch
-                if need:
-                    at, size = take(need)
-                    free.setdefault(size, []).append(at)
-                self.own_memory.append(at if need else 0)
-            else:
-                if row not in needs:
-                    temps = lowered(row).temps if row.kind in (op.KERNEL, op.WRITE) else ()
-                    needs[row] = row.out.nbytes if row.kind == op.KERNEL else None, temps
-                nbytes, temps = needs[row]
-                if nbytes is not None:
-                    offsets[slot], sizes[slot] = take(nbytes)
-                    if slot not in last and slot not in held:
-                        free.setdefault(sizes[slot], []).append(offsets[slot])
-                if temps:
-                    found = [take(size) for size in temps]
-                    self.temps[slot] = [at for at, _ in found]
-                    for at, size in found:
-                        free.setdefault(size, []).append(at)
-            for root in ends.get(slot, ()):
-                if root in offsets and root not in held:
-                    free.setdefault(sizes[root], []).append(offsets[root])
-        self.memory = np.zeros(top + 64, np.uint8)
-
-    def _bind(self, roots):
+    def _bind(self):
         """Addresses of all slots; those that share an input's or an output's memory move with it at each replay."""
+        rows, n = self.rows, len(self.rows.words)
         start = (address_of(self.memory) + 63) & ~63
-        addr, shift = [0] * len(self.words), dict.fromkeys(roots, 0)
-        for slot, row in self.signatures.items():
-            if row.kind == op.KERNEL:
-                addr[slot] = start + self.offsets.get(slot, 0)
-            elif row.kind == op.IMPORT:
-                owner = self.constants.get(slot)
-                addr[slot] = address_of(owner) if owner is not None else 0
-            else:
-                offset = int(self.words[slot + 1]) if row.kind in (op.WINDOW, op.VIEW) else 0
-                shift[slot] = shift[self.sources[slot][0]] + offset
-                addr[slot] = addr[roots[slot]] + shift[slot]
-        addr += [start + at for places in self.temps.values() for at in places]
-        self.scratch = list(range(len(addr), len(addr) + len(self.own_memory)))
-        addr += [start + at for at in self.own_memory]
-        self.addr = np.array(addr + [0] * 8, np.int64)
-        members: dict = {}
-        for slot, root in roots.items():
-            members.setdefault(root, []).append((slot, shift[slot]))
-        for place, source, offset in self._aliases():
-            members[roots[source]].append((place, shift[source] + offset))
+        base = np.where(self.offsets < 0, 0, start + self.offsets)
+        for slot, owner in self.constants.items():
+            if owner is not None:
+                base[slot] = address_of(owner)
+        addr = np.zeros(n + len(self.temps) + len(self.steps) + 8, np.int64)
+        addr[rows.starts] = base[rows.root[rows.starts]] + rows.shift[rows.starts]
+        addr[n : n + len(self.temps)] = start + self.temps
+        self.scratch = list(range(n + len(self.temps), n + len(self.temps) + len(self.steps)))
+        addr[self.scratch] = start + self.offsets[list(self.steps)]
+        self.addr = addr
         self.addresses = self.addr.data  # items of a memoryview are set in less than half the time
-        self.bound_inputs = [_Bound(members[slot]) for slot in self.inputs]
+        shared = self._shared()
+        self.bound_inputs = [shared(slot) for slot in self.inputs]
         self.bound_outputs: list = []
-        shared = Counter(roots[slot] for slot in self.outputs)
+        often = Counter(rows.root[self.outputs].tolist())
         for slot in self.outputs:
-            root, spec = roots[slot], self.signatures[slot].out
-            fresh = root == slot and root in self.offsets and shared[root] == 1 and spec.contiguous
-            if fresh and spec.nbytes >= 1024:
-                self.bound_outputs.append((spec, _Bound(members[root]), None))
-            else:
-                if root in self.inputs:
-                    raise TapeError("an output shares memory with an input")
-                owner = self.memory if root in self.offsets else self.constants[root]
-                view = array_at(int(self.addr[slot]), spec, owner)
-                self.bound_outputs.append((spec, None, view))
+            root, spec = int(rows.root[slot]), self.row(slot).out
+            is_own = self.offsets[root] >= 0
+            if root == slot and is_own and often[root] == 1 and spec.contiguous and spec.nbytes >= FRESH_BYTES:
+                self.bound_outputs.append((spec, shared(root), None))
+                continue
+            if root in self.inputs:
+                raise TapeError("an output shares memory with an input")
+            view = array_at(int(addr[slot]), spec, self.memory if is_own else self.constants[root])
+            self.bound_outputs.append((spec, None, view))
+
+    def _shared(self):
+        """A function from a slot to all that moves with it."""
+        starts, root, shift = self.rows.starts, self.rows.root, self.rows.shift
+        found = np.array(list(self._aliases()), np.int64).reshape(-1, 3)
+        places = np.concatenate([starts, found[:, 0]])
+        roots = np.concatenate([root[starts], found[:, 1]])
+        shifts = np.concatenate([shift[starts], found[:, 2]])
+        order = np.argsort(roots, kind="stable")
+        roots = roots[order]
+
+        def shared(slot):
+            group = order[np.searchsorted(roots, slot) : np.searchsorted(roots, slot, "right")]
+            return _Bound(places[group], shifts[group])
+
+        return shared
 
     def _aliases(self):
-        """Temporaries that are views of a slot: (place in the address table, slot, byte offset)."""
-        first_temp = len(self.words)
-        for slot, places in self.temps.items():
-            row = self.signatures[slot]
-            nin = len(row.specs)
-            known = {0: (slot, 0), **{k + 1: (s, 0) for k, s in enumerate(self.sources[slot])}}
-            for made, code, offset in lowered(row).aliases:
-                if code in known:
-                    source, before = known[code]
-                    known[made] = source, before + offset
-                    yield first_temp + made - nin - 1, source, before + offset
-            first_temp += len(places)
+        """Temporaries that are views of a slot: place in the address table, the slot's root, and offset in that."""
+        kinds, rows = self.kinds, self.rows
+        found = np.unique(kinds)
+        known = {k: lowered(by_index[k]).aliases for k in found[computes(found)].tolist()}
+        chosen = np.flatnonzero(np.isin(kinds, [k for k, aliases in known.items() if aliases]))
+        if not len(chosen):
+            return
+        first = len(rows.words) + np.cumsum(temporaries(kinds)) - temporaries(kinds)
+        for k in chosen.tolist():
+            slot, row = int(rows.starts[k]), by_index[int(kinds[k])]
+            codes: dict = dict(enumerate([(slot, 0), *[(s, 0) for s in self.operands(slot)]]))
+            for made, code, offset in known[int(kinds[k])]:
+                if code in codes:
+                    source, before = codes[code]
+                    codes[made] = source, before + offset
+                    place = int(first[k]) + made - len(row.specs) - 1
+                    yield place, int(rows.root[source]), int(rows.shift[source]) + before + offset
 
     def _link(self):
         """Instructions for all rows, in one go."""
-        run = [row for slot, row in self.signatures.items() if slot not in self.members]
-        run = [lowered(row) for row in run if row.kind in (op.KERNEL, op.WRITE)]
-        total = sum([row.length for row in run]) + 64
+        run = self.kinds[computes(self.kinds)]
+        total = int(pools.table[run, op.FORWARD_LEN].sum()) + 64
         self.code = np.zeros(total, np.int32)
-        n = len(self.words)
+        words = self.rows.words
+        n = len(words)
         self.space = space = Workspace()
         self.frame = space.frame.data
         root, last_write = np.zeros(n, np.int32), np.full(n, -1, np.int32)
-        arrays = tuple([address_of(a) for a in (self.words, self.addr, root, last_write)])
+        arrays = tuple([address_of(a) for a in (words, self.addr, root, last_write)])
         state = space.prepare(n, n, len(self.addr) - n, arrays)
         state[op.AT_CODE], state[op.CODE_CAPACITY] = address_of(self.code), total
         link(space.at)
         if state[op.STATUS] != op.FINISHED:
             raise TapeError(f"row {state[op.DETAIL]} could not be linked (status {state[op.STATUS]})")
         self.length = int(state[op.CODE_LEN])
-        self.calls = any([row.calls for row in run])
+        self.calls = bool(pools.table[run, op.HAS_CALL].any())
 
     def attach(self, machine):
         """Take the machine code of the native steps, in order."""
@@ -270,8 +212,34 @@ class Plan:
         self.addr[self.table] = address_of(self.addr)
         self.addr[list(self.steps)] = machine.addresses
 
+    # Replays of whole programs: see `tapegrad.compiler.replays`. What follows is for those who look inside.
+
+    @property
+    def count(self) -> int:
+        """Rows of the tape that it has."""
+        return int((self.origins >= 0).sum())
+
+    def row(self, slot):
+        """What a row is."""
+        words = self.tape.rows if slot in self.members else self.rows.words
+        return by_index[words[self.origins[slot] if slot in self.members else slot] >> op.SIGNATURE_SHIFT]
+
+    def operands(self, slot):
+        """The slots that a row reads."""
+        return self.reads[slot] if slot in self.reads else self.rows.operands(slot)
+
+    @cached_property
+    def signatures(self) -> dict[int, Any]:
+        """Per slot, what the row is."""
+        return {slot: self.row(slot) for slot in self.rows.starts.tolist()}
+
+    @cached_property
+    def sources(self) -> dict[int, list[int]]:
+        """Per slot, the slots that the row reads."""
+        return {slot: self.operands(slot) for slot in self.rows.starts.tolist()}
+
     def stretches(self):
-        """Slots of rows and the words of code that run them, in order: for those who look inside.
+        """Slots of rows and the words of code that run them, in order.
 
         Returns
         -------
@@ -290,8 +258,6 @@ class Plan:
                 found.append(([k for k, step in self.members.items() if step == slot] or [slot], at, at + length))
                 at += length
         return found
-
-    # Replays of whole programs: see `tapegrad.compiler.replays`. What follows is for those who look inside.
 
     def bind(self, arrays):
         """Say where inputs and new outputs stand; returns the outputs, None for those that are copied in the end."""
@@ -332,6 +298,6 @@ class _Bound:
 
     __slots__ = ("few", "offsets", "slots")
 
-    def __init__(self, group):
-        self.few = group if len(group) <= 8 else None
-        self.slots, self.offsets = np.array([s for s, _ in group]), np.array([o for _, o in group])
+    def __init__(self, slots, offsets):
+        self.few = list(zip(slots.tolist(), offsets.tolist(), strict=True)) if len(slots) <= 8 else None
+        self.slots, self.offsets = slots, offsets

@@ -9,7 +9,7 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import optree
@@ -23,15 +23,12 @@ from .captured import Captured, Draws
 from .entrance import arrays_are_known, open_for
 from .entries import Entry, UnusualError, Watch
 from .errors import ConcretisationError
+from .leaving import Leaving
+from .looking import newness
 from .outputs import fill, takes_out
-from .outside import fixed, general_address, low_level_callable
 from .paths import Paths, first_difference
 from .recorded import Program
-from .saving import _Absent, dump_bytes, load_bytes, save
-
-if TYPE_CHECKING:
-    from ..inspect.programs import Profile
-    from ..inspect.sketching import Sketch
+from .saving import _Absent
 
 __all__ = ["Compiled", "compile"]
 
@@ -114,7 +111,7 @@ def compile(fun: Callable, *, max_paths: int = 64, lines: bool = False, native: 
     return Compiled(fun, max_paths, lines, native)
 
 
-class Compiled:
+class Compiled(Leaving):
     """A function with its recorded tapes, for each structure of arguments and path that it has met."""
 
     __slots__ = ("__dict__", "__weakref__", "_entries")  # where machine code finds it
@@ -177,7 +174,7 @@ class Compiled:
         if paths is None:
             paths = self._meet(key)
         program = paths.latest
-        reason = None if len(paths) else self._newness(key)
+        reason = None if len(paths) else newness(key, self.programs)
         last, failed = -1, []
         while not paths.given_up:
             recorded = program is None
@@ -249,18 +246,6 @@ class Compiled:
                 del self.programs[next(iter(self.programs))]
             return self.programs.setdefault(key, Paths(self.max_paths))
 
-    def _newness(self, key: tuple) -> str:
-        """Why a structure of arguments has not been met: what is different from another one."""
-        others = [k for k in self.programs if k != key]
-        if not others:
-            return "the first call"
-        other = others[-1]
-        if other[0] != key[0]:
-            return f"arguments in another structure: {key[0]}"
-        paths = optree.treespec_paths(key[0])
-        changed = [(p, a, b) for p, a, b in zip(paths, other[1:], key[1:], strict=True) if a != b]
-        return "; ".join(f"{_argument(p)} was {_described(b)}, and {_described(a)} before" for p, a, b in changed[:3])
-
     def _record(
         self, paths: Paths, flat: list, treedef: optree.PyTreeSpec, reason: str | None, device: Any = None
     ) -> Program | None:
@@ -293,25 +278,6 @@ class Compiled:
         name = getattr(self.fun, "__name__", "the function")
         self._reasons.append(f"given up: {name} {why}")
         warnings.warn(f"{name} {why}; it will be run as it is, not compiled", RuntimeWarning, stacklevel=4)
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Write the recorded paths to a file that `tapegrad.load` reads: rows, constants and guards, no Python code.
-
-        Parameters
-        ----------
-        path : str or path-like
-            Written at once: it holds what it held before, or all of the new.
-
-        Raises
-        ------
-        SaveError
-            If nothing has been recorded, or something has no place in a file: a primitive of one's own, containers
-            other than tuples, lists and dictionaries. A `TypeError`.
-        """
-        save(self, path)
-
-    def __reduce__(self) -> tuple:
-        return load_bytes, (dump_bytes(self), f"a pickle of {getattr(self, '__name__', 'a function')}")
 
     def __copy__(self) -> Compiled:
         return self
@@ -397,208 +363,6 @@ class Compiled:
             return together(*optree.tree_unflatten(treedef, leaves), **kwargs, **out)
 
         return map_chunks(call, flat, mapped, chunk_size, threads)
-
-    def as_njit(self, *examples: Any) -> Any:
-        """The path that some arguments take, as a function that Numba's nopython code can call.
-
-        Parameters
-        ----------
-        *examples
-            Arrays and numbers like those to come; without any, the one structure that was recorded is meant. What is
-            part of the recording (ints, strings) is no argument of the function that is returned.
-
-        Returns
-        -------
-        numba.core.registry.CPUDispatcher
-            Takes C-contiguous arrays of the recorded shapes and dtypes, and numbers; returns what the function returns,
-            with tuples for lists.
-
-        Raises
-        ------
-        TypeError
-            If arguments stand in containers, or results in others than tuples and lists.
-
-        Notes
-        -----
-        The path is fixed. Where the arguments would take another one, a `RuntimeError` is raised; where an array has
-        another shape, a `ValueError`. It may be called from several threads, in ``prange`` as well.
-
-        Examples
-        --------
-        >>> import numba
-        >>> import numpy as np
-        >>> import tapegrad as tg
-        >>> slope = tg.compile(tg.grad(lambda x: np.sum(np.sin(x)))).as_njit(np.ones(3))
-        >>> @numba.njit
-        ... def descend(x, steps):
-        ...     for _ in range(steps):
-        ...         x = x - 0.1 * slope(x)
-        ...     return x
-        >>> descend(np.zeros(3), 10).round(3)
-        array([-0.88, -0.88, -0.88])
-        """
-        from .nopython import function_of
-
-        program, specs = fixed(self, examples)
-        return function_of(program, specs, getattr(self, "__name__", "function"))
-
-    @property
-    def address(self) -> int:
-        """Address of the one structure that was recorded, the path used last, as a C function.
-
-        It is ``int64_t f(const void *const *inputs, void *const *outputs)``: reads the arguments' elements, in C order
-        and of the recorded shapes and dtypes, and writes the results' to memory of the caller's. It returns 0; 1 where
-        the arguments take another path than was recorded, 2 where a row that Python runs failed, 3 where there is no
-        memory, and 4 where an index was out of bounds. Any number of threads may call it, with or without Python's
-        lock, as long as the process lives.
-        """
-        return general_address(fixed(self, ())[0])
-
-    def low_level_callable(self, *examples: Any) -> Any:
-        """The path that some arguments take, for SciPy's routines that call C functions.
-
-        Parameters
-        ----------
-        *examples
-            One float64 array of one dimension, or float64 numbers, like those to come; without any, the one structure
-            that was recorded is meant.
-
-        Returns
-        -------
-        scipy.LowLevelCallable
-            Of the signature ``double (int, double *)``: elements of the array, or the numbers. NaN where the arguments
-            take another path than was recorded, or their number is another one.
-
-        Raises
-        ------
-        TypeError
-            If arguments are others, or the result is not one float64 number.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import scipy.integrate
-        >>> import tapegrad as tg
-        >>> slope = tg.compile(tg.grad(lambda x, a: np.sin(a * x))).low_level_callable(0.5, 2.0)
-        >>> value, _ = scipy.integrate.quad(slope, 0.0, 1.0, args=(2.0,))
-        >>> bool(np.isclose(value, np.sin(2.0)))
-        True
-        """
-        program, specs = fixed(self, examples)
-        return low_level_callable(program, specs, getattr(self, "__name__", "the function"))
-
-    def paths(self) -> list[Program]:
-        """The recorded paths of all structures of arguments, each with its guards; those used last come first."""
-        return [program for paths in list(self.programs.values()) for program in paths]
-
-    def profile(self, *args: Any, repeats: int = 10, **kwargs: Any) -> Profile:
-        """Time and bytes of each row, for arguments like those of a call.
-
-        Parameters
-        ----------
-        *args, **kwargs
-            As in a call.
-        repeats : int, default 10
-            Replays, of which each row's fastest time is kept.
-
-        Returns
-        -------
-        Profile
-            Print it for a table by row and by line of your code.
-
-        Notes
-        -----
-        The function is recorded anew, with the lines that rows come from, and each row is run by itself, which costs
-        some 0.5 microseconds: compare small rows with one another.
-        """
-        from ..inspect.programs import Profile
-
-        call: Any = (args, kwargs)
-        flat, treedef = optree.tree_flatten(call)
-        arrays = [np.array(x, order="C") for x in flat if isinstance(x, (np.ndarray, np.generic, float))]
-        with self._lock:
-            return Profile(Program(self.fun, flat, treedef, lines=True), arrays, repeats, self.native)
-
-    def report(self, path: str | os.PathLike, *args: Any, repeats: int = 10, **kwargs: Any) -> str:
-        """Write an HTML page: time of forward and reverse, memory, a roofline, rows with your lines, guards and paths.
-
-        Parameters
-        ----------
-        path : str or path-like
-            One file, which loads nothing from elsewhere.
-        *args, **kwargs
-            As in a call.
-        repeats : int, default 10
-            Replays, of which each row's fastest time is kept.
-
-        Returns
-        -------
-        str
-            The file's name.
-
-        Notes
-        -----
-        As `profile`, which it is made from, this records the function anew and runs each row by itself.
-
-        Examples
-        --------
-        >>> import os, tempfile
-        >>> import numpy as np
-        >>> import tapegrad as tg
-        >>> step = tg.compile(tg.value_and_grad(lambda x: np.sum(np.sin(x))))
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     page = step.report(os.path.join(folder, "out.html"), np.ones(1000))
-        ...     os.path.getsize(page) > 10_000
-        True
-        """
-        from ..inspect.report import write_report
-
-        return write_report(self, path, self.profile(*args, repeats=repeats, **kwargs))
-
-    def draw(self, *args: Any, filename: str | os.PathLike | None = None) -> Sketch:
-        """Draw the path that was used last, or the one that some arguments take: see `tapegrad.draw`."""
-        from ..inspect.sketching import draw
-
-        return draw(self, *args, filename=None if filename is None else os.fspath(filename))
-
-    def _repr_html_(self) -> str:
-        from ..inspect.notebook import compiled_html
-
-        return compiled_html(self)
-
-    def __str__(self) -> str:
-        from ..inspect.programs import list_program
-
-        name = getattr(self, "__name__", "function")
-        shown = [f"compiled {name}: {len(self.paths())} recorded paths", *map(list_program, self.paths())]
-        return "\n\n".join(shown)
-
-    def __repr__(self) -> str:
-        return f"<compiled {getattr(self, '__name__', 'function')}: {len(self.paths())} recorded paths>"
-
-    def explain(self) -> str:
-        """Why something was recorded: a line for each recording, the latest last."""
-        return "\n".join(self._reasons) or "nothing has been recorded yet"
-
-
-def _argument(path: tuple) -> str:
-    """The place of a leaf among the arguments."""
-    (which, first, *rest) = path
-    name = f"argument {first}" if which == 0 else f"argument {first!r}"
-    return name + "".join(f"[{k!r}]" for k in rest)
-
-
-def _described(part: tuple) -> str:
-    """A leaf's part of a signature, in words."""
-    if isinstance(part[0], tuple):
-        kind = part[2] if len(part) > 2 else np.ndarray
-        if kind is float:
-            return "a Python float"
-        if isinstance(kind, type) and issubclass(kind, np.generic):
-            return f"a number of NumPy's, {part[1].name}"
-        place = "" if isinstance(kind, type) else f" on {kind}"
-        return f"{part[1].name}{list(part[0])}{place}"
-    return f"{part[1]!r:.40}"
 
 
 _alive: weakref.WeakSet[Compiled] = weakref.WeakSet()

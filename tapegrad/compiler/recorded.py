@@ -207,7 +207,7 @@ class Program:
 
     def summary(self) -> str:
         """Its size, in words."""
-        rows, asked = len(self.plan.origins), len(self.guards)
+        rows, asked = self.plan.count, len(self.guards)
         return f"a path of {rows} rows" + (f" and {asked} guard{'s' * (asked > 1)}" if asked else "")
 
     def __repr__(self) -> str:

@@ -24,6 +24,7 @@ from ..vm import opcodes as op
 from ..vm.kernels import faults
 from ..vm.native import addresses
 from ..vm.pools import pools
+from .arranging import computes
 
 __all__ = ["Replays", "pending", "raise_interrupt"]
 
@@ -199,8 +200,9 @@ def _pointers(arrays: Sequence[np.ndarray]) -> Any:
 
 
 def _is_long(plan: Any) -> bool:
-    rows = [row for row in plan.signatures.values() if row.kind in (op.KERNEL, op.WRITE)]
-    return len(rows) > SMALL_ROWS or sum(row.out.nbytes for row in rows) > SMALL_BYTES
+    rows = plan.kinds[computes(plan.kinds)]
+    made = sum([plan.row(slot).out.nbytes for slot in plan.members])
+    return len(rows) + len(plan.members) > SMALL_ROWS or pools.table[rows, op.BYTES].sum() + made > SMALL_BYTES
 
 
 def _free_instances(words: np.ndarray) -> None:

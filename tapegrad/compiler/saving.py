@@ -33,6 +33,7 @@ from .plan import plan_program
 from .simplify import simplify
 
 if TYPE_CHECKING:
+    from .looking import Looking
     from .program import Compiled
     from .recorded import Program
 
@@ -54,7 +55,7 @@ class LoadError(ValueError):
 # --- writing -------------------------------------------------------------------------------------------------
 
 
-def save(compiled: Compiled, path: str | os.PathLike) -> None:
+def save(compiled: Looking, path: str | os.PathLike) -> None:
     """Write all recorded paths of a compiled function to a file; whoever reads it sees the old one or the new one."""
     data = dump_bytes(compiled)
     path = Path(path)
@@ -70,7 +71,7 @@ def save(compiled: Compiled, path: str | os.PathLike) -> None:
         raise
 
 
-def dump_bytes(compiled: Compiled) -> bytes:
+def dump_bytes(compiled: Looking) -> bytes:
     """What `save` writes."""
     blob = bytearray()
     saved = []
@@ -436,10 +437,6 @@ def _decode_program(saved: dict, blob: memoryview, arguments: list[Spec], most_b
                 raise LoadError("a row writes to an argument or a constant")
         slot = len(tape.rows)
         tape.rows.extend(pack(row, [slots[k] for k in operands], offset))
-        if row.kind in _SHARING:
-            tape.roots[slot] = slots[root[0]]
-        if row.kind == op.WRITE:
-            tape.write_sites[slot] = None
         slots.append(slot)
         roots.append(root)
     inputs, outputs = ([_index(k, len(slots)) for k in saved[name]] for name in ("inputs", "outputs"))

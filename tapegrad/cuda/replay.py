@@ -50,6 +50,7 @@ class DevicePlan:
         self.tape = DeviceTape(device)
         self.tape.followed = False
         place = self._copy(tape, live_rows(tape, inputs, outputs), set(inputs))
+        self.count = len(place)
         self.inputs = [place[k] for k in inputs]
         self.outputs = [place[k] for k in outputs]
         self.checks = list(self._checks())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .units import human_bytes, human_time
 
 if TYPE_CHECKING:
-    from ..compiler.program import Compiled
+    from ..compiler.looking import Looking
     from ..tape.handle import Tensor
     from .programs import Profile
 
@@ -42,7 +42,7 @@ def tensor_html(x: Tensor) -> str:
     return f"<div><small>{html.escape(', '.join(facts))}</small><pre>{html.escape(repr(x))}</pre></div>"
 
 
-def compiled_html(step: Compiled) -> str:
+def compiled_html(step: Looking) -> str:
     """Its paths, with their guards."""
     from .programs import rows_of
 

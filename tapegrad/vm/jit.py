@@ -36,9 +36,16 @@ from .native import target_machine
 __all__ = ["Function", "compile_object", "intrinsic", "jit"]
 
 POINTERS = {
-    types.CPointer(types.int64): "words addr table plans consts state heads frame args dims steps",
-    types.CPointer(types.int32): "root last_write starts code templates",
-    types.CPointer(types.uint8): "bar kept wanted freed",
+    types.CPointer(types.int64): (
+        "words addr table plans consts state heads frame args dims steps packed sizes grades places shift "
+        "traits answered question rules pool totals queue learnt"
+    ),
+    types.CPointer(types.int32): (
+        "root last_write starts code templates origins slots last_read ends free chain pieces temps same met bars"
+    ),
+    types.CPointer(
+        types.uint8
+    ): "bar kept wanted freed live leaves read written constant numbered results leads targets",
     types.voidptr: "data",
 }
 """A parameter's name tells its type: those listed here are pointers, all others int64.

@@ -11,7 +11,7 @@ from .opcodes import (
     SLOT_MASK,
 )
 
-__all__ = ["operand", "saves"]
+__all__ = ["operand", "put_operand", "saves"]
 
 
 @jit
@@ -22,6 +22,16 @@ def operand(words, r, k):
     if k == 1:
         return words[r] & SLOT_MASK
     return (words[r + k // 2] >> (0 if k & 1 else SLOT_BITS)) & SLOT_MASK
+
+
+@jit
+def put_operand(words, r, k, slot):
+    """Let operand `k` of row `r` be another slot."""
+    at = r + k // 2
+    if k & 1:
+        words[at] = (words[at] & ~SLOT_MASK) | slot
+    else:
+        words[at] = (words[at] & ~(SLOT_MASK << SLOT_BITS)) | slot << SLOT_BITS
 
 
 @jit

@@ -12,7 +12,7 @@ from .code import write_module
 from .graph import Graph
 from .layout import lay_out
 from .schedule import make_schedule
-from .step import Step
+from .step import Step, gather_steps
 
 __all__ = ["native_plan"]
 
@@ -41,8 +41,10 @@ def native_plan(tape: Any, inputs: list[int], outputs: list[int]) -> Any:
     steps = [step for step in schedule.order if isinstance(step, Step)]
     pool = threads()
     lay_out(graph, steps, vector_bytes(), 1 if pool is None else pool.count)
-    plan = Plan(tape, schedule.order, inputs, outputs)
-    assembly = write_module(graph, steps, plan.place, plan.scratch, 0 if pool is None else pool.share)
+    gathered, native = gather_steps(tape, schedule.order)
+    plan = Plan(tape, gathered, inputs, outputs, native)
+    places = dict(enumerate(gathered.places.tolist()))
+    assembly = write_module(graph, steps, places, plan.scratch, 0 if pool is None else pool.share)
     machine = Machine(assembly, [f"step_{k}" for k in range(len(steps))])
     plan.attach(machine)
     return plan
