@@ -182,9 +182,9 @@ def test_first_axes_as_one(char):
 
 
 def test_lanes_lie_together_where_there_is_a_choice():
-    x, shift = np.random.default_rng(0).normal(size=(128, 96)), np.arange(96.0)
+    x, shift = np.random.default_rng(0).normal(size=(128, 160)), np.arange(160.0)
     (step,) = check(lambda x, shift: np.maximum(x + shift, 0.0), x, shift)
-    assert set(step.groups) == {96}
+    assert set(step.groups) == {160}
     steps = check(lambda x: np.sum(np.sin(x) * 2.0, axis=0), np.random.default_rng(0).normal(size=(96, 160)))
     assert {lanes for step in steps for lanes in step.groups} == {160}
 

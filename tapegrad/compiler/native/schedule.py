@@ -32,7 +32,7 @@ MOST_UNROLLED = 2_000_000
 """The same, before loops are found again."""
 MOST_FOLDED = 4096
 """Lanes that a loop's row may be folded over: such sums are added up one by one."""
-MOST_APART = 64
+MOST_APART = 128
 """Elements for each lane up to which lanes that lie apart in memory are as good as others."""
 MOST_STEPS = 100
 LONG = 3000
