@@ -133,6 +133,8 @@ def _run_now(tape, signature, slots, slot, tensor, tensors):
         needs = signature.needs
         if needs & 1 and tensor._memory is not None:
             tape.kept[slot] = tensor._memory
+        elif needs & 1 and signature.kind == op.WRITE and tensors[0]._rare._memory is not None:
+            keep(tape, slots[0], tensors[0]._memory)
         for k, operand in enumerate(tensors):
             if needs >> (k + 1) & 1 and operand is not None and operand._rare._memory is not None:
                 keep(tape, slots[k], operand._memory)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..vm import helpers
 from ..vm import opcodes as op
 from ..vm.pools import pools
 from .memory import address_of
@@ -80,6 +81,7 @@ class Workspace:
         for k, address in enumerate(self.pools):
             self.state[op.AT_TABLE + k] = address
         self.state[op.N_SIGNATURES] = pools.n_signatures
+        self.frame[op.SHARE : op.SHARE + len(helpers.helping)] = helpers.helping
 
 
 _local = threading.local()

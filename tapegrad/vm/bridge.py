@@ -17,7 +17,12 @@ import functools
 
 import numpy as np
 
+from .helpers import elementwise
+
 __all__ = ["loop_address"]
+
+PLAIN = set("?fdFD->")
+"""Types whose loops never turn to Python."""
 
 
 class _PyUFuncObject(ctypes.Structure):
@@ -67,7 +72,10 @@ def loop_address(ufunc: np.ufunc, signature: str) -> tuple[int, int]:
         k = ufunc.types.index(signature)
     except ValueError:
         raise KeyError(f"{ufunc.__name__} has no loop {signature!r}, only {ufunc.types}") from None
-    return struct.functions[k], struct.data[k] or 0
+    address = struct.functions[k]
+    if getattr(np, ufunc.__name__, None) is ufunc and not ufunc.signature and set(signature) <= PLAIN:
+        elementwise.add(address)
+    return address, struct.data[k] or 0
 
 
 def _check_layout():

@@ -11,6 +11,7 @@ Python's signals wait while compiled code runs. So the interpreter counts the el
 
 from __future__ import annotations
 
+from .inner import ARGS, DIMS, ODOMETER, SAVED, STEPS, address, run_inner
 from .intrinsics import call_loop, fill_zero, i32, i64, load, store
 from .jit import jit
 from .opcodes import (
@@ -24,6 +25,7 @@ from .opcodes import (
     AT_PLANS,
     AT_SCRATCH,
     CALL,
+    CHUNK,
     CODE_LEN,
     COPY,
     COPY_ACC,
@@ -42,6 +44,7 @@ from .opcodes import (
     NEG_ACC,
     PC,
     SCRATCH_TILES,
+    SHARED,
     START,
     STEP_A,
     STEP_B,
@@ -54,56 +57,11 @@ from .opcodes import (
     WORK,
     ZERO,
 )
+from .sharing import may_share, share
 
 __all__ = ["execute", "run"]
 
 COUNT_MASK = (1 << COUNT_BITS) - 1
-# fields of `frame`: arguments, dimensions, steps, saved arguments (twice), indices of the outer dimensions
-ARGS, DIMS, STEPS, BASES, SAVED, ODOMETER = 0, 8, 16, 40, 64, 128
-
-
-@jit
-def _address(identity, addr, consts):
-    return addr[identity] if identity >= 0 else consts[~identity]
-
-
-@jit
-def _run_loop(plans, p, accumulate, count, frame, base, scratch):
-    """One inner loop of `count` elements; frame[ARGS:] holds the operands' addresses, the result last."""
-    nops = plans[p + 2]
-    if count == 0:
-        return
-    if not accumulate:
-        frame[DIMS] = count
-        for j in range(nops):
-            frame[STEPS + j] = plans[p + 8 + j]
-        call_loop(plans[p], base, base + 8 * DIMS, base + 8 * STEPS, plans[p + 1])
-        return
-    if plans[p + 5] == 1:  # a loop of its own that accumulates
-        frame[DIMS] = count
-        for j in range(nops):
-            frame[STEPS + j] = plans[p + 8 + j]
-        call_loop(plans[p + 3], base, base + 8 * DIMS, base + 8 * STEPS, plans[p + 4])
-        return
-    size = plans[p + 6]  # else compute into scratch memory, then add
-    for j in range(nops):
-        frame[BASES + j] = frame[ARGS + j]
-    for start in range(0, count, TILE):
-        m = min(TILE, count - start)
-        frame[DIMS] = m
-        for j in range(nops - 1):
-            stride = plans[p + 8 + j]
-            frame[ARGS + j] = frame[BASES + j] + start * stride
-            frame[STEPS + j] = stride
-        frame[ARGS + nops - 1] = scratch
-        frame[STEPS + nops - 1] = size
-        call_loop(plans[p], base, base + 8 * DIMS, base + 8 * STEPS, plans[p + 1])
-        stride = plans[p + 8 + nops - 1]
-        target = frame[BASES + nops - 1] + start * stride
-        frame[ARGS], frame[ARGS + 1], frame[ARGS + 2] = target, scratch, target
-        frame[STEPS], frame[STEPS + 1], frame[STEPS + 2] = stride, size, stride
-        frame[DIMS] = m
-        call_loop(plans[p + 3], base, base + 8 * DIMS, base + 8 * STEPS, plans[p + 4])
 
 
 @jit
@@ -122,7 +80,7 @@ def _run_outer(plans, p, accumulate, frame, base, scratch):
     while True:
         for j in range(nops):
             frame[ARGS + j] = frame[SAVED + j]
-        _run_loop(plans, p, accumulate, count, frame, base, scratch)
+        run_inner(plans, p, accumulate, count, frame, base, scratch)
         d = 0
         while d < ndim:
             w = q + d * (nops + 1)
@@ -193,12 +151,12 @@ def _run_inline(code, pc, end, addr, consts):
             return pc
         plan = code[pc + 1]
         n = plan & COUNT_MASK
-        d = _address(code[pc + 2], addr, consts)
-        p = _address(code[pc + 3], addr, consts)
+        d = address(code[pc + 2], addr, consts)
+        p = address(code[pc + 3], addr, consts)
         i = 8 if plan & STEP_A else 0
         q, j = p, i
         if words > 4:
-            q = _address(code[pc + 4], addr, consts)
+            q = address(code[pc + 4], addr, consts)
             j = 8 if plan & STEP_B else 0
         stop = d + 8 * n
         if op == MUL:
@@ -277,28 +235,33 @@ def execute(code, pc, end, addr, consts, plans, frame, base, scratch, most):
         if op == LOOP or op == LOOP_ACC:
             nops = plans[plan + 2]
             for k in range(nops - 1):
-                frame[ARGS + k] = _address(code[pc + 3 + k], addr, consts)
-            frame[ARGS + nops - 1] = _address(code[pc + 2], addr, consts)
+                frame[ARGS + k] = address(code[pc + 3 + k], addr, consts)
+            frame[ARGS + nops - 1] = address(code[pc + 2], addr, consts)
             if group_n:
                 for k in range(nops):
                     frame[ARGS + k] += start * plans[plan + 8 + nops + k]
-                _run_loop(plans, plan, op >= LOOP + ACCUMULATE, min(TILE, group_n - start), frame, base, scratch)
+                run_inner(plans, plan, op >= LOOP + ACCUMULATE, min(TILE, group_n - start), frame, base, scratch)
                 work += TILE
+            elif plans[plan + 7] >= SHARED and may_share(
+                code, pc, pc + words, addr, consts, plans, frame, plans[plan + 7]
+            ):
+                share(code, pc, pc + words, addr, consts, plans, frame, scratch, plans[plan + 7], 0, plans[plan + 7])
+                work += plans[plan + 7]
             elif plans[plan + 8 + 2 * nops] == 0:
-                _run_loop(plans, plan, op >= LOOP + ACCUMULATE, plans[plan + 7], frame, base, scratch)
+                run_inner(plans, plan, op >= LOOP + ACCUMULATE, plans[plan + 7], frame, base, scratch)
                 work += plans[plan + 7]
             else:
                 work += _run_outer(plans, plan, op >= LOOP + ACCUMULATE, frame, base, scratch)
         elif op == GUFUNC:
             nops = plans[plan + 2]
             for k in range(nops - 1):
-                frame[ARGS + k] = _address(code[pc + 3 + k], addr, consts)
-            frame[ARGS + nops - 1] = _address(code[pc + 2], addr, consts)
+                frame[ARGS + k] = address(code[pc + 3 + k], addr, consts)
+            frame[ARGS + nops - 1] = address(code[pc + 2], addr, consts)
             work += _run_gufunc(plans, plan, frame, base)
         elif op == NATIVE:
-            call_loop(_address(code[pc + 2], addr, consts), _address(code[pc + 3], addr, consts), 0, 0, 0)
+            call_loop(address(code[pc + 2], addr, consts), address(code[pc + 3], addr, consts), 0, 0, 0)
         elif op == ZERO:
-            fill_zero(_address(code[pc + 2], addr, consts) + plans[plan], plans[plan + 1])
+            fill_zero(address(code[pc + 2], addr, consts) + plans[plan], plans[plan + 1])
             work += plans[plan + 1] >> 3
         elif op == CALL:
             frame[WORK] = 0
@@ -308,6 +271,16 @@ def execute(code, pc, end, addr, consts, plans, frame, base, scratch, most):
             frame[START] = 0
             group_pc, group_first = pc, pc + words
             group_end = group_first + plans[plan + 1]
+            if group_n >= SHARED and may_share(code, group_first, group_end, addr, consts, plans, frame, group_n):
+                while start < group_n and work < most:
+                    stop = min(start + CHUNK, group_n)
+                    share(code, group_first, group_end, addr, consts, plans, frame, scratch, group_n, start, stop)
+                    work += (stop - start) * (plans[plan + 1] >> 2)
+                    start = stop
+                if start < group_n:
+                    frame[WORK], frame[START] = 0, start
+                    return group_pc
+                pc, words, group_n, group_end = group_end, 0, 0, -1
         pc += words
         if pc == group_end:
             start += TILE

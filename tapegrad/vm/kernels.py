@@ -10,6 +10,7 @@ import functools
 
 import numpy as np
 
+from .helpers import elementwise
 from .native import addresses
 
 __all__ = ["cached_product", "extra_loop", "faults"]
@@ -119,4 +120,6 @@ def _size(char: str) -> int:
 
 
 def _address(maker: str, *arguments) -> int:
-    return addresses((f"loops.{maker}",), *arguments)[0]
+    (address,) = addresses((f"loops.{maker}",), *arguments)
+    elementwise.add(address)
+    return address

@@ -1,6 +1,6 @@
 """Kernel descriptions: how a loop walks over its operands' memory.
 
-A loop plan is ``fn, data, nops, acc_fn, acc_data, acc_is_native, itemsize, count``, then `nops` inner
+A loop plan is ``fn, data, nops, acc_fn, acc_data, flags, itemsize, count``, then `nops` inner
 strides, `nops` tile advances, the number of outer dimensions, and for each of them its length and `nops`
 strides. Operands stand in the ufunc's order, the result last.
 """
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 
+from . import opcodes as op
+from .helpers import elementwise, wake
 from .pools import pools
 
 __all__ = ["gufunc_plan", "loop_plan", "walk"]
@@ -98,7 +100,11 @@ def loop_plan(loop, shape, strides, itemsize, accumulate=None, tiled=()):
     count, inner = dims[-1] if dims else (1, (0,) * nops)
     advance = [0 if tiled and tiled[j] else inner[j] for j in range(nops)]
     acc_fn, acc_data, native = accumulate or (0, 0, False)
-    fields = [*loop, nops, acc_fn, acc_data, int(native), itemsize, count, *inner, *advance, len(dims[:-1])]
+    clean = loop[0] in elementwise and (not acc_fn or acc_fn in elementwise)
+    if clean and count >= op.SHARED:
+        wake()
+    flags = op.OWN * bool(native) + op.CLEAN * clean
+    fields = [*loop, nops, acc_fn, acc_data, flags, itemsize, count, *inner, *advance, len(dims[:-1])]
     for n, steps in reversed(dims[:-1]):
         fields += [n, *steps]
     return pools.add_plan(fields)

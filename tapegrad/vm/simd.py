@@ -19,6 +19,7 @@ import sys
 
 import numpy as np
 
+from .helpers import elementwise
 from .native import addresses, bind_data, has_fma, vector_bytes
 
 __all__ = ["simd_loop", "vector_function"]
@@ -69,14 +70,19 @@ def simd_loop(name: str, signature: str) -> int | None:
     if _numpy_has_avx512(name, char):
         return None
     if (name, char) in POLYNOMIAL and has_fma():
-        return addresses(("vectors.unary",), name, char)[0]
+        (address,) = addresses(("vectors.unary",), name, char)
+        elementwise.add(address)
+        return address
     function = _libmvec_function("exp" if name == "expit" else UNARY.get(name) or BINARY[name], char, arity)
     if function is None:
         return None
     maker, called = ("binary" if arity == 2 else "unary"), ("expit" if name == "expit" else "call")
     (loop,) = addresses((f"vectors.{maker}",), called, char)
     address = bind_data(loop, function)
-    return address if _is_right(address, name, char, arity) else None
+    if not _is_right(address, name, char, arity):
+        return None
+    elementwise.add(address)
+    return address
 
 
 # --- what the processor and the libraries offer ------------------------------------------------------------------

@@ -14,6 +14,7 @@ import threading
 
 import numpy as np
 
+from .helpers import ask
 from .machine import Machine
 
 __all__ = ["Threads", "get_num_threads", "set_num_threads", "share_word", "threads"]
@@ -74,6 +75,7 @@ def set_num_threads(count: int) -> None:
     _count = count
     if _shared:
         share_word()
+    ask()
 
 
 class Threads:
