@@ -54,3 +54,53 @@ def test_saved_values_live(name, in_place):
             gradients(record, operands, in_place, kept=False)
         return
     assert gradients(record, operands, in_place, kept=False) == expected
+
+
+VIEWS = {
+    "row": lambda y: y[3],
+    "element": lambda y: y[3, 4],
+    "part": lambda y: y[3, 4:8],
+    "column": lambda y: y[:, 3],
+    "part of a column": lambda y: y[:, 3][5:9],
+    "diagonal": np.diagonal,
+    "row of the transpose": lambda y: y.T[3],
+    "from behind": lambda y: y[::-1, 0],
+    "reshaped": lambda y: y.reshape(-1)[5:9],
+    "column for all": lambda y: np.broadcast_to(y[:, :1], y.shape),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_small_view_of_a_large_value(name):
+    """Rows that read a small view run when the value of which it is one has gone."""
+    view = VIEWS[name]
+
+    def f(x):
+        y = x * 2.0
+        z = view(y)
+        del y
+        z = np.sin(z + 0.5)
+        garbage = [np.full_like(X, np.nan) for _ in range(4)]
+        del garbage
+        return np.sum(z)
+
+    def expected(x):
+        return np.sum(np.sin(view(x * 2.0) + 0.5))
+
+    value, gradient = tg.value_and_grad(f)(X)
+    assert np.isclose(value, expected(X))
+    np.testing.assert_allclose(gradient, tg.grad(expected)(X), rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", [n for n in VIEWS if n != "column for all"])
+def test_write_to_a_small_view_of_a_value_that_is_gone(name):
+    """A write that waits must not reach memory that is another array's by then."""
+    y = tg.tensor(X, requires_grad=True) * 2.0
+    VIEWS[name](y).mul_(3.0)
+    del y
+    others = [np.full_like(X, 7.0) for _ in range(4)]
+    tg.tensor([1.0]).mul(2.0).tolist()  # runs what waits
+    assert all((other == 7.0).all() for other in others)
+
+
+X = np.sin(np.arange(250.0 * 250.0)).reshape(250, 250)

@@ -38,8 +38,11 @@ _interned: dict[tuple, Signature] = {}
 
 
 def _small(specs) -> bool:
-    """Whether an operation on values of such types is little work."""
-    return max([s.nbytes for s in specs]) <= DEFER_BYTES
+    """Whether an operation on values of such types is little work, on memory that waits for it.
+
+    A view that spans much, such as a column of a large matrix, may be the last to know of that memory.
+    """
+    return max([max(s.nbytes, s.extent) for s in specs]) <= DEFER_BYTES
 
 
 class Signature:
