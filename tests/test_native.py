@@ -353,6 +353,22 @@ def test_a_failure_in_the_background_is_told(monkeypatch):
     test_machine_code_takes_over()  # the thread goes on
 
 
+@pytest.mark.parametrize("calls", [4, 12])
+def test_a_process_may_end_meanwhile(calls):
+    code = (
+        "import numpy as np, tapegrad as tg\n"
+        "def f(x):\n"
+        "    for k in range(300):\n"
+        "        x = np.sin(x * 1.01 + k) * x + np.exp(-x * x)\n"
+        "    return np.sum(x)\n"
+        "step = tg.compile(tg.value_and_grad(f))\n"
+        f"for _ in range({calls}):\n"
+        "    step(np.linspace(0.0, 1.0, 2000))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=180)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_it_can_be_left_out():
     step = tg.compile(tg.grad(lambda x: np.sum(x**3)), native=False)
     for _ in range(20):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import queue
 import threading
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["request"]
+__all__ = ["at_llvm", "request"]
 
 _MOST_WAITING = 64
 
@@ -60,14 +62,35 @@ def request(program: Any) -> None:
 
 
 PATIENCE = 20.0
-"""Seconds that the end of a process, or a copy of it, waits for machine code under way. It takes less; but a thread
-that was interrupted while it held LLVM's lock would keep this one waiting for ever."""
+"""Seconds that a copy of a process waits for machine code under way. It takes less; but a thread that was interrupted
+while it held LLVM's lock would keep this one waiting for ever."""
+LAST_PATIENCE = 120.0
+"""Seconds that the end of a process waits for LLVM, which takes less for the longest code that is made."""
 
+_llvm = threading.Lock()
+_leaving = False
 _paused = False
 
 
+@contextlib.contextmanager
+def at_llvm() -> Iterator[None]:
+    """A block in which LLVM is at work. A process does not end meanwhile, and when it is ending no block begins."""
+    with _llvm:
+        if _leaving:
+            raise RuntimeError("no machine code is made any more: the process is ending")
+        yield
+
+
+def _leave() -> None:
+    """Wait for LLVM, which would not notice that its process ends; a thread that runs Python does."""
+    global _leaving
+    _leaving = True
+    if _llvm.acquire(timeout=LAST_PATIENCE):
+        _llvm.release()
+
+
 def _pause() -> None:
-    """A process must not end, nor be copied, while LLVM is at work in it."""
+    """A process must not be copied while machine code is made in it."""
     global _paused
     _paused = _workshop.busy.acquire(timeout=PATIENCE)
 
@@ -78,10 +101,11 @@ def _go_on() -> None:
 
 
 def _in_child() -> None:
-    global _workshop
+    global _llvm, _workshop
+    _llvm = threading.Lock()
     _workshop = _Workshop()
 
 
-atexit.register(_pause)
+atexit.register(_leave)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_pause, after_in_parent=_go_on, after_in_child=_in_child)

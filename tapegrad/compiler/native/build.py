@@ -8,6 +8,7 @@ from ...vm.machine import Machine
 from ...vm.native import vector_bytes
 from ...vm.threads import threads
 from ..passes import live_rows
+from .background import at_llvm
 from .code import write_module
 from .graph import Graph
 from .layout import lay_out
@@ -45,6 +46,7 @@ def native_plan(tape: Any, inputs: list[int], outputs: list[int]) -> Any:
     plan = Plan(tape, gathered, inputs, outputs, native)
     places = dict(enumerate(gathered.places.tolist()))
     assembly = write_module(graph, steps, places, plan.scratch, 0 if pool is None else pool.share)
-    machine = Machine(assembly, [f"step_{k}" for k in range(len(steps))])
+    with at_llvm():
+        machine = Machine(assembly, [f"step_{k}" for k in range(len(steps))])
     plan.attach(machine)
     return plan
