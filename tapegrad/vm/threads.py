@@ -1,4 +1,4 @@
-"""Threads that share the long loops of machine code: C threads, which know nothing of Python and are never in its way.
+"""Threads that share long loops: C threads, which know nothing of Python and are never in its way.
 
 A loop's rounds are divided into as many pieces as there are threads, always the same ones, and what each piece has
 summed up is added in their order: results depend on the number of threads, not on who was faster. Whoever finds the
@@ -27,7 +27,7 @@ _count: int | None = None
 
 
 def get_num_threads() -> int:
-    """Threads that share long loops of compiled functions, and large matrix products.
+    """Threads that share long loops, elementwise work on large arrays, and large matrix products.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(count: int) -> None:
-    """Let so many threads share large matrix products, and long loops in machine code that is made from now on.
+    """Let so many threads share large arrays and products, and long loops in machine code that is made from now on.
 
     Parameters
     ----------
