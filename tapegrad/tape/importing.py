@@ -98,7 +98,7 @@ def stands_ready(tensor, tape) -> bool:
         return False
     if tensor._spec.requires_grad and not rare._leaf:
         return False
-    return home is None or (home.done == len(home.rows) and not home.inference)
+    return home is None or (home.device is None and home.done == len(home.rows) and not home.inference)
 
 
 def _import_at_once(tensor, tape) -> int:

@@ -28,9 +28,9 @@ def wake() -> None:
 def ask() -> None:
     """Look for the threads, if something large was met, and there are to be any."""
     global helping
-    from .threads import get_num_threads, share_word
+    from .threads import share_word, threads
 
-    if helping[0] or not _met or get_num_threads() == 1:
+    if helping[0] or not _met or threads() is None:
         return
     from .native import addresses
 
