@@ -228,11 +228,10 @@ def execute(code, pc, end, addr, consts, plans, frame, base, scratch, most):
     while pc < end:
         head = code[pc]
         op, words = head & 255, (head >> 8) & 255
-        if op < LOOP:
-            pc = _run_inline(code, pc, end if group_end < 0 else group_end, addr, consts)
-            continue
         plan = code[pc + 1]
-        if op == LOOP or op == LOOP_ACC:
+        if op < LOOP:  # a group may end with these: what asks for its next tile is below
+            pc, words = _run_inline(code, pc, end if group_end < 0 else group_end, addr, consts), 0
+        elif op == LOOP or op == LOOP_ACC:
             nops = plans[plan + 2]
             for k in range(nops - 1):
                 frame[ARGS + k] = address(code[pc + 3 + k], addr, consts)
