@@ -19,7 +19,7 @@ from tapegrad.vm import native
 from tapegrad.vm.kernels import extra_loop
 
 SOURCES = Path(tapegrad.vm.__file__).parent
-FILES = ("cache.py", "intrinsics.py", "jit.py", "kernels.py", "loops.py", "memory.py", "native.py")
+FILES = ("cache.py", "helpers.py", "intrinsics.py", "jit.py", "kernels.py", "loops.py", "memory.py", "native.py")
 
 PROGRAM = """
 import ctypes, sys

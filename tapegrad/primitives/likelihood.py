@@ -57,8 +57,10 @@ def _emit_loop(name, emitter, out, operands, table, attrs):
     c = y.dtype.char
     if len(operands) > 2 or table.ndim != 2 or c not in "fd" or target.dtype != np.intp or 0 in (*table.shape, y.size):
         return False
-    step = y.strides if name == "picked" else x.strides
-    steps = [*table.strides, *target.strides, *(step or (0,))]
+    losses = y if name == "picked" else x
+    if losses.shape != (target.shape if attrs["reduction"] == "none" else ()):
+        return False
+    steps = [*table.strides, *target.strides, *(losses.strides or (0,))]
     if name == "spread":
         steps = [*steps[3:], steps[2], *steps[:2]]
     loop = extra_loop(name, f"{c}->{c}"), _words(attrs["ignore_index"], attrs["reduction"] == "mean").ctypes.data

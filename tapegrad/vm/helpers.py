@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ctypes
 
-from .pools import pools
-
 __all__ = ["ask", "elementwise", "helping", "wake"]
 
 elementwise: set[int] = set()
@@ -33,6 +31,7 @@ def ask() -> None:
     if helping[0] or not _met or threads() is None:
         return
     from .native import addresses
+    from .pools import pools
 
     library = ctypes.CDLL(None)
     allocate, release = [ctypes.cast(f, ctypes.c_void_p).value or 0 for f in (library.malloc, library.free)]
