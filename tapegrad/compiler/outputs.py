@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import optree
 
-__all__ = ["fill", "takes_out"]
+__all__ = ["Made", "check_targets", "fill", "takes_out"]
+
+
+class Made(NamedTuple):
+    """What a result is like."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
 
 
 def takes_out(fun: Callable) -> bool:
@@ -26,29 +33,53 @@ def fill(out: Any, result: Any, name: str) -> Any:
 
     Raises
     ------
-    ValueError
-        If structures or shapes differ, or arrays overlap or are read-only. Nothing has been written then.
-    TypeError
-        If there is something else than arrays in `out`, or a dtype differs.
+    ValueError, TypeError
+        As `check_targets`. Nothing has been written then.
     """
-    targets, structure = optree.tree_flatten(out)
-    values, expected = optree.tree_flatten(result)
-    if structure != expected:
-        raise ValueError(
-            f"out must have the structure of what {name} returns: {expected} is returned, and out is {structure}; pass "
-            f"arrays in the same containers"
-        )
-    for place, target, value in zip(optree.treespec_paths(expected), targets, values, strict=True):
-        _check(target, np.asarray(value), name, "out" + "".join(f"[{k!r}]" for k in place))
-    for a, b in itertools.combinations(targets, 2):
-        if np.may_share_memory(a, b) and np.shares_memory(a, b):
-            raise ValueError(f"two arrays in out of {name} share memory, and hold two results; pass one for each")
-    for target, value in zip(targets, values, strict=True):
+    values, structure = optree.tree_flatten(result)
+    arrays = list(map(np.asarray, values))
+    targets = check_targets(out, structure, [Made(x.shape, x.dtype) for x in arrays], name)
+    for target, value in zip(targets, arrays, strict=True):
         np.copyto(target, value)
     return out
 
 
-def _check(target: Any, value: np.ndarray, name: str, place: str) -> None:
+def check_targets(out: Any, structure: optree.PyTreeSpec, made: Sequence[Made], name: str) -> list[np.ndarray]:
+    """The arrays in `out`, if they can take what a function returns.
+
+    Parameters
+    ----------
+    out : Any
+        Arrays in containers.
+    structure : optree.PyTreeSpec
+        Of what the function returns.
+    made : sequence of Made
+        Its leaves.
+    name : str
+        The function's.
+
+    Raises
+    ------
+    ValueError
+        If structures or shapes differ, or arrays overlap or are read-only.
+    TypeError
+        If there is something else than arrays in `out`, or a dtype differs.
+    """
+    targets, given = optree.tree_flatten(out)
+    if given != structure:
+        raise ValueError(
+            f"out must have the structure of what {name} returns: {structure} is returned, and out is {given}; pass "
+            f"arrays in the same containers"
+        )
+    for place, target, value in zip(optree.treespec_paths(structure), targets, made, strict=True):
+        _check(target, value, name, "out" + "".join(f"[{k!r}]" for k in place))
+    for a, b in itertools.combinations(targets, 2):
+        if np.may_share_memory(a, b) and np.shares_memory(a, b):
+            raise ValueError(f"two arrays in out of {name} share memory, and hold two results; pass one for each")
+    return targets
+
+
+def _check(target: Any, value: Made, name: str, place: str) -> None:
     if not isinstance(target, np.ndarray):
         raise TypeError(
             f"results of {name} go into NumPy arrays: {place} is {type(target).__name__}; pass an array of shape "

@@ -39,6 +39,11 @@ MOST_ENTRIES = 32
 """Forms of calls that machine code recognises, one after the other."""
 
 
+_OUT_IN_TRACE = (
+    "results go into arrays only where nothing is being differentiated or recorded: {} was called with out= inside of "
+    "another transformation or with tensors; leave it out there"
+)
+
 OPEN_AFTER = 3
 """Replays of a program after which calls begin in machine code."""
 
@@ -154,10 +159,7 @@ class Compiled(Leaving):
             return self.fun(*args, **kwargs) if self._dynamic or recording else self._call(args, kwargs)
         name = getattr(self, "__name__", "the function")
         if recording:
-            raise TypeError(
-                f"results go into arrays only where nothing is being differentiated or recorded: {name} was called "
-                f"with out= inside of another transformation; leave it out there"
-            )
+            raise TypeError(_OUT_IN_TRACE.format(name))
         rest = {key: x for key, x in kwargs.items() if key != "out"}
         return fill(kwargs["out"], self.fun(*args, **rest) if self._dynamic else self._call(args, rest, kwargs), name)
 
@@ -321,18 +323,27 @@ class Compiled(Leaving):
             Examples of one replay; by default, about as many as fill 2 MiB of the largest argument.
         threads : int, default 1
             How many chunks are computed at the same time.
+        out : optional
+            Arrays that the results go to, of any strides, in containers of the result's structure and with the batch
+            first; they may be the arguments' own. Not if the function has a parameter of that name.
         **kwargs
             The same for all examples.
 
         Returns
         -------
         Any
-            What the function returns, stacked along a first axis.
+            What the function returns, stacked along a first axis; `out` if that is given.
 
         Raises
         ------
         ValueError, TypeError, RuntimeError
-            As `tapegrad.vmap`: what the function asks of values must be the same for all examples.
+            As `tapegrad.vmap`: what the function asks of values must be the same for all examples. If `out` does not
+            fit, nothing has been written.
+
+        Notes
+        -----
+        Where a function is mapped again and again over many examples, new results can cost more than the work itself,
+        as the system clears each page of new memory; `out` saves that.
 
         Examples
         --------
@@ -342,14 +353,26 @@ class Compiled(Leaving):
         >>> value, (by_x, by_y) = step.map(np.linspace(0.0, 1.0, 5), np.ones(5))
         >>> by_y.shape
         (5,)
+        >>> out = np.zeros(3), (np.zeros(3), np.zeros(3))
+        >>> _ = step.map(np.zeros(3), np.arange(3.0), out=out)
+        >>> out[1][0]
+        array([0., 1., 2.])
         """
         from ..batching import arranged, vmap
-        from .mapping import map_chunks
+        from .mapping import Batch, apart, map_chunks
 
+        if threads < 1 or (chunk_size is not None and chunk_size < 1):
+            raise ValueError(f"map: chunk_size and threads must be positive, not {chunk_size} and {threads}")
+        out = None if self._has_out else kwargs.pop("out", None)
         given: Any = args, kwargs
         state = local.state
+        name = getattr(self, "__name__", "the function")
         if state.depth or state.tape.tracing or any(isinstance(x, Tensor) for x in optree.tree_leaves(given)):
+            if out is not None:
+                raise TypeError(_OUT_IN_TRACE.format(name))
             return vmap(self.fun, in_dims)(*args, **kwargs)
+        if out is not None:
+            args, kwargs = apart(given, out)
         flat, mapped, treedef = arranged(self.fun, in_dims, args)
         key = tuple(mapped), treedef
         with self._lock:
@@ -362,7 +385,18 @@ class Compiled(Leaving):
         def call(leaves: list, **out: Any) -> Any:
             return together(*optree.tree_unflatten(treedef, leaves), **kwargs, **out)
 
-        return map_chunks(call, flat, mapped, chunk_size, threads)
+        batch = Batch(flat, mapped, chunk_size)
+        known = together._results_of(optree.tree_unflatten(treedef, batch.part(0)), kwargs)
+        return map_chunks(call, batch, threads, out, known, name)
+
+    def _results_of(self, args: tuple, kwargs: dict) -> tuple[Any, list] | None:
+        """The structure of a call's result and its leaves, or what they are like; None where a call has to show it."""
+        taken = arguments_of(args, kwargs)
+        paths = None if taken is None else self.programs.get(taken.key)
+        if not paths or len(paths) > 1 or self._captured is None or self._captured.change():
+            return None
+        program: Any = paths.latest
+        return program.treedef, [x for _, x in program.results]
 
 
 _alive: weakref.WeakSet[Compiled] = weakref.WeakSet()
