@@ -386,7 +386,8 @@ class Compiled(Leaving):
             return together(*optree.tree_unflatten(treedef, leaves), **kwargs, **out)
 
         batch = Batch(flat, mapped, chunk_size)
-        known = together._results_of(optree.tree_unflatten(treedef, batch.part(0)), kwargs)
+        first: Any = optree.tree_unflatten(treedef, batch.part(0))
+        known = together._results_of(first, kwargs)
         return map_chunks(call, batch, threads, out, known, name)
 
     def _results_of(self, args: tuple, kwargs: dict) -> tuple[Any, list] | None:
