@@ -107,6 +107,8 @@ def test_warmup_runs_its_jobs(capsys, monkeypatch):
 def test_warmup_shows_a_bar(capsys, monkeypatch):
     pytest.importorskip("tqdm")
     monkeypatch.setattr(warmup, "jobs", lambda: [("one", lambda: None)] * 3)
+    assert "0 of 3: one" in run(capsys, "warmup")[2]  # into a file, lines
+    monkeypatch.setattr(type(sys.stderr), "isatty", lambda self: True)
     assert "0/3" in run(capsys, "warmup")[2]
 
 
@@ -159,6 +161,45 @@ def test_a_reader_that_has_seen_enough_is_no_error(saved):
     assert done.stdout.count("\n") == 1 and done.stderr == ""
 
 
+def test_without_a_command_there_is_help(capsys):
+    status, text, err = run(capsys)
+    assert (status, text) == (2, "") and all(command in err for command in cli.COMMANDS)
+
+
+def test_output_that_cannot_be_written_is_told():
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no full device here")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tapegrad", "info"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1
+    assert done.stderr == "tapegrad info: the output cannot be written: No space left on device\n"
+
+
+def test_interrupted_commands_leave_no_traceback(capsys, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(warmup, "jobs", lambda: [("one", interrupted)])
+    assert run(capsys, "warmup", "--quiet") == (130, "", "tapegrad warmup: interrupted\n")
+
+
+def test_terminals_that_lack_letters_have_others():
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "tapegrad", "demo", "--steps", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.isascii() and "s a step" in done.stdout
+
+
+def test_control_characters_of_a_file_do_not_reach_the_terminal(capsys, saved):
+    step = tg.load(saved)
+    step.__name__ = "loss\x1b[2J\x07"
+    step.save(saved)
+    text = run(capsys, "inspect", str(saved))[1]
+    assert r"loss\x1b[2J\x07" in text and "\x1b" not in text
+
+
 def test_inspect_does_not_run_what_it_reads(capsys, saved, monkeypatch):
     monkeypatch.setattr(type(tg.load(saved).paths()[0]), "run", lambda *_: pytest.fail("it was run"))
     assert run(capsys, "inspect", str(saved))[0] == 0
@@ -176,6 +217,7 @@ def test_inspect_refuses_what_is_damaged(capsys, saved, damage):
 def test_inspect_of_a_file_that_is_not_there_or_too_large(capsys, saved, tmp_path):
     assert "cannot be read: No such file" in run(capsys, "inspect", str(tmp_path / "none"))[2]
     assert "cannot be read: Is a directory" in run(capsys, "inspect", str(tmp_path))[2]
+    assert "cannot be read: it is a device" in run(capsys, "inspect", os.devnull)[2]
     assert run(capsys, "inspect", str(saved), "--most-bytes", "8")[0] == 1
 
 
@@ -200,7 +242,16 @@ def test_bench(capsys, monkeypatch):
 
 def test_bench_refuses_what_it_has_not(capsys):
     assert "There are: Rosenbrock" in run(capsys, "bench", "--only", "pi")[2]
-    assert "--rounds must be at least 1, not 0" in run(capsys, "bench", "--rounds", "0")[2]
+
+
+@pytest.mark.parametrize(
+    "words", ["bench --rounds 0", "demo --steps -3", "inspect x --rows 0", "inspect x --most-bytes 1e9"]
+)
+def test_counts_are_whole_numbers(capsys, words):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(words.split())
+    err = capsys.readouterr().err
+    assert f"argument {words.split()[-2]}: must be a whole number, 1 or more, not '{words.split()[-1]}'" in err
 
 
 def test_demo(capsys):

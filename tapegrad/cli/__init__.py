@@ -9,8 +9,11 @@ import argparse
 import importlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
+
+from .text import printable
 
 __all__ = ["CommandError", "main"]
 
@@ -38,22 +41,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0, or 1 after an error that has been printed. Wrong usage exits with 2, as argparse does.
+        The exit status: 0, 1 after an error that has been printed, 130 after Ctrl-C. Wrong usage exits with 2, as
+        argparse does.
     """
-    parsed = _parser().parse_args(arguments)
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    if parsed.command is None:
+        parser.print_help(sys.stderr)
+        return 2
     command = importlib.import_module(f".{parsed.command}", __name__)
     try:
         found = command.collect(parsed)
-    except CommandError as error:
-        print(
-            json.dumps({"error": str(error)}) if parsed.json else f"tapegrad {parsed.command}: {error}", file=sys.stderr
-        )
-        return 1
-    try:
-        print(json.dumps(found, indent=2) if parsed.json else command.show(found), flush=True)
+        text = json.dumps(found, indent=2) if parsed.json else command.show(found)
+        print(printable(text, sys.stdout), flush=True)
     except BrokenPipeError:  # the reader, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
+    except KeyboardInterrupt:
+        return _failed(parsed, "interrupted", 128 + signal.SIGINT)
+    except CommandError as error:
+        return _failed(parsed, str(error))
+    except OSError as error:
+        _discard_output()
+        return _failed(parsed, f"the output cannot be written: {error.strerror or error}")
     return 0
+
+
+def _failed(parsed: argparse.Namespace, message: str, status: int = 1) -> int:
+    """Print an error, without a traceback."""
+    text = json.dumps({"error": message}) if parsed.json else f"tapegrad {parsed.command}: {message}"
+    print(printable(text, sys.stderr), file=sys.stderr)
+    return status
+
+
+def _discard_output() -> None:
+    """What waits to be written goes nowhere: Python would try it again at the end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="tapegrad COMMAND --help tells what a command takes.",
     )
     parser.add_argument("--version", action="version", version=f"tapegrad {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, text in COMMANDS.items():
         own = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         own.add_argument("--json", action="store_true", help="print JSON instead of text")

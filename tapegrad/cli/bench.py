@@ -13,7 +13,7 @@ import numpy as np
 from ..inspect.units import human_time
 from . import CommandError
 from .problems import PROBLEMS, Problem
-from .text import columns
+from .text import at_least_one, columns
 
 __all__ = ["add_arguments", "collect", "show"]
 
@@ -23,14 +23,12 @@ SAMPLE = 0.01
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Rounds, and a choice of problems."""
-    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="interleaved rounds (default 7)")
+    parser.add_argument("--rounds", type=at_least_one, default=7, metavar="N", help="interleaved rounds (default 7)")
     parser.add_argument("--only", default="", metavar="TEXT", help="problems whose name contains TEXT")
 
 
 def collect(arguments: argparse.Namespace) -> dict[str, Any]:
     """Medians of interleaved rounds, in seconds; gradients are compared with those by hand first."""
-    if arguments.rounds < 1:
-        raise CommandError(f"--rounds must be at least 1, not {arguments.rounds}")
     chosen = [problem for problem in PROBLEMS if arguments.only.lower() in problem.name.lower()]
     if not chosen:
         names = "; ".join(problem.name for problem in PROBLEMS)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..inspect.units import human_time
 from .problems import logistic
+from .text import at_least_one
 
 __all__ = ["add_arguments", "collect", "show"]
 
@@ -18,7 +19,9 @@ RATE = 1.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """How long to descend."""
-    parser.add_argument("--steps", type=int, default=200, metavar="N", help="steps of gradient descent (default 200)")
+    parser.add_argument(
+        "--steps", type=at_least_one, default=200, metavar="N", help="steps of gradient descent (default 200)"
+    )
 
 
 def collect(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -57,7 +60,7 @@ def descend(step: Any, w: np.ndarray, x: np.ndarray, y: np.ndarray, steps: int) 
     for _ in range(steps):
         value, gradient = step(w, x, y)
         w = w - RATE * gradient
-    seconds = (time.perf_counter() - began) / max(steps, 1)
+    seconds = (time.perf_counter() - began) / steps
     right = float(np.mean(np.sign(x @ w) == y))
     return {"loss": float(value), "accuracy": right, "w": w.tolist(), "seconds a step": seconds}
 

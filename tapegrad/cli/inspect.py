@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import stat
 from pathlib import Path
 from typing import Any
 
 from ..inspect.units import human_bytes
 from . import CommandError
-from .text import columns
+from .text import at_least_one, columns
 
 __all__ = ["add_arguments", "collect", "show"]
 
@@ -19,10 +20,12 @@ MOST_BYTES = 2**30
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The file, and how much of it to show."""
     parser.add_argument("file", type=Path, help="written by step.save(...) or tapegrad.Compiled.save")
-    parser.add_argument("--rows", type=int, default=40, metavar="N", help="rows to list of each path (default 40)")
+    parser.add_argument(
+        "--rows", type=at_least_one, default=40, metavar="N", help="rows to list of each path (default 40)"
+    )
     parser.add_argument(
         "--most-bytes",
-        type=int,
+        type=at_least_one,
         default=MOST_BYTES,
         metavar="N",
         help="refuse files with a value larger than this (default 2**30)",
@@ -34,16 +37,20 @@ def collect(arguments: argparse.Namespace) -> dict[str, Any]:
     from ..compiler.saving import LoadError, load
 
     try:
-        size = arguments.file.stat().st_size
+        status = arguments.file.stat()
+        if stat.S_ISCHR(status.st_mode):
+            raise CommandError(f"{arguments.file} cannot be read: it is a device")
         step = load(arguments.file, most_bytes=arguments.most_bytes)
     except OSError as error:
         raise CommandError(f"{arguments.file} cannot be read: {error.strerror or error}") from error
     except LoadError as error:
         raise CommandError(str(error)) from error
+    except MemoryError as error:
+        raise CommandError(f"{arguments.file} cannot be read: it does not fit into memory") from error
     signatures = [_described(key, paths, arguments.rows) for key, paths in step.programs.items()]
     return {
         "file": str(arguments.file),
-        "bytes": size,
+        "bytes": status.st_size,
         "name": getattr(step, "__name__", "function"),
         "signatures": signatures,
     }

@@ -100,13 +100,15 @@ def collect(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _with_progress(todo: list[tuple[str, Callable]], shown: bool) -> Iterator[tuple[str, Callable]]:
-    """The jobs in turn, under a progress bar where the package tqdm is installed, else with a line for each tenth."""
+    """The jobs in turn: on a terminal under a bar, if the package tqdm is there, else with a line for each tenth."""
     if not shown:
         yield from todo
         return
     try:
         from tqdm import tqdm
     except ImportError:
+        tqdm = None
+    if tqdm is None or not sys.stderr.isatty():
         yield from _by_lines(todo)
         return
     bar = tqdm(todo, unit="job", file=sys.stderr, leave=False)
@@ -128,7 +130,7 @@ def show(found: dict[str, Any]) -> str:
     cache = found["cache"]
     rows = [[job["job"], human_time(job["seconds"])] for job in found["slowest"]]
     return (
-        f"{found['jobs']} jobs in {human_time(found['seconds'])}, {found['compiled']} compiled, the others cached\n"
+        f"{found['jobs']} jobs in {human_time(found['seconds'])}, {found['compiled']} files of code written\n"
         f"cache: {cache['folder']}, {cache['files']} files, {human_bytes(cache['bytes'])}\n"
         f"slowest:\n{columns(rows, right=(1,))}"
     )
