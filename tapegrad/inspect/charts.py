@@ -187,14 +187,11 @@ def _decade_grid(
 def _roofs(machine: Machine, low_x: int, low_y: int, x_at: Callable, y_at: Callable, high_x: int) -> list[str]:
     """The slanted roofs of two memories, and the flat one of products."""
     parts = []
-    for name, rate, below in (("main memory", machine.memory, 20.0), ("first-level cache", machine.cache, 0.0)):
+    for name, rate in (("main memory", machine.memory), ("first-level cache", machine.cache)):
         ridge, left = machine.product / rate, max(10.0**low_x, 10.0**low_y / rate)
-        parts.append(
-            f'<path class="roof" d="M{x_at(left):.1f} {y_at(left * rate):.1f}L{x_at(ridge):.1f} '
-            f'{y_at(machine.product):.1f}"/>'
-        )
-        ends = [(x_at(left), y_at(left * rate)), (x_at(ridge), y_at(machine.product))]
-        parts.append(_along(ends, f"{name}, {human_rate(rate, 'B/s')}", below))
+        low, high = (x_at(left), y_at(left * rate)), (x_at(ridge), y_at(machine.product))
+        parts.append(f'<path class="roof" d="M{low[0]:.1f} {low[1]:.1f}L{high[0]:.1f} {high[1]:.1f}"/>')
+        parts.append(_along(low, high, f"{name}, {human_rate(rate, 'B/s')}"))
     ridge = machine.product / machine.cache
     y = y_at(machine.product)
     parts.append(f'<path class="roof" d="M{x_at(ridge):.1f} {y:.1f}L{x_at(10.0**high_x):.1f} {y:.1f}"/>')
@@ -202,13 +199,12 @@ def _roofs(machine: Machine, low_x: int, low_y: int, x_at: Callable, y_at: Calla
     return [*parts, _text(WIDTH - RIGHT, y - 6, text, "end", "strong")]
 
 
-def _along(ends: list[tuple[float, float]], text: str, below: float) -> str:
-    """Text at the upper end of a line: on it, or so far below."""
-    (a, b), (x, y) = ends
-    angle = math.degrees(math.atan2(y - b, x - a))
-    down = y + 14 * (b - y) / (x - a) - 6 + below
-    place = f"translate({x - 14:.1f} {down:.1f}) rotate({angle:.1f})"
-    return f'<text class="strong" text-anchor="end" transform="{place}">{text}</text>'
+def _along(low: tuple[float, float], high: tuple[float, float], text: str) -> str:
+    """Text on a line's lower end, where few discs are."""
+    (x, y), (a, b) = low, high
+    angle = math.degrees(math.atan2(b - y, a - x))
+    place = f"translate({x + 14:.1f} {y - 14 * (y - b) / (a - x) - 6:.1f}) rotate({angle:.1f})"
+    return f'<text class="strong" transform="{place}">{text}</text>'
 
 
 def _rates(group: Group) -> str:
