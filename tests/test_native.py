@@ -6,7 +6,9 @@ import itertools
 import os
 import subprocess
 import sys
+import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,8 +18,11 @@ from fences import fenced, fenced_copy
 from records import RECORDS, Case, apply, draw, generator
 
 import tapegrad as tg
+from tapegrad.compiler.native import native_plan
+from tapegrad.compiler.native.background import request
 from tapegrad.compiler.native.functions import FUNCTIONS, available
 from tapegrad.compiler.native.rules import RULES
+from tapegrad.compiler.replays import Replays
 from tapegrad.primitives.core import Elementwise
 
 LENGTHS = (1, 3, 5, 16, 67, 1003)
@@ -333,6 +338,44 @@ def test_machine_code_takes_over():
     assert steps_of(step), "the background thread has made nothing in a minute"
     np.testing.assert_allclose(step(x), expected, rtol=1e-13)
     assert "machine code" in str(step)
+
+
+def test_machine_code_of_a_program_is_made_once(monkeypatch):
+    """Where the background and two callers of optimize() meet."""
+    step = tg.compile(lambda x: np.sum(np.sin(x) * x))
+    step(np.ones(50))
+    (program,) = step.paths()
+    made, at_work = [], threading.Event()
+
+    def slowly(*recorded):
+        made.append(recorded)
+        at_work.set()
+        time.sleep(0.2)
+        return native_plan(*recorded)
+
+    monkeypatch.setattr("tapegrad.compiler.native.native_plan", slowly)
+    request(program)
+    assert at_work.wait(20)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: step.optimize(), range(2)))
+    assert len(made) == 1 and program.plan.steps
+
+
+@pytest.mark.parametrize("calls", [1, 6])  # with and without an entry in machine code
+def test_a_former_plan_has_gone_before_its_successor_runs(monkeypatch, calls):
+    step = tg.compile(lambda x: np.sum(np.sin(x) * x), native=False)
+    x = np.ones(50)
+    for _ in range(calls):
+        expected = step(x)
+    former, replay, alive = weakref.ref(step.paths()[0].plan), Replays.replay, []
+
+    def watched(self, *arguments):
+        alive.append(former())
+        return replay(self, *arguments)
+
+    monkeypatch.setattr(Replays, "replay", watched)
+    np.testing.assert_allclose(step.optimize()(x), expected)
+    assert alive == [None]
 
 
 def test_a_failure_in_the_background_is_told(monkeypatch):

@@ -172,6 +172,9 @@ class Compiled(Leaving):
         change = self._captured.change() if self._captured is not None else None
         if change:
             self._start_anew(change)
+        if not all([e.plan is e.program.plan for e in self._entries]):
+            with self._lock:  # the memory of former plans goes before that of their successors is used
+                self._entries = tuple([e for e in self._entries if e.plan is e.program.plan])
         paths = self.programs.get(key)
         if paths is None:
             paths = self._meet(key)

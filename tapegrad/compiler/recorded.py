@@ -20,7 +20,7 @@ from ..vm import opcodes as op
 from ..vm.native import without_collection
 from .entries import Entry, Watch
 from .guards import Guard, Questions
-from .native.background import request
+from .native.background import making, request
 from .plan import Plan, plan_program
 from .replays import Replays
 from .simplify import simplify
@@ -154,7 +154,14 @@ class Program:
             return plan
         if linked is None or linked.plan is not plan:
             linked = self._linked = Replays(plan, self.count, self.expected)
+            self._forget_entries()
         return linked
+
+    def _forget_entries(self) -> None:
+        """Let go of the memory of plans before this one."""
+        for key, entry in list(self._known.items()):
+            if entry.plan is not self.plan and self._known.pop(key, None) is not None:
+                self._hits += entry.hits
 
     def entry(self, watch: Watch, args: tuple, kwargs: dict, treedef: optree.PyTreeSpec, given: bool) -> Entry:
         """How machine code recognises calls like this one: made once for each form of call and plan.
@@ -183,12 +190,13 @@ class Program:
         """Replace the plan by one with machine code, if there is a better one."""
         from .native import native_plan
 
-        self.is_wanted_native = False
-        if self.plan.steps:
-            return
-        plan = native_plan(*self.recorded)
-        if plan is not None:
-            self.plan = plan
+        with making():
+            self.is_wanted_native = False
+            if self.plan.steps:
+                return
+            plan = native_plan(*self.recorded)
+            if plan is not None:
+                self.plan = plan
 
     def rows_plan(self) -> Plan:
         """A plan that runs row by row: for those who look inside."""

@@ -11,13 +11,13 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["at_llvm", "request"]
+__all__ = ["at_llvm", "making", "request"]
 
 _MOST_WAITING = 64
 
 
 class _Workshop:
-    """The thread, what waits for it, and a lock that it holds while it works."""
+    """The thread, what waits for it, and a lock that who makes machine code holds, be it this thread or another."""
 
     def __init__(self) -> None:
         self.busy = threading.Lock()
@@ -39,11 +39,10 @@ class _Workshop:
         while True:
             program = self._waiting.get()()
             if program is not None:
-                with self.busy:
-                    try:
-                        program.make_native()
-                    except Exception as error:  # the interpreter goes on with it, and this thread with the others
-                        program.native_failure = error
+                try:
+                    program.make_native()
+                except Exception as error:  # the interpreter goes on with it, and this thread with the others
+                    program.native_failure = error
             del program
 
 
@@ -59,6 +58,13 @@ def request(program: Any) -> None:
         Its `make_native` is called, in the other thread.
     """
     _workshop.request(program)
+
+
+@contextlib.contextmanager
+def making() -> Iterator[None]:
+    """A block in which machine code is made: one at a time, so that no program's is made twice."""
+    with _workshop.busy:
+        yield
 
 
 PATIENCE = 20.0
