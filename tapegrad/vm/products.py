@@ -44,7 +44,7 @@ DEPTH = 272
 """Most rows of a panel that is copied, which then takes some two thirds of the innermost cache."""
 AHEAD = 2
 """So many tiles ahead is asked for what they multiply: where columns lie together no processor foresees it."""
-TOGETHER = 50_000_000
+TOGETHER = 1_000_000
 """Multiplications that are worth waking other threads for."""
 
 # The words of a table that says what is to be done; the second half are the steps as NumPy passes them.

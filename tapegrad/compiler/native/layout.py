@@ -19,7 +19,7 @@ LANES = ((48, 32), (200, 16))
 """Elements written for each lane up to which so many lanes are taken at a time: short chains of dependences overlap."""
 MOST_SCRATCH = 1 << 20
 """Bytes of memory for loops up to which more lanes are taken: they should stay in the cache."""
-WORTH_A_THREAD = 200_000
+WORTH_A_THREAD = 60_000
 """Elements that a loop computes from which on it is shared: to wake a thread takes as long as some ten thousand."""
 
 
