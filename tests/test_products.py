@@ -117,3 +117,31 @@ def test_shorter_vectors(tmp_path):
     ran = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.split() == ["32"]
+
+
+@pytest.mark.parametrize("char", "fdD")
+@pytest.mark.parametrize("m, k, n", [(20, 30, 25), (600, 300, 40), (1, 70, 80), (80, 70, 1)])
+def test_operands_with_gaps_are_copied(char, m, k, n):
+    a, b = (np.cos(np.arange(4.0 * p * q)).reshape(2 * p, 2 * q).astype(char) for p, q in ((m, k), (k, n)))
+    if char == "D":
+        a, b = a * (1 + 0.5j), b * (1 - 0.25j)
+
+    def f(a, b):
+        return np.sum(np.abs(a[::2, ::2] @ b[::2, ::-2]))
+
+    def plain(a, b):
+        return np.sum(np.abs((+a[::2, ::2]) @ (+b[::2, ::-2])))
+
+    tolerance = 1e-4 if char == "f" else 1e-12
+    np.testing.assert_allclose(f(tg.tensor(a), tg.tensor(b)).numpy(), plain(a, b), rtol=tolerance)
+    found, expected = tg.grad(f, (0, 1))(a, b), tg.grad(plain, (0, 1))(a, b)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("char", "fd")
+def test_a_sum_of_a_product(char):
+    a, b = np.sin(np.arange(600.0)).reshape(20, 30).astype(char), np.cos(np.arange(750.0)).reshape(30, 25).astype(char)
+    left, right = tg.grad(lambda a, b: np.sum(a @ b), (0, 1))(a, b)
+    np.testing.assert_allclose(left, np.ones((20, 25), char) @ b.T, rtol=1e-4 if char == "f" else 1e-12)
+    np.testing.assert_allclose(right, a.T @ np.ones((20, 25), char), rtol=1e-4 if char == "f" else 1e-12, atol=1e-5)

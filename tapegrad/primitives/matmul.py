@@ -44,8 +44,26 @@ _BATCH = np.sin(np.arange(24.0)).reshape(2, 1, 3, 4)
 
 NARROW = 4
 """With fewer rows or columns a product only moves memory, which BLAS does as well."""
+WORTH_A_COPY = 1 << 12
+"""Multiplications from which on the matrices are copied if they are not as BLAS wants them."""
 CACHED = 1 << 19
 """Bytes of a first matrix that stays in a core's own cache while panel after panel of the second comes by."""
+
+
+def _joined(emitter, code, x):
+    """A matrix, or a copy of it if in neither direction its elements lie side by side: BLAS has no use for it then."""
+    from ..tape.lower import copy_loops
+
+    size = x.dtype.itemsize
+    if x.ndim < 2 or 0 in x.strides[:-2] or min(x.shape[-2:]) == 1:
+        return code, x
+    (m, n), (row, column) = x.shape[-2:], x.strides[-2:]
+    if (column == size and row >= n * size) or (row == size and column >= m * size):
+        return code, x
+    copy = spec_of(x.shape, x.dtype)
+    target = emitter.temp(copy), copy
+    emitter.loop(copy_loops(x.dtype)[0], target, [(code, x)])
+    return target
 
 
 def product_loop(dims, right, result, dtype):
@@ -120,6 +138,8 @@ class matmul:
         if y.dtype.char not in "fdFD" or y.size == 0 or a.size == 0:
             emitter.call(matmul, attrs, out, operands)
             return
+        if y.size * a.shape[-1] >= WORTH_A_COPY:
+            (ca, a), (cb, b) = _joined(emitter, ca, a), _joined(emitter, cb, b)
         batch = y.shape[: y.ndim - (a.ndim > 1) - (b.ndim > 1)]
         m, k = (a.shape[-2], a.shape[-1]) if a.ndim > 1 else (1, a.shape[0])
         p = b.shape[-1] if b.ndim > 1 else 1
