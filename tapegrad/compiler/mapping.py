@@ -40,7 +40,7 @@ class Batch:
         self.flat, self.mapped = flat, mapped
         stacks = [x for x, m in zip(flat, mapped, strict=True) if m]
         self.count = len(stacks[0])
-        self.size = min(chunk_size or _fitting(stacks), self.count)
+        self.size = min(chunk_size or _fitting(stacks, self.count), self.count)
 
     def part(self, start: int) -> list:
         """The leaves of the chunk that begins there."""
@@ -116,6 +116,8 @@ def apart(tree: Any, out: Any) -> Any:
     return optree.tree_map(own, tree)
 
 
-def _fitting(stacks: Sequence[np.ndarray]) -> int:
-    """Examples of a chunk."""
-    return max(1, CHUNK_BYTES // max(1, *[x[:1].nbytes for x in stacks]))
+def _fitting(stacks: Sequence[np.ndarray], count: int) -> int:
+    """Examples of a chunk: of equal ones, as what they overlap by is computed twice."""
+    most = max(1, CHUNK_BYTES // max(1, *[x[:1].nbytes for x in stacks]))
+    chunks = -(-count // most)
+    return -(-count // max(1, chunks))
