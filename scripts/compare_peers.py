@@ -51,7 +51,8 @@ def in_process(options, count, *more):
     """This script in a process of its own; XLA's pool has a thread for each core that the process may use."""
     command = [sys.executable, __file__, "--in-process", str(count), *more]
     command += ["--rounds", str(options.rounds), "--sample", str(options.sample), "--only", options.only]
-    command += ["--sizes", options.sizes, "--without", options.without] + ["--cpu-time"] * options.cpu_time
+    command += ["--sizes", options.sizes, "--without", options.without]
+    command += ["--cpu-time"] * (options.cpu_time and count == 1)
     affinity = None
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))[:count]
@@ -165,13 +166,15 @@ def main():
     parser.add_argument("--sizes", default="tiny,small,medium,large", help="sizes, separated by commas (default all)")
     parser.add_argument("--without", default="", metavar="NAMES", help="contenders to leave out, such as torch.compile")
     parser.add_argument(
-        "--cpu-time", action="store_true", help="time of the processor: for one thread, on a busy machine"
+        "--cpu-time", action="store_true", help="with one thread, time of the processor: for a busy machine"
     )
     parser.add_argument("--json", type=Path, metavar="PATH", help="write all numbers to a file")
     parser.add_argument(
         "--update", action="store_true", help="write docs/comparison/benchmarks.md, its picture and README's table"
     )
-    parser.add_argument("--from-json", type=Path, metavar="PATH", help="measure nothing: report a file of --json")
+    parser.add_argument(
+        "--from-json", type=Path, nargs="+", metavar="PATH", help="report files of --json, put together, instead"
+    )
     parser.add_argument("--peak-memory", action="store_true", help="compare peak memory of large cases instead")
     parser.add_argument("--peak-memory-of", help=argparse.SUPPRESS)
     parser.add_argument("--in-process", type=int, help=argparse.SUPPRESS)
@@ -182,11 +185,11 @@ def main():
     if options.in_process:
         return peak_memory(options) if options.peak_memory_of else run(options)
 
-    from peers.reporting import document
+    from peers.reporting import document, merged
 
     runs, wrong = [], False
     if options.from_json:
-        runs = json.loads(options.from_json.read_text())
+        runs = merged(run for path in options.from_json for run in json.loads(path.read_text()))
     else:
         for count in map(int, options.threads.split(",")):
             with tempfile.TemporaryDirectory() as folder:

@@ -17,7 +17,7 @@ from benchmarks.problems import PROBLEMS, SIZES
 from peers.contenders import by_hand, leaves, tapegrad_compiled, tapegrad_dynamic
 from peers.measuring import flat, largest_error
 from peers.plotting import plot
-from peers.reporting import document, numbers, slower_than_jax, summary
+from peers.reporting import document, merged, numbers, slower_than_jax, summary
 
 XP = SimpleNamespace(**{name: getattr(np, name) for name in np.__all__}, grad=tg.grad)
 BY_NAME = pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.name)
@@ -88,6 +88,28 @@ def test_reports():
     run = {"threads": 1, "machine": "a machine", "clock": "wall", "cases": {"gmm, tiny": kept, "gmm, small": kept}}
     assert slower_than_jax(run) == ["gmm, tiny", "gmm, small"]
     text = document([run])
-    assert "| gmm, tiny | 1 ms | 500 µs (0.5×) | – | – |" in text and "| geometric mean |  | 0.50× |" in text
+    assert "| gmm, tiny | 1 ms | 500 µs (0.5×) | – | – | – |" in text and "| geometric mean |  | 0.50× |" in text
     assert "geometric mean of 2" in summary(run)
     assert plot(run).count("<circle") == 3 + 2
+
+
+def test_reports_of_runs_in_parts():
+    """Sizes one by one, and two threads with compiled contenders only."""
+    ours = {"tapegrad compiled": {"median": 1e-3, "first": 0.1, "ratio": 1.0}}
+    dynamic = ours | {"tapegrad": {"median": 2e-3, "first": 0.1, "ratio": 1.0}}
+
+    def run(threads, **cases):
+        return {"threads": threads, "machine": "a machine", "clock": "wall", "cases": cases}
+
+    parts = [run(1, **{"ba, large": dynamic}), run(2, **{"ba, large": ours}), run(1, **{"gmm, large": dynamic})]
+    parts += [run(1, **{"ba, tiny": dynamic}), run(1, **{"3,000 operators, tiny": dynamic})]
+    later = {"tapegrad": {"median": 9.0}, "advect staged": {"median": 2e-3, "first": 0.1, "ratio": 7.5}}
+    parts += [run(1, **{"ba, tiny": later})]
+    one, two = runs = merged(parts)
+    assert list(one["cases"]) == ["gmm, large", "ba, tiny", "ba, large", "3,000 operators, tiny"]
+    assert one["cases"]["ba, tiny"]["tapegrad"]["median"] == 2e-3
+    assert one["cases"]["ba, tiny"]["advect staged"]["ratio"] == 7.5
+    assert list(two["cases"]) == ["ba, large"] and two["threads"] == 2
+    text = document(runs)
+    assert "## Compiled, 2 threads" in text and "## Recorded at each call, one thread" in text
+    assert "## Recorded at each call, 2 threads" not in text

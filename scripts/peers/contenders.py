@@ -178,6 +178,23 @@ def jax_own_form(case):
     return ready(lambda: function(parameters, *data))
 
 
+def advect_staged(case):
+    """Traced once, as `tapegrad.compile` does: its programs take arrays of the shapes that they were staged for."""
+    import advect
+
+    def finish(function):
+        programs = []
+
+        def call(*arguments):
+            if not programs:
+                programs.append(advect.stage(function, *arguments))
+            return programs[0](*arguments)
+
+        return call
+
+    return functional(case, Namespace(np, advect.grad), advect.value_and_grad, finish=finish)
+
+
 def by_hand(case):
     """Gradients written by hand, in Numba or NumPy."""
     if case.problem.floor is None:
@@ -203,6 +220,7 @@ CONTENDERS = (
     Contender("PyTorch", torch_eager, "torch", rival="tapegrad"),
     Contender("tapegrad compiled", tapegrad_compiled),
     Contender("torch.compile", torch_compiled, "torch", builds_code=True),
+    Contender("advect staged", advect_staged, "advect"),
     Contender("JAX jit", jax_plain, "jax", builds_code=True),
     Contender("JAX own form", jax_own_form, "jax"),
     Contender("by hand", by_hand),

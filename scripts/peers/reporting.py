@@ -11,7 +11,7 @@ from pathlib import Path
 
 UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
 OURS, JAX_FORMS = "tapegrad compiled", ("JAX jit", "JAX own form")
-COMPILED = ("JAX", "torch.compile", "by hand")
+COMPILED = ("JAX", "torch.compile", "advect staged", "by hand")
 DYNAMIC = ("tapegrad eager", "autograd", "PyTorch")
 
 
@@ -67,13 +67,14 @@ def compiled_table(run):
 
 def dynamic_table(run):
     rows = [["value and gradient", "tapegrad", *DYNAMIC]]
-    rows += [[name, human(case["tapegrad"]["median"]), *cells(case, DYNAMIC)] for name, case in run["cases"].items()]
+    recorded = {name: case for name, case in run["cases"].items() if "tapegrad" in case}
+    rows += [[name, human(case["tapegrad"]["median"]), *cells(case, DYNAMIC)] for name, case in recorded.items()]
     rows.append(["geometric mean", "", *(mean_text(run, n) for n in DYNAMIC)])
     return markdown(rows)
 
 
 def first_call_table(run):
-    names = ("tapegrad", "autograd", "PyTorch", OURS, *JAX_FORMS, "torch.compile")
+    names = ("tapegrad", "autograd", "PyTorch", OURS, *JAX_FORMS, "torch.compile", "advect staged")
     rows = [["first call", "geometric mean", "longest"]]
     for name in names:
         first = {case: found[name]["first"] for case, found in run["cases"].items() if name in found}
@@ -110,7 +111,7 @@ def processor():
 
 def versions():
     found = []
-    for name in ("numpy", "numba", "autograd", "torch", "jax"):
+    for name in ("numpy", "numba", "autograd", "torch", "jax", "advect"):
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
@@ -127,6 +128,30 @@ def threads_of(run):
     return threads + (", processor time" if run["clock"] == "processor" else "")
 
 
+def merged(runs):
+    """One run for each number of threads, of all the cases that were measured in parts, and contenders apart.
+
+    A contender's ratios are those of the run that it was in; of what was measured twice, the first stays.
+    """
+    found = {}
+    for run in runs:
+        whole = found.setdefault(run["threads"], run | {"cases": {}})
+        for name, case in run["cases"].items():
+            whole["cases"][name] = case | whole["cases"].get(name, {})
+    for run in found.values():
+        run["cases"] = dict(sorted(run["cases"].items(), key=lambda item: in_order(item[0])))
+    return list(found.values())
+
+
+def in_order(name):
+    """Where a case stands in tables: problems as they are listed, sizes from tiny to large."""
+    from benchmarks.problems import PROBLEMS
+    from benchmarks.problems.problem import SIZES
+
+    problem, _, size = name.rpartition(", ")
+    return [p.name for p in PROBLEMS].index(problem), SIZES.index(size)
+
+
 def document(runs):
     """The whole of docs/comparison/benchmarks.md."""
     parts = [
@@ -139,9 +164,10 @@ def document(runs):
         "slower than tapegrad.",
         "*JAX* is the faster one of `jax.jit` of the plain form and of the form that its users would write "
         "(`lax.scan`, its own convolution); the plain form is left out where it is unrolled for so long that compiling "
-        "takes minutes. *By hand* are gradients written in Numba or NumPy for this one problem. *tapegrad compiled* is "
-        "timed with its machine code in place (`Compiled.optimize()`), which is otherwise made in the background: that "
-        "time is not part of the first call, which the interpreter runs.",
+        "takes minutes, and `torch.compile` with it. *advect staged* are its staged programs. *By hand* are gradients "
+        "written in Numba or NumPy for this one problem. *tapegrad compiled* is timed with its machine code in place "
+        "(`Compiled.optimize()`), which is otherwise made in the background: that time is not part of the first call, "
+        "which the interpreter runs.",
         f"{runs[0]['machine']}.",
     ]
     for run in runs:
@@ -149,7 +175,8 @@ def document(runs):
         slow = slower_than_jax(run)
         parts.append(f"Slower than JAX: {'; '.join(slow)}." if slow else "No row is slower than JAX.")
     for run in runs:
-        parts += [f"## Recorded at each call, {threads_of(run)}", dynamic_table(run)]
+        if any("tapegrad" in case for case in run["cases"].values()):
+            parts += [f"## Recorded at each call, {threads_of(run)}", dynamic_table(run)]
     parts += [f"## First call, compilation included, {threads_of(runs[0])}", first_call_table(runs[0])]
     return "\n\n".join(parts) + "\n"
 
