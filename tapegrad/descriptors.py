@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ from .tape.state import State, local
 from .tape.tape import Tape
 from .tape.viewing import KEYS
 from .vm import fields
+from .vm.integers import layout
 from .vm.native import addresses, bind_last
 
 __all__ = [
@@ -41,13 +43,14 @@ __all__ = [
 
 _RECORDERS = (
     ("recording.unary", "recording.binary", "recording.array_ufunc"),
-    ("viewing.select", "writing.write_unary", "writing.write_binary", "writing.write_copy", "writing.write_zero",
-     "writing.assign"),
+    ("viewing.select", "viewing.by_numbers", "writing.write_unary", "writing.write_binary", "writing.write_copy",
+     "writing.write_zero", "writing.assign"),
 )  # fmt: skip
 """What is compiled together: most programs do without writes and slices, and start the sooner for it."""
 _NOARGS, _O, _FASTCALL, _KEYWORDS = 0x0004, 0x0008, 0x0080, 0x0002  # METH_... of Python's C interface
 _SLICE_PARTS = (1, None, 2)
 _SLICE = slice(*_SLICE_PARTS)
+_LIST = [_SLICE]
 _kept: list = []  # what machine code refers to
 
 
@@ -93,9 +96,10 @@ def is_supported() -> bool:
         os.environ.get("TAPEGRAD_NATIVE", "1") != "0"
         and sys.implementation.name == "cpython"
         and getattr(sys, "_is_gil_enabled", lambda: True)()
-        and object.__basicsize__ == fields.HEADER + 8
-        and ctypes.sizeof(ctypes.c_void_p) == 8
+        and layout() != 0
         and all(_word(_SLICE, fields.SLICE_START + 8 * k) == id(part) for k, part in enumerate(_SLICE_PARTS))
+        and _word(_SLICE_PARTS, fields.ITEMS) == id(_SLICE_PARTS[0])
+        and ctypes.c_uint64.from_address(_word(_LIST, fields.ITEMS)).value == id(_SLICE)
         and _word(Tensor(), fields.HEADER) == id(Tensor)
     )
 
@@ -142,7 +146,7 @@ def shared_words() -> np.ndarray:
     }  # fmt: skip
     for name, thing in (objects | {name: sys.intern(text) for name, text in names.items()}).items():
         words[getattr(fields, name)] = id(thing)
-    words[fields.KEYS] = KEYS
+    words[fields.KEYS], words[fields.INTEGERS] = KEYS, layout()
     slots = {
         Tensor(): {"SLOT_AT": "_slot", "SPEC_AT": "_spec", "TAPE_AT": "_tape", "RARE_AT": "_rare"},
         Tape(): {
@@ -206,7 +210,7 @@ def methods_of(operators: Sequence[Operator]) -> list[Any]:
         if group:
             codes = bind_last(_address(recorder), [table_of(operator) for operator in group], words)
             for operator, code in zip(group, codes, strict=True):
-                made[operator] = method_of(operator.function, code, flags, operands)
+                made[operator] = method_of(operator.function, code, flags, operands or _parameters(operator.function))
     return [made[operator] for operator in operators]
 
 
@@ -214,13 +218,19 @@ _FORMS = {
     "recording.unary": (3, _NOARGS, "$self, /"),
     "recording.binary": (3, _O, "$self, other, /"),
     "viewing.select": (3, _O, "$self, key, /"),
+    "viewing.by_numbers": (5, _FASTCALL | _KEYWORDS, None),
     "writing.write_unary": (3, _NOARGS, "$self, /"),
     "writing.write_zero": (3, _NOARGS, "$self, /"),
     "writing.write_binary": (5, _FASTCALL | _KEYWORDS, "$self, other, /, **options"),
     "writing.write_copy": (5, _FASTCALL | _KEYWORDS, "$self, src, non_blocking=False"),
     "writing.assign": (5, _FASTCALL | _KEYWORDS, "$self, key, value, /"),
 }
-"""By the function in machine code: its arguments, how Python calls it, and its parameters as Python knows them."""
+"""By the function in machine code: its arguments, how Python calls it, and its parameters if all have the same."""
+
+
+def _parameters(function: Callable) -> str:
+    """A function's parameters, as Python knows those of its twin."""
+    return "$" + str(inspect.signature(function))[1:-1]
 
 
 def ufunc_method(function: Callable, operators: dict) -> Any:

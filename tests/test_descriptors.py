@@ -322,3 +322,40 @@ def test_without_machine_code():
     (native, result), (python, same) = run("1"), run("0")
     assert (native, python) == ("method_descriptor", "function")
     assert result == same
+
+
+def test_integers_are_read_as_python_knows_them():
+    """The rows of a tape, numbers with all their bits included; other things in a list are left to Python."""
+    from tapegrad.vm.integers import layout, read
+
+    numbers = [0, 1, -1, 2**29, 2**30 - 1, 2**30, -(2**31), 2**45 + 3, 2**60 - 1, 2**60, 2**62 + 5, -(2**62), 7]
+    out = np.zeros(len(numbers) + 2, np.int64)
+    assert layout() != 0
+    for things in (numbers, [*numbers[:4], np.int64(2**29), *numbers[4:]]):
+        out[:] = -9
+        read(things, 2, len(numbers), out, out.ctypes.data)
+        assert out.tolist() == [-9, -9, *[int(n) for n in things[2 : len(numbers)]], -9, -9]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("view", (3, 2)), ("view", (-1,)), ("reshape", (6,)), ("narrow", (1, 0, 2)), ("select", (0, -1)),
+        ("swapaxes", (0, 1)), ("permute", (1, 0)), ("unsqueeze", (-1,)), ("squeeze", ()), ("expand", (4, 2, 3)),
+        ("diagonal", (1,)), ("flatten", (0,)), ("transpose", ()),
+    ],
+)  # fmt: skip
+def test_views_by_numbers_are_made_again(name, arguments):
+    rotate(local.state)
+    x = tg.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], requires_grad=True) * 1.0
+    first, *others = [getattr(x, name)(*arguments) for _ in range(4)]
+    assert type(Tensor.__dict__[name]) is type(list.append)
+    for view in others:
+        assert (view._spec, view._offset, view._base) == (first._spec, first._offset, x)
+        assert view.grad_fn.name() == first.grad_fn.name()
+        np.testing.assert_array_equal(view.detach().numpy(), first.detach().numpy())
+    if first._spec.injective:
+        others[-1].mul_(2.0)
+        assert x._version == others[0]._version == 1
+    with pytest.raises((TypeError, ValueError, RuntimeError, IndexError)):
+        getattr(x, name)(*arguments, 17, 17, 17)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 
 import numpy as np
 
+from ..descriptors import Operator, is_supported
 from ..errors import ShapeError
+from ..operators import attach_operators, described, hand_over, waiting
 from ..primitives.core import BY_FUNCTION, ops
 from ..primitives.indexing import getitem
 from ..primitives.layout import view_of_function
 from ..primitives.matmul import adjoint
 from ..primitives.scan import along
 from ..primitives.shape import expand_to, fitted, numpy_reshape, reshape_to, view_by, view_of
-from ..tape.handle import attach
+from ..tape.handle import Tensor, attach
+from ..tape.signature import FAST, fast_index
+from ..tape.viewing import remember_method
 from .naming import named
 from .reductions import _axis
 
@@ -512,13 +517,42 @@ def _sum_to_size(self, *size):
     return reshape_to(ops.sum(self, axis=axes, keepdims=False), size) if axes else self
 
 
+def _by_numbers(function):
+    """A method that remembers the views which it made of numbers; its twin in machine code makes them again."""
+    if not is_supported():
+        return function
+    index = fast_index()
+
+    @functools.wraps(function)
+    def method(self, *args, **kwargs):
+        view = function(self, *args, **kwargs)
+        if view.__class__ is Tensor and not kwargs and all([n.__class__ is int for n in args]):
+            if method in waiting and args in FAST[True][index].get(self._spec, ()):
+                hand_over(method)
+            remember_method(index, self, args, view)
+        return view
+
+    described[method] = Operator(method, "viewing.by_numbers", index)
+    return method
+
+
+attach_operators(
+    view=_by_numbers(_view),
+    reshape=_by_numbers(_reshape),
+    transpose=_by_numbers(_transpose),
+    swapaxes=_by_numbers(_swapaxes),
+    permute=_by_numbers(_permute),
+    unsqueeze=_by_numbers(_unsqueeze),
+    squeeze=_by_numbers(_squeeze),
+    expand=_by_numbers(_expand),
+    select=_by_numbers(_select),
+    narrow=_by_numbers(_narrow),
+    diagonal=_by_numbers(_diagonal),
+    flatten=_by_numbers(_flatten),
+)
 attach(
-    view=_view,
     view_as=_view_as,
-    reshape=_reshape,
     reshape_as=_reshape_as,
-    transpose=_transpose,
-    swapaxes=_swapaxes,
     swapdims=_swapaxes,
     t=_t,
     T=property(lambda self: view_by(self, np.transpose, "Permute", "permuted"), doc="Axes reversed."),
@@ -526,19 +560,11 @@ attach(
     H=property(_adjoint, doc="Conjugate transpose."),
     mH=property(_adjoint, doc="Conjugate transpose of the last two axes."),
     adjoint=_adjoint,
-    permute=_permute,
     movedim=_movedim,
     moveaxis=_movedim,
-    unsqueeze=_unsqueeze,
-    squeeze=_squeeze,
-    expand=_expand,
     expand_as=_expand_as,
-    select=_select,
-    narrow=_narrow,
-    diagonal=_diagonal,
     unfold=_unfold,
     as_strided=_as_strided,
-    flatten=_flatten,
     unflatten=_unflatten,
     split=_split,
     split_with_sizes=_split,

@@ -21,6 +21,7 @@ import numpy as np
 from ..errors import MixedDevicesError
 from ..vm import opcodes as op
 from ..vm.entry import forward_sweep
+from ..vm.integers import read as read_integers
 from ..vm.pools import pools
 from .blocks import MOST_EXPECTED, ROW_TEMPORARIES, RowArrays, give_block, recycled, take_block
 from .callout import run_call
@@ -327,7 +328,7 @@ class Tape:
         if last > self.cap:
             self._grow(last)
         arrays = self.arrays
-        arrays.words[first:last] = array("q", self.rows[first:last])
+        read_integers(self.rows, first, last, arrays.words, arrays.at[0])
         arrays.addr[first:last] = 0
         if self.preset:
             for slot, given in self.preset.items():

@@ -15,7 +15,7 @@ from .signature import DEFER_BYTES, FAST, fast_index, signature_of
 from .state import local
 from .tape import Elsewhere
 
-__all__ = ["KEYS", "indexed", "record_view", "remember_view", "view_again"]
+__all__ = ["KEYS", "indexed", "record_view", "remember_method", "remember_view", "view_again"]
 
 
 def record_view(primitive, tensor, attrs, offset, detached=False):
@@ -122,3 +122,14 @@ def remember_view(plan, spec, view, form=None):
             return
         form = form[0] if len(form) == 1 and form[0].__class__ is int else form
         FAST[True][KEYS].setdefault(spec, {})[form] = row.code, view._spec, plan[1], not view._spec.shape
+
+
+def remember_method(index, tensor, numbers, view):
+    """Enter the view that a method with these numbers made of a tensor into the fast table at `index`; as `KEYS`."""
+    facts, tape, slot = view._rare, view._tape, view._slot
+    if type(facts) is not ViewFacts or tape is not tensor._tape or not local.state.grad_enabled:
+        return
+    row, base = tape.signature(slot), facts._base._spec  # type: ignore[union-attr]
+    if row.specs == (tensor._spec,) and tape.operands(slot) == [tensor._slot] and base.nbytes <= DEFER_BYTES:
+        made = row.code, view._spec, tape.rows[slot + 1], False
+        FAST[True][index].setdefault(tensor._spec, {})[numbers] = made

@@ -97,20 +97,16 @@ from .call_fields import (
     WRITEABLE_ARRAY,
 )
 from .fields import (
-    AS_INT,
     CALL,
     CLEAR_ERROR,
     COMPARE,
-    DICT_ITEM,
     DICT_NEW,
     DICT_SET,
     EQUAL,
-    LIST_ITEM,
-    LIST_SIZE,
+    FIND,
     LIST_TYPE,
     RELEASE,
     RETAIN,
-    TUPLE_ITEM,
     TUPLE_NEW,
     TUPLE_SET,
     TUPLE_SIZE,
@@ -119,7 +115,8 @@ from .fields import (
 from .intrinsics import call_python, call_words, i64
 from .jit import jit
 from .memory import scratch
-from .recording import call_general, is_free, own, type_of
+from .objects import integer, list_item, list_size, tuple_item, type_of
+from .recording import call_general, is_free, own
 from .replaying import replay as replay_function
 
 __all__ = ["call"]
@@ -154,7 +151,7 @@ def is_unchanged(watch, at):
     here = watch + 8 * WATCHED
     for _ in range(w[N_GLOBALS]):
         g = i64(here)
-        if call_python(c[DICT_ITEM], g[0], g[1], 0) != g[2]:
+        if call_python(c[FIND], g[0], g[1], 0) != g[2]:
             return 0
         here += 24
     for _ in range(w[N_CELLS]):
@@ -165,10 +162,10 @@ def is_unchanged(watch, at):
     for _ in range(w[N_LISTS]):
         thing, n = i64(here)[0], i64(here)[1]
         here += 16
-        if call_python(c[LIST_SIZE], thing, 0, 0) != n:
+        if list_size(thing, at) != n:
             return 0
         for k in range(n):
-            if call_python(c[LIST_ITEM], thing, k, 0) != i64(here)[k]:
+            if list_item(thing, k) != i64(here)[k]:
                 return 0
         here += 8 * n
     for _ in range(w[N_DICTS]):
@@ -187,10 +184,10 @@ def found(step, arguments, things, at):
         return i64(arguments)[s[KEY]]
     parent = i64(things)[s[PARENT]]
     if s[HOW] == FROM_TUPLE:
-        return call_python(c[TUPLE_ITEM], parent, s[KEY], 0)
+        return tuple_item(parent, s[KEY])
     if s[HOW] == FROM_LIST:
-        return call_python(c[LIST_ITEM], parent, s[KEY], 0)
-    return call_python(c[DICT_ITEM], parent, s[KEY], 0)
+        return list_item(parent, s[KEY])
+    return call_python(c[FIND], parent, s[KEY], 0)
 
 
 @jit
@@ -250,7 +247,7 @@ def fits(e, arguments, inputs, outputs, things, at):
             if type_of(thing) != c[TUPLE_TYPE] or call_python(c[TUPLE_SIZE], thing, 0, 0) != expected:
                 return 0
         elif what == IS_LIST:
-            if type_of(thing) != c[LIST_TYPE] or call_python(c[LIST_SIZE], thing, 0, 0) != expected:
+            if type_of(thing) != c[LIST_TYPE] or list_size(thing, at) != expected:
                 return 0
         elif what == IS_DICT:
             if type_of(thing) != c[DICT_TYPE] or call_python(c[DICT_SIZE], thing, 0, 0) != expected:
@@ -454,7 +451,7 @@ def is_candidate(e, count, names, at):
     if named != d[N_NAMES]:
         return 0
     for k in range(named):
-        if call_python(c[TUPLE_ITEM], names, k, 0) != i64(d[NAMES])[k]:
+        if tuple_item(names, k) != i64(d[NAMES])[k]:
             return 0
     return is_unchanged(d[WATCH], at)
 
@@ -464,7 +461,7 @@ def answer(entries, arguments, count, names, room, at):
     """The result by the first entry that knows these arguments, or why there is none."""
     c = i64(at)
     for k in range(call_python(c[TUPLE_SIZE], entries, 0, 0)):
-        e = call_python(c[AS_INT], i64(call_python(c[TUPLE_ITEM], entries, k, 0) + c[ENTRY_AT])[0], 0, 0)
+        e = integer(i64(tuple_item(entries, k) + c[ENTRY_AT])[0], at)
         if is_candidate(e, count, names, at):
             more = 0
             if i64(e)[ROOM] > SMALL_ROOM:

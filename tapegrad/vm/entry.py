@@ -6,16 +6,27 @@ They run without Python's lock.  Their machine code is read, or made, at the fir
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Callable
 from typing import Any
 
 from .native import addresses
 
-__all__ = ["begin_reverse", "execute", "forward_sweep", "link", "raised", "reads_left", "reverse_sweep", "spread"]
+__all__ = [
+    "begin_reverse",
+    "execute",
+    "forward_sweep",
+    "integer_reader",
+    "link",
+    "raised",
+    "reads_left",
+    "reverse_sweep",
+    "spread",
+]
 
 FUNCTIONS = (
     "execute.run", "forward.forward_sweep", "forward.link", "reverse.begin_reverse", "reverse.reads_left",
-    "reverse.reverse_sweep", "reverse.spread",
+    "reverse.reverse_sweep", "reverse.spread", "objects.read_integers",
 )  # fmt: skip
 
 
@@ -44,6 +55,13 @@ def _entry(name: str, result: Any = None) -> Callable[[int], Any]:
     function = load
     call.__name__ = call.__qualname__ = name.rpartition(".")[2]
     return call
+
+
+@functools.cache
+def integer_reader() -> Callable[[list, int, int, int, int, int], int]:
+    """`objects.read_integers`; of all entry points it alone holds Python's lock."""
+    prototype = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.py_object, *[ctypes.c_int64] * 5)
+    return prototype(addresses(FUNCTIONS)[FUNCTIONS.index("objects.read_integers")])
 
 
 begin_reverse = _entry("reverse.begin_reverse")

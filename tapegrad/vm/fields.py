@@ -6,11 +6,12 @@ FUNCTIONS = {
     "ALLOCATE": "PyType_GenericAlloc", "APPEND": "PyList_Append", "AS_INT": "PyLong_AsUnsignedLongLongMask",
     "CALL": "PyObject_CallObject", "CALL_WITH": "PyObject_Call", "CLEAR_ERROR": "PyErr_Clear",
     "COMPARE": "PyObject_RichCompareBool",
-    "DICT_ITEM": "PyDict_GetItem", "DICT_NEW": "PyDict_New", "DICT_SET": "PyDict_SetItem",
+    "DICT_ITEM": "PyDict_GetItemWithError", "DICT_NEW": "PyDict_New", "DICT_SET": "PyDict_SetItem",
+    "FIND": "PyDict_GetItem",
     "FRAME": "PyEval_GetFrame", "FRAME_CODE": "PyFrame_GetCode", "FRAME_POSITION": "PyFrame_GetLasti",
-    "GET": "PyObject_GetAttr", "INT": "PyLong_FromLongLong", "LIST_ITEM": "PyList_GetItem", "LIST_SIZE": "PyList_Size",
+    "GET": "PyObject_GetAttr", "INT": "PyLong_FromLongLong",
     "LIST_CUT": "PyList_SetSlice", "MAPPED_ITEM": "PyObject_GetItem", "RELEASE": "Py_DecRef", "RETAIN": "Py_IncRef",
-    "THIS_THREAD": "PyThread_get_thread_ident", "TUPLE_ITEM": "PyTuple_GetItem", "TUPLE_NEW": "PyTuple_New",
+    "THIS_THREAD": "PyThread_get_thread_ident", "TUPLE_NEW": "PyTuple_New",
     "TUPLE_SET": "PyTuple_SetItem", "TUPLE_SIZE": "PyTuple_Size", "WEAK": "PyWeakref_NewRef",
     "WEAK_OBJECT": "PyWeakref_GetObject",
 }  # fmt: skip
@@ -20,7 +21,10 @@ EQUAL = 2
 """Py_EQ."""
 HEADER = 8
 """Bytes from an object's start to its type."""
-
+SIZE = HEADER + 8
+"""Bytes from a tuple's, a list's or an integer's start to how many items or digits it has."""
+ITEMS = SIZE + 8
+"""Bytes from a tuple's start to its items, from a list's to where they stand, from an integer's to its digits."""
 SLICE_START = 16
 """Bytes from a slice's start to its three parts."""
 CODE_BITS = 44
@@ -28,8 +32,8 @@ CODE_BITS = 44
 
 (
     ALLOCATE, APPEND, AS_INT, CALL, CALL_WITH, CLEAR_ERROR, COMPARE, DICT_ITEM, DICT_NEW, DICT_SET,
-    FRAME, FRAME_CODE, FRAME_POSITION, GET, INT, LIST_CUT, LIST_ITEM, LIST_SIZE, MAPPED_ITEM, RELEASE, RETAIN,
-    THIS_THREAD, TUPLE_ITEM, TUPLE_NEW, TUPLE_SET, TUPLE_SIZE, WEAK, WEAK_OBJECT,
+    FIND, FRAME, FRAME_CODE, FRAME_POSITION, GET, INT, LIST_CUT, MAPPED_ITEM, RELEASE, RETAIN,
+    THIS_THREAD, TUPLE_NEW, TUPLE_SET, TUPLE_SIZE, WEAK, WEAK_OBJECT,
     FLOAT_TYPE, INT_TYPE, FLOAT32_TYPE, FLOAT64_TYPE, LIST_TYPE, TUPLE_TYPE, SLICE_TYPE,
     TAPE_TYPE, TENSOR_TYPE, BUFFER_TYPE, BUFFER_FACTS, VIEW_FACTS,
     NOTHING, NOT_IMPLEMENTED, NONE, FALSE, ZERO, ZERO_TEXT, ELLIPSIS, METHOD, OPERATORS, SITES, BUFFER_OF, LOCAL,
@@ -40,7 +44,7 @@ CODE_BITS = 44
     ROOTS_AT, WRITES_AT, COUNTS_AT, SITES_AT,
     COPIES_AT, END_AT, HISTORY_AT, LOOSE_AT, QUIET_AT, SETTLED_AT, SITE_AT, VERSION_AT, VIEWS_AT,
     DEPTH_AT, STATE_TAPE_AT,
-    FALLBACK, INDEX, KEYS, OPERANDS, SWAPPED,
+    FALLBACK, INDEX, INTEGERS, KEYS, OPERANDS, SWAPPED,
     COUNT,
-) = range(93)  # fmt: skip
+) = range(92)  # fmt: skip
 """Places in the table: functions, objects, bytes from an object's start to its fields, what makes the operator."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 from .fields import (
     ALLOCATE,
     APPEND,
-    AS_INT,
     CALL,
     CALL_WITH,
     CLEAR_ERROR,
@@ -29,13 +28,10 @@ from .fields import (
     FLOAT64_TYPE,
     FLOAT_TYPE,
     GET,
-    HEADER,
     INDEX,
     INT,
     INT_TYPE,
     LIMIT_AT,
-    LIST_ITEM,
-    LIST_SIZE,
     LIST_TYPE,
     LOCAL,
     MAPPED_ITEM,
@@ -60,7 +56,6 @@ from .fields import (
     THIS_THREAD,
     THREAD_AT,
     TRACING_AT,
-    TUPLE_ITEM,
     TUPLE_NEW,
     TUPLE_SET,
     TUPLE_SIZE,
@@ -69,6 +64,7 @@ from .fields import (
 )
 from .intrinsics import call_python, i64
 from .jit import jit
+from .objects import integer, list_item, list_size, tuple_item, type_of
 from .opcodes import SLOT_BITS
 
 __all__ = [
@@ -83,15 +79,8 @@ __all__ = [
     "slot_of",
     "slot_of_number",
     "table_of",
-    "type_of",
     "unary",
 ]
-
-
-@jit
-def type_of(thing):
-    """The type of an object."""
-    return i64(thing + HEADER)[0]
 
 
 @jit
@@ -107,20 +96,20 @@ def table_of(tape, at):
     c = i64(at)
     if type_of(tape) != c[TAPE_TYPE]:
         return 0
-    thread = call_python(c[AS_INT], i64(tape + c[THREAD_AT])[0], 0, 0)
+    thread = integer(i64(tape + c[THREAD_AT])[0], at)
     if thread != call_python(c[THIS_THREAD], 0, 0, 0):
         return 0
     fast = i64(tape + c[FAST_AT])[0]
     if type_of(fast) != c[LIST_TYPE]:
         return 0
-    return call_python(c[LIST_ITEM], fast, c[INDEX], 0)
+    return list_item(fast, c[INDEX])
 
 
 @jit
 def slot_of(tensor, at):
     """A tensor's slot."""
     c = i64(at)
-    return call_python(c[AS_INT], i64(tensor + c[SLOT_AT])[0], 0, 0)
+    return integer(i64(tensor + c[SLOT_AT])[0], at)
 
 
 @jit
@@ -135,7 +124,7 @@ def slot_of_number(tape, char, number, at):
     call_python(c[RELEASE], numbers, 0, 0)
     if found == 0:
         return -1
-    slot = call_python(c[AS_INT], found, 0, 0)
+    slot = integer(found, at)
     call_python(c[RELEASE], found, 0, 0)
     return slot
 
@@ -177,10 +166,10 @@ def append(y, tape, entry, operands, at):
     """Append the row of a table's entry, and fill in its handle, the new tensor `y`; returns whether that was done."""
     c = i64(at)
     rows = i64(tape + c[ROWS_AT])[0]
-    slot = call_python(c[LIST_SIZE], rows, 0, 0)
-    if slot >= call_python(c[AS_INT], i64(tape + c[LIMIT_AT])[0], 0, 0):
+    slot = list_size(rows, at)
+    if slot >= integer(i64(tape + c[LIMIT_AT])[0], at):
         return 0
-    code = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 0, 0), 0, 0)
+    code = integer(tuple_item(entry, 0), at)
     word = call_python(c[INT], code + operands, 0, 0)
     place = call_python(c[INT], slot, 0, 0)
     done = word != 0 and place != 0 and call_python(c[APPEND], rows, word, 0) & 1 == 0
@@ -189,7 +178,7 @@ def append(y, tape, entry, operands, at):
         call_python(c[RELEASE], place, 0, 0)
         return 0
     i64(y + c[SLOT_AT])[0] = place
-    i64(y + c[SPEC_AT])[0] = own(call_python(c[TUPLE_ITEM], entry, 1, 0), at)
+    i64(y + c[SPEC_AT])[0] = own(tuple_item(entry, 1), at)
     i64(y + c[TAPE_AT])[0] = own(tape, at)
     i64(y + c[RARE_AT])[0] = own(c[NOTHING], at)
     return 1
@@ -228,7 +217,7 @@ def call_general(x, arguments, count, names, at):
         keywords = call_python(c[DICT_NEW], 0, 0, 0)
     if keywords or not named:
         for k in range(named):
-            call_python(c[DICT_SET], keywords, call_python(c[TUPLE_ITEM], names, k, 0), i64(arguments)[count + k])
+            call_python(c[DICT_SET], keywords, tuple_item(names, k), i64(arguments)[count + k])
         result = call_python(c[CALL_WITH], c[FALLBACK], positional, keywords)
     call_python(c[RELEASE], keywords, 0, 0)
     call_python(c[RELEASE], positional, 0, 0)
@@ -275,7 +264,7 @@ def _binary(x, other, at):
     entry = entry_of(x, key, tape, at)
     j = 0
     if number and entry != 0:
-        j = slot_of_number(tape, call_python(c[TUPLE_ITEM], entry, 2, 0), other, at)
+        j = slot_of_number(tape, tuple_item(entry, 2), other, at)
         if j < 0:
             call_python(c[RELEASE], y, 0, 0)
             return 0
@@ -323,7 +312,7 @@ def array_ufunc(x, arguments, count, names, at):
         first = i64(arguments)[2]
         found = call_python(c[DICT_ITEM], c[OPERATORS], i64(arguments)[0], 0)
         if found != 0 and type_of(first) == c[TENSOR_TYPE]:
-            table = call_python(c[AS_INT], found, 0, 0)
+            table = integer(found, at)
             result = 0
             if i64(table)[OPERANDS] != count - 2:
                 return call_general(x, arguments, count, names, at)

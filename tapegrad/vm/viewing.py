@@ -1,4 +1,4 @@
-"""Views in compiled code: what ``x[key]`` does for keys of integers and slices that were met before.
+"""Views in compiled code: what ``x[key]``, and methods given integers, do where key and integers were met before.
 
 As `recording`, of which it is a part: objects are int64 addresses, ``at`` is the address of a table of words.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from .fields import (
     ALLOCATE,
     APPEND,
-    AS_INT,
     BASE_AT,
     BASE_NAME,
     BUFFER_FACTS,
@@ -28,7 +27,6 @@ from .fields import (
     INT_TYPE,
     LEAF_NAME,
     LIMIT_AT,
-    LIST_SIZE,
     LOOSE_AT,
     MADE_BY_NAME,
     NONE,
@@ -49,7 +47,6 @@ from .fields import (
     TAPE_AT,
     TAPE_TYPE,
     TENSOR_TYPE,
-    TUPLE_ITEM,
     TUPLE_NEW,
     TUPLE_SET,
     TUPLE_SIZE,
@@ -61,10 +58,11 @@ from .fields import (
 )
 from .intrinsics import call_python, i64
 from .jit import jit
+from .objects import integer, list_size, tuple_item, type_of
 from .opcodes import SLOT_BITS
-from .recording import append_word, call, is_free, own, put, slot_of, table_of, type_of
+from .recording import append_word, call, call_general, is_free, own, put, slot_of, table_of
 
-__all__ = ["base_of", "buffer_of", "form_of", "offset_of", "select"]
+__all__ = ["base_of", "buffer_of", "by_numbers", "form_of", "offset_of", "select"]
 
 
 @jit
@@ -105,7 +103,7 @@ def form_of(key, at):
     if form == 0:
         return 0
     for k in range(n):
-        part = part_form(call_python(c[TUPLE_ITEM], key, k, 0) if several else key, at)
+        part = part_form(tuple_item(key, k) if several else key, at)
         if part == 0:
             call_python(c[RELEASE], form, 0, 0)
             return 0
@@ -127,7 +125,7 @@ def offset_of(x, at):
     """Bytes from the base's first element to the first one of a tensor that is a view or none."""
     c = i64(at)
     rare = i64(x + c[RARE_AT])[0]
-    return call_python(c[AS_INT], i64(rare + c[OFFSET_AT])[0], 0, 0) if type_of(rare) == c[VIEW_FACTS] else 0
+    return integer(i64(rare + c[OFFSET_AT])[0], at) if type_of(rare) == c[VIEW_FACTS] else 0
 
 
 @jit
@@ -142,7 +140,7 @@ def base_of(x, at):
         return x if plain else 0
     seen, buffer = i64(rare + c[SEEN_AT])[0], i64(rare + c[VIEWED_AT])[0]
     history = i64(buffer + c[HISTORY_AT])[0]
-    if call_python(c[AS_INT], seen, 0, 0) != call_python(c[AS_INT], history, 0, 0):
+    if integer(seen, at) != integer(history, at):
         return 0
     return i64(rare + c[BASE_AT])[0]
 
@@ -169,7 +167,7 @@ def add_view(buffer, base, reference, at):
     c = i64(at)
     if i64(buffer + c[LOOSE_AT])[0] == c[FALSE]:
         views = i64(buffer + c[VIEWS_AT])[0]
-        n = call_python(c[LIST_SIZE], views, 0, 0)
+        n = list_size(views, at)
         if n > 15 and n & (n - 1) == 0:  # it is time to forget some
             return 0
         rare = i64(base + c[RARE_AT])[0]
@@ -195,7 +193,7 @@ def view_rows(x, form, y, facts, reference, at):
         entry = call_python(c[DICT_ITEM], entry, form, 0)
     if entry == 0:
         return 0
-    if call_python(c[TUPLE_ITEM], entry, 3, 0) != c[FALSE] and is_free(at) == 0:
+    if tuple_item(entry, 3) != c[FALSE] and is_free(at) == 0:
         return 0  # a single element of an array in a function under transformation is no view
     base = base_of(x, at)
     buffer = buffer_of(x, at)
@@ -203,15 +201,15 @@ def view_rows(x, form, y, facts, reference, at):
     if base == 0 or base == c[NONE] or buffer == 0 or i64(buffer + c[COPIES_AT])[0] != c[FALSE]:
         return 0
     rows, roots = i64(tape + c[ROWS_AT])[0], i64(tape + c[ROOTS_AT])[0]
-    row = call_python(c[LIST_SIZE], rows, 0, 0)
-    if row >= call_python(c[AS_INT], i64(tape + c[LIMIT_AT])[0], 0, 0):
+    row = list_size(rows, at)
+    if row >= integer(i64(tape + c[LIMIT_AT])[0], at):
         return 0
-    offset = call_python(c[TUPLE_ITEM], entry, 2, 0)
+    offset = tuple_item(entry, 2)
     place = call_python(c[INT], row, 0, 0)
-    shift = call_python(c[INT], offset_of(x, at) + call_python(c[AS_INT], offset, 0, 0), 0, 0)
+    shift = call_python(c[INT], offset_of(x, at) + integer(offset, at), 0, 0)
     before = i64(x + c[SLOT_AT])[0]
     root = call_python(c[DICT_ITEM], roots, before, 0)
-    code = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 0, 0), 0, 0)
+    code = integer(tuple_item(entry, 0), at)
     done = (
         place != 0
         and shift != 0
@@ -229,7 +227,7 @@ def view_rows(x, form, y, facts, reference, at):
     i64(facts + c[SEEN_AT])[0] = own(i64(buffer + c[HISTORY_AT])[0], at)
     i64(facts + c[OFFSET_AT])[0] = shift
     i64(y + c[SLOT_AT])[0] = place
-    i64(y + c[SPEC_AT])[0] = own(call_python(c[TUPLE_ITEM], entry, 1, 0), at)
+    i64(y + c[SPEC_AT])[0] = own(tuple_item(entry, 1), at)
     i64(y + c[TAPE_AT])[0] = own(tape, at)
     i64(y + c[RARE_AT])[0] = own(facts, at)
     return 1
@@ -251,24 +249,58 @@ def with_buffer(x, at):
     return 1 if buffer != 0 else 0
 
 
-def select(x, key, at):
-    """``x[key]``; a new reference, or 0 with Python's error set."""
+@jit
+def viewed(x, form, at):
+    """A view met before by its form, a new reference; 0 where that needs thought."""
     c = i64(at)
-    form, y, done = 0, 0, 0
-    if type_of(x) == c[TENSOR_TYPE]:
-        form = form_of(key, at)
-    if form != 0 and with_buffer(x, at):
-        # Before anything is looked up: this may collect garbage, and so run Python code that records.
-        y = call_python(c[ALLOCATE], c[TENSOR_TYPE], 0, 0)
-        facts = call_python(c[ALLOCATE], c[VIEW_FACTS], 0, 0)
-        reference = 0 if y == 0 else call_python(c[WEAK], y, 0, 0)
-        if facts != 0 and reference != 0:
-            done = view_rows(x, form, y, facts, reference, at)
-        call_python(c[RELEASE], reference, 0, 0)
-        call_python(c[RELEASE], facts, 0, 0)
-    call_python(c[RELEASE], form, 0, 0)
+    if form == 0 or not with_buffer(x, at):
+        return 0
+    # Before anything is looked up: this may collect garbage, and so run Python code that records.
+    y = call_python(c[ALLOCATE], c[TENSOR_TYPE], 0, 0)
+    facts = call_python(c[ALLOCATE], c[VIEW_FACTS], 0, 0)
+    reference = 0 if y == 0 else call_python(c[WEAK], y, 0, 0)
+    done = facts != 0 and reference != 0 and view_rows(x, form, y, facts, reference, at)
+    call_python(c[RELEASE], reference, 0, 0)
+    call_python(c[RELEASE], facts, 0, 0)
     if done:
         return y
     call_python(c[RELEASE], y, 0, 0)
+    return 0
+
+
+def select(x, key, at):
+    """``x[key]``; a new reference, or 0 with Python's error set."""
+    c = i64(at)
+    form = form_of(key, at) if type_of(x) == c[TENSOR_TYPE] else 0
+    y = viewed(x, form, at)
+    call_python(c[RELEASE], form, 0, 0)
+    if y != 0:
+        return y
     call_python(c[CLEAR_ERROR], 0, 0, 0)
     return call(x, key, at)
+
+
+@jit
+def numbers_form(arguments, count, at):
+    """A tuple of arguments that are all integers, as a new reference; 0 where one is not."""
+    c = i64(at)
+    for k in range(count):
+        if type_of(i64(arguments)[k]) != c[INT_TYPE]:
+            return 0
+    form = call_python(c[TUPLE_NEW], count, 0, 0)
+    if form != 0:
+        for k in range(count):
+            call_python(c[TUPLE_SET], form, k, own(i64(arguments)[k], at))
+    return form
+
+
+def by_numbers(x, arguments, count, names, at):
+    """A view by a method whose arguments are integers; as `select`."""
+    c = i64(at)
+    form = numbers_form(arguments, count, at) if names == 0 and type_of(x) == c[TENSOR_TYPE] else 0
+    y = viewed(x, form, at)
+    call_python(c[RELEASE], form, 0, 0)
+    if y != 0:
+        return y
+    call_python(c[CLEAR_ERROR], 0, 0, 0)
+    return call_general(x, arguments, count, names, at)

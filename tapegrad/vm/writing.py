@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from .fields import (
     APPEND,
-    AS_INT,
     BASE_AT,
     CLEAR_ERROR,
     CODE_BITS,
@@ -28,8 +27,6 @@ from .fields import (
     KEYS,
     LIMIT_AT,
     LIST_CUT,
-    LIST_ITEM,
-    LIST_SIZE,
     LOOSE_AT,
     NONE,
     OFFSET_AT,
@@ -47,7 +44,6 @@ from .fields import (
     TAPE_AT,
     TAPE_TYPE,
     TENSOR_TYPE,
-    TUPLE_ITEM,
     VERSION_AT,
     VIEW_FACTS,
     VIEWED_AT,
@@ -58,8 +54,9 @@ from .fields import (
 )
 from .intrinsics import call_python, call_words, i64
 from .jit import jit
+from .objects import integer, list_item, list_size, tuple_item, type_of
 from .opcodes import SLOT_BITS
-from .recording import append_word, call, call_general, own, put, slot_of, slot_of_number, table_of, type_of
+from .recording import append_word, call, call_general, own, put, slot_of, slot_of_number, table_of
 from .viewing import base_of, buffer_of, form_of, offset_of
 
 __all__ = ["assign", "write_binary", "write_copy", "write_unary", "write_zero"]
@@ -78,9 +75,9 @@ def site_of(at):
     key = call_python(c[INT], code + (position << CODE_BITS), 0, 0)
     site = 0 if key == 0 else call_python(c[DICT_ITEM], c[SITES], key, 0)
     call_python(c[RELEASE], key, 0, 0)
-    if site == 0 or call_python(c[TUPLE_ITEM], site, 0, 0) != code:
+    if site == 0 or tuple_item(site, 0) != code:
         return 0
-    if call_python(c[AS_INT], call_python(c[TUPLE_ITEM], site, 1, 0), 0, 0) != position:
+    if integer(tuple_item(site, 1), at) != position:
         return 0
     return own(site, at)
 
@@ -92,10 +89,10 @@ def forget_views(buffer, but, at):
     if i64(buffer + c[LOOSE_AT])[0] != c[FALSE]:
         return 0
     views = i64(buffer + c[VIEWS_AT])[0]
-    n = call_python(c[LIST_SIZE], views, 0, 0)
+    n = list_size(views, at)
     kept = 0
     for k in range(n):
-        reference = call_python(c[LIST_ITEM], views, k, 0)
+        reference = list_item(views, k)
         view = call_python(c[WEAK_OBJECT], reference, 0, 0)
         if view == but:
             kept = reference
@@ -136,8 +133,8 @@ def note_write(tape, place, row, buffer, site, at):
     root = call_python(c[DICT_ITEM], roots, place, 0)
     root = own(place if root == 0 else root, at)
     count = call_python(c[DICT_ITEM], counts, root, 0)
-    count = call_python(c[INT], 1 if count == 0 else call_python(c[AS_INT], count, 0, 0) + 1, 0, 0)
-    version = call_python(c[INT], call_python(c[AS_INT], i64(buffer + c[VERSION_AT])[0], 0, 0) + 1, 0, 0)
+    count = call_python(c[INT], 1 if count == 0 else integer(count, at) + 1, 0, 0)
+    version = call_python(c[INT], integer(i64(buffer + c[VERSION_AT])[0], at) + 1, 0, 0)
     failed = count == 0 or version == 0
     if not failed:
         failed = (
@@ -189,7 +186,7 @@ def brought(x, form, value, tape, at):
         entry = call_python(c[DICT_ITEM], entry, type_of(value), 0)
     if entry == 0:
         return -2
-    return slot_of_number(tape, call_python(c[TUPLE_ITEM], entry, 3 if form == 0 else 7, 0), value, at)
+    return slot_of_number(tape, tuple_item(entry, 3 if form == 0 else 7), value, at)
 
 
 @jit
@@ -201,16 +198,16 @@ def patch_rows(x, base, patch, row, inner, tape, at):
     c = i64(at)
     rows, roots = i64(tape + c[ROWS_AT])[0], i64(tape + c[ROOTS_AT])[0]
     offset = i64(i64(x + c[RARE_AT])[0] + c[OFFSET_AT])[0]
-    start = call_python(c[AS_INT], offset, 0, 0) + call_python(c[AS_INT], inner, 0, 0)
-    last = call_python(c[LIST_SIZE], rows, 0, 0)
-    code = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], patch, 0, 0), 0, 0)
-    again = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], patch, 2, 0), 0, 0)
+    start = integer(offset, at) + integer(inner, at)
+    last = list_size(rows, at)
+    code = integer(tuple_item(patch, 0), at)
+    again = integer(tuple_item(patch, 2), at)
     whole, part = call_python(c[INT], last, 0, 0), call_python(c[INT], last + 2, 0, 0)
     root = call_python(c[DICT_ITEM], roots, row, 0)
     done = (
         whole != 0
         and part != 0
-        and append_word(rows, code + (slot_of(base, at) << SLOT_BITS) + call_python(c[AS_INT], row, 0, 0), at)
+        and append_word(rows, code + (slot_of(base, at) << SLOT_BITS) + integer(row, at), at)
         and append_word(rows, start, at)
         and append_word(rows, again + (last << SLOT_BITS), at)
         and call_python(c[APPEND], rows, offset, 0) & 1 == 0
@@ -222,9 +219,9 @@ def patch_rows(x, base, patch, row, inner, tape, at):
         call_python(c[RELEASE], part, 0, 0)
         return 0
     put(base, c[SLOT_AT], whole, at)
-    put(base, c[SPEC_AT], own(call_python(c[TUPLE_ITEM], patch, 1, 0), at), at)
+    put(base, c[SPEC_AT], own(tuple_item(patch, 1), at), at)
     put(x, c[SLOT_AT], part, at)
-    put(x, c[SPEC_AT], own(call_python(c[TUPLE_ITEM], patch, 3, 0), at), at)
+    put(x, c[SPEC_AT], own(tuple_item(patch, 3), at), at)
     return 1
 
 
@@ -232,7 +229,7 @@ def patch_rows(x, base, patch, row, inner, tape, at):
 def note_end(buffer, rows, at):
     """Note how many rows the tape has after a write."""
     c = i64(at)
-    end = call_python(c[INT], call_python(c[LIST_SIZE], rows, 0, 0), 0, 0)
+    end = call_python(c[INT], list_size(rows, at), 0, 0)
     if end != 0:
         put(buffer, c[END_AT], end, at)
     return end != 0
@@ -254,33 +251,33 @@ def write_rows(x, other, number, copies, tape, buffer, site, at):
         entry = entry_for(entry, other, tape, x, at)
     if entry == 0:
         return 0
-    out = call_python(c[TUPLE_ITEM], entry, 1, 0)
+    out = tuple_item(entry, 1)
     base, patch = 0, 0
     if type_of(i64(x + c[RARE_AT])[0]) == c[VIEW_FACTS]:
         base = base_of(x, at)
         if out != c[NONE]:
-            patches = call_python(c[TUPLE_ITEM], entry, 4, 0)
+            patches = tuple_item(entry, 4)
             patch = call_python(c[DICT_ITEM], patches, i64(base + c[SPEC_AT])[0], 0)
             if patch == 0 or patch == c[NONE]:
                 return 0
         if other == base:
             return 0
     rows = i64(tape + c[ROWS_AT])[0]
-    if call_python(c[LIST_SIZE], rows, 0, 0) >= call_python(c[AS_INT], i64(tape + c[LIMIT_AT])[0], 0, 0):
+    if list_size(rows, at) >= integer(i64(tape + c[LIMIT_AT])[0], at):
         return 0
     j = slot_of(other, at) if other != 0 and number < 0 else number
     place = own(i64(x + c[SLOT_AT])[0], at)
-    i = call_python(c[AS_INT], place, 0, 0)
-    head = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 0, 0), 0, 0)
-    extra = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 2, 0), 0, 0)
+    i = integer(place, at)
+    head = integer(tuple_item(entry, 0), at)
+    extra = integer(tuple_item(entry, 2), at)
     source, done = j if copies else i, True
     if extra:  # a copy of the tensor, for the reverse; or the operand, broadcast
-        first = call_python(c[LIST_SIZE], rows, 0, 0)
+        first = list_size(rows, at)
         done = append_word(rows, extra + (source << SLOT_BITS), at)
         if copies:
             done = done and append_word(rows, 0, at)
         source = first
-    row = call_python(c[INT], call_python(c[LIST_SIZE], rows, 0, 0), 0, 0)
+    row = call_python(c[INT], list_size(rows, at), 0, 0)
     done = done and row != 0 and append_word(rows, head + (i << SLOT_BITS) + source, at)
     if other != 0 and not copies:
         done = done and append_word(rows, j << SLOT_BITS, at)
@@ -307,17 +304,17 @@ def count_again(x, form, value, tape, at):
     if type_of(value) != c[TENSOR_TYPE] or type_of(rare) != c[VIEW_FACTS] or i64(rare + c[BASE_AT])[0] != x:
         return 0
     buffer = i64(rare + c[VIEWED_AT])[0]
-    size = call_python(c[LIST_SIZE], i64(tape + c[ROWS_AT])[0], 0, 0)
-    if i64(buffer + c[SETTLED_AT])[0] != tape or call_python(c[AS_INT], i64(buffer + c[END_AT])[0], 0, 0) != size:
+    size = list_size(i64(tape + c[ROWS_AT])[0], at)
+    if i64(buffer + c[SETTLED_AT])[0] != tape or integer(i64(buffer + c[END_AT])[0], at) != size:
         return 0
     if table_of(tape, at) == 0:
         return 0
-    known = call_python(c[LIST_ITEM], i64(tape + c[FAST_AT])[0], c[KEYS], 0)
+    known = list_item(i64(tape + c[FAST_AT])[0], c[KEYS])
     known = call_python(c[DICT_ITEM], known, i64(x + c[SPEC_AT])[0], 0)
     known = 0 if known == 0 else call_python(c[DICT_ITEM], known, form, 0)
-    if known == 0 or call_python(c[TUPLE_ITEM], known, 1, 0) != i64(value + c[SPEC_AT])[0]:
+    if known == 0 or tuple_item(known, 1) != i64(value + c[SPEC_AT])[0]:
         return 0
-    if call_python(c[AS_INT], call_python(c[TUPLE_ITEM], known, 2, 0), 0, 0) != offset_of(value, at):
+    if integer(tuple_item(known, 2), at) != offset_of(value, at):
         return 0
     counts = i64(tape + c[COUNTS_AT])[0]
     place = i64(value + c[SLOT_AT])[0]
@@ -326,8 +323,8 @@ def count_again(x, form, value, tape, at):
     before = call_python(c[DICT_ITEM], counts, root, 0)
     if before == 0:
         return 0
-    count = call_python(c[INT], call_python(c[AS_INT], before, 0, 0) + 1, 0, 0)
-    version = call_python(c[INT], call_python(c[AS_INT], i64(buffer + c[VERSION_AT])[0], 0, 0) + 1, 0, 0)
+    count = call_python(c[INT], integer(before, at) + 1, 0, 0)
+    version = call_python(c[INT], integer(i64(buffer + c[VERSION_AT])[0], at) + 1, 0, 0)
     done = count != 0 and version != 0 and call_python(c[DICT_SET], counts, root, count) & 1 == 0
     if done:
         put(buffer, c[VERSION_AT], own(version, at), at)
@@ -341,19 +338,19 @@ def become_whole(x, entry, stem, row, tape, at):
     """Append the row for a tensor, rooted in `stem`, a part of which a row wrote; returns whether that was done."""
     c = i64(at)
     rows = i64(tape + c[ROWS_AT])[0]
-    word = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 3, 0), 0, 0) + (slot_of(x, at) << SLOT_BITS)
-    last = call_python(c[INT], call_python(c[LIST_SIZE], rows, 0, 0), 0, 0)
+    word = integer(tuple_item(entry, 3), at) + (slot_of(x, at) << SLOT_BITS)
+    last = call_python(c[INT], list_size(rows, at), 0, 0)
     done = (
         last != 0
-        and append_word(rows, word + call_python(c[AS_INT], row, 0, 0), at)
-        and call_python(c[APPEND], rows, call_python(c[TUPLE_ITEM], entry, 4, 0), 0) & 1 == 0
+        and append_word(rows, word + integer(row, at), at)
+        and call_python(c[APPEND], rows, tuple_item(entry, 4), 0) & 1 == 0
         and call_python(c[DICT_SET], i64(tape + c[ROOTS_AT])[0], last, stem) & 1 == 0
     )
     if not done:
         call_python(c[RELEASE], last, 0, 0)
         return 0
     put(x, c[SLOT_AT], last, at)
-    put(x, c[SPEC_AT], own(call_python(c[TUPLE_ITEM], entry, 5, 0), at), at)
+    put(x, c[SPEC_AT], own(tuple_item(entry, 5), at), at)
     return 1
 
 
@@ -371,22 +368,22 @@ def assign_rows(x, form, value, number, tape, buffer, site, at):
     rows = i64(tape + c[ROWS_AT])[0]
     if entry == 0:
         return 0
-    if call_python(c[LIST_SIZE], rows, 0, 0) >= call_python(c[AS_INT], i64(tape + c[LIMIT_AT])[0], 0, 0):
+    if list_size(rows, at) >= integer(i64(tape + c[LIMIT_AT])[0], at):
         return 0
-    after = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 3, 0), 0, 0)
+    after = integer(tuple_item(entry, 3), at)
     patch = 0
     if type_of(i64(x + c[RARE_AT])[0]) == c[VIEW_FACTS]:
         base = base_of(x, at)
         if after:
-            patch = call_python(c[DICT_ITEM], call_python(c[TUPLE_ITEM], entry, 8, 0), i64(base + c[SPEC_AT])[0], 0)
+            patch = call_python(c[DICT_ITEM], tuple_item(entry, 8), i64(base + c[SPEC_AT])[0], 0)
         if value == base or (after and patch == 0):
             return 0
     j = slot_of(value, at) if number < 0 else number
-    region = call_python(c[LIST_SIZE], rows, 0, 0)
-    seen = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 0, 0), 0, 0)
-    offset = call_python(c[TUPLE_ITEM], entry, 1, 0)
-    head = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 2, 0), 0, 0)
-    spread = call_python(c[AS_INT], call_python(c[TUPLE_ITEM], entry, 6, 0), 0, 0)
+    region = list_size(rows, at)
+    seen = integer(tuple_item(entry, 0), at)
+    offset = tuple_item(entry, 1)
+    head = integer(tuple_item(entry, 2), at)
+    spread = integer(tuple_item(entry, 6), at)
     place = call_python(c[INT], region, 0, 0)
     done = place != 0 and append_word(rows, seen + (slot_of(x, at) << SLOT_BITS), at)
     done = done and call_python(c[APPEND], rows, offset, 0) & 1 == 0
