@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+import tapegrad as tg
 from tapegrad.vm.kernels import ACCUMULATING, CAST_FROM, CAST_TO, extra_loop
 from tapegrad.vm.native import addresses, bind_data, bind_last, features
 from tapegrad.vm.simd import BINARY, UNARY, simd_loop
@@ -382,3 +383,51 @@ def test_every_half_is_cast_exactly():
 def test_unknown_loops_are_refused(name, signature):
     with pytest.raises(KeyError, match="no loop"):
         extra_loop(name, signature)
+
+
+SPECIAL = (
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    2.0,
+    -2.0,
+    0.5,
+    -0.5,
+    3.0,
+    -3.0,
+    4.0,
+    -5.0,
+    7.0,
+    2.5,
+    -2.5,
+    1e17,
+    np.inf,
+    -np.inf,
+    np.nan,
+)
+
+
+@pytest.mark.parametrize("char", "fd")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_powers_of_special_numbers_are_those_of_numpy(char):
+    bases, exponents = [grid.ravel().astype(char) for grid in np.meshgrid(SPECIAL, SPECIAL)]
+    pairs = [(bases, exponents), *[(np.array(SPECIAL, char), np.array(e, char)) for e in SPECIAL]]
+    pairs += [(np.repeat(a, 300)[::2], b) for a, b in pairs[1:]]  # several tiles, with gaps
+    for a, b in pairs:
+        found, expected = np.power(tg.tensor(a), tg.tensor(b)).numpy(), np.power(a, b)
+        np.testing.assert_array_max_ulp(found, expected, 2)
+        numbers = ~np.isnan(expected)
+        np.testing.assert_array_equal(np.signbit(found)[numbers], np.signbit(expected)[numbers])
+
+
+@pytest.mark.parametrize("exponent", [-3.0, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0, 4.0])
+def test_slopes_of_powers_of_negative_numbers_and_zero(exponent):
+    x = np.array([-2.0, -0.5, 0.0, 0.5, 3.0])[1 if exponent in (-3.0, -1.0) else 0 :]
+    x = x[x != 0.0] if exponent < 0 else x[x >= 0.0] if exponent == 0.5 else x
+    with np.errstate(divide="ignore"):
+        expected = exponent * x ** (exponent - 1.0) if exponent else np.zeros_like(x)
+    np.testing.assert_allclose(tg.grad(lambda x: np.sum(x**exponent))(x), expected, rtol=1e-14)
+    np.testing.assert_allclose(
+        tg.grad(lambda x: np.sum(np.power(x, np.full(x.shape, exponent))))(x), expected, rtol=1e-14
+    )

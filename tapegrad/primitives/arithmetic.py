@@ -195,17 +195,24 @@ class reciprocal:
 def power_partials(y, a, b):
     """Of ``a ** b``; without NaN where the base is 0."""
     at_zero = a == 0.0
-    exponent = ops.where(at_zero & (b == 0.0), 1.0, b - 1.0)
+    slope = b * ops.where(at_zero & (b == 0.0), 1.0, a) ** (b - 1.0)
     base = ops.where(at_zero & (b >= 0.0), 1.0, a)  # 0**b does not change with b > 0
-    return b * a**exponent, y * ops.log(base)
+    return slope, y * ops.log(base)
 
 
 def power_kernel(emitter, out, operands, attrs):
-    """Integers by a call-out, as their loop raises an exception at negative exponents."""
+    """Integers by a call-out, as their loop raises an exception at negative exponents; real numbers by our own."""
     if out[1].dtype.kind in "iu":
         emitter.call(power, attrs, out, operands)
         return
-    type(power).kernel(power, emitter, out, operands, attrs)
+    chars = "".join([s.dtype.char for _, s in operands])
+    if chars not in ("ff", "dd"):
+        type(power).kernel(power, emitter, out, operands, attrs)
+        return
+    from ..vm.kernels import power_loop
+
+    loop, accumulate = power.loops(chars, chars[0])
+    emitter.loop(power_loop(chars[0], loop), out, operands, accumulate=accumulate)
 
 
 def integers_only(specs):

@@ -13,7 +13,7 @@ import numpy as np
 from .helpers import elementwise
 from .native import addresses
 
-__all__ = ["cached_product", "extra_loop", "faults"]
+__all__ = ["cached_product", "extra_loop", "faults", "power_loop"]
 
 faults = np.zeros(1, np.int64)
 """Counts indices beyond their axis that the loops of `tapegrad.vm.indices` have met, in all threads."""
@@ -113,6 +113,18 @@ def cached_product(char: str) -> tuple[int, int]:
     (loop,) = addresses(("products.product",), char)
     _helpers[char] = np.array([share_word(), panels], np.int64)
     return loop, _helpers[char].ctypes.data
+
+
+@functools.cache
+def power_loop(char: str, loop: tuple[int, int]) -> tuple[int, int]:
+    """Address and data of a loop of powers, ``'f'`` or ``'d'``, that leaves to `loop` what it has no product for."""
+    (address,) = addresses(("powers.power",), char)
+    elementwise.add(address)
+    _called[char, loop] = np.array(loop, np.int64)
+    return address, _called[char, loop].ctypes.data
+
+
+_called: dict[tuple, np.ndarray] = {}
 
 
 def _size(char: str) -> int:

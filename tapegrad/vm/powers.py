@@ -1,0 +1,89 @@
+"""Maker of the loop of powers: the one of NumPy or libmvec, saved from what it is slow at.
+
+Their vector code leaves negative bases to scalar code, at fifty times the cost: here it is called with the absolute
+values, and the signs follow.  Squares and cubes are products; as in machine code, so that results agree.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .intrinsics import call_loop, f32, f64, i64
+from .jit import jit
+from .memory import address_of, scratch
+
+__all__ = ["power"]
+
+TILE = 256
+_READERS = {"f": f32, "d": f64}
+
+
+def power(char: str):
+    """Loop y = a ** b for a type character; `data` points at the address of the loop it calls, and at its data."""
+    size, numbers, number = np.dtype(char).itemsize, _READERS[char], np.dtype(char).type
+    room = TILE * size
+
+    @jit
+    def products(n, a, step_a, y, step_y, cubes):
+        if step_a == size and step_y == size:
+            x, z = numbers(a), numbers(y)
+            if cubes:
+                for i in range(n):
+                    z[i] = x[i] * x[i] * x[i]
+            else:
+                for i in range(n):
+                    z[i] = x[i] * x[i]
+            return
+        for i in range(n):
+            value = numbers(a + i * step_a)[0]
+            numbers(y + i * step_y)[0] = value * value * value if cubes else value * value
+
+    @jit
+    def signed(n, a, step_a, b, step_b, values, y, step_y):
+        """Y = a ** b, where the values are those of the absolute values of a."""
+        for i in range(n):
+            base, exponent = numbers(a + i * step_a)[0], numbers(b + i * step_b)[0]
+            value = numbers(values + i * size)[0]
+            if math.copysign(1.0, base) < 0.0 and not math.isinf(exponent):
+                half = 0.5 * exponent
+                if exponent != math.floor(exponent):  # NaN, too
+                    if exponent != exponent or not (base == 0.0 or math.isinf(base)):
+                        value = number(math.nan)
+                elif half != math.floor(half):
+                    value = -value
+            numbers(y + i * step_y)[0] = value
+
+    def loop(args, dims, steps, data):
+        """Power: y = a ** b."""
+        words = i64(address_of(data))
+        n, a, b, y = dims[0], args[0], args[1], args[2]
+        step_a, step_b, step_y = steps[0], steps[1], steps[2]
+        if n > 0 and (step_b == 0 or n == 1):
+            exponent = numbers(b)[0]
+            if exponent == 2.0 or exponent == 3.0:
+                products(n, a, step_a, y, step_y, exponent == 3.0)
+                return
+            if exponent == 0.5:  # NumPy takes the square root
+                call_loop(words[0], address_of(args), address_of(dims), address_of(steps), words[1])
+                return
+        bases, results, call = scratch(room), scratch(room), scratch(72)
+        given, length, strides = i64(call), i64(call + 24), i64(call + 32)
+        for start in range(0, n, TILE):
+            m = min(TILE, n - start)
+            at_a, at_b, at_y = a + start * step_a, b + start * step_b, y + start * step_y
+            negative = False
+            for i in range(m):
+                value = numbers(at_a + i * step_a)[0]
+                negative |= math.copysign(1.0, value) < 0.0
+                numbers(bases)[i] = math.fabs(value)
+            given[0], given[1], given[2], length[0] = bases, at_b, results, m
+            strides[0], strides[1], strides[2] = size, step_b, size
+            if not negative:
+                given[0], given[2], strides[0], strides[2] = at_a, at_y, step_a, step_y
+            call_loop(words[0], call, call + 24, call + 32, words[1])
+            if negative:
+                signed(m, at_a, step_a, at_b, step_b, results, at_y, step_y)
+
+    return loop
