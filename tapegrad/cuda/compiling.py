@@ -1,6 +1,9 @@
-"""Compile every kernel for a list of architectures: ``python -m tapegrad.cuda.compiling 70,75,80 --share 0/2``.
+"""Compile every kernel for a list of architectures: ``python -m tapegrad.cuda.compiling 70,75,80 [RECORD ...]``.
 
 Prints a line of JSON for each kernel: its name, dtype, kind, and what came out for each architecture, or the error.
+
+Two processes share the work from both ends of one list, until they meet. Functions of `scipy.special` stand at its
+beginning: what they call is typed by one process, and not by the other.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ import argparse
 import contextlib
 import gc
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,7 +21,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from .assembling import TOGETHER, assembled
-from .inventory import inventory
+from .inventory import Entry, inventory
+from .scalars import DOUBLE
 
 __all__ = ["compile_all", "counts", "parse"]
 
@@ -27,16 +32,29 @@ def parse(names: str) -> tuple[tuple[int, int], ...]:
     return tuple((int(n) // 10, int(n) % 10) for n in names.split(","))
 
 
-def _share(names: str, part: int, parts: int, records: list[str] | None) -> Iterator[dict]:
-    """What came of every so many-th kernel."""
+def _batches(records: list[str] | None) -> list[list[tuple[int, Entry]]]:
+    """The inventory in pieces that are assembled together: first what is computed in double precision only."""
+    entries = sorted(enumerate(inventory(records)), key=lambda numbered: not _is_special(numbered[1]))
+    return [entries[first : first + TOGETHER] for first in range(0, len(entries), TOGETHER)]
+
+
+def _is_special(entry: Entry) -> bool:
+    return entry.fused and all([step.name in DOUBLE for step in entry.function.plan[0]])
+
+
+def _share(names: str, backwards: bool, claims: str, records: list[str] | None) -> Iterator[dict]:
+    """What came of the kernels that no other process takes; it makes a folder in `claims` for those that it takes."""
     architectures = parse(names)
-    mine = list(enumerate(inventory(records)))[part::parts]
-    for first in range(0, len(mine), TOGETHER):
-        entries = mine[first : first + TOGETHER]
+    batches = list(enumerate(_batches(records)))
+    for number, batch in reversed(batches) if backwards else batches:
+        try:
+            os.mkdir(os.path.join(claims, str(number)))
+        except FileExistsError:
+            return
         began = time.process_time()
-        found = assembled([(entry.function, entry.types) for _, entry in entries], architectures)
-        seconds = round((time.process_time() - began) / len(entries), 3)
-        for (k, entry), sizes in zip(entries, found, strict=True):
+        found = assembled([(entry.function, entry.types) for _, entry in batch], architectures)
+        seconds = round((time.process_time() - began) / len(batch), 3)
+        for (k, entry), sizes in zip(batch, found, strict=True):
             line: dict[str, Any] = {"index": k, "name": entry.name, "dtype": entry.dtype, "fused": entry.fused}
             if isinstance(sizes, Exception):
                 line["error"] = f"{type(sizes).__name__}: {sizes}"
@@ -55,14 +73,13 @@ def _no_collection() -> Iterator[None]:
         gc.enable()
 
 
-def compile_all(names: str, processes: int = 2, records: list[str] | None = None) -> list[dict]:
-    """Compile every kernel, in several processes, of which this is one.
+def compile_all(names: str, records: list[str] | None = None) -> list[dict]:
+    """Compile every kernel, in two processes, of which this is one.
 
     Parameters
     ----------
     names : str
         Architectures, as in `parse`.
-    processes : int
     records : list of str, optional
         Only the kernels of these.
 
@@ -72,19 +89,17 @@ def compile_all(names: str, processes: int = 2, records: list[str] | None = None
         In the order of the inventory.
     """
     with contextlib.ExitStack() as stack:
-        outputs, workers = [], []
-        for k in range(1, processes):
-            outputs.append(stack.enter_context(tempfile.TemporaryFile("w+")))
-            command = [sys.executable, "-m", __name__, names, *(records or []), "--share", f"{k}/{processes}"]
-            workers.append(stack.enter_context(subprocess.Popen(command, stdout=outputs[-1])))
-            stack.callback(workers[-1].kill)
+        claims = stack.enter_context(tempfile.TemporaryDirectory())
+        output = stack.enter_context(tempfile.TemporaryFile("w+"))
+        command = [sys.executable, "-m", __name__, names, *(records or []), "--helping", claims]
+        helper = stack.enter_context(subprocess.Popen(command, stdout=output))
+        stack.callback(helper.kill)
         with _no_collection():
-            lines = list(_share(names, 0, processes, records))
-        if any([worker.wait() for worker in workers]):
-            raise RuntimeError("a process that compiles kernels failed; its messages are above")
-        for output in outputs:
-            output.seek(0)
-            lines += [json.loads(line) for line in output]
+            lines = list(_share(names, False, claims, records))
+        if helper.wait():
+            raise RuntimeError("the other process that compiles kernels failed; its messages are above")
+        output.seek(0)
+        lines += [json.loads(line) for line in output]
     return sorted(lines, key=lambda line: line["index"])
 
 
@@ -102,12 +117,12 @@ def counts(lines: list[dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("architectures")
-    parser.add_argument("--share", default="0/1", help="which part of how many")
+    parser.add_argument("--helping", metavar="CLAIMS", help="a folder of another process, which begins at the front")
     parser.add_argument("records", nargs="*")
     arguments = parser.parse_args()
-    part, parts = map(int, arguments.share.split("/"))
-    with _no_collection():
-        for line in _share(arguments.architectures, part, parts, arguments.records or None):
+    with tempfile.TemporaryDirectory() as own, _no_collection():
+        claims = arguments.helping or own
+        for line in _share(arguments.architectures, bool(arguments.helping), claims, arguments.records or None):
             print(json.dumps(line), flush=True)
 
 

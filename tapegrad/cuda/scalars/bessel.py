@@ -10,10 +10,10 @@ orders (10.10.1, 10.33.1) and the Wronskian (10.5.3, 10.28.2).
 from __future__ import annotations
 
 from ..toolchain import math
-from .gammas import _log_gamma
+from .gammas import _log_gamma, sin_pi
 from .registry import PI, special
 
-__all__ = ["besseli", "besselj", "besselk", "bessely", "hankel_part", "sin_pi"]
+__all__ = ["cylinders", "first_kind", "hankel_sum", "modified", "modified_first", "second_kind"]
 
 DEEP = 42.0
 """Exponents that are left out are smaller than the largest one by this."""
@@ -21,21 +21,13 @@ MOST = 1e6
 """The highest order that is reached step by step; SciPy has a limit, too."""
 
 
-def sin_pi(x):
-    """sin(pi x), zero at whole numbers."""
-    r = x - 2.0 * math.floor(0.5 * x + 0.5)  # from -1 to 1
-    if math.fabs(r) == 1.0:
-        return 0.0
-    return math.sin(PI * r) if math.fabs(r) <= 0.5 else math.copysign(math.sin(PI * (1.0 - math.fabs(r))), r)
-
-
 def cos_pi(x):
     """cos(pi x), zero in the middle between whole numbers."""
     return sin_pi(x + 0.5)
 
 
-def hankel_part(v, x, second):
-    """J, or Y if `second`, as the part of Hankel's function, for v >= 0 and x > 0."""
+def hankel_sum(v, x, first, second):
+    """``first`` J + ``second`` Y, the parts of Hankel's function, for v >= 0 and x > 0."""
     h = min(0.15, 2.0 * PI / (v + 13.0 * math.sqrt(x)))
     turn = math.asinh(v / x)
     peak = v * (turn - v / math.hypot(x, v))
@@ -47,12 +39,12 @@ def hankel_part(v, x, second):
         exponent = peak
         while exponent > peak - DEEP or -turn < u < 0.0:
             s = math.sinh(u)
-            c = math.cosh(u)
-            exponent = -x * s * math.tanh(u) - v * u
+            c = math.hypot(1.0, s)  # cosh u
+            exponent = -x * s * s / c - v * u
             size = math.exp(exponent)
-            angle = v * math.atan(s)
-            o = math.cos(angle)
-            i = math.sin(angle)
+            turns = v * math.atan(s) / PI
+            o = cos_pi(turns)
+            i = sin_pi(turns)
             real += size * (o + i / c)
             imaginary += size * (o / c - i)
             u += step
@@ -63,9 +55,7 @@ def hankel_part(v, x, second):
     q = math.sin(x)
     cosine = p * o + q * i
     sine = q * o - p * i
-    if second:
-        return -(real * cosine - imaginary * sine) * h / PI
-    return (real * sine + imaginary * cosine) * h / PI
+    return (first * (real * sine + imaginary * cosine) - second * (real * cosine - imaginary * sine)) * h / PI
 
 
 def quotient(v, x, sign):
@@ -101,7 +91,8 @@ def cylinder(v, x, second):
     high = 0.0
     for k in range(2):
         low = high
-        high = hankel_part(order + k, x, second or not direct)
+        y = second or not direct
+        high = hankel_sum(order + k, x, 0.0 if y else 1.0, 1.0 if y else 0.0)
         if direct and order == v:
             return high
     while order < v and math.fabs(high) < 1e300:
@@ -112,14 +103,14 @@ def cylinder(v, x, second):
     return low if direct else 2.0 / (PI * x) / (quotient(v, x, -1.0) * low - high)
 
 
-def besselj(v, x):
-    """J for v >= 0, x > 0."""
-    return cylinder(v, x, False)
-
-
-def bessely(v, x):
-    """Y for v >= 0, x > 0."""
-    return cylinder(v, x, True)
+def cylinders(v, x, first, second):
+    """``first`` J + ``second`` Y for v >= 0, x > 0; what has no weight is not computed."""
+    total = 0.0
+    for k in range(2):
+        factor = first if k == 0 else second
+        if factor != 0.0:
+            total += factor * cylinder(v, x, k == 1)
+    return total
 
 
 def first_kind(v, x):
@@ -138,9 +129,7 @@ def first_kind(v, x):
         return 1.0 if v == 0.0 else 0.0 if v > 0.0 else math.inf
     if size == math.inf:
         return 0.0
-    if v >= 0.0:
-        return sign * besselj(v, size)
-    return cos_pi(v) * besselj(-v, size) + sin_pi(v) * bessely(-v, size)
+    return cylinders(math.fabs(v), size, sign if v >= 0.0 else cos_pi(v), 0.0 if v >= 0.0 else sin_pi(v))
 
 
 def second_kind(v, x):
@@ -151,11 +140,7 @@ def second_kind(v, x):
         return -math.inf
     if x == math.inf:
         return 0.0
-    if v >= 0.0:
-        return bessely(v, x)
-    o = cos_pi(v)
-    i = sin_pi(v)
-    return (o * bessely(-v, x) if o != 0.0 else 0.0) - (i * besselj(-v, x) if i != 0.0 else 0.0)
+    return cylinders(math.fabs(v), x, 0.0 if v >= 0.0 else -sin_pi(v), 1.0 if v >= 0.0 else cos_pi(v))
 
 
 @special(digits=1e4, scale=1.0)
@@ -211,11 +196,18 @@ def besselk(v, x):
     return 0.5 * h * total
 
 
-def besseli(v, x):
-    """e^-x I_v(x) for v >= 0, x > 0."""
+def modified(v, x, first, second):
+    """``first`` e^-x I + ``second`` e^x K for v >= 0, x > 0."""
+    low = 0.0
+    high = 0.0
+    for k in range(2):
+        low = high
+        high = besselk(v + k, x)
+        if first == 0.0:
+            return second * high
     if x * x < 1e-15 * (v + 1.0):
-        return leading(v, x) * math.exp(-x)
-    if x > 40.0 and x > v * v:
+        y = leading(v, x) * math.exp(-x)
+    elif x > 40.0 and x > v * v:
         term = 1.0  # DLMF 10.40.1
         total = 1.0
         k = 1.0
@@ -223,13 +215,10 @@ def besseli(v, x):
             term *= -(4.0 * v * v - (2.0 * k - 1.0) * (2.0 * k - 1.0)) / (8.0 * k * x)
             total += term
             k += 1.0
-        return total / math.sqrt(2.0 * PI * x)
-    low = 0.0
-    high = 0.0
-    for k in range(2):
-        low = high
-        high = besselk(v + k, x)
-    return 1.0 / (x * (high + quotient(v, x, 1.0) * low))
+        y = total / math.sqrt(2.0 * PI * x)
+    else:
+        y = 1.0 / (x * (high + quotient(v, x, 1.0) * low))
+    return first * y + (second * low if second != 0.0 else 0.0)
 
 
 def modified_first(v, x, scaled):
@@ -246,11 +235,10 @@ def modified_first(v, x, scaled):
         return 1.0 if v == 0.0 else 0.0 if v > 0.0 else math.inf
     if size == math.inf:
         return 0.0 if scaled else math.copysign(math.inf, x)
-    y = besseli(math.fabs(v), size)
+    y = modified(math.fabs(v), size, 1.0, 2.0 / PI * sin_pi(-v) * math.exp(-2.0 * size) if v < 0.0 else 0.0)
     if not scaled:
-        y = y * math.exp(0.5 * size) * math.exp(0.5 * size)
-    if v < 0.0:
-        y += 2.0 / PI * sin_pi(-v) * besselk(-v, size) * math.exp(-2.0 * size if scaled else -size)
+        half = math.exp(0.5 * size)
+        y = y * half * half
     return -y if x < 0.0 and v != 2.0 * math.floor(0.5 * v) else y
 
 

@@ -7,18 +7,21 @@ integral.
 from __future__ import annotations
 
 from ..toolchain import math
+from .bessel import cos_pi
+from .gammas import sin_pi
 from .integrals import EULER, exp1
 from .registry import PI, special
 
 __all__ = []
 
 LAST = 1e-17
+ROOT_THIRD = 0.5773502691896258
 CONSTANT = 0.41754494859211226
 """What is left of the integral of Y_0 / t from x on when x falls to 0, besides logarithms: pi / 6 - gamma^2 / pi."""
 
 
-def hankel_tail(v, x, second, divided):
-    """The integral of J_v, or Y_v, from x on, for v < 1 and x >= 2; `divided`: of the function over its variable."""
+def hankel_tail(v, x, first, second, divided):
+    """The integral of ``first`` J_v + ``second`` Y_v from x on, for v < 1 and x >= 2; `divided`: over the variable."""
     h = min(0.15, 2.0 * PI / (v + 13.0 * math.sqrt(x)))
     real = 0.0
     imaginary = 0.0
@@ -27,13 +30,13 @@ def hankel_tail(v, x, second, divided):
         exponent = 0.0
         while exponent > -42.0:
             s = math.sinh(u)
-            c = math.cosh(u)
-            q = s * math.tanh(u)
+            c = math.hypot(1.0, s)  # cosh u
+            q = s * s / c
             exponent = -x * q - v * u
             size = math.exp(exponent)
-            angle = v * math.atan(s)
-            o = math.cos(angle)
-            i = math.sin(angle)
+            turns = v * math.atan(s) / PI
+            o = cos_pi(turns)
+            i = sin_pi(turns)
             f = complex(size * (o + i / c), size * (o / c - i))
             f = f * exponential_part(x, q) if divided else f / complex(q, -1.0)
             real += f.real
@@ -41,7 +44,7 @@ def hankel_tail(v, x, second, divided):
             u += h - 2.0 * h * side
     o = math.cos(x - 0.5 * PI * v)
     i = math.sin(x - 0.5 * PI * v)
-    return (imaginary * i - real * o if second else real * i + imaginary * o) * h / PI
+    return (first * (real * i + imaginary * o) + second * (imaginary * i - real * o)) * h / PI
 
 
 def exponential_part(x, q):
@@ -88,7 +91,7 @@ def integral(x, second):
     """The integral of J_0, or Y_0, from 0 to x > 0."""
     if x < 4.0:
         return bessel_series(x, -1.0, second, False)
-    return (0.0 if second else 1.0) - hankel_tail(0.0, x, second, False)
+    return (0.0 if second else 1.0) - hankel_tail(0.0, x, 0.0 if second else 1.0, 1.0 if second else 0.0, False)
 
 
 def divided_integral(x, second):
@@ -97,7 +100,7 @@ def divided_integral(x, second):
         y = bessel_series(x, -1.0, second, True)
         t = math.log(0.5 * x)
         return CONSTANT - y - 2.0 / PI * (0.5 * t * t + EULER * t) if second else -y
-    y = hankel_tail(0.0, x, second, True)
+    y = hankel_tail(0.0, x, 0.0 if second else 1.0, 1.0 if second else 0.0, True)
     return y if second else math.log(0.5 * x) + EULER + y
 
 
@@ -196,14 +199,8 @@ def airy_integral(x, second):
             total += term
             t += h
         return 1.0 / 3.0 - h * total / (PI * 1.7320508075688772)
-    j = 0.0
-    y = 0.0
-    for k in range(2):  # DLMF 9.6.6, 9.6.8
-        j = y
-        y = hankel_tail(1.0 / 3.0, zeta, k == 1, False)
-    if second:
-        return -0.5 * (j / 1.7320508075688772 + y)
-    return -(2.0 / 3.0) + 0.5 * (j - y / 1.7320508075688772)
+    y = hankel_tail(1.0 / 3.0, zeta, ROOT_THIRD if second else 1.0, 1.0 if second else -ROOT_THIRD, False)
+    return -0.5 * y if second else -(2.0 / 3.0) + 0.5 * y  # DLMF 9.6.6, 9.6.8
 
 
 @special("itairy 0", digits=1e10, scale=1.0)  # SciPy's own have 6 digits

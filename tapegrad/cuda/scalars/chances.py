@@ -144,7 +144,8 @@ def owens_t(h, a):
 def ndtri_exp(y):
     """`ndtri` of e^y: for small e^y by Newton's method, which climbs the concave `log_ndtr` from the left."""
     if y > -2.0 or y != y or y == -math.inf:
-        return ndtri(math.exp(y)) if not y > -0.1 else -ndtri(-math.expm1(y))
+        x = ndtri(-math.expm1(y) if y > -0.1 else math.exp(y))
+        return -x if y > -0.1 else x
     x = -math.sqrt(-2.0 * y)
     for _ in range(30):
         f = log_ndtr(x)

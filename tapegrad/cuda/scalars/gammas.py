@@ -15,18 +15,28 @@ def gamma(x: Any) -> Any:
     return math.gamma(x)
 
 
+def sin_pi(x):
+    """sin(pi x), zero at whole numbers, by its series: the compiler's own sine is made for numbers of any size."""
+    r = x - 2.0 * math.floor(0.5 * x + 0.5)  # from -1 to 1
+    r = math.copysign(1.0 - math.fabs(r), r) if math.fabs(r) > 0.5 else r
+    w = r * r
+    return r * (3.141592653589793 - w * (5.16771278004997 - w * (2.5501640398773455 - w * (
+        0.5992645293207921 - w * (0.08214588661112823 - w * (0.0073704309457143504 - w * (
+        0.00046630280576761255 - w * (2.1915353447830217e-05 - w * (7.952054001475513e-07 - w * (
+        2.2948428997269873e-08 - w * (5.392664662608129e-10 - w * 1.0518471716932065e-11)))))))))))  # fmt: skip
+
+
 def _log_gamma(x: Any) -> Any:
     """Logarithm of the gamma function's magnitude, by Stirling's series (A&S 6.1.41) beyond 10: CUDA's own spills."""
     if x != x or x == math.inf:
         return x
     reflected = x < 0.5
-    shift = x * 0.0
+    factor = 1.0
     if reflected:
         if x == math.floor(x):
             return math.inf
-        shift = math.log(PI / math.fabs(math.sin(PI * (x - math.floor(x)))))
+        factor = PI / math.fabs(sin_pi(x))
         x = 1.0 - x
-    factor = 1.0
     y = x
     while y < 10.0:
         factor *= y
@@ -36,8 +46,35 @@ def _log_gamma(x: Any) -> Any:
         0.08333333333333333 - w * (0.002777777777777778 - w * (0.0007936507936507937 - w * (
             0.0005952380952380953 - w * (0.0008417508417508417 - w * 0.0019175269175269176))))
     ) / y  # fmt: skip
-    value = (y - 0.5) * math.log(y) - y + 0.9189385332046727 + series - math.log(factor)
-    return shift - value if reflected else value
+    value = (y - 0.5) * math.log(y) - y + 0.9189385332046727 + series
+    return math.log(factor) - value if reflected else value - math.log(factor)
+
+
+def log_gammas(a, b, c, d):
+    """Logarithm of the magnitude of gamma(a) gamma(b) / (gamma(c) gamma(d)).
+
+    In a loop, as in other places here: compilers put a function in at each place that calls it.
+    """
+    total = 0.0
+    for k in range(4):
+        y = _log_gamma(a if k == 0 else b if k == 1 else c if k == 2 else d)
+        total += y if k < 2 else -y
+    return total
+
+
+def is_pole(x):
+    """Whether the gamma function has a pole there."""
+    return x <= 0.0 and x == math.floor(x)
+
+
+def gamma_quotient(a, b, c, d):
+    """gamma(a) gamma(b) / (gamma(c) gamma(d)); zero where c or d is a pole."""
+    if is_pole(c) or is_pole(d):
+        return 0.0
+    sign = 1.0
+    for k in range(4):
+        sign *= gammasgn(a if k == 0 else b if k == 1 else c if k == 2 else d)
+    return sign * math.exp(log_gammas(a, b, c, d))
 
 
 @special(digits=200, scale=1.0)
@@ -77,24 +114,32 @@ def stirling(z):
     ) / z  # fmt: skip
 
 
+def stirling_of_beta(a, b):
+    """The rests of Stirling's formula in the beta function."""
+    total = 0.0
+    for k in range(3):
+        y = stirling(a if k == 0 else b if k == 1 else a + b)
+        total += y if k < 2 else -y
+    return total
+
+
 def log_beta(a, b):
     """Logarithm of the beta function of positive numbers."""
-    return (
-        (0.5 - a) * math.log1p(b / a) + (0.5 - b) * math.log1p(a / b) - 0.5 * math.log(a + b)
-        + 0.9189385332046727 + stirling(a) + stirling(b) - stirling(a + b)
-    )  # fmt: skip
+    total = 0.9189385332046727 + stirling_of_beta(a, b) - 0.5 * math.log(a + b)
+    for _ in range(2):
+        total += (0.5 - a) * math.log1p(b / a)
+        a, b = b, a
+    return total
 
 
 @special(digits=1e3, scale=1.0)
 def betaln(a: Any, b: Any) -> Any:
-    if a > 0.0 and b > 0.0:
-        return log_beta(a, b)
-    return _log_gamma(a) + _log_gamma(b) - _log_gamma(a + b)
+    return log_beta(a, b) if a > 0.0 and b > 0.0 else log_gammas(a, b, a + b, 1.0)
 
 
 @special(digits=1e4)
 def beta(a: Any, b: Any) -> Any:
-    return math.exp(betaln(a, b)) if a > 0.0 and b > 0.0 else math.gamma(a) / math.gamma(a + b) * math.gamma(b)
+    return math.exp(log_beta(a, b)) if a > 0.0 and b > 0.0 else gamma_quotient(a, b, a + b, 1.0)
 
 
 @special(digits=1e3, scale=1.0)
@@ -139,23 +184,19 @@ def product(a, count):
     return result
 
 
-def signed_gamma_ratio(a, b):
-    """gamma(a) / gamma(b), where neither is a pole or only the second."""
-    if b <= 0.0 and b == math.floor(b):
-        return 0.0
-    sign = gammasgn(a) * gammasgn(b)
-    if a > 0.0 and b > 0.0:
-        return math.exp(log_pochhammer(b, a - b))
-    return sign * math.exp(_log_gamma(a) - _log_gamma(b))
-
-
 @special(digits=1e4)
 def poch(a, m):
     if m == math.floor(m) and math.fabs(m) < 100.0:
-        return product(a, m) if m >= 0.0 else 1.0 / product(a + m, -m)
-    if a + m <= 0.0 and a + m == math.floor(a + m):
-        return math.inf if a > 0.0 or a != math.floor(a) else math.exp(_log_gamma(1.0 - a) - _log_gamma(1.0 - a - m))
-    return signed_gamma_ratio(a + m, a)
+        y = product(a if m >= 0.0 else a + m, math.fabs(m))
+        return y if m >= 0.0 else 1.0 / y
+    if a > 0.0 and a + m > 0.0:
+        return math.exp(log_pochhammer(a, m))
+    top, bottom = a + m, a
+    if is_pole(top):
+        if not is_pole(a):
+            return math.inf
+        top, bottom = 1.0 - a, 1.0 - top
+    return gamma_quotient(top, 1.0, bottom, 1.0)
 
 
 @special(digits=1e4)
@@ -171,9 +212,4 @@ def binom(n, k):
         return math.exp(-log_beta(n - k + 1.0, k + 1.0)) / (n + 1.0)
     if (k <= 0.0 and whole) or (n - k < 0.0 and n - k == math.floor(n - k)):
         return 0.0
-    return (
-        gammasgn(n + 1.0)
-        * gammasgn(k + 1.0)
-        * gammasgn(n - k + 1.0)
-        * math.exp(_log_gamma(n + 1.0) - _log_gamma(k + 1.0) - _log_gamma(n - k + 1.0))
-    )
+    return gamma_quotient(n + 1.0, 1.0, k + 1.0, n - k + 1.0)

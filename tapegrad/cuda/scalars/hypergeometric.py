@@ -4,25 +4,12 @@ from __future__ import annotations
 
 from ..toolchain import math
 from .bessel import first_kind, modified_first
-from .gammas import _log_gamma, gammasgn
+from .gammas import _log_gamma, gamma_quotient, gammasgn, is_pole, log_gammas
 from .registry import special
 
-__all__ = ["series_of_gauss"]
+__all__ = ["gauss", "series_of_kummer"]
 
 LAST = 1e-17
-
-
-def is_pole(x):
-    """Whether the gamma function has a pole there."""
-    return x <= 0.0 and x == math.floor(x)
-
-
-def gamma_quotient(a, b, c, d):
-    """gamma(a) gamma(b) / (gamma(c) gamma(d)); zero where c or d is a pole."""
-    if is_pole(c) or is_pole(d):
-        return 0.0
-    sign = gammasgn(a) * gammasgn(b) * gammasgn(c) * gammasgn(d)
-    return sign * math.exp(_log_gamma(a) + _log_gamma(b) - _log_gamma(c) - _log_gamma(d))
 
 
 # --- 0F1 and 1F1 -----------------------------------------------------------------------------------------------------
@@ -45,10 +32,9 @@ def hyp0f1(v, x):
             k += 1.0
         return total
     root = math.sqrt(math.fabs(x))
-    if x < 0.0:
-        return gammasgn(v) * math.exp(_log_gamma(v) + (1.0 - v) * math.log(root)) * first_kind(v - 1.0, 2.0 * root)
-    head = _log_gamma(v) + (1.0 - v) * math.log(root) + 2.0 * root
-    return gammasgn(v) * math.exp(head) * modified_first(v - 1.0, 2.0 * root, True)
+    head = _log_gamma(v) + (1.0 - v) * math.log(root) + (2.0 * root if x > 0.0 else 0.0)
+    y = first_kind(v - 1.0, 2.0 * root) if x < 0.0 else modified_first(v - 1.0, 2.0 * root, True)
+    return gammasgn(v) * math.exp(head) * y
 
 
 def series_of_kummer(a, b, x):
@@ -76,7 +62,7 @@ def large_kummer(a, b, x):
         least = math.fabs(term)
         total += term
         k += 1.0
-    return gammasgn(b) * gammasgn(a) * math.exp(_log_gamma(b) - _log_gamma(a) + (a - b) * math.log(x)) * total
+    return gammasgn(b) * gammasgn(a) * math.exp(log_gammas(b, 1.0, a, 1.0) + (a - b) * math.log(x)) * total
 
 
 @special(digits=1e4, scale=1.0)
@@ -87,15 +73,14 @@ def hyp1f1(a, b, x):
         return math.inf
     if a == 0.0 or x == 0.0:
         return 1.0
-    if is_pole(a):
-        return series_of_kummer(a, b, x)
-    flip = x < 0.0  # Kummer's transformation, DLMF 13.2.39
+    ends = is_pole(a)
+    flip = x < 0.0 and not ends  # Kummer's transformation, DLMF 13.2.39
     if flip:
         a = b - a
         x = -x
-    if x > 60.0 + 2.0 * (math.fabs(a) + math.fabs(b)) and not is_pole(a):
-        y = large_kummer(a, b, x)
-        return y if flip else y * math.exp(0.5 * x) * math.exp(0.5 * x)
+    if not ends and x > 60.0 + 2.0 * (math.fabs(a) + math.fabs(b)) and not is_pole(a):
+        half = 1.0 if flip else math.exp(0.5 * x)
+        return large_kummer(a, b, x) * half * half
     y = series_of_kummer(a, b, x)
     return math.exp(-x) * y if flip else y
 
@@ -148,10 +133,8 @@ def hyperu(a, b, x):
     high = 0.0
     for k in range(2):
         high = low
-        low = integral_of_tricomi(a + 1.0 - k, b, x)
-        if steps == 0.0:
-            low = integral_of_tricomi(a, b, x)
-            break
+        if k == 1 or steps > 0.0:
+            low = integral_of_tricomi(a + 1.0 - k, b, x)
     while steps > 0.0:  # DLMF 13.3.7
         low, high = (x + 2.0 * a - b) * low - a * (a - b + 1.0) * high, low
         a -= 1.0
@@ -174,21 +157,32 @@ def series_of_gauss(a, b, c, x):
     return total
 
 
-def gauss_near_one(a, b, c, x):
-    """2F1 for 0 <= x < 1: its series, or close to 1 the one in 1 - x (DLMF 15.8.4)."""
+def gauss(a, b, c, x, ends):
+    """2F1 for x <= 1, or anywhere if its series `ends`, where that is right."""
+    front = 1.0
+    if x <= -0.3 and not ends:  # Pfaff's transformation, DLMF 15.8.1
+        if math.fabs(a) > math.fabs(b):
+            a, b = b, a
+        front = math.pow(1.0 - x, -a)
+        b = c - b
+        x = x / (x - 1.0)
     s = c - a - b
-    if x < 0.9 or math.fabs(s - math.floor(s + 0.5)) < 1e-3:  # where the two parts are nearly opposite
-        if s < 0.0:
-            return math.pow(1.0 - x, s) * series_of_gauss(c - a, c - b, c, x)
-        return series_of_gauss(a, b, c, x)
-    y = 1.0 - x
-    total = 0.0
+    # close to 1 by the series in 1 - x (DLMF 15.8.4), but where its two parts are nearly opposite
+    near = not ends and x >= 0.9 and (x == 1.0 or math.fabs(s - math.floor(s + 0.5)) >= 1e-3)
+    power = math.pow(1.0 - x, s)
+    if not ends and not near and x >= 0.0 and s < 0.0:  # Euler's transformation
+        front *= power
+        a, b = c - a, c - b
+    y = 0.0
     for k in range(2):
-        f = gamma_quotient(c, s, c - a, c - b)
+        f = gamma_quotient(c, s, c - a, c - b) if near else 1.0
         if f != 0.0:
-            total += f * series_of_gauss(a, b, 1.0 - s, y) * (math.pow(y, -s) if k == 1 else 1.0)
+            f *= power if k == 1 else 1.0
+            y += f * series_of_gauss(a, b, 1.0 - s if near else c, 1.0 - x if near else x)
+        if not near or x == 1.0:
+            break
         a, b, s = c - a, c - b, -s
-    return total
+    return front * y
 
 
 @special(digits=1e4, scale=1.0)
@@ -198,21 +192,9 @@ def hyp2f1(a, b, c, x):
     if x == 0.0 or a == 0.0 or b == 0.0:
         return 1.0
     ends = (is_pole(a) and (not is_pole(c) or a >= c)) or (is_pole(b) and (not is_pole(c) or b >= c))
-    if is_pole(c) and not ends:
+    if not ends and (is_pole(c) or x > 1.0 or (x == 1.0 and c - a - b <= 0.0)):
         return math.inf
-    if ends:
-        return series_of_gauss(a, b, c, x)
-    if x >= 1.0:
-        if x > 1.0 or c - a - b <= 0.0:
-            return math.inf
-        return gamma_quotient(c, c - a - b, c - a, c - b)
-    if x >= 0.0:
-        return gauss_near_one(a, b, c, x)
-    if x > -0.3:
-        return series_of_gauss(a, b, c, x)
-    if math.fabs(a) > math.fabs(b):
-        a, b = b, a
-    return math.pow(1.0 - x, -a) * gauss_near_one(a, c - b, c, x / (x - 1.0))  # DLMF 15.8.1
+    return gauss(a, b, c, x, ends)
 
 
 # --- Wright ----------------------------------------------------------------------------------------------------------
@@ -227,7 +209,7 @@ def log_wright(a, b, x):
     while (term > largest - 42.0 or k < 2.0) and k < 2e4:
         at = a * k + b
         if at > 0.0:
-            term = (k * math.log(x) if k > 0.0 else 0.0) - _log_gamma(k + 1.0) - _log_gamma(at)
+            term = (k * math.log(x) if k > 0.0 else 0.0) + log_gammas(1.0, 1.0, k + 1.0, at)
             if term > largest:
                 total = 1.0 + (total * math.exp(largest - term) if k > 0.0 else 0.0)
                 largest = term

@@ -9,10 +9,10 @@ that the method converges from anywhere.
 from __future__ import annotations
 
 from ..toolchain import math
-from .gammas import stirling
+from .gammas import stirling, stirling_of_beta
 from .registry import PI, special
 
-__all__ = ["beta_density", "beta_logit", "beta_tail", "gamma_density", "gamma_log_quantile", "gamma_tail"]
+__all__ = ["beta_cdf", "beta_logit", "beta_parts", "beta_quantile", "deviance", "gamma_cdf", "gamma_density"]
 
 TINY = 1e-300
 LAST = 1e-16
@@ -37,9 +37,9 @@ def deviance(x, mean):
 # --- gamma -----------------------------------------------------------------------------------------------------------
 
 
-def gamma_density(a, x):
-    """x^a e^-x / gamma(a), for positive arguments."""
-    return math.sqrt(a / (2.0 * PI)) * math.exp(a * deviance(x, a) - stirling(a))
+def gamma_density(a, deviation):
+    """x^a e^-x / gamma(a), for positive arguments; `deviation` is ``deviance(x, a)``."""
+    return math.sqrt(a / (2.0 * PI)) * math.exp(a * deviation - stirling(a))
 
 
 def _log_gamma_after_1(a):
@@ -63,23 +63,29 @@ def _upper_of_small(a, x):
     return -math.expm1(head) - math.exp(head) * a * total
 
 
-def _uniform_tail(a, x, upper):
+def _uniform_tail(a, x, upper, deviation):
     """A tail where a is so large that two terms of its expansion near the mean are enough (DLMF 8.12)."""
     u = (x - a) / a
-    eta = math.copysign(math.sqrt(-2.0 * deviance(x, a)), u)
+    eta = math.copysign(math.sqrt(-2.0 * deviation), u)
     rest = -1.0 / 3.0 + eta * (1.0 / 12.0 - eta * (2.0 / 135.0)) if math.fabs(eta) < 1e-3 else 1.0 / u - 1.0 / eta
     rest *= math.exp(-0.5 * a * eta * eta) / math.sqrt(2.0 * PI * a)
     eta *= math.sqrt(0.5 * a)
-    return 0.5 * math.erfc(eta) + rest if upper else 0.5 * math.erfc(-eta) - rest
+    return 0.5 * math.erfc(eta if upper else -eta) + (rest if upper else -rest)
 
 
-def gamma_tail(a, x, upper):
-    """A tail of the gamma distribution for positive arguments."""
+def gamma_parts(a, x, upper):
+    """A tail of the gamma distribution for positive arguments, and x^a e^-x / gamma(a)."""
+    deviation = deviance(x, a)
+    front = gamma_density(a, deviation)
     if a > 1e6 and math.fabs(x - a) < 0.5 * a:
-        return _uniform_tail(a, x, upper)
+        return _uniform_tail(a, x, upper, deviation), front
     if upper and a < 0.2 and x < 1.0:
-        return _upper_of_small(a, x)
-    front = gamma_density(a, x)
+        return _upper_of_small(a, x), front
+    return _gamma_tail(a, x, upper, front), front
+
+
+def _gamma_tail(a, x, upper, front):
+    """A tail by a series, or by a continued fraction."""
     if x < (1.0 if a < 0.2 else a + 1.0):
         term = 1.0 / a
         total = term
@@ -120,7 +126,8 @@ def gamma_cdf(a, x, upper):
         return math.nan if x == math.inf else 1.0 if upper else 0.0
     if x == math.inf:
         return 0.0 if upper else 1.0
-    return gamma_tail(a, x, upper)
+    tail, _ = gamma_parts(a, x, upper)
+    return tail
 
 
 @special(digits=4e3)
@@ -147,8 +154,8 @@ def gamma_log_quantile(a, p, q):
         t = max(first, math.log(a) - math.sqrt(-2.0 * aim / a))
     for _ in range(100):
         x = math.exp(t)
-        tail = gamma_tail(a, x, upper)
-        slope = gamma_density(a, x) / tail
+        tail, density = gamma_parts(a, x, upper)
+        slope = density / tail
         step = (math.log(tail) - aim) / (-slope if upper else slope)
         step = min(max(step, -40.0), 40.0)
         t -= step
@@ -184,13 +191,15 @@ def gammainccinv(a, q):
 def beta_density(a, b, x, y):
     """x^a y^b / B(a, b), for positive arguments with x + y = 1."""
     n = a + b
-    return math.sqrt(a * (b / n) / (2.0 * PI)) * math.exp(
-        a * deviance(x * n, a) + b * deviance(y * n, b) + stirling(n) - stirling(a) - stirling(b)
-    )
+    total = -stirling_of_beta(a, b)
+    for k in range(2):
+        c = b if k == 0 else a
+        total += c * deviance((y if k == 0 else x) * n, c)
+    return math.sqrt(a * (b / n) / (2.0 * PI)) * math.exp(total)
 
 
-def beta_tail(a, b, x, y, upper):
-    """A tail of the beta distribution for positive arguments with x + y = 1."""
+def beta_parts(a, b, x, y, upper):
+    """A tail of the beta distribution for positive arguments with x + y = 1, and x^a y^b / B(a, b)."""
     front = beta_density(a, b, x, y)
     if x * (a + b + 2.0) > a + 1.0:
         a, b, x = b, a, y
@@ -217,7 +226,7 @@ def beta_tail(a, b, x, y, upper):
         total *= change
         m += 1.0
     lower = front * total / a
-    return 1.0 - lower if upper else lower
+    return (1.0 - lower if upper else lower), front
 
 
 def beta_cdf(a, b, x, y, upper):
@@ -230,7 +239,8 @@ def beta_cdf(a, b, x, y, upper):
         return math.nan if b == 0.0 or a == math.inf else 0.0 if upper else 1.0
     if b == 0.0 or a == math.inf:
         return 1.0 if upper else 0.0
-    return beta_tail(a, b, x, y, upper)
+    tail, _ = beta_parts(a, b, x, y, upper)
+    return tail
 
 
 @special(digits=4e3)
@@ -257,11 +267,11 @@ def beta_logit(a, b, p, q):
         y = e * x
         if t < 0.0:
             x, y = y, x
-        tail = beta_tail(a, b, x, y, False)
+        tail, density = beta_parts(a, b, x, y, False)
         if tail < 1e-300 and t < right:  # a step too far, to where nothing is left
             t = 0.5 * (t + right)
             continue
-        step = (math.log(tail) - aim) * tail / beta_density(a, b, x, y)
+        step = (math.log(tail) - aim) * tail / density
         if step > 0.0:
             right = t
         t -= min(max(step, -100.0), 100.0)

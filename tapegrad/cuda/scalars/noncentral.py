@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ..toolchain import math
 from .gammas import stirling
-from .incomplete import beta_density, beta_tail, gamma_density, gamma_tail
+from .incomplete import beta_parts, deviance, gamma_density, gamma_parts
 from .registry import PI, filled, special
 from .searching import root
 
@@ -33,7 +33,7 @@ def top(half, product):
 
 def weight(half, j):
     """Weight of number j in Poisson's distribution: half^j e^-half / j!."""
-    return math.exp(-half) if j == 0.0 or half == 0.0 else gamma_density(j, half) / j
+    return math.exp(-half) if j == 0.0 or half == 0.0 else gamma_density(j, deviance(half, j)) / j
 
 
 def chi_square(x, v, nc):
@@ -42,14 +42,12 @@ def chi_square(x, v, nc):
         return math.nan
     if x == 0.0 or x == math.inf or v == 0.0:
         return 0.0 if x == 0.0 else 1.0
-    if nc == 0.0:
-        return gamma_tail(0.5 * v, 0.5 * x, False)
     half, x = 0.5 * nc, 0.5 * x
     j = top(half, half * x)
     a = 0.5 * v + j
     w = weight(half, j)
-    tail = gamma_tail(a, x, False)
-    density = gamma_density(a, x) / a
+    tail, density = gamma_parts(a, x, False)
+    density /= a
     total = 0.0
     while j >= 0.0:
         term = w * tail
@@ -105,8 +103,8 @@ def fisher(a, b, nc, x):
     j = top(half, mean * (0.5 * a + b + mean))
     a = 0.5 * a + j
     w = weight(half, j)
-    tail = beta_tail(a, b, x, y, False)
-    density = beta_density(a, b, x, y) / a
+    tail, density = beta_parts(a, b, x, y, False)
+    density /= a
     total = 0.0
     while j >= 0.0:
         term = w * tail
@@ -175,10 +173,12 @@ def student(v, nc, t):
         j = top(half, half * x * (b + 1.0 + half * x))
         p = 0.5 * weight(half, j)
         q = 0.5 * nc * math.sqrt(0.5 / (2.0 * PI)) * math.exp(_half_weight(half, j))
-        tail = beta_tail(j + 0.5, b, x, y, False)
-        other = beta_tail(j + 1.0, b, x, y, False)
-        density = beta_density(j + 0.5, b, x, y) / (j + 0.5)
-        slope = beta_density(j + 1.0, b, x, y) / (j + 1.0)
+        tail = other = density = slope = 0.0
+        for k in range(2):
+            a = j + 0.5 + 0.5 * k
+            tail, density = other, slope
+            other, slope = beta_parts(a, b, x, y, False)
+            slope /= a
         while j >= 0.0:
             total += p * tail + q * other
             p *= j / half if half > 0.0 else 0.0

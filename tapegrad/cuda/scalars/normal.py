@@ -29,10 +29,12 @@ def ndtr(x: Any) -> Any:
 def erfcx(x: Any) -> Any:
     if x < 6.0:
         return math.exp(x * x) * math.erfc(x) if x > -26.7 else math.inf
-    # The continued fraction A&S 7.1.14, from its tail; it converges fast for such x.
+    # The continued fraction A&S 7.1.14, from its tail; it converges the faster, the larger x is.
     t = x
-    for k in range(30, 0, -1):
+    k = math.floor(8.0 + 132.0 / x) * 1.0
+    while k > 0.0:
         t = x + 0.5 * k / t
+        k -= 1.0
     return 0.5641895835477563 / t
 
 
@@ -80,7 +82,8 @@ def _normal_quantile(p: Any) -> Any:
 def ndtri(p: Any) -> Any:
     if p <= 0.0 or p >= 1.0 or p != p:
         return -math.inf if p == 0.0 else math.inf if p == 1.0 else math.nan
-    return _normal_quantile(p) if p <= 0.5 else -_normal_quantile(1.0 - p)
+    x = _normal_quantile(min(p, 1.0 - p))
+    return x if p <= 0.5 else -x
 
 
 @special()
@@ -89,10 +92,11 @@ def erfinv(y: Any) -> Any:
         return y
     if math.fabs(y) >= 1.0:
         return math.copysign(math.inf, y) if math.fabs(y) == 1.0 else math.nan
-    x = SQRT_HALF * ndtri(0.5 * (1.0 + y)) if math.fabs(y) > 0.5 else y * 0.8862269254527580
-    for _ in range(3 if math.fabs(y) <= 0.5 else 1):
-        e = math.erf(x) - y if math.fabs(y) <= 0.5 else 0.0
-        d = e * 0.8862269254527580 * math.exp(x * x)
+    if math.fabs(y) > 0.5:
+        return SQRT_HALF * ndtri(0.5 * (1.0 + y))
+    x = y * 0.8862269254527580
+    for _ in range(3):
+        d = (math.erf(x) - y) * 0.8862269254527580 * math.exp(x * x)
         x -= d / (1.0 + x * d)  # Halley's step
     return x
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..toolchain import math
-from .gammas import _log_gamma, binom, gammasgn
-from .hypergeometric import gauss_near_one, is_pole, series_of_gauss, series_of_kummer
+from .gammas import binom, gamma_quotient, is_pole
+from .hypergeometric import gauss, series_of_kummer
 from .registry import special
 
 __all__ = []
@@ -13,24 +13,27 @@ MOST = 1e5
 """The highest degree that is reached step by step."""
 
 
-def gauss(a, b, c, x):
-    """2F1 for arguments below 1, by its series where x is not near 1, and by Pfaff's transformation for x < 0."""
-    if is_pole(a) or is_pole(b):
-        return series_of_gauss(a, b, c, x)
-    if x < 0.0:
-        return math.pow(1.0 - x, -a) * gauss_near_one(a, c - b, c, x / (x - 1.0))
-    return gauss_near_one(a, b, c, x) if x < 1.0 else math.nan
+def below_one(a, b, c, x):
+    """2F1 for x < 1, or anywhere if its series ends."""
+    ends = is_pole(a) or is_pole(b)
+    return gauss(a, b, c, x, ends) if x < 1.0 or ends else math.nan
 
 
 # --- Jacobi, Gegenbauer, Legendre ------------------------------------------------------------------------------------
 
 
-@special(digits=1e4, scale=1.0)
-def eval_jacobi(n, a, b, x):
+def jacobi(n, a, b, x, top):
+    """Jacobi's polynomial over binom(top, n), or if `top` is NaN over 1."""
     if not math.fabs(n) < MOST:
         return math.nan
-    if n != math.floor(n) or n < 0.0:
-        return binom(n + a, n) * gauss(-n, n + a + b + 1.0, a + 1.0, 0.5 * (1.0 - x))
+    upwards = n == math.floor(n) and n >= 0.0
+    scale = 1.0
+    for k in range(2):
+        if not upwards if k == 0 else top == top:
+            f = binom(n + a if k == 0 else top, n)
+            scale = f if k == 0 else scale / f
+    if not upwards:
+        return scale * below_one(-n, n + a + b + 1.0, a + 1.0, 0.5 * (1.0 - x))
     low = 0.0
     high = 1.0
     if n > 0.0:
@@ -43,12 +46,17 @@ def eval_jacobi(n, a, b, x):
         q = 2.0 * (k + a) * (k + b) * (t + 2.0)
         low, high = high, (p * high - q * low) / (2.0 * (k + 1.0) * (k + a + b + 1.0) * t)
         k += 1.0
-    return high
+    return scale * high
+
+
+@special(digits=1e4, scale=1.0)
+def eval_jacobi(n, a, b, x):
+    return jacobi(n, a, b, x, math.nan)
 
 
 @special(digits=1e4, scale=1.0)
 def eval_sh_jacobi(n, p, q, x):
-    return eval_jacobi(n, p - q, q - 1.0, 2.0 * x - 1.0) / (binom(2.0 * n + p - 1.0, n) + 0.0 * x)
+    return jacobi(n, p - q, q - 1.0, 2.0 * x - 1.0, 2.0 * n + p - 1.0)
 
 
 @special(digits=1e4, scale=1.0)
@@ -56,9 +64,7 @@ def eval_gegenbauer(n, a, x):
     if not math.fabs(n) < MOST:
         return math.nan
     if n != math.floor(n) or n < 0.0:
-        front = math.exp(_log_gamma(n + 2.0 * a) - _log_gamma(n + 1.0) - _log_gamma(2.0 * a))
-        front *= gammasgn(n + 2.0 * a) * gammasgn(n + 1.0) * gammasgn(2.0 * a)
-        return front * gauss(-n, n + 2.0 * a, a + 0.5, 0.5 * (1.0 - x))
+        return gamma_quotient(n + 2.0 * a, 1.0, n + 1.0, 2.0 * a) * below_one(-n, n + 2.0 * a, a + 0.5, 0.5 * (1.0 - x))
     low = 0.0
     high = 1.0
     k = 0.0
@@ -73,7 +79,7 @@ def eval_legendre(n, x):
     if not math.fabs(n) < MOST:
         return math.nan
     if n != math.floor(n):
-        return gauss(-n, n + 1.0, 1.0, 0.5 * (1.0 - x))
+        return below_one(-n, n + 1.0, 1.0, 0.5 * (1.0 - x))
     n = n if n >= 0.0 else -n - 1.0
     low = 0.0
     high = 1.0
@@ -102,7 +108,7 @@ def lpmv(m, v, x):
         m = -m
         if whole and m > v:
             return 0.0
-        front = gammasgn(v - m + 1.0) * math.exp(_log_gamma(v - m + 1.0) - _log_gamma(v + m + 1.0))
+        front = gamma_quotient(v - m + 1.0, 1.0, v + m + 1.0, 1.0)
         front = front if m == 2.0 * math.floor(0.5 * m) else -front
     if whole and m > v:
         return 0.0
@@ -118,10 +124,8 @@ def lpmv(m, v, x):
         low = high
         u = degree + k
         # DLMF 14.3.1 with 15.8.1: both parameters are next to zero there
-        scale = gammasgn(u - m + 1.0) * math.exp(
-            _log_gamma(u + m + 1.0) - _log_gamma(u - m + 1.0) - _log_gamma(m + 1.0)
-        )
-        high = scale * math.pow(-0.5 * root, m) * gauss(m - u, u + m + 1.0, m + 1.0, 0.5 * (1.0 - x))
+        scale = gamma_quotient(u + m + 1.0, 1.0, u - m + 1.0, m + 1.0)
+        high = scale * math.pow(-0.5 * root, m) * below_one(m - u, u + m + 1.0, m + 1.0, 0.5 * (1.0 - x))
     while degree < v:
         low, high = high, ((2.0 * degree + 3.0) * x * high - (degree + m + 1.0) * low) / (degree - m + 2.0)
         degree += 1.0

@@ -7,8 +7,8 @@ rules: over a period for the first kind (10.32.1), over the real line for the se
 from __future__ import annotations
 
 from ..toolchain import math
-from .bessel import besseli, besselj, besselk, bessely, second_kind
-from .gammas import _log_gamma, gammasgn
+from .bessel import hankel_sum, modified, second_kind
+from .gammas import _log_gamma, gammasgn, log_gammas
 from .registry import PI, special
 
 __all__ = []
@@ -25,23 +25,20 @@ def airy_right(x, scaled, slope, second):
     v = 2.0 / 3.0 if slope else 1.0 / 3.0
     zeta = 2.0 / 3.0 * x * math.sqrt(x)
     front = x / ROOT_3 if slope else math.sqrt(x / 3.0)
-    k = besselk(v, zeta)
-    if not second:
-        return (-front if slope else front) / PI * k * (1.0 if scaled else math.exp(-zeta))
-    y = front * (2.0 * besseli(v, zeta) + ROOT_3 / PI * k * math.exp(-2.0 * zeta))
-    return y if scaled else y * math.exp(0.5 * zeta) * math.exp(0.5 * zeta)
+    if second:
+        half = 1.0 if scaled else math.exp(0.5 * zeta)
+        return front * modified(v, zeta, 2.0, ROOT_3 / PI * math.exp(-2.0 * zeta)) * half * half
+    return (-front if slope else front) / PI * modified(v, zeta, 0.0, 1.0 if scaled else math.exp(-zeta))
 
 
 def airy_left(z, slope, second):
     """Airy functions at -z, for z > 0 (DLMF 9.6.6 to 9.6.9, with 10.2.3 and 10.4.7)."""
     v = 2.0 / 3.0 if slope else 1.0 / 3.0
     zeta = 2.0 / 3.0 * z * math.sqrt(z)
-    j = besselj(v, zeta)
-    y = bessely(v, zeta)
     front = 0.5 * z if slope else 0.5 * math.sqrt(z)
     if slope:
-        return front * (j / ROOT_3 - y) if second else front * (j + y / ROOT_3)
-    return -front * (j / ROOT_3 + y) if second else front * (j - y / ROOT_3)
+        return front * hankel_sum(v, zeta, 1.0 / ROOT_3 if second else 1.0, -1.0 if second else 1.0 / ROOT_3)
+    return front * hankel_sum(v, zeta, -1.0 / ROOT_3 if second else 1.0, -1.0 if second else -1.0 / ROOT_3)
 
 
 def airy(x, scaled, slope, second):
@@ -232,7 +229,7 @@ def struve_series(v, x, sign):
         a += 1.0
         b += 1.0
     skipped = a - 1.5
-    head = math.exp((v + 1.0 + 2.0 * skipped) * math.log(0.5 * x) - _log_gamma(a) - _log_gamma(b))
+    head = math.exp((v + 1.0 + 2.0 * skipped) * math.log(0.5 * x) + log_gammas(1.0, 1.0, a, b))
     term = head if skipped == 2.0 * math.floor(0.5 * skipped) else sign * head
     total = term
     up = term
