@@ -38,7 +38,8 @@ def assembled(kernels: Sequence[tuple[Any, tuple]], architectures: tuple[tuple[i
     -------
     list
         For each kernel the error that it met, or for each architecture ``{"registers", "spills", "stack", "shared",
-        "ptx", "sass"}``: numbers, the last two the sizes of both forms in bytes.
+        "ptx", "sass", "barrier"}``: numbers, of which "ptx" and "sass" are the sizes of both forms in bytes; "barrier"
+        tells whether there is one of the whole grid.
     """
     made: list[Any] = [_forms(function, types, architectures) for function, types in kernels]
     good = [k for k, texts in enumerate(made) if isinstance(texts, dict)]
@@ -104,7 +105,10 @@ def _linked(texts: list[str], cc: tuple[int, int]) -> list[dict]:
         nvjitlink.destroy(handle)
     code = _code_sizes(bytes(image))
     reports = _reports(log.decode())
-    return [{"ptx": len(text), "sass": code[k], **_sizes(reports[k])} for k, text in enumerate(texts)]
+    return [
+        {"ptx": len(text), "sass": code[k], **_sizes(reports[k]), "barrier": "cudaCGSynchronize" in text}
+        for k, text in enumerate(texts)
+    ]
 
 
 def _code_sizes(image: bytes) -> dict[int, int]:

@@ -32,7 +32,7 @@ def parse(names: str) -> tuple[tuple[int, int], ...]:
     return tuple((int(n) // 10, int(n) % 10) for n in names.split(","))
 
 
-def _batches(records: list[str] | None) -> list[list[tuple[int, Entry]]]:
+def _batches(records: tuple[str, ...]) -> list[list[tuple[int, Entry]]]:
     """The inventory in pieces that are assembled together: first what is computed in double precision only."""
     entries = sorted(enumerate(inventory(records)), key=lambda numbered: not _is_special(numbered[1]))
     return [entries[first : first + TOGETHER] for first in range(0, len(entries), TOGETHER)]
@@ -42,7 +42,7 @@ def _is_special(entry: Entry) -> bool:
     return entry.fused and all([step.name in DOUBLE for step in entry.function.plan[0]])
 
 
-def _share(names: str, backwards: bool, claims: str, records: list[str] | None) -> Iterator[dict]:
+def _share(names: str, backwards: bool, claims: str, records: tuple[str, ...]) -> Iterator[dict]:
     """What came of the kernels that no other process takes; it makes a folder in `claims` for those that it takes."""
     architectures = parse(names)
     batches = list(enumerate(_batches(records)))
@@ -73,14 +73,14 @@ def _no_collection() -> Iterator[None]:
         gc.enable()
 
 
-def compile_all(names: str, records: list[str] | None = None) -> list[dict]:
+def compile_all(names: str, records: tuple[str, ...] = ()) -> list[dict]:
     """Compile every kernel, in two processes, of which this is one.
 
     Parameters
     ----------
     names : str
         Architectures, as in `parse`.
-    records : list of str, optional
+    records : tuple of str, optional
         Only the kernels of these.
 
     Returns
@@ -91,7 +91,7 @@ def compile_all(names: str, records: list[str] | None = None) -> list[dict]:
     with contextlib.ExitStack() as stack:
         claims = stack.enter_context(tempfile.TemporaryDirectory())
         output = stack.enter_context(tempfile.TemporaryFile("w+"))
-        command = [sys.executable, "-m", __name__, names, *(records or []), "--helping", claims]
+        command = [sys.executable, "-m", __name__, names, *records, "--helping", claims]
         helper = stack.enter_context(subprocess.Popen(command, stdout=output))
         stack.callback(helper.kill)
         with _no_collection():
@@ -122,7 +122,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as own, _no_collection():
         claims = arguments.helping or own
-        for line in _share(arguments.architectures, bool(arguments.helping), claims, arguments.records or None):
+        for line in _share(arguments.architectures, bool(arguments.helping), claims, tuple(arguments.records)):
             print(json.dumps(line), flush=True)
 
 

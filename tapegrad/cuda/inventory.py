@@ -6,6 +6,7 @@ So what is listed is what would be launched, with the types of its arguments; a 
 from __future__ import annotations
 
 import contextlib
+import functools
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -85,12 +86,13 @@ class _Notes(StandIn):
         self.found.append((kernel, types))
 
 
-def inventory(names: list[str] | None = None) -> list[Entry]:
+@functools.cache
+def inventory(names: tuple[str, ...] = ()) -> list[Entry]:
     """All kernels of some records (by default, of all) at the dtypes that they are made for.
 
     Parameters
     ----------
-    names : list of str, optional
+    names : tuple of str, optional
 
     Returns
     -------
