@@ -39,7 +39,7 @@ def _batches(records: tuple[str, ...]) -> list[list[tuple[int, Entry]]]:
 
 
 def _is_special(entry: Entry) -> bool:
-    return entry.fused and all([step.name in DOUBLE for step in entry.function.plan[0]])
+    return entry.fused and any([step.name in DOUBLE for step in entry.function.plan[0]])
 
 
 def _share(names: str, backwards: bool, claims: str, records: tuple[str, ...]) -> Iterator[dict]:
