@@ -474,3 +474,22 @@ def test_weights_of_missing_elements():
         np.testing.assert_array_equal(f(tg.tensor(x)).numpy(), [0.5, 1.0, np.nan])
     with pytest.raises(ValueError, match=r"Shape of weights must be consistent"):
         np.quantile(tg.tensor(x), 0.5, axis=(0, 1), weights=[1.0, 3.0], method="inverted_cdf")
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i8"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_stable_orders_of_many_equal_elements(dtype, axis):
+    x = np.round(np.sin(np.arange(3.0 * 200 * 200)) * 20).reshape(600, 200)
+    if dtype != "i8":
+        x[::7, ::3], x[0], x[1] = np.nan, np.nan, -0.0
+    x = x.astype(dtype)
+    for a in (x, x[::-1], x[:70, :70], x.T.copy().T):
+        found = np.argsort(tg.tensor(a), axis=axis, kind="stable").numpy()
+        np.testing.assert_array_equal(found, np.argsort(a, axis=axis, kind="stable"))
+
+
+def test_the_gradient_of_sorting_many_elements():
+    x, w = np.round(np.sin(np.arange(500.0)), 2), np.cos(np.arange(500.0))
+    expected = np.zeros(500)
+    expected[np.argsort(x, kind="stable")] = w
+    np.testing.assert_array_equal(tg.grad(lambda x: np.sum(np.sort(x) * w))(x), expected)

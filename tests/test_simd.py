@@ -421,6 +421,16 @@ def test_powers_of_special_numbers_are_those_of_numpy(char):
         np.testing.assert_array_equal(np.signbit(found)[numbers], np.signbit(expected)[numbers])
 
 
+@pytest.mark.parametrize("char", "fd")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_sums_of_exponentials_are_those_of_numpy(char):
+    values = [*SPECIAL, 700.0, -700.0, 36.0, -745.0, 1e-10]
+    a, b = [grid.ravel().astype(char) for grid in np.meshgrid(values, values)]
+    for one, other in ((a, b), (np.repeat(a, 4)[::3], np.repeat(b, 4)[::3]), (a, np.array(0.5, char))):
+        found, expected = np.logaddexp(tg.tensor(one), tg.tensor(other)).numpy(), np.logaddexp(one, other)
+        np.testing.assert_allclose(found, expected, rtol=4 * np.finfo(char).eps)
+
+
 @pytest.mark.parametrize("exponent", [-3.0, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0, 4.0])
 def test_slopes_of_powers_of_negative_numbers_and_zero(exponent):
     x = np.array([-2.0, -0.5, 0.0, 0.5, 3.0])[1 if exponent in (-3.0, -1.0) else 0 :]

@@ -209,10 +209,10 @@ def power_kernel(emitter, out, operands, attrs):
     if chars not in ("ff", "dd"):
         type(power).kernel(power, emitter, out, operands, attrs)
         return
-    from ..vm.kernels import power_loop
+    from ..vm.kernels import composed_loop
 
     loop, accumulate = power.loops(chars, chars[0])
-    emitter.loop(power_loop(chars[0], loop), out, operands, accumulate=accumulate)
+    emitter.loop(composed_loop("power", chars[0], loop), out, operands, accumulate=accumulate)
 
 
 def integers_only(specs):

@@ -13,7 +13,7 @@ import numpy as np
 from .helpers import elementwise
 from .native import addresses
 
-__all__ = ["cached_product", "extra_loop", "faults", "power_loop"]
+__all__ = ["cached_product", "composed_loop", "extra_loop", "faults"]
 
 faults = np.zeros(1, np.int64)
 """Counts indices beyond their axis that the loops of `tapegrad.vm.indices` have met, in all threads."""
@@ -116,12 +116,20 @@ def cached_product(char: str) -> tuple[int, int]:
 
 
 @functools.cache
-def power_loop(char: str, loop: tuple[int, int]) -> tuple[int, int]:
-    """Address and data of a loop of powers, ``'f'`` or ``'d'``, that leaves to `loop` what it has no product for."""
-    (address,) = addresses(("powers.power",), char)
+def composed_loop(name: str, char: str, *loops: tuple[int, int]) -> tuple[int, int]:
+    """Address and data of a loop, ``'f'`` or ``'d'``, that calls others: see `tapegrad.vm.composed`.
+
+    Parameters
+    ----------
+    name : {'power', 'logaddexp'}
+    char : str
+    *loops : tuple of int
+        Address and data of each of the loops that it calls: that of powers, or those of exp and log1p.
+    """
+    (address,) = addresses((f"composed.{name}",), char)
     elementwise.add(address)
-    _called[char, loop] = np.array(loop, np.int64)
-    return address, _called[char, loop].ctypes.data
+    _called[name, char, loops] = np.array(loops, np.int64)
+    return address, _called[name, char, loops].ctypes.data
 
 
 _called: dict[tuple, np.ndarray] = {}

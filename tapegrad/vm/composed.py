@@ -1,7 +1,7 @@
-"""Maker of the loop of powers: the one of NumPy or libmvec, saved from what it is slow at.
+"""Makers of loops that call other loops, tile by tile, for what NumPy has no vector code; imported only to be compiled.
 
-Their vector code leaves negative bases to scalar code, at fifty times the cost: here it is called with the absolute
-values, and the signs follow.  Squares and cubes are products; as in machine code, so that results agree.
+NumPy's and libmvec's powers leave negative bases to scalar code, at fifty times the cost: here they are called with
+the absolute values, and the signs follow. Squares and cubes are products; as in machine code, so that results agree.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .intrinsics import call_loop, f32, f64, i64
 from .jit import jit
 from .memory import address_of, scratch
 
-__all__ = ["power"]
+__all__ = ["logaddexp", "power"]
 
 TILE = 256
 _READERS = {"f": f32, "d": f64}
@@ -85,5 +85,33 @@ def power(char: str):
             call_loop(words[0], call, call + 24, call + 32, words[1])
             if negative:
                 signed(m, at_a, step_a, at_b, step_b, results, at_y, step_y)
+
+    return loop
+
+
+def logaddexp(char: str):
+    """Loop y = log(exp(a) + exp(b)); `data` points at the loops of exp and log1p: address and data of each."""
+    size, numbers, number = np.dtype(char).itemsize, _READERS[char], np.dtype(char).type
+    room = TILE * size
+
+    def loop(args, dims, steps, data):
+        """The greater one, and the logarithm of 1 + exp(-distance)."""
+        words = i64(address_of(data))
+        n, a, b, y, step_a, step_b, step_y = dims[0], args[0], args[1], args[2], steps[0], steps[1], steps[2]
+        tile, call = scratch(room), scratch(64)
+        given, length, strides = i64(call), i64(call + 16), i64(call + 24)
+        given[0], given[1], strides[0], strides[1] = tile, tile, size, size
+        for start in range(0, n, TILE):
+            m = min(TILE, n - start)
+            at_a, at_b, at_y = a + start * step_a, b + start * step_b, y + start * step_y
+            for i in range(m):
+                one, other = numbers(at_a + i * step_a)[0], numbers(at_b + i * step_b)[0]
+                numbers(tile)[i] = number(0.0) if one == other else -abs(one - other)  # of equal infinities, too
+            length[0] = m
+            call_loop(words[0], call, call + 16, call + 24, words[1])
+            call_loop(words[2], call, call + 16, call + 24, words[3])
+            for i in range(m):
+                one, other = numbers(at_a + i * step_a)[0], numbers(at_b + i * step_b)[0]
+                numbers(at_y + i * step_y)[0] = (other if one < other else one) + numbers(tile)[i]  # NaN are in both
 
     return loop
