@@ -55,8 +55,10 @@ class assemble:
         if base.extent >= 2**31:
             emitter.call(assemble, attrs, out, operands)
             return
+        from ..tape.lower import copy_loops
+
         char = base.dtype.char
-        copy, add = loop_address(np.positive, f"{char}->{char}"), loop_address(np.add, f"{char}{char}->{char}")
+        copy, add = copy_loops(base)[0], loop_address(np.add, f"{char}{char}->{char}")
         zeros, first = _first_to_reach(base, [v for _, v in operands], attrs["windows"])
         if zeros:
             emitter.zero(out)

@@ -24,7 +24,7 @@ def _copy_parts(emitter, out, operands, windows, attrs, record):
     from ..tape.lower import copy_loops
 
     code, y = out
-    copy, _ = copy_loops(y.dtype)
+    copy, _ = copy_loops(y)
     if copy is None or y.extent >= 2**31:
         emitter.call(record, attrs, out, operands)
         return

@@ -404,7 +404,7 @@ class index_put:
 
         x, v, *indices = operands
         where = selected("scatter", out[1], attrs["key"], [s for _, s in indices])
-        copy_loop, _ = copy_loops(x[1].dtype)
+        copy_loop, _ = copy_loops(x[1])
         if where is None or copy_loop is None or not where.lasting or v[1].dtype != x[1].dtype:
             emitter.call(index_put, attrs, out, operands)
         else:

@@ -62,7 +62,7 @@ def _joined(emitter, code, x):
         return code, x
     copy = spec_of(x.shape, x.dtype)
     target = emitter.temp(copy), copy
-    emitter.loop(copy_loops(x.dtype)[0], target, [(code, x)])
+    emitter.loop(copy_loops(x)[0], target, [(code, x)])
     return target
 
 

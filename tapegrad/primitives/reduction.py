@@ -95,7 +95,7 @@ def _fold(emitter, ufunc, out, operands, attrs, call):
 
     ((code, x),) = operands
     c = x.dtype.char
-    copy, _ = copy_loops(x.dtype)
+    copy, _ = copy_loops(x)
     if copy is None or code < 0 or x.size == 0 or f"{c}{c}->{c}" not in ufunc.types:
         emitter.call(call, attrs, out, operands)
         return

@@ -35,7 +35,7 @@ def _accumulate(emitter, ufunc, out, operands, axis, record):
 
     (code, y), ((source, x),) = out, operands
     c = y.dtype.char
-    copy, _ = copy_loops(y.dtype)
+    copy, _ = copy_loops(y)
     if copy is None or source < 0 or y.size == 0 or f"{c}{c}->{c}" not in ufunc.types:
         emitter.call(record, {"axis": axis}, out, operands)
         return

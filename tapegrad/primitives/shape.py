@@ -81,7 +81,7 @@ class place:
         from ..tape.lower import copy_loops
 
         ((code, v),) = operands
-        copy_loop, _ = copy_loops(v.dtype)
+        copy_loop, _ = copy_loops(v)
         window = spec_of(v.shape, v.dtype, attrs["strides"])
         if copy_loop is None or not window.injective:
             emitter.call(place, attrs, out, operands)
@@ -259,7 +259,7 @@ class copy:
     def kernel(emitter, out, operands, attrs):
         from ..tape.lower import copy_loops
 
-        loop, accumulate = copy_loops(out[1].dtype)
+        loop, accumulate = copy_loops(out[1])
         if loop is None:
             emitter.call(copy, attrs, out, operands)
         else:
@@ -326,7 +326,7 @@ class reshape:
         from ..tape.lower import copy_loops
 
         (((_, x),), (code, y)) = operands, out
-        loop, _ = copy_loops(y.dtype)
+        loop, _ = copy_loops(y)
         if loop is None or x.size != y.size:
             emitter.call(reshape, attrs, out, operands)
         else:

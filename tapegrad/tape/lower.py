@@ -13,6 +13,7 @@ import numpy as np
 
 from ..vm import opcodes as op
 from ..vm.bridge import loop_address
+from ..vm.kernels import extra_loop
 from ..vm.plans import loop_plan
 from ..vm.pools import pools
 from .spec import spec_of
@@ -40,20 +41,27 @@ def tracing(tape=None):
 def bar_copy_plans(spec):
     """Plans to add a cotangent of that spec into another of the same layout, and to zero one."""
     bar = spec.bar
-    loop, acc = copy_loops(bar.dtype)
+    loop, acc = copy_loops(bar)
     copy = loop_plan(loop, bar.shape, [bar.strides, bar.strides], bar.dtype.itemsize, acc)
     zero = pools.add_plan([bar.low, bar.extent])
     return copy, zero
 
 
-def copy_loops(dtype):
-    """Addresses of a loop that copies, and of one that adds; of None where there is none for the dtype."""
-    c = dtype.char
+WORTH_OWN_LOOP = 1 << 14
+"""Bytes from which on tapegrad's own loop copies, which NumPy's is slower than, but has not to be compiled."""
+
+
+def copy_loops(spec):
+    """Addresses of a loop that copies values of a spec, and of one that adds them; None where there is none."""
+    dtype, c = spec.dtype, spec.dtype.char
     if dtype.kind == "b":
         return loop_address(np.absolute, "?->?"), None
     if dtype.kind not in "iufc":
         return None, None
-    loop = loop_address(np.positive, f"{c}->{c}")
+    if spec.nbytes < WORTH_OWN_LOOP:
+        loop = loop_address(np.positive, f"{c}->{c}")
+    else:
+        loop = extra_loop("copy", f"{c}->{c}"), 0
     return loop, (*loop_address(np.add, f"{c}{c}->{c}"), False)
 
 
@@ -253,7 +261,7 @@ def _lower_patched(signature):
         _emit_copy(emitter, part, window, (5, value.bar), op.CONTRIBUTES)
     if base.requires_grad:
         zero = pools.add_const(np.zeros((), value.dtype))
-        loop, _ = copy_loops(value.dtype)
+        loop, _ = copy_loops(value)
         emitter.loop(loop, (part, window), [(zero, spec_of((), value.dtype))])
         _emit_copy(emitter, whole, base.bar, (4, base.bar), op.CONTRIBUTES | op.IDENTITY)
     _finish_reverse(signature, emitter)
@@ -414,6 +422,6 @@ def _forwardable(words, start, spec, row):
 def _emit_copy(emitter, code, spec, out, flags):
     """Contribute a value that stands elsewhere: the result's cotangent itself, or a temporary."""
     emitter.flags = flags
-    loop, acc = copy_loops(out[1].dtype)
+    loop, acc = copy_loops(out[1])
     emitter.loop(loop, out, [(code, spec)], accumulate=acc, inline=op.COPY)
     emitter.flags = 0
