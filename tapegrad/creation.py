@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from .tape.buffer import Buffer
 from .tape.current import new_tensor
 from .tape.handle import Tensor
+from .tape.memory import aligned_copy
 from .tape.record import renewed
 from .tape.spec import spec_of_array
 from .tape.state import local
@@ -118,7 +119,11 @@ def tensor(
     elif isinstance(data, (list, tuple)) and _holds_tensor(data):
         data = _plain(data)
     refuse_masked(data)
-    made = _make(np.array(data, dtype=dtype, order="C", subok=False), requires_grad)
+    if type(data) is np.ndarray and dtype is None:
+        values = aligned_copy(data)
+    else:
+        values = np.array(data, dtype=dtype, order="C", subok=False)
+    made = _make(values, requires_grad)
     return made if device is None or device == "cpu" else _moved(made, device)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tapegrad as tg
+from tapegrad.primitives.einsum import _as_product
 from tapegrad.tape.handle import Tensor
 
 RNG = np.random.default_rng(20240607)
@@ -651,3 +652,18 @@ def test_gradient_of_cholesky_is_symmetric_as_in_pytorch():
     t = torch.tensor(SPD, requires_grad=True)
     (torch.linalg.cholesky(t) * torch.as_tensor(weight)).sum().backward()
     np.testing.assert_allclose(bar, t.grad.numpy(), rtol=1e-10, atol=1e-12)
+
+
+def test_pairs_of_einsum_become_products_of_matrices():
+    rng, found = np.random.default_rng(7), 0
+    for k in range(1500):
+        sizes = {c: int(rng.integers(1, 9)) for c in "abcdef"}
+        left, right = ["".join(rng.permutation(list("abcdef"))[: rng.integers(2, 5)]) for _ in range(2)]
+        labels = list(dict.fromkeys(left + right))
+        result = "".join(rng.permutation(labels)[: rng.integers(1, len(labels) + 1)])
+        a, b = [rng.normal(size=[sizes[c] for c in term]) + 1j * (k % 2) for term in (left, right)]
+        product = _as_product(a, b, left, right, result)
+        if product is not None:
+            found += 1
+            np.testing.assert_allclose(product, np.einsum(f"{left},{right}->{result}", a, b), rtol=1e-10, atol=1e-10)
+    assert found > 20

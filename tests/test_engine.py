@@ -1005,3 +1005,19 @@ def test_a_complex_root_needs_a_cotangent():
         tg.autograd.grad(a * a, a)
     (a * a).backward(1.0 + 0.0j)
     assert a.grad.item() == np.conj(2.0 * (1.0 + 2.0j))
+
+
+def test_large_values_and_gradients_begin_with_a_line_of_the_cache():
+    array = np.linspace(0.0, 1.0, 5001)[1:]
+    x = tg.tensor(array, requires_grad=True)
+    y = np.exp(x) * 2.0
+    y.sum().backward()
+    step = tg.compile(tg.value_and_grad(lambda x: np.sum(np.sin(x))))
+    found = [
+        x.detach().numpy(),
+        y.detach().numpy(),
+        x.grad.numpy(),
+        tg.grad(lambda x: np.sum(x * x))(array),
+        step(array)[1],
+    ]
+    assert [a.ctypes.data % 64 for a in map(np.asarray, found)] == [0] * len(found)

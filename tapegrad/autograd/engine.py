@@ -8,7 +8,7 @@ import numpy as np
 
 from ..tape.blocks import MOST_EXPECTED, SWEEP_TEMPORARIES, SweepArrays, give_block, recycled, take_block
 from ..tape.current import rotate
-from ..tape.memory import address_of, array_at, empty_array
+from ..tape.memory import address_of, aligned, array_at, empty_array
 from ..tape.signature import by_index
 from ..tape.state import local
 from ..tape.tape import Tape, TapeError
@@ -275,7 +275,7 @@ class _TapeSweep:
                 if home is None or slot > top or not wanted[slot]:
                     continue
                 spec = by_index[rows[slot] >> op.SIGNATURE_SHIFT].out
-                array = np.empty(spec.shape, spec.dtype) if spec.contiguous else empty_array(spec.bar)
+                array = aligned(spec.shape, spec.dtype) if spec.contiguous else empty_array(spec.bar)
                 grads[slot] = home, array
                 if bar[slot]:
                     array[...] = self.seeds[slot]

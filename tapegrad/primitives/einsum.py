@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import string
 
 import numpy as np
@@ -46,6 +47,11 @@ class einsum:
         return spec_of(tuple(sizes[label] for label in result), specs[0].dtype), op.KERNEL
 
     def compute(*arrays, subscripts):
+        if len(arrays) == 2:
+            inputs, _, result = subscripts.partition("->")
+            product = _as_product(*arrays, *inputs.split(","), result)
+            if product is not None:
+                return product
         return np.einsum(subscripts, *arrays, optimize=len(arrays) > 2)
 
     def pullback(y_bar, y, *xs, subscripts):
@@ -58,6 +64,35 @@ class einsum:
         label = next(c for c in string.ascii_letters if c not in inputs)
         terms = [label * mapped + term for term, mapped in zip(inputs.split(","), row.mapped, strict=True)]
         return row.again(row.xs, subscripts=",".join(terms) + "->" + label + result)
+
+
+def _as_product(a, b, of_a, of_b, result):
+    """A sum over labels that two operands share, as a product of matrices, for which there is BLAS; None if it is none.
+
+    Every label stands for rows of the first matrix, columns of the second, what is summed, or a batch of matrices.
+    """
+    if a.dtype.kind not in "fc" or a.dtype.itemsize < 4 or len(set(of_a)) < len(of_a) or len(set(of_b)) < len(of_b):
+        return None
+    sizes = dict(zip(of_b, b.shape, strict=True))
+    if any(sizes.setdefault(label, n) != n for label, n in zip(of_a, a.shape, strict=True)):
+        return None  # a length of 1, which is repeated
+    shared = [label for label in of_a if label in of_b]
+    rows, columns = [[c for c in own if c not in shared] for own in (of_a, of_b)]
+    summed, batch = [c for c in shared if c not in result], [c for c in shared if c in result]
+    if not summed or not rows or not columns or not set(rows + columns) <= set(result):
+        return None
+    m, k, n = [math.prod([sizes[c] for c in labels]) for labels in (rows, summed, columns)]
+    if m * k * n < WORTH_A_PRODUCT:
+        return None
+    lead = [sizes[c] for c in batch]
+    left = a.transpose([of_a.index(c) for c in batch + rows + summed]).reshape(*lead, m, k)
+    right = b.transpose([of_b.index(c) for c in batch + summed + columns]).reshape(*lead, k, n)
+    made = batch + rows + columns
+    return np.matmul(left, right).reshape([sizes[c] for c in made]).transpose([made.index(c) for c in result])
+
+
+WORTH_A_PRODUCT = 1 << 9
+"""Multiplications of a matrix from which on it pays to rearrange the operands."""
 
 
 def _operand_bar(y_bar, xs, inputs, result, k):

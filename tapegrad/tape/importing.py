@@ -8,7 +8,7 @@ from ..vm import opcodes as op
 from .buffer import buffer_of
 from .current import current_tape, mark_careful, mark_escaped, new_tensor
 from .handle import Rare, Tensor
-from .memory import address_of, empty_array
+from .memory import address_of, aligned_copy, empty_array
 from .signature import DEFER_BYTES, import_signature
 from .spec import spec_of_array
 from .state import local
@@ -173,7 +173,7 @@ def import_array(array: np.ndarray, copy: bool = False):
         array = array.astype(array.dtype.newbyteorder("="))
     frozen = not array.flags.writeable and array.base is None
     borrowed = not (copy or frozen or local.state.deferred or array.nbytes <= COPY_BYTES)
-    data = array if frozen or borrowed else array.copy()
+    data = array if frozen or borrowed else aligned_copy(array)
     tensor = new_tensor(None, 0, spec_of_array(data))
     tensor._memory = data
     tensor._borrowed = borrowed
@@ -202,13 +202,13 @@ def import_leaf(array: np.ndarray, scalar: bool = False):
         if not (flags.aligned and dtype.isnative):
             array = array.astype(dtype.newbyteorder("="))
         elif array.nbytes <= COPY_BYTES:
-            array = array.copy()
+            array = aligned_copy(array)
         spec = spec_of_array(array).differentiable
         kind = spec, import_signature(spec).code, array.nbytes <= COPY_BYTES
         if flags.c_contiguous and spec.dtype == dtype:
             _leaf_kinds[array.shape, dtype] = kind
     elif kind[2]:
-        array = array.copy()
+        array = aligned_copy(array)
     spec, code, _ = kind
     state = local.state
     tape = state.tape

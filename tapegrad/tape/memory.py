@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import math
 
 import numpy as np
 
 from .spec import spec_of
 
-__all__ = ["address_of", "array_at", "copy_array", "empty_array", "scalar_at"]
+__all__ = ["address_of", "aligned", "aligned_copy", "array_at", "copy_array", "empty_array", "scalar_at"]
 
 _BYTE = np.dtype(np.uint8)
 _probe = np.zeros(1, np.int64)
@@ -28,6 +29,32 @@ if address_of(_probe) != _probe.ctypes.data:
     raise ImportError(
         f"NumPy {np.__version__} lays PyArrayObject out differently; tapegrad supports NumPy 2.0 and newer"
     )
+
+
+LINE = 64
+"""Bytes of a line of the cache, and of the widest vectors."""
+WORTH_ALIGNING = 1 << 12
+
+
+def aligned(shape, dtype) -> np.ndarray:
+    """An uninitialised array that begins with a line of the cache if it is large.
+
+    NumPy's own begin 16 bytes behind one: each vector lies across two lines then, and loops take up to twice the time.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if size < WORTH_ALIGNING:
+        return np.empty(shape, dtype)
+    room = np.empty(size + LINE - 1, np.uint8)
+    return np.ndarray(shape, dtype, room, -address_of(room) % LINE)
+
+
+def aligned_copy(array: np.ndarray) -> np.ndarray:
+    """A copy of an array, in C order, as `aligned`."""
+    if array.nbytes < WORTH_ALIGNING:
+        return array.copy()
+    copy = aligned(array.shape, array.dtype)
+    copy[...] = array
+    return copy
 
 
 class _Memory:
@@ -66,7 +93,7 @@ def _room(nbytes: int):
 def copy_array(array, spec) -> np.ndarray:
     """A copy in the very layout that the spec says."""
     if spec.contiguous:
-        return array.copy()
+        return aligned_copy(array)
     memory = array_at(address_of(array) + spec.low, spec_of((spec.extent,), _BYTE), array).copy()
     return array_at(address_of(memory) - spec.low, spec, memory)
 
@@ -74,6 +101,6 @@ def copy_array(array, spec) -> np.ndarray:
 def empty_array(spec) -> np.ndarray:
     """An uninitialised array of a spec's very layout; no two of its elements may share memory."""
     if spec.contiguous:
-        return np.empty(spec.shape, spec.dtype)
+        return aligned(spec.shape, spec.dtype)
     memory = np.empty(max(spec.extent, 1), np.uint8)
     return array_at(address_of(memory) - spec.low, spec, memory)

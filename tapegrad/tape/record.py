@@ -7,7 +7,7 @@ import numpy as np
 from ..vm import opcodes as op
 from .current import current_tape, new_tensor
 from .importing import INFERENCE_SAVED, is_inference, slot_of
-from .memory import copy_array
+from .memory import aligned, copy_array
 from .signature import DEFER_BYTES, signature_of
 from .state import is_deferral_enabled, local
 from .tape import Elsewhere
@@ -127,7 +127,7 @@ def _run_now(tape, signature, slots, slot, tensor, tensors):
         tape.flush()
         return
     if signature.kind == op.KERNEL and signature.out.nbytes > DEFER_BYTES:
-        tensor._memory = np.empty(signature.out.shape, signature.out.dtype)
+        tensor._memory = aligned(signature.out.shape, signature.out.dtype)
         tape.preset[slot] = tensor._memory
     if signature.out.requires_grad and not local.state.packing:  # else the user keeps what the reverse reads
         needs = signature.needs
