@@ -20,6 +20,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,7 +53,7 @@ def in_process(options, count, *more):
     command = [sys.executable, __file__, "--in-process", str(count), *more]
     command += ["--rounds", str(options.rounds), "--sample", str(options.sample), "--only", options.only]
     command += ["--sizes", options.sizes, "--without", options.without]
-    command += ["--cpu-time"] * (options.cpu_time and count == 1)
+    command += ["--within", str(options.within)] + ["--cpu-time"] * (options.cpu_time and count == 1)
     affinity = None
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))[:count]
@@ -93,8 +94,11 @@ def run(options):
     contenders = available(options)
     clock = "processor" if options.cpu_time else "wall"
     found = {"threads": options.in_process, "machine": machine(), "clock": clock, "cases": {}}
-    wrong = []
+    wrong, start = [], time.monotonic()
     for case in selected(options):
+        if time.monotonic() - start > 60 * options.within:
+            print(f"{case.name} and what follows is left out: {options.within:g} minutes have passed", flush=True)
+            break
         try:
             found["cases"][case.name] = kept = numbers(measure(case, contenders, options))
         except WrongResult as error:
@@ -164,6 +168,9 @@ def main():
         "--only", default="", metavar="TEXT", help="cases whose name contains TEXT, such as 'gmm, large'"
     )
     parser.add_argument("--sizes", default="tiny,small,medium,large", help="sizes, separated by commas (default all)")
+    parser.add_argument(
+        "--within", type=float, default=float("inf"), metavar="MINUTES", help="begin no case later than that"
+    )
     parser.add_argument("--without", default="", metavar="NAMES", help="contenders to leave out, such as torch.compile")
     parser.add_argument(
         "--cpu-time", action="store_true", help="with one thread, time of the processor: for a busy machine"
