@@ -23,6 +23,7 @@ from tapegrad.compiler.native.background import request
 from tapegrad.compiler.native.functions import FUNCTIONS, available
 from tapegrad.compiler.native.rules import RULES
 from tapegrad.compiler.replays import Replays
+from tapegrad.compiler.trials import REPLAYS
 from tapegrad.primitives.core import Elementwise
 
 LENGTHS = (1, 3, 5, 16, 67, 1003)
@@ -359,6 +360,40 @@ def test_machine_code_of_a_program_is_made_once(monkeypatch):
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda _: step.optimize(), range(2)))
     assert len(made) == 1 and program.plan.steps
+
+
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("guarded", [False, True])
+def test_machine_code_that_is_slower_has_to_go(monkeypatch, slow, guarded):
+    step = tg.compile(tg.grad(lambda x: np.sum(np.sin(x) * x) if not guarded or x[0] < 1 else x[0]))
+    x = np.linspace(0.0, 0.9, 50)
+    expected = np.cos(x) * x + np.sin(x)
+    replay, plans = Replays.replay, []
+
+    def watched(self, *arguments):
+        plans.append(bool(self.plan.steps))
+        end = time.thread_time() + (0.02 if slow and self.plan.steps else 0.002)
+        found = replay(self, *arguments)
+        while time.thread_time() < end:
+            pass
+        return found
+
+    monkeypatch.setattr(Replays, "replay", watched)
+    for _ in range(3):
+        step(x)
+    (program,) = step.paths()
+    end = time.monotonic() + 60
+    while not program.plan.steps and time.monotonic() < end:
+        time.sleep(0.01)
+    assert program.is_on_trial
+    for _ in range(12):
+        np.testing.assert_allclose(step(x), expected, rtol=1e-13)
+    assert plans.count(True) == REPLAYS and not program.is_on_trial
+    assert bool(program.plan.steps) is not slow
+    assert program.replayed < 12  # calls are answered in machine code again
+    step.optimize()
+    assert program.plan.steps and not program.is_on_trial  # for good
+    np.testing.assert_allclose(step(x), expected, rtol=1e-13)
 
 
 @pytest.mark.parametrize("calls", [1, 6])  # with and without an entry in machine code

@@ -63,8 +63,9 @@ def compile(fun: Callable, *, max_paths: int = 64, lines: bool = False, native: 
         Note where in your code each row comes from, for ``print(step)``: recording takes longer, replays do not.
     native : bool, default True
         Whether programs that are replayed several times get machine code of their own, which LLVM makes in the
-        background. It takes over when it is ready (`Compiled.optimize` makes it at once), and may round differently:
-        sums are added up in another order.
+        background. It takes over when it is ready, unless its first replays take longer than the interpreter's did;
+        `Compiled.optimize` makes it at once, and for good. It may round differently: sums are added up in another
+        order.
 
     Returns
     -------
@@ -207,7 +208,7 @@ class Compiled(Leaving):
             if miss is None:
                 if not recorded:
                     paths.use(program)
-                if program.replayed >= OPEN_AFTER and device is None:
+                if program.replayed >= OPEN_AFTER and device is None and not program.is_on_trial:
                     self._open(program, key, args, kwargs if given is None else given, given is not None)
                 return program.result(found)
             k, outcome = miss

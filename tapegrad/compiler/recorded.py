@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ from .native.background import making, request
 from .plan import Plan, plan_program
 from .replays import Replays
 from .simplify import simplify
+from .trials import Trial
 
 __all__ = ["Program"]
 
@@ -54,12 +56,15 @@ class Program:
         Whether machine code is made once the program has been replayed several times.
     native_failure : Exception or None
         Why there is none, if its making failed.
+    trial : Trial or None
+        Times of replays, until it is known that machine code is faster than the interpreter.
     """
 
     __slots__ = ("__dict__", "__weakref__", "plan")  # where machine code finds it
 
     is_wanted_native = False
     native_failure: Exception | None = None
+    trial: Trial | None = None
     replayed = 0
 
     def __new__(cls, *_: Any, **__: Any) -> Program:
@@ -142,9 +147,33 @@ class Program:
             If an index was out of range, here or in another thread at the same time.
         """
         self.replayed += 1
-        if self.is_wanted_native and self.replayed == NATIVE_AFTER:
-            request(self)
-        return self.linked.replay(arrays)
+        if self.is_wanted_native:
+            if self.replayed == 1:
+                self.trial = Trial()
+            elif self.replayed == NATIVE_AFTER:
+                request(self)
+        trial, linked = self.trial, self.linked
+        if trial is None:
+            return linked.replay(arrays)
+        start = time.thread_time()
+        found = linked.replay(arrays)
+        trial.note(bool(linked.plan.steps), time.thread_time() - start)
+        if linked.plan.steps and trial.is_over:
+            self._end_trial(trial, linked.plan)
+        return found
+
+    def _end_trial(self, trial: Trial, plan: Plan) -> None:
+        """Keep machine code, or go back to the interpreter."""
+        with making():
+            if self.trial is trial and self.plan is plan:
+                self.trial = None
+                if trial.is_lost:
+                    self.plan = plan_program(*self.recorded)
+
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether machine code is being timed, so that calls must come this way."""
+        return self.trial is not None and bool(self.plan.steps)
 
     @property
     def linked(self) -> Replays:
@@ -186,12 +215,14 @@ class Program:
         self._seen, new = total, total - self._seen
         return new
 
-    def make_native(self) -> None:
-        """Replace the plan by one with machine code, if there is a better one."""
+    def make_native(self, on_trial: bool = False) -> None:
+        """Replace the plan by one with machine code, if there is a better one; for good, if it is not `on_trial`."""
         from .native import native_plan
 
         with making():
             self.is_wanted_native = False
+            if not on_trial:
+                self.trial = None
             if self.plan.steps:
                 return
             plan = native_plan(*self.recorded)

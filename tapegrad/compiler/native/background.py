@@ -40,7 +40,7 @@ class _Workshop:
             program = self._waiting.get()()
             if program is not None:
                 try:
-                    program.make_native()
+                    program.make_native(on_trial=True)
                 except Exception as error:  # the interpreter goes on with it, and this thread with the others
                     program.native_failure = error
             del program
