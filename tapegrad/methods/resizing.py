@@ -17,7 +17,7 @@ from ..tape.spec import spec_of_array
 from ..tape.state import local
 from ..values import value_of
 from .naming import named
-from .shaping import _ints
+from .numbers import ints
 
 __all__: list[str] = []
 
@@ -49,7 +49,7 @@ def _resize(self: Tensor, *sizes: Any, **ignored: Any) -> Tensor:
     RuntimeError
         If it requires grad, or if it is to grow and other tensors or arrays share its memory.
     """
-    shape = tuple(operator.index(n) for n in _ints(sizes))
+    shape = tuple(operator.index(n) for n in ints(sizes))
     if any(n < 0 for n in shape):
         raise RuntimeError(f"resize_: requested shape {list(shape)} has a negative length")
     if self.requires_grad:

@@ -1,38 +1,23 @@
-"""Views under PyTorch's names: the same memory in another shape, order or part."""
+"""The same elements in another shape or order of axes, under PyTorch's names and NumPy's."""
 
 from __future__ import annotations
 
-import functools
 import math
 import operator
 
 import numpy as np
 
-from ..descriptors import Operator, is_supported
 from ..errors import ShapeError
-from ..operators import attach_operators, described, hand_over, waiting
+from ..operators import attach_operators
 from ..primitives.core import BY_FUNCTION, ops
-from ..primitives.indexing import getitem
 from ..primitives.layout import view_of_function
 from ..primitives.matmul import adjoint
-from ..primitives.scan import along
 from ..primitives.shape import expand_to, fitted, numpy_reshape, reshape_to, view_by, view_of
-from ..tape.handle import Tensor, attach
-from ..tape.signature import FAST, fast_index
-from ..tape.viewing import remember_method
-from .naming import named
+from ..tape.handle import attach
+from .numbers import by_numbers, ints
 from .reductions import _axis
 
 __all__: list[str] = []
-
-_WHOLE = slice(None)
-
-
-def _ints(args):
-    """Numbers given one by one or as one sequence."""
-    if len(args) == 1 and isinstance(args[0], (tuple, list)):
-        args = args[0]
-    return tuple([operator.index(n) for n in args])
 
 
 def _fitted(x, shape):
@@ -58,7 +43,7 @@ def _view(self, *shape):
             f"view({shape[0]!r}): the bits of a tensor cannot be seen in another dtype; use x.astype(dtype), which "
             f"converts, or x.detach().numpy().view(dtype)"
         )
-    shape = _fitted(self, _ints(shape))
+    shape = _fitted(self, ints(shape))
     try:
         return view_by(self, _Viewed(shape), "View", ("view", shape))
     except ValueError:
@@ -161,9 +146,14 @@ def _matrix_transpose(self):
     return _swap(self, -2, -1)
 
 
+def _adjoint(self):
+    """Conjugate transpose of the last two axes."""
+    return adjoint(self)
+
+
 def _permute(self, *dims):
     """The axes in another order."""
-    dims = _ints(dims)
+    dims = ints(dims)
     if len(dims) != self._spec.ndim:
         raise RuntimeError(
             f"permute: number of dimensions in the tensor input does not match the length of the desired ordering of "
@@ -178,7 +168,7 @@ def _permute(self, *dims):
 def _movedim(self, source, destination):
     """Axes moved to other places."""
     many = isinstance(source, (tuple, list))
-    source, destination = _ints((source,)), _ints((destination,))
+    source, destination = ints((source,)), ints((destination,))
     if len(source) != len(destination):
         raise RuntimeError(
             f"movedim: Invalid source or destination dims: source ({list(source)} dims) should contain the same number "
@@ -201,13 +191,13 @@ def _squeeze(self, axis=None, *, dim=None):
     if dim is None:
         axis = tuple(axis) if isinstance(axis, list) else axis
         return view_of_function(np.squeeze, "Squeeze", self, axis)
-    dims = tuple(_axis(self, d) for d in _ints((dim,)))
+    dims = tuple(_axis(self, d) for d in ints((dim,)))
     return view_of_function(np.squeeze, "Squeeze", self, tuple(d for d in dims if self._spec.shape[d:][:1] == (1,)))
 
 
 def _expand(self, *sizes):
     """Axes of length one repeated without a copy; -1 leaves a length as it is."""
-    sizes, shape = _ints(sizes), self._spec.shape
+    sizes, shape = ints(sizes), self._spec.shape
     lead = len(sizes) - len(shape)
     if lead < 0:
         raise RuntimeError(
@@ -240,82 +230,11 @@ def _expand_as(self, other):
     return _expand(self, *other._spec.shape)
 
 
-def _part(x, dim, index, label):
-    """The view ``x[:, ..., index]``, named."""
-    made = operator.itemgetter((*along(x._spec.ndim, dim, index), Ellipsis))
-    part = view_by(x, made, label)
-    if label in ("Split", "Unbind"):
-        part._one_of_many = label
-    return part
-
-
-def _select(self, dim, index):
-    """One place along an axis, which goes."""
-    if self._spec.ndim == 0:
-        raise IndexError("select() cannot be applied to a 0-dim tensor.")
-    dim, index = _axis(self, dim), operator.index(index)
-    n = self._spec.shape[dim]
-    if not -n <= index < n:
-        raise IndexError(
-            f"select(): index {index} out of range for tensor of size {list(self._spec.shape)} at dimension {dim}"
-        )
-    if self._spec.ndim == 1:  # an element, which is a view here even where `x[index]` is none
-        return getitem(self, index)
-    return self[(*(_WHOLE,) * dim, index)] if dim else self[index]
-
-
-def _narrow(self, dim, start, length):
-    """Some neighbouring places along an axis."""
-    if self._spec.ndim == 0:
-        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
-    dim, start = _axis(self, dim), operator.index(start)
-    n = self._spec.shape[dim]
-    if length < 0:
-        raise RuntimeError("narrow(): length must be non-negative.")
-    if not -n <= start <= n:
-        raise IndexError(f"start out of range (expected to be in range of [{-n}, {n}], but got {start})")
-    start = start + n if start < 0 else start
-    if start + length > n:
-        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({n}).")
-    if length == n:  # a slice by name, which `x[:]` is not
-        return _part(self, dim, slice(0, n), "Slice")
-    part = slice(start, start + length)
-    return self[(*(_WHOLE,) * dim, part)] if dim else self[part]
-
-
-def _diagonal(self, offset=0, axis1=0, axis2=1, *, dim1=None, dim2=None):
-    """`numpy.diagonal` of the tensor; also with ``dim1=`` and ``dim2=``."""
-    a, b = (axis1 if dim1 is None else dim1), (axis2 if dim2 is None else dim2)
-    if self._spec.ndim > 1 and _axis(self, a) == _axis(self, b):
-        raise ShapeError(f"diagonal dimensions cannot be identical {a}, {b}")
-    return BY_FUNCTION[np.diagonal](self, offset, a, b)
-
-
-def _unfold(self, dimension, size, step):
-    """All windows of a length along an axis, which overlap where they are longer than the step; windows stand last."""
-    if self._spec.ndim == 0:
-        return self.view(1) if size == 1 else self.view(1).unfold(0, size, step)
-    dim = _axis(self, dimension)
-    n = self._spec.shape[dim]
-    if size > n or size < 0:
-        raise RuntimeError(f"maximum size for tensor at dimension {dim} is {n} but size is {size}")
-    if step <= 0:
-        raise RuntimeError(f"step is {step} but must be > 0")
-
-    def windows(array):
-        shape = (*array.shape[:dim], (n - size) // step + 1, *array.shape[dim + 1 :], size)
-        stride = array.strides[dim]
-        strides = (*array.strides[:dim], stride * step, *array.strides[dim + 1 :], stride)
-        return np.lib.stride_tricks.as_strided(array, shape, strides, writeable=False)
-
-    return view_by(self, windows, "Unfold", ("unfold", dim, size, step))
-
-
 def _as_strided(self, size, stride, storage_offset=None):
     """A view of the memory by shape and strides, counted in elements."""
     item, spec = self._spec.dtype.itemsize, self._spec
-    strides = tuple(s * item for s in _ints((stride,)))
-    size = _ints((size,))
+    strides = tuple(s * item for s in ints((stride,)))
+    size = ints((size,))
     if len(size) != len(strides) or any(n < 0 for n in (*size, *strides)):
         raise RuntimeError(
             f"as_strided: sizes {list(size)} and strides {[s // item for s in strides]} must be as many as one "
@@ -348,7 +267,7 @@ def _flatten(self, start_dim=None, end_dim=-1, *, order="C"):
 
 def _unflatten(self, dim, sizes):
     """One axis made several."""
-    axis, sizes, shape = _axis(self, dim), _ints((sizes,)), self._spec.shape
+    axis, sizes, shape = _axis(self, dim), ints((sizes,)), self._spec.shape
     known = math.prod(n for n in sizes if n != -1)
     if (sizes.count(-1) == 0 and known != shape[axis]) or (known and shape[axis] % known) or sizes.count(-1) > 1:
         raise ShapeError(
@@ -359,139 +278,9 @@ def _unflatten(self, dim, sizes):
     return _view(self, *shape[:axis], *sizes, *shape[axis + 1 :])
 
 
-def _split(self, split_size, dim=0):
-    """Parts of a length along an axis (the last may be shorter), or of the lengths given."""
-    if self._spec.ndim == 0:
-        raise RuntimeError("split expects at least a 1-dimensional tensor")
-    dim, n = _axis(self, dim), self._spec.shape[_axis(self, dim)]
-    if isinstance(split_size, (list, tuple)):
-        lengths = list(split_size)
-        if sum(lengths) != n or min(lengths, default=0) < 0:
-            raise RuntimeError(
-                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), "
-                f"but got split_sizes={lengths}"
-            )
-    else:
-        if split_size < 0 or (split_size == 0 and n):
-            raise RuntimeError(f"split expects split_size be positive, but got split_size={split_size}")
-        lengths = [min(split_size, n - k) for k in range(0, n, split_size)] if n else [0]
-    starts = np.cumsum([0, *lengths]).tolist()
-    return tuple(_part(self, dim, slice(a, a + k), "Split") for a, k in zip(starts, lengths, strict=False))
-
-
-def _chunk(self, chunks, dim=0):
-    """At most so many parts of equal length along an axis (the last may be shorter)."""
-    if chunks <= 0:
-        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    n = self._spec.shape[_axis(self, dim)] if self._spec.ndim else 0
-    return _split(self, max(-(-n // chunks), 1), dim)
-
-
-def _tensor_split(self, indices_or_sections, dim=0):
-    """`numpy.array_split` of the tensor."""
-    return tuple(BY_FUNCTION[np.array_split](self, indices_or_sections, dim))
-
-
-def _unbind(self, dim=0):
-    """All places along an axis."""
-    if self._spec.ndim == 0:
-        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
-    axis = _axis(self, dim)
-    return tuple(_part(self, axis, k, "Unbind") for k in range(self._spec.shape[axis]))
-
-
-def _flip(self, *dims, axis=None):
-    """`numpy.flip` of the tensor, a copy."""
-    dims = axis if axis is not None or not dims else _ints(dims)
-    return ops.copy(BY_FUNCTION[np.flip](self, dims))
-
-
-def _roll(self, shifts, dims=None, axis=None):
-    """`numpy.roll` of the tensor."""
-    return BY_FUNCTION[np.roll](self, shifts, dims if axis is None else axis)
-
-
-def _rot90(self, k=1, dims=(0, 1)):
-    """`numpy.rot90` of the tensor, a copy."""
-    return ops.copy(BY_FUNCTION[np.rot90](self, k, tuple(dims)))
-
-
-def _repeat_interleave(self, repeats, dim=None):
-    """`numpy.repeat` of the tensor: each element several times."""
-    return BY_FUNCTION[np.repeat](self, repeats, dim)
-
-
-def _tile(self, *reps):
-    """`numpy.tile` of the tensor."""
-    return BY_FUNCTION[np.tile](self, _ints(reps))
-
-
-def _unsafe_split(self, split_size, dim=0):
-    """`split`; the parts may be written."""
-    return tuple([_one(part) for part in _split(self, split_size, dim)])
-
-
-def _unsafe_chunk(self, chunks, dim=0):
-    """`chunk`; the parts may be written."""
-    return tuple([_one(part) for part in _chunk(self, chunks, dim)])
-
-
-def _one(part):
-    part._one_of_many = None
-    return part
-
-
-def _narrow_copy(self, dim, start, length):
-    """`narrow`, as a copy."""
-    return ops.copy(_narrow(self, dim, start, length))
-
-
-def _copied(function):
-    def method(self, *args):
-        return ops.copy(BY_FUNCTION[function](self, *args))
-
-    return named(function.__name__, method, f"`numpy.{function.__name__}` of the tensor, a copy.")
-
-
-for _function in (np.flipud, np.fliplr, np.diagflat):
-    _copied(_function)
-
-
-def _split_by(function):
-    def method(self, indices_or_sections):
-        return tuple(BY_FUNCTION[function](self, indices_or_sections))
-
-    return named(function.__name__, method, f"`numpy.{function.__name__}` of the tensor.")
-
-
-for _splitter in (np.hsplit, np.vsplit, np.dsplit):
-    _split_by(_splitter)
-
-
 def _contiguous(self):
     """The tensor itself if its elements stand one after another in memory, else a copy."""
     return self if self._spec.contiguous else ops.copy(self)
-
-
-def _tril(self, diagonal=0):
-    """`numpy.tril` of the tensor."""
-    return BY_FUNCTION[np.tril](self, diagonal)
-
-
-def _triu(self, diagonal=0):
-    """`numpy.triu` of the tensor."""
-    return BY_FUNCTION[np.triu](self, diagonal)
-
-
-def _diag(self, diagonal=0):
-    """`numpy.diag` of the tensor: a matrix with that diagonal, or the diagonal of a matrix."""
-    made = BY_FUNCTION[np.diag](self, diagonal)
-    return ops.copy(made) if self._spec.ndim == 2 else made
-
-
-def _adjoint(self):
-    """Conjugate transpose of the last two axes."""
-    return adjoint(self)
 
 
 def _is_view(self):
@@ -508,7 +297,7 @@ def _stride(self, dim=None):
 
 def _sum_to_size(self, *size):
     """Summed over axes that were broadcast, to a shape."""
-    size = _ints(size)
+    size = ints(size)
     pairs = zip(reversed(size), reversed(self._spec.shape), strict=False)
     if len(size) > self._spec.ndim or any(n not in (1, m) for n, m in pairs):
         raise ShapeError(f"size {list(size)} is not expandable to size {list(self._spec.shape)}.")
@@ -517,38 +306,16 @@ def _sum_to_size(self, *size):
     return reshape_to(ops.sum(self, axis=axes, keepdims=False), size) if axes else self
 
 
-def _by_numbers(function):
-    """A method that remembers the views which it made of numbers; its twin in machine code makes them again."""
-    if not is_supported():
-        return function
-    index = fast_index()
-
-    @functools.wraps(function)
-    def method(self, *args, **kwargs):
-        view = function(self, *args, **kwargs)
-        if view.__class__ is Tensor and not kwargs and all([n.__class__ is int for n in args]):
-            if method in waiting and args in FAST[True][index].get(self._spec, ()):
-                hand_over(method)
-            remember_method(index, self, args, view)
-        return view
-
-    described[method] = Operator(method, "viewing.by_numbers", index)
-    return method
-
-
 attach_operators(
-    view=_by_numbers(_view),
-    reshape=_by_numbers(_reshape),
-    transpose=_by_numbers(_transpose),
-    swapaxes=_by_numbers(_swapaxes),
-    permute=_by_numbers(_permute),
-    unsqueeze=_by_numbers(_unsqueeze),
-    squeeze=_by_numbers(_squeeze),
-    expand=_by_numbers(_expand),
-    select=_by_numbers(_select),
-    narrow=_by_numbers(_narrow),
-    diagonal=_by_numbers(_diagonal),
-    flatten=_by_numbers(_flatten),
+    view=by_numbers(_view),
+    reshape=by_numbers(_reshape),
+    transpose=by_numbers(_transpose),
+    swapaxes=by_numbers(_swapaxes),
+    permute=by_numbers(_permute),
+    unsqueeze=by_numbers(_unsqueeze),
+    squeeze=by_numbers(_squeeze),
+    expand=by_numbers(_expand),
+    flatten=by_numbers(_flatten),
 )
 attach(
     view_as=_view_as,
@@ -563,27 +330,9 @@ attach(
     movedim=_movedim,
     moveaxis=_movedim,
     expand_as=_expand_as,
-    unfold=_unfold,
     as_strided=_as_strided,
     unflatten=_unflatten,
-    split=_split,
-    split_with_sizes=_split,
-    chunk=_chunk,
-    tensor_split=_tensor_split,
-    unbind=_unbind,
-    flip=_flip,
-    roll=_roll,
-    rot90=_rot90,
-    repeat_interleave=_repeat_interleave,
-    tile=_tile,
     contiguous=_contiguous,
-    narrow_copy=_narrow_copy,
-    unsafe_split=_unsafe_split,
-    unsafe_split_with_sizes=_unsafe_split,
-    unsafe_chunk=_unsafe_chunk,
-    tril=_tril,
-    triu=_triu,
-    diag=_diag,
     stride=_stride,
     sum_to_size=_sum_to_size,
     _is_view=_is_view,
