@@ -11,6 +11,7 @@ import pytest
 
 import tapegrad as tg
 from tapegrad.vm import helpers, opcodes
+from tapegrad.vm.plans import _dividable
 
 N = 3 * opcodes.SHARED + 77
 X = np.sin(np.arange(1.0, N + 1))
@@ -36,6 +37,17 @@ def into_strides(x):
     return np.sum(y / (1.0 + y * y))
 
 
+def M(x):
+    return x[: 300 * 300].reshape(300, 300)
+
+
+def neighbours(x):
+    y = M(x) * 1.0
+    y[1:] += y[:-1] * 0.5  # what is read is another row's result
+    y[:, 1:] *= y[:, :-1]
+    return np.sum(y)
+
+
 FUNCTIONS = {
     "arithmetic": lambda x: np.sum((x * x + 2.0) / (x - 3.0) - x),
     "functions": lambda x: np.sum(np.exp(-0.5 * x * x) * np.sin(x) + np.log(x * x + 1.0) * np.tanh(x)),
@@ -46,6 +58,12 @@ FUNCTIONS = {
     "shifted": lambda x: np.sum((x[1:] - x[:-1]) ** 2),
     "sums": lambda x: np.mean(x) * np.var(x) + np.max(x) + np.sum(np.abs(x)),
     "broadcast": lambda x: np.sum(x[: 300 * 300].reshape(300, 300) * x[:300] + x[:300, None]),
+    "rows": lambda x: np.sum(
+        np.exp(M(x) - np.max(M(x), axis=1, keepdims=True)) / (1.0 + np.mean(M(x), 1)[:, None] ** 2)
+    ),
+    "columns": lambda x: np.sum(np.sum(M(x).T * x[:300], axis=0) ** 2) + np.sum(M(x)[::2, ::-1] * M(x)[1::2, :300]),
+    "three axes": lambda x: np.sum(np.sum(x[:90000].reshape(30, 100, 30) * x[:100, None], axis=1) ** 2),
+    "neighbours": neighbours,
     "complex": lambda x: np.sum(np.abs(np.exp(1j * x) * (2.0 + 0.5j) + x) ** 2),
     "special": lambda x: np.sum(tg.nn.functional.gelu(x)),
 }
@@ -123,3 +141,12 @@ def test_after_fork():
         assert queue.get(timeout=60) == expected
     finally:
         child.join(60)
+
+
+def test_outer_dimensions_that_may_be_divided():
+    rows, items = (400, (3200, 3200, 3200)), (400, (8, 0, 8))
+    assert _dividable([rows, items], 8) == 1
+    assert _dividable([(400, (8, 3200, 0)), items], 8) == 0  # a sum over rows: threads would add to the same places
+    assert _dividable([(30, (9600, 9600)), (100, (8, 0)), (12, (800, 8))], 8) == 2
+    assert _dividable([(50, (8, 8)), (4, (8, 8))], 8) == 0  # windows that overlap
+    assert _dividable([(1000, (8, 8))], 8) == 0

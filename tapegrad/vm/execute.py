@@ -11,7 +11,7 @@ Python's signals wait while compiled code runs. So the interpreter counts the el
 
 from __future__ import annotations
 
-from .inner import ARGS, DIMS, ODOMETER, SAVED, STEPS, address, run_inner
+from .inner import ARGS, DIMS, ODOMETER, SAVED, STEPS, address, run_inner, run_outer
 from .intrinsics import call_loop, fill_zero, i32, i64, load, store
 from .jit import jit
 from .opcodes import (
@@ -30,6 +30,7 @@ from .opcodes import (
     COPY,
     COPY_ACC,
     COUNT_BITS,
+    CUT,
     DIV,
     DIV_ACC,
     GROUP,
@@ -57,44 +58,11 @@ from .opcodes import (
     WORK,
     ZERO,
 )
-from .sharing import may_share, share
+from .sharing import divide, may_divide, may_share, share
 
 __all__ = ["execute", "run"]
 
 COUNT_MASK = (1 << COUNT_BITS) - 1
-
-
-@jit
-def _run_outer(plans, p, accumulate, frame, base, scratch):
-    """The inner loop at each point of the outer dimensions; returns the number of elements."""
-    nops, count, ndim = plans[p + 2], plans[p + 7], plans[p + 8 + 2 * plans[p + 2]]
-    q = p + 9 + 2 * nops
-    for j in range(nops):
-        frame[SAVED + j] = frame[ARGS + j]
-    elements = count
-    for d in range(ndim):
-        frame[ODOMETER + d] = 0
-        elements *= plans[q + d * (nops + 1)]
-    if elements == 0:
-        return 0
-    while True:
-        for j in range(nops):
-            frame[ARGS + j] = frame[SAVED + j]
-        run_inner(plans, p, accumulate, count, frame, base, scratch)
-        d = 0
-        while d < ndim:
-            w = q + d * (nops + 1)
-            frame[ODOMETER + d] += 1
-            if frame[ODOMETER + d] < plans[w]:
-                for j in range(nops):
-                    frame[SAVED + j] += plans[w + 1 + j]
-                break
-            for j in range(nops):
-                frame[SAVED + j] -= plans[w + 1 + j] * (plans[w] - 1)
-            frame[ODOMETER + d] = 0
-            d += 1
-        if d == ndim:
-            return elements
 
 
 @jit
@@ -249,8 +217,10 @@ def execute(code, pc, end, addr, consts, plans, frame, base, scratch, most):
             elif plans[plan + 8 + 2 * nops] == 0:
                 run_inner(plans, plan, op >= LOOP + ACCUMULATE, plans[plan + 7], frame, base, scratch)
                 work += plans[plan + 7]
+            elif plans[plan + 5] >> CUT and may_divide(plans, plan, frame):
+                work += divide(plans, plan, op >= LOOP + ACCUMULATE, frame)
             else:
-                work += _run_outer(plans, plan, op >= LOOP + ACCUMULATE, frame, base, scratch)
+                work += run_outer(plans, plan, op >= LOOP + ACCUMULATE, -1, 0, frame, base, scratch)
         elif op == GUFUNC:
             nops = plans[plan + 2]
             for k in range(nops - 1):

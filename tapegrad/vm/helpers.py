@@ -9,7 +9,7 @@ __all__ = ["ask", "elementwise", "helping", "wake"]
 elementwise: set[int] = set()
 """Addresses of loops of which each element is computed by itself, without Python: NumPy's own, and tapegrad's."""
 
-helping: tuple[int, int, int, int] = (0, 0, 0, 0)
+helping: tuple[int, ...] = (0, 0, 0, 0, 0)
 """What a frame's fields from `SHARE` on hold; zeros until something large is met."""
 
 
@@ -35,6 +35,5 @@ def ask() -> None:
 
     library = ctypes.CDLL(None)
     allocate, release = [ctypes.cast(f, ctypes.c_void_p).value or 0 for f in (library.malloc, library.free)]
-    (pieces,) = addresses(("sharing.tiles",))
-    helping = share_word(), pieces, allocate, release
+    helping = share_word(), *addresses(("sharing.tiles", "sharing.parts")), allocate, release
     pools.addresses = tuple(list(pools.addresses))  # another one, so that workspaces are filled in anew

@@ -40,6 +40,7 @@ TILE_BYTES = 16 * TILE
 SHARED = 32 * TILE  # elements from which on threads share what has as many
 CHUNK = 512 * TILE  # elements of a group between two looks whether there is enough work done for now
 OWN, CLEAN = 1, 2  # flags of a loop's plan: it accumulates by itself; its elements may be divided among threads
+CUT = 8  # bits above which a plan's flags say 1 + the outer dimension that threads may divide; 0 if there is none
 SCRATCH_TILES = 40  # temporaries of a tiled group; the last two are the interpreter's own
 
 COUNT_BITS = 8  # inline plan: count | step_a << 8 | step_b << 9
@@ -96,7 +97,7 @@ FREED = 5
 BAD_ROW = 6
 LOOKED = 7  # between two stretches, so that Python can see to its signals
 
-SHARE, PIECES, ALLOCATE, RELEASE = range(244, 248)  # in `frame`: for `sharing.py`, addresses; 0 where none are wanted
+SHARE, PIECES, PARTS, ALLOCATE, RELEASE = range(243, 248)  # in `frame`: addresses for `sharing.py`, or zeros
 WORK, START = 248, 249  # in `frame`: elements since the last look; the tile at which a group was left
 LOOK = 1 << 22  # elements between two returns to Python, which cost a few microseconds
 

@@ -101,13 +101,25 @@ def loop_plan(loop, shape, strides, itemsize, accumulate=None, tiled=()):
     advance = [0 if tiled and tiled[j] else inner[j] for j in range(nops)]
     acc_fn, acc_data, native = accumulate or (0, 0, False)
     clean = loop[0] in elementwise and (not acc_fn or acc_fn in elementwise)
-    if clean and count >= op.SHARED:
+    large = clean and math.prod([n for n, _ in dims]) >= op.SHARED
+    cut = _dividable(dims, itemsize) if large else 0
+    if cut or (large and len(dims) == 1):
         wake()
-    flags = op.OWN * bool(native) + op.CLEAN * clean
+    flags = op.OWN * bool(native) + op.CLEAN * clean + (cut << op.CUT)
     fields = [*loop, nops, acc_fn, acc_data, flags, itemsize, count, *inner, *advance, len(dims[:-1])]
     for n, steps in reversed(dims[:-1]):
         fields += [n, *steps]
     return pools.add_plan(fields)
+
+
+def _dividable(dims, itemsize):
+    """1 + the longest outer dimension, counted from within, along which results stand apart in memory; 0 if none."""
+    longest, place = 1, 0
+    for d, (n, steps) in enumerate(dims[:-1]):
+        width = sum([(m - 1) * abs(others[-1]) for k, (m, others) in enumerate(dims) if k != d]) + itemsize
+        if n > longest and abs(steps[-1]) >= width:
+            longest, place = n, len(dims) - 1 - d
+    return place
 
 
 def gufunc_plan(loop, core_dims, core_strides, batch, batch_strides):

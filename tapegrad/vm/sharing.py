@@ -1,4 +1,4 @@
-"""Long stretches of elementwise loops, shared by threads: each takes tiles of its own.
+"""Long stretches of elementwise loops, shared by threads: each takes tiles of its own, or part of an outer dimension.
 
 What the threads need stands in a table that all of them read. A thread's frame is on its stack; its tiles are the
 caller's if it is the caller, else memory that it asks for. No result depends on how many threads there are: loops are
@@ -7,7 +7,7 @@ shared only where no element knows of another.
 
 from __future__ import annotations
 
-from .inner import ARGS, address, run_inner
+from .inner import ARGS, address, run_inner, run_outer
 from .intrinsics import call_words, i32, i64
 from .jit import jit
 from .memory import address_of, scratch
@@ -15,8 +15,10 @@ from .opcodes import (
     ACCUMULATE,
     ALLOCATE,
     CLEAN,
+    CUT,
     LOOP,
     LOOP_ACC,
+    PARTS,
     PIECES,
     RELEASE,
     SCRATCH_TILES,
@@ -25,7 +27,7 @@ from .opcodes import (
     TILE_BYTES,
 )
 
-__all__ = ["may_share", "share", "tiles"]
+__all__ = ["divide", "may_divide", "may_share", "parts", "share", "tiles"]
 
 CODE, FIRST, END, ADDR, CONSTS, PLANS, ROOM, ELEMENTS, BEGIN, GET, GIVE_BACK, TABLE = range(12)
 TABLE_BYTES, FRAME_BYTES, ROOM_BYTES = 8 * TABLE, 8 * 256, SCRATCH_TILES * TILE_BYTES
@@ -99,3 +101,80 @@ def tiles(table, first, last, sums):
         _run_tile(table, code, addr, consts, plans, i64(base), base, room, table[BEGIN] + k * TILE)
     if sums != 0:
         call_words(table[GIVE_BACK], room, 0, 0, 0, 0, 0, 0, 0)
+
+
+# --- outer dimensions --------------------------------------------------------------------------------------------
+
+PLAN, ACCUMULATES, OPERANDS = 1, 2, 3  # words of a table; the address of all plans is the first one
+
+
+@jit
+def _end(plans, p, j, at, last):
+    """Where operand j begins, or where its last element does."""
+    nops = plans[p + 2]
+    reach = plans[p + 8 + j] * (plans[p + 7] - 1)
+    at += reach if (reach > 0) == (last > 0) else 0
+    for d in range(plans[p + 8 + 2 * nops]):
+        w = p + 9 + 2 * nops + d * (nops + 1)
+        reach = plans[w + 1 + j] * (plans[w] - 1)
+        at += reach if (reach > 0) == (last > 0) else 0
+    return at
+
+
+@jit
+def _is_result(plans, p, j, frame):
+    """Whether operand j is the result, element by element."""
+    nops = plans[p + 2]
+    if frame[ARGS + j] != frame[ARGS + nops - 1] or plans[p + 8 + j] != plans[p + 7 + nops]:
+        return False
+    for d in range(plans[p + 8 + 2 * nops]):
+        w = p + 9 + 2 * nops + d * (nops + 1)
+        if plans[w + 1 + j] != plans[w + nops]:
+            return False
+    return True
+
+
+@jit
+def may_divide(plans, p, frame):
+    """Whether threads are there, and no element of a loop's result is another one's operand."""
+    if frame[SHARE] == 0 or i64(frame[SHARE])[0] == 0:
+        return False
+    result = plans[p + 2] - 1
+    low, high = _end(plans, p, result, frame[ARGS + result], 0), _end(plans, p, result, frame[ARGS + result], 1)
+    for j in range(result):
+        if not _is_result(plans, p, j, frame):
+            at = frame[ARGS + j]
+            if _end(plans, p, j, at, 0) < high + WIDEST and low < _end(plans, p, j, at, 1) + WIDEST:
+                return False
+    return True
+
+
+WIDEST = 32
+"""No element has more bytes."""
+
+
+@jit
+def divide(plans, p, accumulate, frame):
+    """Run a loop whose outer dimension may be divided; returns the number of elements."""
+    place = scratch(TABLE_BYTES)
+    t, nops = i64(place), plans[p + 2]
+    t[0], t[PLAN], t[ACCUMULATES] = address_of(plans), p, accumulate
+    for j in range(nops):
+        t[OPERANDS + j] = frame[ARGS + j]
+    elements = plans[p + 7]
+    for d in range(plans[p + 8 + 2 * nops]):
+        elements *= plans[p + 9 + 2 * nops + d * (nops + 1)]
+    rounds = plans[p + 9 + 2 * nops + ((plans[p + 5] >> CUT) - 1) * (nops + 1)]
+    call_words(i64(frame[SHARE])[0], frame[PARTS], place, rounds, 0, 1, 0, 0, 0)
+    return elements
+
+
+@jit
+def parts(table, first, last, sums):
+    """Run a loop along part of its outer dimension."""
+    base, tile = scratch(FRAME_BYTES), scratch(TILE_BYTES)
+    plans, p, frame = i64(table[0]), table[PLAN], i64(base)
+    nops, cut = plans[p + 2], (plans[p + 5] >> CUT) - 1
+    for j in range(nops):
+        frame[ARGS + j] = table[OPERANDS + j] + first * plans[p + 10 + 2 * nops + cut * (nops + 1) + j]
+    run_outer(plans, p, table[ACCUMULATES], cut, last - first, frame, base, tile)
