@@ -10,7 +10,7 @@ from .registry import PI, scalar, special, truncated
 
 @special(digits=1e3)
 def gamma(x: Any) -> Any:
-    if x == math.floor(x) and x <= 0.0:
+    if is_pole(x):
         return math.copysign(math.inf, x) if x == 0.0 else math.nan
     return math.gamma(x)
 
@@ -96,7 +96,7 @@ def gammasgn(x: Any) -> Any:
 
 @special(digits=1e3)
 def rgamma(x: Any) -> Any:
-    if x == math.floor(x) and x <= 0.0:
+    if is_pole(x):
         return 0.0
     return 1.0 / math.gamma(x)
 

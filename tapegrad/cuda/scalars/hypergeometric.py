@@ -158,7 +158,7 @@ def series_of_gauss(a, b, c, x):
 
 
 def gauss(a, b, c, x, ends):
-    """2F1 for x <= 1, or anywhere if its series `ends`, where that is right."""
+    """2F1 for x <= 1; at any x if its series `ends`."""
     front = 1.0
     if x <= -0.3 and not ends:  # Pfaff's transformation, DLMF 15.8.1
         if math.fabs(a) > math.fabs(b):

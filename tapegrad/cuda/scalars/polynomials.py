@@ -28,7 +28,7 @@ def jacobi(n, a, b, x, top):
         return math.nan
     upwards = n == math.floor(n) and n >= 0.0
     scale = 1.0
-    for k in range(2):
+    for k in range(2):  # one place that calls `binom`
         if not upwards if k == 0 else top == top:
             f = binom(n + a if k == 0 else top, n)
             scale = f if k == 0 else scale / f
