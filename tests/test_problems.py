@@ -13,7 +13,7 @@ import tapegrad as tg
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "asv_bench"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-from benchmarks.problems import PROBLEMS, SIZES
+from benchmarks.problems import PROBLEMS, SIZES, finance
 from peers.contenders import by_hand, leaves, tapegrad_compiled, tapegrad_dynamic
 from peers.measuring import flat, largest_error
 from peers.plotting import plot
@@ -63,6 +63,19 @@ def test_by_hand(problem):
         case = problem.case(size)
         expected = flat(tapegrad_compiled(case)())
         assert largest_error(expected, flat(by_hand(case)())) <= problem.tolerance
+
+
+def test_mapped_paths_by_hand():
+    inputs = finance.paths(1000)
+    value, bars = np.empty(1000), np.empty((5, 1000))
+    finance.payoffs(*inputs, value, bars)
+    step = tg.compile(tg.value_and_grad(finance.payoff, argnums=(0, 1, 2, 3, 4)))
+    out = np.empty(1000), tuple(np.empty((5, 1000)))
+    for _ in range(2):
+        step.map(*inputs, out=out)
+        np.testing.assert_allclose(out[0], value, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(out[1], bars, rtol=1e-12, atol=1e-12)
+        step.optimize()
 
 
 def test_inputs_are_the_same_each_time():

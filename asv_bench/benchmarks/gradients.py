@@ -6,7 +6,7 @@ import numpy as np
 
 import tapegrad as tg
 
-from .problems import PROBLEMS
+from .problems import PROBLEMS, finance
 
 NAMESPACE = SimpleNamespace(**{name: getattr(np, name) for name in np.__all__}, grad=tg.grad)
 
@@ -75,3 +75,26 @@ class Problems:
 
     def time_value_and_grad(self, mode, name, size):
         self.step(*self.arguments)
+
+
+class Paths:
+    """Value and all gradients of 10^6 paths by `map`, into new arrays and given ones, and by hand into given ones."""
+
+    params = ["new", "given", "by hand"]
+    param_names = ("results",)
+
+    def setup(self, results):
+        inputs = finance.paths(1_000_000)
+        value, bars = np.empty(1_000_000), np.empty((5, 1_000_000))
+        if results == "by hand":
+            self.step = lambda: finance.payoffs(*inputs, value, bars)
+        else:
+            step = tg.compile(tg.value_and_grad(finance.payoff, argnums=(0, 1, 2, 3, 4)))
+            out = None if results == "new" else (value, tuple(bars))
+            self.step = lambda: step.map(*inputs, out=out)
+            self.step()
+            step.optimize()
+        self.step()
+
+    def time_value_and_grad(self, results):
+        self.step()
