@@ -10,8 +10,9 @@ import numpy as np
 import optree
 
 from .autograd.call import users_code
-from .autograd.captures import captured_by, fresh_tape, pull_back, tracked
+from .autograd.captures import captured_by, history_of, pull_back, tracked
 from .autograd.function import Function
+from .autograd.keeping import keep, kept
 from .autograd.reading import UsersRule
 from .functional import vjp
 from .primitives.core import lift, ops
@@ -108,19 +109,20 @@ class _WithPullback(Function):
     @staticmethod
     def forward(ctx: Any, frame: Any, *leaves: Any) -> Any:
         """The value, with what the backward rule needs."""
-        value, ctx.residuals = frame.owner.forward_rule(*frame.arguments(leaves))
-        ctx.frame, ctx.leaves = frame, leaves
+        value, residuals = frame.owner.forward_rule(*frame.arguments(leaves))
+        ctx.frame = frame
+        keep(ctx, (list(leaves), residuals))
         return frame.keep(value)
 
     @staticmethod
     def backward(ctx: Any, *bars: Any) -> Any:
         """What the user's rule gives; where it will be differentiated, from residuals with a history."""
-        frame, residuals = ctx.frame, ctx.residuals
+        frame, (leaves, residuals) = ctx.frame, kept(ctx)
         if local.state.grad_enabled:
-            _, residuals = frame.owner.forward_rule(*frame.arguments(ctx.leaves))
+            _, residuals = frame.owner.forward_rule(*frame.arguments(leaves))
         fixed = [frame.fixed[k] for k in sorted(frame.fixed)]
         found = frame.owner.backward_rule(*fixed, residuals, optree.tree_unflatten(frame.outdef, bars))
-        return frame.bars(found, ctx.leaves)
+        return frame.bars(found, leaves)
 
 
 class custom_vjp(_Custom):
@@ -176,13 +178,14 @@ class _WithPushforward(Function):
     @staticmethod
     def forward(ctx: Any, frame: Any, *leaves: Any) -> Any:
         """The value."""
-        ctx.frame, ctx.leaves = frame, leaves
+        ctx.frame = frame
+        keep(ctx, list(leaves))
         return frame.keep(frame.owner.fun(*frame.arguments(leaves)))
 
     @staticmethod
     def backward(ctx: Any, *bars: Any) -> Any:
         """The transpose of the user's rule, which is linear in the tangents."""
-        leaves = ctx.leaves
+        leaves = kept(ctx)
         places = [k for k, x in enumerate(leaves) if isinstance(x, Tensor) and x._spec.dtype.kind == "f"]
         zeros = [np.zeros(leaves[k]._spec.shape, leaves[k]._spec.dtype) for k in places]
 
@@ -190,7 +193,7 @@ class _WithPushforward(Function):
             given = [None, *leaves]
             for k, d in zip(places, dots, strict=True):
                 given[k + 1] = d
-            return _WithPushforward._push(ctx, given[1:], set(places))
+            return _WithPushforward._push(ctx.frame, leaves, given[1:], set(places))
 
         with grad_mode(True):
             outputs, pullback = vjp(rule, *zeros)
@@ -199,8 +202,7 @@ class _WithPushforward(Function):
         return (None, *[next(found) if k in places else None for k in range(len(leaves))])
 
     @staticmethod
-    def _push(ctx: Any, dots: Sequence[Any], moving: set[int]) -> tuple[Any, ...]:
-        frame, leaves = ctx.frame, ctx.leaves
+    def _push(frame: Any, leaves: Sequence[Any], dots: Sequence[Any], moving: set[int]) -> tuple[Any, ...]:
         tangents = [
             d if k in moving and d is not None else np.zeros(np.shape(x))
             for k, (d, x) in enumerate(zip(dots, leaves, strict=True))
@@ -220,7 +222,7 @@ class _WithPushforward(Function):
     def jvp(ctx: Any, *dots: Any) -> Any:
         """The user's rule."""
         places = {k for k, d in enumerate(dots[1:]) if isinstance(d, Tensor)}
-        return tuple(lift(d) for d in _WithPushforward._push(ctx, dots[1:], places))
+        return tuple(lift(d) for d in _WithPushforward._push(ctx.frame, kept(ctx), dots[1:], places))
 
 
 class custom_jvp(_Custom):
@@ -282,18 +284,24 @@ class _Recomputed(Function):
     @staticmethod
     def forward(ctx: Any, function: Callable, values: Sequence[Tensor], count: int, *operands: Any) -> Any:
         """The values."""
-        ctx.function, ctx.leaves, ctx.captured = function, operands[:count], operands[count:]
+        ctx.function, ctx.captured = function, operands[count:]
+        keep(ctx, list(operands[:count]))
         return tuple(values)
 
     @staticmethod
     def backward(ctx: Any, *bars: Any) -> Any:
         """The pullback of another call."""
         again = local.state.grad_enabled
-        fresh_tape()
-        moving = [k for k, x in enumerate(ctx.leaves) if _moves(x)]
-        leaves = [tracked(x) if k in moving else x for k, x in enumerate(ctx.leaves)]
-        with grad_mode(True):
-            outputs = optree.tree_leaves(ctx.function(leaves))
+        given = kept(ctx)
+        moving = [k for k, x in enumerate(given) if _moves(x)]
+        leaves = [tracked(x) if k in moving else x for k, x in enumerate(given)]
+        result, captured = captured_by(ctx.function, leaves)
+        if not {history_of(t) for t in captured} <= {history_of(t) for t in (*ctx.captured, *leaves) if _moves(t)}:
+            raise RuntimeError(
+                "checkpoint: the function uses a value from outside that was written in place, or replaced, since it "
+                "was first called, so that it would give another result now: pass that value as an argument"
+            )
+        outputs = optree.tree_leaves(result)
         found = pull_back(outputs, bars, [leaves[k] for k in moving], ctx.captured, again)
         own = dict(zip(moving, found, strict=False))
         return (None, None, None, *[own.get(k) for k in range(len(leaves))], *found[len(moving) :])
@@ -394,15 +402,15 @@ class _External(Function):
         """What the function of arrays gives."""
         y = _on_arrays(owner.fun, args)
         y = y if isinstance(y, Tensor) else lift(np.array(y))
-        ctx.owner, ctx.args = owner, args
-        ctx.save_for_backward(y)
+        ctx.owner = owner
+        keep(ctx, (y, list(args)))
         return y
 
     @staticmethod
     def backward(ctx: Any, bar: Any) -> Any:
         """What the user's rule gives."""
-        (y,) = ctx.saved_tensors
-        return (None, *ctx.owner._bars(bar, y, ctx.args))
+        y, args = kept(ctx)
+        return (None, *ctx.owner._bars(bar, y, args))
 
 
 class primitive:

@@ -22,6 +22,7 @@ from .tape.buffer import Buffer, buffer_of
 from .tape.handle import NOTHING, BufferFacts, Tensor, ViewFacts
 from .tape.memory import address_of
 from .tape.site import known
+from .tape.spec import Spec
 from .tape.state import State, local
 from .tape.tape import Tape
 from .tape.viewing import KEYS
@@ -67,12 +68,15 @@ class Operator(NamedTuple):
         Its place in the fast tables.
     swapped : bool
         Whether a number comes first, and the tensor second.
+    apart : Operator, optional
+        Of one that writes in place: the one that makes a new tensor.
     """
 
     function: Callable
     recorder: str
     table: int
     swapped: bool = False
+    apart: Operator | None = None
 
 
 class _Definition(ctypes.Structure):
@@ -152,7 +156,7 @@ def shared_words() -> np.ndarray:
         Tape(): {
             "FAST_AT": "fast", "LIMIT_AT": "limit", "NUMBERS_AT": "numbers", "ROWS_AT": "rows", "THREAD_AT": "thread",
             "ROOTS_AT": "roots", "WRITES_AT": "writes", "COUNTS_AT": "write_counts", "SITES_AT": "write_sites",
-            "TRACING_AT": "tracing",
+            "TRACING_AT": "tracing", "SPARING_AT": "sparing",
         },
         Buffer(): {
             "COPIES_AT": "copies_reads", "END_AT": "end", "HISTORY_AT": "history", "LOOSE_AT": "loose",
@@ -163,6 +167,7 @@ def shared_words() -> np.ndarray:
             "BASE_AT": "_base", "VIEWED_AT": "_buffer", "OFFSET_AT": "_offset", "SEEN_AT": "_seen",
         },
         BufferFacts(Buffer()): {"OWN_BUFFER_AT": "_buffer"},
+        Spec((1,), (8,), np.dtype(float), False): {"SHAPE_AT": "shape"},
         State(): {"DEPTH_AT": "depth", "STATE_TAPE_AT": "tape"},
     }  # fmt: skip
     for thing, places in slots.items():
@@ -189,7 +194,8 @@ def _table(function: Callable, **given: int) -> int:
 def table_of(operator: Operator) -> int:
     """Address of the table that machine code reads for an operator."""
     operands = 1 if operator.recorder.endswith("unary") else 2
-    return _table(operator.function, OPERANDS=operands, INDEX=operator.table, SWAPPED=operator.swapped)
+    apart = 0 if operator.apart is None else table_of(operator.apart)
+    return _table(operator.function, OPERANDS=operands, INDEX=operator.table, SWAPPED=operator.swapped, APART=apart)
 
 
 def methods_of(operators: Sequence[Operator]) -> list[Any]:

@@ -36,6 +36,7 @@ class _Traced:
         self.grad_enabled = state.grad_enabled
         state.depth += 1
         self.is_open = True
+        state.tape.sparing = True
         if not state.grad_enabled:
             state.switch(True)
         return self
@@ -44,6 +45,7 @@ class _Traced:
         state = local.state
         state.depth -= self.is_open
         self.is_open = False
+        state.tape.sparing = state.is_sparing()
         if state.grad_enabled is not self.grad_enabled:
             state.switch(self.grad_enabled)
 

@@ -17,7 +17,7 @@ from .autograd.function import Function
 from .functional import grad
 from .primitives.core import lift
 from .tape.handle import Tensor
-from .tape.state import grad_mode, local
+from .tape.state import as_in_grad, local
 from .values import value_of
 
 __all__ = ["implicit_minimum", "implicit_root"]
@@ -71,7 +71,7 @@ class _Root(Function):
 
 
 def _residual(residual: Callable, x: Tensor, name: str) -> Tensor:
-    with grad_mode(True):
+    with as_in_grad():
         r = lift(stacked(residual(x)))
     if r._spec.size != x._spec.size:
         raise ValueError(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from . import sparing
 from .errors import CastingError, ShapeError
 from .primitives.core import lift, ops, primitive
 from .primitives.shape import expand_to, placed, view_attrs, view_of, window_of
@@ -14,6 +15,7 @@ from .tape.buffer import buffer_of
 from .tape.current import current_tape, new_tensor, rotate
 from .tape.handle import Rare, Tensor, ViewFacts, attach
 from .tape.importing import is_inference, slot_of
+from .tape.needed import is_needed
 from .tape.record import append, own_borrowed
 from .tape.signature import FAST, signature_of
 from .tape.site import user_site
@@ -117,6 +119,10 @@ def write(target: Tensor, made, operands, attrs=(), index=None, passing=False) -
         value = made(*operands, **dict(attrs))
         operands = (expand_to(lift(value, spec.dtype), spec.shape),)
         made, attrs, index = ops.copy, (), None
+    if state.is_sparing() and spec.device is None and sparing.is_read_later(target):
+        if sparing.replace(target, made, operands, attrs, state):
+            return target
+        sparing.move(target)
     given, operands = operands, _separate(target, made, operands, state, attrs)
     tape = current_tape(state)
     buffer_of(target)
@@ -348,17 +354,16 @@ def _check_kind_of_view(view, done):
 
 def _separate(target, made, operands, state, attrs):
     """Copies of operands that the write would change under the operation's hands."""
-    buffer = target._buffer
-    needs = 0
-    if operands and operands[0] is target:
+    buffer, needs = target._buffer, 0
+    spared = operands if state.is_sparing() else operands[:1]  # PyTorch keeps the first operand only
+    if any([t is target for t in spared]):
         probe = signature_of(made, tuple(t._spec for t in operands), tuple(attrs), state.grad_enabled)
         needs = probe.needs if probe.out.requires_grad else 0
     separate = []
     for k, t in enumerate(operands):
         same = t is target
         shares = same or (buffer is not None and t._buffer is buffer)
-        elementwise = made.elementwise
-        if shares and (not (same and elementwise) or (k == 0 and needs >> 1 & 1)):
+        if shares and (not (same and made.elementwise) or (k < len(spared) and needs >> (k + 1) & 1)):
             t = ops.copy(t)
         separate.append(t)
     return tuple(separate)
@@ -426,7 +431,7 @@ def prepared(target):
     Raises
     ------
     KeyError
-        If a write needs thought.
+        If a write needs thought; in a function under transformation, if a derivative will read what is there.
     """
     rare, tape = target._rare, target._tape
     buffer, base = rare._buffer, rare._base
@@ -442,6 +447,8 @@ def prepared(target):
             settle(base, target)
         known = known and base._tape is tape and buffer.resumes(tape, target)
     slot = target._slot  # read before the tape: see `importing._import_tensor`
+    if known and tape.sparing and (buffer.saved or is_needed(tape, slot)):
+        known = False
     if not known or target._tape is not tape or tape.thread != get_ident() or len(tape.rows) >= tape.limit:
         raise KeyError(target)
     return tape, slot, buffer, base

@@ -9,6 +9,7 @@ from .descriptors import Operator, is_supported
 from .inplace import is_number, patch_of, prepared, rewrite, write, written
 from .operators import STEP, described, hand_over, waiting
 from .primitives.core import ops
+from .sparing import become
 from .tape.handle import NOTHING, Tensor, attach
 from .tape.signature import fast_index
 from .tape.site import site_of
@@ -34,7 +35,8 @@ def in_place(record, name, operands=2):
     method = _unary(record, index) if operands == 1 else _binary(record, index, operator)
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"`{record.name}` in place; returns the tensor."
-    described[method] = Operator(method, "writing.write_unary" if operands == 1 else "writing.write_binary", index)
+    recorder = "writing.write_unary" if operands == 1 else "writing.write_binary"
+    described[method] = Operator(method, recorder, index, apart=described.get(operator) if operator else None)
     return method
 
 
@@ -47,8 +49,12 @@ def attach_in_place(**methods):
 
 def _binary(record, k, operator):
     def method(self, other, *, alpha=None, rounding_mode=None):
-        if self._rare is NOTHING and operator is not None and is_number(self):
-            return operator(self, other)
+        if self._rare is NOTHING and operator is not None and self._tape.sparing:
+            y = operator(self, other)
+            if not self._spec.shape:
+                return y  # as it is for numbers, to which nothing can be written
+            if become(self, y):
+                return self
         if alpha is not None or rounding_mode is not None:
             return _with_options(record, self, other, alpha, rounding_mode)
         kind, start, row = other.__class__, -1, -1

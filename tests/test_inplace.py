@@ -955,8 +955,9 @@ def test_overwritten_value_in_a_compiled_gradient():
     def f(x):
         y = x * 2.0
         z = np.sum(y * y)
+        seen = tg.stop_gradient(y)  # which is to see the write: else y would be written elsewhere
         y += 1.0
-        return z
+        return z + seen[0]
 
     for transform in (tg.grad(f), tg.compile(tg.grad(f)), lambda x: tg.grad(lambda x: tg.grad(f)(x).sum())(x)):
         with pytest.raises(RuntimeError, match="modified by an inplace operation"):

@@ -101,11 +101,21 @@ def test_rules_of_the_users_are_asked_each_time():
 def test_written_values_are_still_found_out():
     def f(x):
         y = np.exp(x)
+        alias = tg.stop_gradient(y)  # which is to see the write: so y cannot be written elsewhere
         y += 1.0  # exp needs its result
-        return np.sum(y)
+        return np.sum(y * alias)
 
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         tg.compile(tg.grad(f))(np.ones(2))
+
+
+def test_all_that_is_used_of_an_array_was_written():
+    def f(x):
+        e = x * 3.0
+        e[0] = 2.0
+        return e[0] * x[1]
+
+    np.testing.assert_array_equal(tg.compile(tg.grad(f))(np.ones(2)), [0.0, 2.0])
 
 
 def test_gradients_of_gradients_and_several_inputs():

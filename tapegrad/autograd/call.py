@@ -30,7 +30,7 @@ from ..values import value_of
 from ..vm.opcodes import SLOT_BITS
 from .hooks import run_node_hooks, run_tensor_hooks, tensor_over, watchers
 from .recorded import recorded_sweep
-from .saved import SavedTensor, saved
+from .saved import SavedSlot, SavedTensor, saved
 
 __all__ = ["Call", "end_tape", "users_code"]
 
@@ -53,6 +53,7 @@ def users_code(grad_enabled: bool) -> Iterator[None]:
         if state.grad_enabled != grad_enabled:
             state.switch(grad_enabled)
         state.depth, state.in_rule, state.outer_depth = 0, grad_enabled, state.outer_depth + state.depth
+        state.tape.sparing = state.is_sparing()
         yield
     finally:  # an interrupt may come with the first call: all is as it was by then
         state.tape.fast = CAREFUL
@@ -249,7 +250,7 @@ class Call:
         if plain:
             return ops.detach(y) if passed and not dirty else y
         if local.state.tape.tracing:
-            return self._adopt_traced(k, y)
+            return self._adopt_traced(k, y, passed, dirty)
         if dirty:
             return self._adopt_written(k, y)
         if passed:
@@ -281,18 +282,24 @@ class Call:
             adopt_written(y)
         return y
 
-    def _adopt_traced(self, k: int, y: Tensor) -> Tensor:
+    def _adopt_traced(self, k: int, y: Tensor, passed: bool, dirty: bool) -> Tensor:
         with grad_mode(True):
             made = ops.track(y)
         tape = local.state.tape
         tape.sources[made._slot] = self, k
-        return made
+        if passed or y._base is not None:
+            made._made_by = None if dirty else self.cls.__name__
+            return made
+        y._slot, y._spec = made._slot, made._spec  # a view of the value before would be written past this call
+        return y
 
     def _save(self, t: Tensor | None, places: dict, made: tuple) -> Any:
-        if t is None or local.state.tape.tracing:
-            k = None if t is None else places.get(id(t))
-            return t if k is None or self.outs[k] is None else made[k]
-        k = places.get(id(t))
+        if t is None:
+            return None
+        k, tape = places.get(id(t)), local.state.tape
+        if tape.tracing:
+            kept = t if k is None or self.outs[k] is None else made[k]
+            return SavedSlot(kept, tape) if kept._tape is tape else kept
         if k is not None and self.outs[k] is not None:
             return SavedTensor(made[k], output=k)
         return SavedTensor(t)

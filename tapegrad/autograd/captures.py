@@ -11,14 +11,14 @@ from ..errors import BatchedValueError
 from ..primitives.core import lift, ops
 from ..tape.current import new_tensor, rotate
 from ..tape.handle import Tensor
-from ..tape.state import grad_mode, local
+from ..tape.state import as_in_grad, grad_mode, local
 from ..tape.tape import Tape, next_rank
 from ..values import value_of
 from ..vm import opcodes as op
 from .engine import sweep
 from .recorded import home_of, place_of, recorded_sweep, source_of
 
-__all__ = ["captured_by", "fresh_tape", "pull_back", "refuse_tracing", "tracked"]
+__all__ = ["captured_by", "fresh_tape", "history_of", "pull_back", "refuse_tracing", "tracked"]
 
 
 def refuse_tracing(name: str) -> None:
@@ -72,10 +72,10 @@ def captured_by(function: Callable, *args: Any) -> tuple[Any, list[Tensor]]:
     tape = local.state.tape
     # What was recorded before has a lower place than this, what is recorded from now on a higher one.
     begin = (tape.rank, len(tape.rows) - 1) if tape.tracing else (next_rank(), 0)
-    with grad_mode(True):
+    with as_in_grad():
         result = function(*args)
     found: dict[Any, Tensor] = {}
-    stack = [_home(y) for y in optree.tree_leaves(result) if isinstance(y, Tensor) and y._spec.requires_grad]
+    stack = [history_of(y) for y in optree.tree_leaves(result) if isinstance(y, Tensor) and y._spec.requires_grad]
     met: set = set()
     while stack:
         home = stack.pop()
@@ -90,7 +90,8 @@ def captured_by(function: Callable, *args: Any) -> tuple[Any, list[Tensor]]:
     return result, list(found.values())
 
 
-def _home(t: Tensor) -> Any:
+def history_of(t: Tensor) -> Any:
+    """The leaf that a tensor is, or the row that computed it."""
     return t if t._leaf else home_of(t)
 
 

@@ -116,7 +116,8 @@ def overwritten(bar, base, value, strides, offset):
 
     Returns
     -------
-    before : Parts
+    before : Parts or None
+        None where nothing reached anything else.
     written : Tensor or None
     """
     parts = bar if isinstance(bar, Parts) else Parts(bar, {})
@@ -137,7 +138,7 @@ def overwritten(bar, base, value, strides, offset):
     if parts.whole is not None:
         marks[...] = True
         parts.zeros = zeros
-    return parts, written
+    return parts if parts.windows or parts.whole is not None else None, written
 
 
 def _meet(a: tuple, b: tuple, item: int) -> bool:

@@ -15,6 +15,7 @@ from ..tape.buffer import buffer_of
 from ..tape.current import new_tensor
 from ..tape.handle import NOTHING, Tensor
 from ..tape.importing import INFERENCE_SAVED, is_inference
+from ..tape.needed import note_needed
 from ..tape.site import describe
 from ..tape.spec import spec_of_array
 from ..tape.state import grad_mode, local
@@ -203,6 +204,7 @@ class SavedTensor:
                 self.tensor = tensor if tensor._leaf else _alias(tensor)
             return
         self.buffer = buffer_of(tensor)
+        self.buffer.saved = True
         self.version = self.buffer.version
         if output is not None:
             self.tensor = value_of(tensor)
@@ -244,6 +246,7 @@ class SavedSlot:
     def __init__(self, tensor: Tensor, tape: Tape):
         self.tape, self.slot, self.spec = weakref.ref(tape), tensor._slot, tensor._spec
         self.writes = tape.write_counts.get(tape.root_of(self.slot), 0)
+        note_needed(tape, self.slot)
 
     def unpack(self, ctx: Any) -> Tensor:
         """The tensor, with its history."""

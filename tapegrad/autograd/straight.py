@@ -201,7 +201,7 @@ class _Sweep:
         before, written = overwritten(bar, row.out.bar, row.specs[1], *at)
         if written is not None and row.specs[1].requires_grad:
             self.reach(value, written)
-        if row.specs[0].requires_grad:
+        if before is not None and row.specs[0].requires_grad:
             self.reach(base, before)
 
     def _cotangents(self, slot, row, operands, wanted):

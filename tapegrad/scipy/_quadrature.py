@@ -13,7 +13,7 @@ from ..autograd.captures import captured_by, fresh_tape, pull_back, refuse_traci
 from ..autograd.function import Function
 from ..primitives.core import lift
 from ..tape.handle import Tensor
-from ..tape.state import grad_mode, local
+from ..tape.state import as_in_grad, local
 from ._plain import outside, plain, requires_grad, values_of
 
 # --- samples ---------------------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ def _slopes(function: Any, limits: tuple[Any, Any], bar: Any, captured: Any, aga
     if again:  # the same sum once more, recorded; the limits have had their share already
         moved = [tracked(e) if isinstance(e, Tensor) else e for e in limits]
         own = [e for e in moved if isinstance(e, Tensor)]
-        with grad_mode(True):
+        with as_in_grad():
             value = sum(function.sample(moved, piece)[0] for *_, piece in done)
         return pull_back([value], [bar], own, captured, True)[len(own) :]
     total, parts, at = sum(fine for fine, _, _ in done) * bar, [], 0
@@ -182,7 +182,7 @@ def _slopes(function: Any, limits: tuple[Any, Any], bar: Any, captured: Any, aga
 def _panel(function: Any, ends: Any, piece: Any, captured: Any) -> tuple[np.ndarray, float]:
     """The pullback of the integral over a piece, and an estimate of its error, from two rules on the same points."""
     fresh_tape()
-    with grad_mode(True):
+    with as_in_grad():
         rules = function.sample(ends, piece)
     fine, coarse = (
         np.concatenate(

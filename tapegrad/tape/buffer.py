@@ -37,20 +37,22 @@ class Buffer:
         Some view of this memory retains, or retained, its gradient.
     copies_reads : bool
         What a rule will read of this memory is copied when it is recorded, so that later writes do no harm.
+    saved : bool
+        A call of a user's `Function` saved a tensor that has this memory, for its backward.
     places : list
         ``(weak reference to a tape, slot)`` of the rows that computed what stands here: rows beside them may have
         saved it, and must learn of writes through other tapes.
     """
 
     __slots__ = (
-        "copies_reads", "end", "escaped", "history", "loose", "places", "quiet", "retained", "settled", "site",
-        "version", "views",
+        "copies_reads", "end", "escaped", "history", "loose", "places", "quiet", "retained", "saved", "settled",
+        "site", "version", "views",
     )  # fmt: skip
 
     def __init__(self):
         self.version = self.history = 0
         self.site = self.quiet = self.settled = None
-        self.loose = self.escaped = self.retained = self.copies_reads = False
+        self.loose = self.escaped = self.retained = self.copies_reads = self.saved = False
         self.places = []
         self.views = []
         self.end = -1
@@ -116,6 +118,11 @@ class Buffer:
             if reference() is tape:
                 return slot
         return None
+
+    def living_places(self):
+        """Tapes that know this memory, and the slots under which they do."""
+        found = [(reference(), slot) for reference, slot in self.places]
+        return [(tape, slot) for tape, slot in found if tape is not None]
 
     def is_alone(self, tape, but=None):
         """Whether nobody but tensors on that tape can see this memory, each of them as a whole but for one view.

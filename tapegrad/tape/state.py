@@ -14,7 +14,7 @@ from .signature import CAREFUL, FAST
 if TYPE_CHECKING:
     from .tape import Tape
 
-__all__ = ["State", "grad_mode", "is_deferral_enabled", "local", "set_deferral"]
+__all__ = ["State", "as_in_grad", "grad_mode", "is_deferral_enabled", "local", "set_deferral"]
 
 
 class State:
@@ -45,6 +45,8 @@ class State:
         Who looks at each row as it is recorded.
     packing : bool
         One of them keeps the values that the reverse will read, so that the tape need not.
+    spares : bool
+        A function of the user's is recorded for its derivative, be it outside of any transformation, see `as_in_grad`.
     paused : tuple or None
         While garbage is collected: the tape on which a row may be half recorded, and what else was then, see `pause`.
     """
@@ -63,6 +65,7 @@ class State:
         "outer_depth",
         "packing",
         "paused",
+        "spares",
         "tape",
     )
 
@@ -75,7 +78,7 @@ class State:
         self.deferred = False
         self.depth = self.outer_depth = 0
         self.forward: Any = None
-        self.in_rule = self.inference = self.packing = False
+        self.in_rule = self.inference = self.packing = self.spares = False
         self.observers: list = []
         self.devices: list = []
         self.paused: tuple | None = None
@@ -84,6 +87,7 @@ class State:
     def refresh(self) -> None:
         """Choose the tape's fast tables for the mode: none at all while views may be out of date."""
         self.tape.inference = self.inference
+        self.tape.sparing = self.is_sparing()
         questions = self.tape.questions
         noted = questions is not None and questions.lines is not None
         slow = self.careful or self.observers or self.tape.escaped or noted or not _deferral or self.paused is not None
@@ -98,6 +102,10 @@ class State:
     def is_differentiated(self) -> bool:
         """Whether a transformation is under way, be it around a rule that may be differentiated in turn."""
         return bool(self.depth or self.tape.tracing or (self.in_rule and self.outer_depth))
+
+    def is_sparing(self) -> bool:
+        """Whether writes spare what derivatives read, see `tapegrad.sparing`."""
+        return self.spares or self.is_differentiated()
 
     def pause(self) -> None:
         """Let nothing be recorded on the tape until `resume`.
@@ -180,6 +188,19 @@ def grad_mode(enabled: bool) -> Iterator[None]:
     finally:  # an interrupt may come with the first call: the mode is as it was by then
         state.tape.fast = CAREFUL
         state.grad_enabled = before
+        state.refresh()
+
+
+@contextlib.contextmanager
+def as_in_grad() -> Iterator[None]:
+    """Record gradients of a user's function, within a block, whose writes spare what they read, as under `grad`."""
+    state = local.state
+    before, state.spares = state.spares, True
+    try:
+        with grad_mode(True):
+            yield
+    finally:
+        state.spares = before
         state.refresh()
 
 

@@ -109,10 +109,14 @@ class Tape:
         Imports of memory that this tape knew already, as of a view and its base that come apart, and who owns it.
     questions : Questions
         Answers what a function under compilation asks of values.
+    needed : Needed or None
+        Which memory the reverse will read, see `tapegrad.tape.needed`; made when somebody asks.
     notes : dict
         What users attached to rows: hooks and the like, see `tapegrad.autograd.hooks`.
     sources : dict
         By rows that only stand for a result of a call of a user's `Function`: the call, and the number of the result.
+    sparing : bool
+        What derivatives read is not overwritten, as `State.is_sparing` says.
     called : int
         Rows when the last of these calls was made.
     running : bool
@@ -147,6 +151,7 @@ class Tape:
         "lock",
         "memory",
         "memory_end",
+        "needed",
         "notes",
         "preset",
         "questions",
@@ -156,6 +161,7 @@ class Tape:
         "running",
         "sealed",
         "sources",
+        "sparing",
         "symbolic",
         "foreign_writes",
         "write_counts",
@@ -190,7 +196,9 @@ class Tape:
         self.foreign_writes: dict = {}
         self.retaining: dict = {}
         self.notes: dict = {}
+        self.needed: Any = None
         self.sources: dict = {}
+        self.sparing = tracing
         self.called = 0
         self.running = False
         self.chunks: list[np.ndarray] = []

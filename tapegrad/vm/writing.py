@@ -6,6 +6,7 @@ As `recording`, of which it is the other half: objects are int64 addresses, ``at
 from __future__ import annotations
 
 from .fields import (
+    APART,
     APPEND,
     BASE_AT,
     CLEAR_ERROR,
@@ -29,6 +30,7 @@ from .fields import (
     LIST_CUT,
     LOOSE_AT,
     NONE,
+    NOTHING,
     OFFSET_AT,
     QUIET_AT,
     RARE_AT,
@@ -36,10 +38,13 @@ from .fields import (
     ROOTS_AT,
     ROWS_AT,
     SETTLED_AT,
+    SHAPE_AT,
     SITE_AT,
     SITES,
     SITES_AT,
+    SIZE,
     SLOT_AT,
+    SPARING_AT,
     SPEC_AT,
     TAPE_AT,
     TAPE_TYPE,
@@ -56,7 +61,7 @@ from .intrinsics import call_python, call_words, i64
 from .jit import jit
 from .objects import integer, list_item, list_size, tuple_item, type_of
 from .opcodes import SLOT_BITS
-from .recording import append_word, call, call_general, own, put, slot_of, slot_of_number, table_of
+from .recording import append_word, binary, call, call_general, own, put, slot_of, slot_of_number, table_of
 from .viewing import base_of, buffer_of, form_of, offset_of
 
 __all__ = ["assign", "write_binary", "write_copy", "write_unary", "write_zero"]
@@ -123,6 +128,13 @@ def ready_buffer(x, tape, at):
         return buffer
     call_python(c[RELEASE], buffer, 0, 0)
     return 0
+
+
+@jit
+def is_eager(tape, at):
+    """Whether writes on a tape may overwrite what a derivative reads, as PyTorch's do: then the sweep is refused."""
+    c = i64(at)
+    return 1 if type_of(tape) == c[TAPE_TYPE] and i64(tape + c[SPARING_AT])[0] == c[FALSE] else 0
 
 
 @jit
@@ -414,7 +426,7 @@ def write(x, other, copies, at):
     """Write where nothing needs thought; as `write_rows`."""
     c = i64(at)
     tape = i64(x + c[TAPE_AT])[0]
-    if type_of(x) != c[TENSOR_TYPE] or type_of(tape) != c[TAPE_TYPE]:
+    if type_of(x) != c[TENSOR_TYPE] or is_eager(tape, at) == 0:
         return 0
     number = -2
     if other != 0 and is_number(other, at):
@@ -452,8 +464,38 @@ def write_other(x, arguments, count, names, copies, at):
     return own(x, at) if outcome > 0 else 0
 
 
+@jit
+def become(x, other, at):
+    """Let a tensor whose memory nobody else knows be what the operator makes of it and another operand, in new memory.
+
+    So a function under transformation spares what a derivative reads, see `tapegrad.sparing`. As `write_unary`, but
+    -1 where it takes the long way; a number, to which nothing can be written, is another tensor afterwards.
+    """
+    c = i64(at)
+    y = binary(x, other, c[APART])
+    if y == 0:
+        return 0
+    shape = i64(i64(x + c[SPEC_AT])[0] + c[SHAPE_AT])[0]
+    if i64(shape + SIZE)[0] == 0:
+        return y
+    outcome = -1
+    if type_of(y) == c[TENSOR_TYPE] and i64(y + c[TAPE_AT])[0] == i64(x + c[TAPE_AT])[0]:
+        plain = i64(y + c[RARE_AT])[0] == c[NOTHING] and i64(x + c[RARE_AT])[0] == c[NOTHING]
+        if plain and i64(y + c[SPEC_AT])[0] == i64(x + c[SPEC_AT])[0]:
+            put(x, c[SLOT_AT], own(i64(y + c[SLOT_AT])[0], at), at)
+            outcome = own(x, at)
+    call_python(c[RELEASE], y, 0, 0)
+    return outcome
+
+
 def write_binary(x, arguments, count, names, at):
     """A function of a tensor and one more operand, written in place; as `write_unary`."""
+    c = i64(at)
+    if count == 1 and names == 0 and c[APART] and type_of(x) == c[TENSOR_TYPE]:
+        if i64(x + c[RARE_AT])[0] == c[NOTHING] and is_eager(i64(x + c[TAPE_AT])[0], at) == 0:
+            result = become(x, i64(arguments)[0], at)
+            if result != -1:
+                return result
     return write_other(x, arguments, count, names, 0, at)
 
 
@@ -475,7 +517,7 @@ def write_zero(x, nothing, at):
 def assigned(x, key, value, tape, at):
     """An assignment where nothing needs thought; as `write_rows`."""
     c = i64(at)
-    form = form_of(key, at)
+    form = form_of(key, at) if is_eager(tape, at) else 0
     if form == 0:
         return 0
     outcome = count_again(x, form, value, tape, at)

@@ -10,6 +10,7 @@ import numpy as np
 import optree
 
 from ...autograd.function import Function
+from ...autograd.keeping import keep, kept
 from ...autograd.reading import UsersRule
 from ...custom import _has_tensor, _on_arrays, name_of
 from ...primitives.core import lift
@@ -46,14 +47,14 @@ class _Pulled(Function):
         """The value, from plain arrays."""
         y = _on_arrays(functools.partial(owner.fun, **kwargs), args)
         y = y if isinstance(y, Tensor) else lift(np.array(y))
-        ctx.owner, ctx.kwargs, ctx.args = owner, kwargs, args
-        ctx.save_for_backward(y)
+        ctx.owner, ctx.kwargs = owner, kwargs
+        keep(ctx, (y, list(args)))
         return y
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
         """What the rules give."""
-        (y,), owner, args = ctx.saved_tensors, ctx.owner, ctx.args
+        owner, (y, args) = ctx.owner, kept(ctx)
         wanted = [k for k, a in enumerate(args) if isinstance(a, Tensor) and ctx.needs_input_grad[k + 2]]
         bars: list[Any] = [None] * len(args)
         if owner.joint is not None:
@@ -73,7 +74,7 @@ class _Pushed(_Pulled):
     @staticmethod
     def jvp(ctx: Any, *dots: Any) -> Any:
         """What the forward rules give, summed."""
-        (y,), owner, args = ctx.saved_tensors, ctx.owner, ctx.args
+        owner, (y, args) = ctx.owner, kept(ctx)
         total: Any = np.zeros(y.shape)
         for k, dot in enumerate(dots[2:]):
             rule = owner.jvps.get(k)
