@@ -277,7 +277,6 @@ def test_value_and_gradient(f):
     np.testing.assert_allclose(single, gradient, rtol=2e-4, atol=2e-4)
 
 
-@pytest.mark.usefixtures("deferral")
 def test_forward_mode_and_batches(f):
     want = np.stack([tg.grad(f)(x) for x in BATCH])
     np.testing.assert_allclose([tg.jvp(f, (POINT,), (t,))[1] for t in np.eye(3)], want[0], rtol=1e-12, atol=1e-13)
