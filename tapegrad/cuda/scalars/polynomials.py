@@ -64,6 +64,8 @@ def eval_gegenbauer(n, a, x):
     if not math.fabs(n) < MOST:
         return math.nan
     if n != math.floor(n) or n < 0.0:
+        if is_pole(n + 1.0) or is_pole(2.0 * a):  # as SciPy has it, though there are limits
+            return math.nan
         return gamma_quotient(n + 2.0 * a, 1.0, n + 1.0, 2.0 * a) * below_one(-n, n + 2.0 * a, a + 0.5, 0.5 * (1.0 - x))
     low = 0.0
     high = 1.0
