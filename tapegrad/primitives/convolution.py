@@ -1,4 +1,4 @@
-"""Convolutions in two dimensions: columns of the image by a strided copy, and one matrix product an image, on BLAS.
+"""Convolutions in two dimensions: columns of the image by a strided copy, and matrix products, on BLAS.
 
 A convolution is linear in the image and in the weights, so three records are enough for derivatives of any order:
 `conv2d` and its two transposes have one another for pullbacks.
@@ -76,11 +76,12 @@ def _check_places(places, x, w, attrs):
         raise ShapeError(f"a convolution of {x} with {w} has shape {expected}, and its cotangent {places}")
 
 
-class _Columns:
-    """Columns of one image after another: memory is taken once.
+BAND_BYTES = 1 << 23
+"""Columns are made for so many places at a time as take this much memory."""
 
-    ``of(image)`` gives shape (groups, channels of a group x kernel, places), the columns of a matrix product.
-    """
+
+class _Columns:
+    """Columns of one image after another, some rows of places at a time: memory is taken once."""
 
     def __init__(self, image_shape, dtype, kernel, places, attrs):
         channels, height, width = image_shape
@@ -99,15 +100,23 @@ class _Columns:
         self.windows = np.lib.stride_tricks.as_strided(
             self.padded, (channels, kh, kw, *places), (c, h * dh, w * dw, h * sh, w * sw), writeable=False
         )
-        self.columns = np.empty((channels, kh, kw, *places), dtype)
+        self.row = channels * kh * kw * places[1]
+        self.band = min(max(1, BAND_BYTES // max(1, self.row * self.padded.itemsize)), places[0])
+        self.memory = np.empty(self.row * self.band, dtype)
 
     def of(self, image):
-        n = self.places[0] * self.places[1]
+        """Pairs: a slice of places, and (groups, channels of a group x kernel, places), the columns of a product."""
+        rows, width = self.places
         if self.plain:
-            return image.reshape(self.groups, -1, n)
+            yield slice(rows * width), image.reshape(self.groups, -1, rows * width)
+            return
         np.copyto(self.inside, image)
-        np.copyto(self.columns, self.windows)
-        return self.columns.reshape(self.groups, -1, n)
+        for first in range(0, rows, self.band):
+            windows = self.windows[..., first : first + self.band, :]
+            last = first + windows.shape[-2]
+            columns = self.memory[: windows.size].reshape(windows.shape)
+            np.copyto(columns, windows)
+            yield slice(first * width, last * width), columns.reshape(self.groups, -1, (last - first) * width)
 
 
 def _convolve(x, w, out, attrs):
@@ -117,8 +126,9 @@ def _convolve(x, w, out, attrs):
     matrix = np.ascontiguousarray(w).reshape(groups, outputs // groups, -1)
     flat = out.reshape(count, groups, outputs // groups, -1)
     for k in range(count):
-        for g, (a, b) in enumerate(zip(matrix, columns.of(x[k]), strict=True)):
-            np.matmul(a, b, out=flat[k, g])
+        for places, b in columns.of(x[k]):
+            for g in range(groups):
+                np.matmul(matrix[g], b[g], out=flat[k, g, :, places])
 
 
 class _Conv(Primitive):
@@ -261,12 +271,15 @@ class conv2d_weights:
         total = out.reshape(groups, v.shape[1] // groups, -1)
         product = np.empty_like(total[0])
         total[...] = 0
+        begun = False
         for k in range(len(v)):
-            for g, b in enumerate(columns.of(x[k])):
-                if k:
-                    total[g] += np.matmul(flat[k, g], b.T, out=product)
-                else:
-                    np.matmul(flat[k, g], b.T, out=total[g])
+            for places, b in columns.of(x[k]):
+                for g in range(groups):
+                    if begun:
+                        total[g] += np.matmul(flat[k, g, :, places], b[g].T, out=product)
+                    else:
+                        np.matmul(flat[k, g, :, places], b[g].T, out=total[g])
+                begun = True
 
     def pullback(y_bar, y, v, x, kernel, **attrs):
         return conv2d(x, y_bar, **attrs), ops.conv2d_image(v, y_bar, shape=x._spec.shape, **attrs)
