@@ -351,3 +351,22 @@ def test_likelihood_beyond_classes():
     step(logs, np.array([0, 1, 2]))
     with pytest.raises(IndexError):
         step(logs, np.array([0, 1, 4]))
+
+
+@pytest.mark.parametrize("band", [1, 700, 5000])
+def test_convolutions_do_not_depend_on_how_many_places_are_taken_at_a_time(band, monkeypatch):
+    rng = np.random.default_rng(4)
+    x, w = rng.standard_normal((2, 4, 9, 7)), rng.standard_normal((6, 2, 3, 2))
+
+    def gradients():
+        a, b = tg.tensor(x, requires_grad=True), tg.tensor(w, requires_grad=True)
+        y = functional.conv2d(a, b, stride=(2, 1), padding=(1, 1), groups=2)
+        (y * y).sum().backward()
+        z = functional.conv2d(a, b, padding=(1, 1), groups=2)
+        (z * z).sum().backward()
+        return y.detach().numpy(), a.grad.numpy(), b.grad.numpy()
+
+    whole = gradients()
+    monkeypatch.setattr("tapegrad.primitives.convolution.BAND_BYTES", band)
+    for one, other in zip(gradients(), whole, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)

@@ -6,7 +6,7 @@ import heapq
 
 import numpy as np
 
-from ..tape.blocks import MOST_EXPECTED, SWEEP_TEMPORARIES, SweepArrays, give_block, recycled, take_block
+from ..tape.blocks import MOST_EXPECTED, SWEEP_TEMPORARIES, SweepArrays, recycled
 from ..tape.current import rotate
 from ..tape.memory import address_of, aligned, array_at, empty_array
 from ..tape.signature import by_index
@@ -20,11 +20,10 @@ from . import messages
 from .hooks import finish_sweep, run_leaf_hooks, watchers
 from .interleaved import InterleavedSweep, leading
 from .recorded import home_of
+from .room import LARGE, Room, drop_saved
 from .stepping import leave, step_through
 
 __all__ = ["sweep"]
-
-FIRST_BLOCK = 1 << 15
 
 
 def sweep(seeds, inputs=None, retain_graph=False, ends=(), visit=False):
@@ -102,7 +101,7 @@ def sweep(seeds, inputs=None, retain_graph=False, ends=(), visit=False):
     while heap:
         _, _, tape = heapq.heappop(heap)
         run = _part(tape, pending[tape])
-        run.visits = visit
+        run.visits, run.frees = visit, not retain_graph
         run.run(targets, relevant)
         visited.append(run)
         for home, array in run.reached():
@@ -149,6 +148,7 @@ def _sweep_alone(tensor, seed, inputs, retain_graph):
         ):
             return None
     run = _TapeSweep(tape, {tensor._slot: seed})
+    run.frees = not retain_graph
     run.run((), None)
     leaves: dict = {}
     bar = run.arrays.bar
@@ -238,7 +238,8 @@ class _TapeSweep:
         self.visits = False
         self.ends = False  # whether the sweep may end at rows that it reaches but does not visit
         self.unread = True  # whether rows may be left whose saved values nobody has read
-        self.blocks: list[np.ndarray] = []
+        self.frees = False  # whether saved values may go as soon as their last reader is done
+        self.passed: int | None = None  # where the sweep stood when some went
         self.replaced: list[np.ndarray] = []
         self.grads: dict = {}
 
@@ -294,14 +295,20 @@ class _TapeSweep:
             if tape.shared_imports or tape.foreign_writes:
                 self._note_writes()
             self.space = space
-            self._block(space.expected, state)
+            self.room = Room(state, space.heads)
+            self.room.grow(space.expected)
             if (tape.notes or watchers) and leave(tape):
+                self.frees = False
                 step_through(self, state)
             else:
                 self.drive(state)
             self.unread = state[op.UNREAD] or top + tape.signature(top).width < tape.done
-            used = sum([block.nbytes for block in self.blocks]) - state[op.MEMORY_END] + state[op.MEMORY]
-            space.expected = min(used, MOST_EXPECTED)
+            used = self.room.used - state[op.MEMORY_END] + state[op.MEMORY]
+            space.expected = min(max(used, 0), MOST_EXPECTED)
+        except BaseException:
+            if self.passed is not None:  # what has gone cannot be visited again
+                tape.freed = self._visited(self.passed)
+            raise
         finally:
             space.busy = False
 
@@ -325,17 +332,13 @@ class _TapeSweep:
                 break
             self._serve(status, state, space)
 
-    def _block(self, need, state):
-        """More memory for cotangents; to begin with, as much as the sweep before this one has used."""
-        block = take_block(max(FIRST_BLOCK << min(len(self.blocks), 5), need + need // 8 + 128))
-        self.blocks.append(block)
-        address = address_of(block)
-        state[op.MEMORY], state[op.MEMORY_END] = (address + 63) & ~63, address + block.nbytes
-
     def _serve(self, status, state, space):
         """What the sweep stopped for."""
         if status == op.NEED_MEMORY:
-            self._block(state[op.DETAIL], state)
+            need = state[op.DETAIL]
+            if self.frees and need >= LARGE:
+                drop_saved(self, state)
+            self.room.grow(need)
         elif status == op.NEED_TEMPLATE:
             by_index[state[op.DETAIL]].lower_reverse()
             space.point()
@@ -414,12 +417,13 @@ class _TapeSweep:
         if state.tape is tape:
             rotate(state)
 
-    def _visited(self):
-        """A flag for each row that this sweep or an earlier one has visited."""
+    def _visited(self, passed=-1):
+        """A flag for each row after `passed` that this sweep, or each that an earlier one, has visited."""
         bar, kept, before = self.arrays.bar, self.arrays.kept, self.tape.freed
-        if before is None and not self.ends:
+        if before is None and not self.ends and passed < 0:
             return bytes(bar)
         visited = (np.array(bar) != op.NONE) & (np.array(kept) != op.KEPT_UNVISITED)
+        visited[: passed + 1] = False
         if before is not None:
             visited[: len(before)] |= np.frombuffer(before, np.uint8) != 0
         return visited.tobytes()
@@ -435,8 +439,7 @@ class _TapeSweep:
     def release(self):
         """Hand back the working memory; what was found is in memory of its own."""
         self.arrays.release()
-        for block in self.blocks:
-            give_block(block)
+        self.room.release()
 
 
 def _copy_like(array, spec):

@@ -18,6 +18,7 @@ __all__ = [
     "forward_sweep",
     "integer_reader",
     "link",
+    "note_needed",
     "raised",
     "reads_left",
     "reverse_sweep",
@@ -26,7 +27,7 @@ __all__ = [
 
 FUNCTIONS = (
     "execute.run", "forward.forward_sweep", "forward.link", "reverse.begin_reverse", "reverse.reads_left",
-    "reverse.reverse_sweep", "reverse.spread", "objects.read_integers",
+    "reverse.reverse_sweep", "reverse.spread", "reverse.note_needed", "objects.read_integers",
 )  # fmt: skip
 
 
@@ -68,6 +69,7 @@ begin_reverse = _entry("reverse.begin_reverse")
 execute = _entry("execute.run")
 forward_sweep = _entry("forward.forward_sweep")
 link = _entry("forward.link")
+note_needed = _entry("reverse.note_needed")
 reads_left = _entry("reverse.reads_left", ctypes.c_int64)
 reverse_sweep = _entry("reverse.reverse_sweep")
 spread = _entry("reverse.spread")

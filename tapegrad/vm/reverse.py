@@ -90,7 +90,7 @@ from .opcodes import (
 )
 from .rows import operand, saves
 
-__all__ = ["begin_reverse", "reads_left", "reverse_sweep", "spread"]
+__all__ = ["begin_reverse", "note_needed", "reads_left", "reverse_sweep", "spread"]
 
 MARGIN = 512  # code words kept free for one row's instructions beyond its template
 
@@ -152,6 +152,31 @@ def reads_left(at):
                 return 1
         r += table[s * FIELDS + WIDTH]
     return 0
+
+
+@jit
+def note_needed(at):
+    """Mark, in the flags at ``state[DETAIL]``, slots whose memory rows will read.
+
+    These are the next row in turn and those before it; and rows after it, up to ``state[DETAIL2]``, that this sweep
+    has not visited.
+    """
+    state = i64(at)
+    words, table, root, starts = i64(state[AT_WORDS]), i64(state[AT_TABLE]), i32(state[AT_ROOT]), i32(state[AT_STARTS])
+    bar, kept, freed = u8(state[AT_BAR]), u8(state[AT_KEPT]), u8(state[AT_FREED])
+    needed, here = u8(state[DETAIL]), starts[state[POSITION]]
+    r = 0
+    while r < state[DETAIL2]:
+        s = words[r] >> SIGNATURE_SHIFT
+        if table[s * FIELDS + REQUIRES_GRAD] and table[s * FIELDS + KIND] != IMPORT and not freed[r]:
+            if saves(s, table) and (r <= here or bar[r] == NONE or kept[r] == KEPT_UNVISITED):
+                needs = table[s * FIELDS + NEEDS] if table[s * FIELDS + REVERSE] >= 0 else -1
+                if needs & 1:
+                    needed[root[r]] = 1
+                for k in range(table[s * FIELDS + NIN]):
+                    if needs >> min(k + 1, 62) & 1:
+                        needed[root[operand(words, r, k)]] = 1
+        r += table[s * FIELDS + WIDTH]
 
 
 @jit

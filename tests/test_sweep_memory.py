@@ -1,0 +1,87 @@
+"""What a reverse sweep gives back while it is under way: large saved values and cotangents."""
+
+import numpy as np
+import pytest
+
+import tapegrad as tg
+from tapegrad.autograd import engine, room
+from tapegrad.vm import cotangents
+
+SIZE = 1 << 19
+
+
+def narrowing(x, steps=4):
+    """Exponentials of fewer and fewer elements: on the way back, cotangents become larger and larger."""
+    y = x
+    for _ in range(steps):
+        y = (0.1 * y).exp()
+        y = y.reshape(2, -1).sum(0)
+    return y
+
+
+@pytest.fixture
+def left(monkeypatch):
+    """Saved values before and after each look at what can go."""
+    seen = []
+
+    def watched(run, state):
+        before = len(run.tape.kept)
+        room.drop_saved(run, state)
+        seen.append((before, len(run.tape.kept)))
+
+    monkeypatch.setattr(engine, "drop_saved", watched)
+    return seen
+
+
+def test_size_classes_are_those_of_compiled_code():
+    python = cotangents.size_class.compiled.function
+    for n in [*range(1, 3000), *(2**k + d for k in range(12, 40) for d in (-65, -64, -1, 0, 1, 64, 65))]:
+        assert room.size_class(n) == python(n)
+
+
+def test_saved_values_go_during_the_sweep(left):
+    x = tg.tensor(np.linspace(0.0, 1.0, SIZE), requires_grad=True)
+    y = narrowing(x).sum()
+    y.backward()
+    assert len(left) >= 2
+    assert left[-1][1] < left[0][0]
+    expected = tg.grad(lambda x: np.sum(narrowing(x)))(x.detach().numpy())
+    np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-12)
+    with pytest.raises(RuntimeError, match="Trying to backward through the graph a second time"):
+        y.backward()
+
+
+def test_saved_values_of_a_retained_graph_stay(left):
+    x = tg.tensor(np.linspace(0.0, 1.0, SIZE), requires_grad=True)
+    y = narrowing(x).sum()
+    y.backward(retain_graph=True)
+    first = x.grad.numpy().copy()
+    y.backward()
+    np.testing.assert_array_equal(x.grad.numpy(), 2 * first)
+
+
+def test_what_another_loss_will_read_stays(left):
+    x = tg.tensor(np.linspace(0.0, 1.0, SIZE), requires_grad=True)
+    trunk = x.reshape(2, -1).sum(0)
+    side = trunk.sin()  # saves the trunk, of which the other branch saves nothing
+    y = narrowing(trunk + 1.0).sum()
+    y.backward()
+    first = x.grad.numpy().copy()
+    side.sum().backward()
+    np.testing.assert_allclose(
+        (x.grad.numpy() - first)[: SIZE // 2], np.cos(trunk.detach().numpy()), rtol=1e-9, atol=1e-9
+    )
+
+
+def test_a_sweep_that_fails_leaves_no_row_to_read_what_has_gone(left):
+    x = tg.tensor(np.linspace(0.0, 1.0, SIZE), requires_grad=True)
+    w = x * 2.0
+    y = narrowing(w.sin()).sum()
+    w.mul_(3.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.backward()
+    assert left[-1][1] < left[0][0]
+    assert x.grad is None
+    with pytest.raises(RuntimeError, match="second time"):
+        y.backward()
+    assert x.grad is None
