@@ -15,9 +15,9 @@ ROOT = pathlib.Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reference" / "messages.md"
 HEAD = """# All messages
 
-Errors and warnings, made from the sources when the site is built. … stands for what is filled in. A message that is explained at
-length, with code that fails and code that works, leads to [its section](errors.md). Which derivatives are missing, and why, is in
-[What works on tensors](support.md).
+Errors and warnings, made from the sources when the site is built. … stands for what is filled in. A message that is
+explained at length, with code that fails and code that works, leads to [its section](errors.md). Which derivatives are
+missing, and why, is in [What works on tensors](support.md).
 """
 PARTS = {
     "Values that would lose their gradient, and conversions": (
