@@ -19,7 +19,7 @@ MOST_BYTES = 2**30
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The file, and how much of it to show."""
-    parser.add_argument("file", type=Path, help="written by step.save(...) or tapegrad.Compiled.save")
+    parser.add_argument("file", type=Path, help="written by step.save(...), where step = tapegrad.compile(...)")
     parser.add_argument(
         "--rows", type=at_least_one, default=40, metavar="N", help="rows to list of each path (default 40)"
     )

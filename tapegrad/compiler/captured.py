@@ -1,13 +1,15 @@
 """What a function captures: noticed when a name is bound anew, so that nothing is replayed that holds the old value.
 
 Watched are the global names that a function's code mentions, its closure and its defaults, and those of the functions
-that it reaches through them; of captured lists and dictionaries also what they hold. Modules, and functions of
-installed packages, are taken to stay. What is changed inside of an object (an element of an array, an attribute) is not
-noticed.
+that it reaches through them; of captured lists and dictionaries also what they hold; of the object that a method
+belongs to, and of others that are captured, the attributes that the code mentions. Modules, and functions of installed
+packages, are taken to stay. What is changed inside of an array is not noticed, nor what an attribute's object holds.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import random
 import types
 from collections.abc import Callable, Iterator
@@ -20,6 +22,7 @@ from ..tape.site import inside
 __all__ = ["Captured", "Draws"]
 
 _FIXED = (types.ModuleType, type, types.BuiltinFunctionType, np.ufunc)
+_FUNCTIONS = (types.FunctionType, types.MethodType)
 _PLAIN = (int, float, complex, str, bytes, bool)
 
 
@@ -29,6 +32,13 @@ def _names(code: types.CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _names(constant)
+
+
+def _unwrapped(found: Any) -> Any:
+    """What stands behind a compiled or cached function."""
+    while not isinstance(found, _FUNCTIONS) and callable(getattr(found, "__wrapped__", None)):
+        found = found.__wrapped__
+    return found
 
 
 class Captured:
@@ -44,18 +54,25 @@ class Captured:
         self.cells: list[tuple[types.CellType, str, Any, str]] = []
         self.held: list[tuple[Any, list, str, str]] = []
         self.generators: list[Any] = []
-        self._seen: set[int] = set()
+        self._seen: set[tuple[int, int]] = set()
+        self._searched: set[tuple[int, str]] = set()
         self._reach(fun)
 
     def _reach(self, found: Any) -> None:
         """Look at a callable, and at what it reaches."""
-        if isinstance(found, types.MethodType):
-            found = found.__func__
-        if not isinstance(found, types.FunctionType) or id(found) in self._seen:
+        owner, found = None, _unwrapped(found)
+        if isinstance(found, functools.partial):
+            for value in (found.func, *found.args, *found.keywords.values()):
+                self._look(value, "an argument of a partial function", "functools.partial")
             return
-        self._seen.add(id(found))
+        if isinstance(found, types.MethodType):
+            found, owner = found.__func__, found.__self__
+        if not isinstance(found, types.FunctionType) or (id(found), id(owner)) in self._seen:
+            return
+        self._seen.add((id(found), id(owner)))
         code = found.__code__
         place = f"{code.co_filename}:{code.co_firstlineno}"
+        objects = [owner]
         ours = inside[code.co_filename]  # a wrapper has the module of the function that it wraps
         for name, cell in zip(code.co_freevars, found.__closure__ or (), strict=True):
             try:
@@ -65,15 +82,38 @@ class Captured:
             if not ours:
                 self.cells.append((cell, name, value, place))
             self._look(value, name, place)
+            objects.append(value)
         for value in (*(found.__defaults__ or ()), *(found.__kwdefaults__ or {}).values()):
             self._look(value, "a default", place)
         if ours or "site-packages" in code.co_filename:
             return
-        space = found.__globals__
-        for name in dict.fromkeys(_names(code)):
+        space, mentioned = found.__globals__, tuple(dict.fromkeys(_names(code)))
+        for name in mentioned:
             if name in space and not isinstance(space[name], _FIXED):
-                self.names.append((space, name, space[name], place))
+                self.names.append((space, name, space[name], f"the global {name!r} of the function at {place}"))
                 self._look(space[name], name, place)
+                objects.append(space[name])
+        for it in objects:
+            self._look_into(it, mentioned, place)
+
+    def _look_into(self, it: Any, mentioned: tuple[str, ...], place: str) -> None:
+        """Look at the attributes of an object that the code at a place mentions, and at its methods among them."""
+        kind, space = type(it), getattr(it, "__dict__", None)
+        known = isinstance(it, (*_FIXED, *_FUNCTIONS)) or kind.__module__.partition(".")[0] == "tapegrad"
+        if known or type(space) is not dict or (id(it), place) in self._searched:
+            return
+        self._searched.add((id(it), place))
+        for name in mentioned:
+            if name in space:
+                what = f"the attribute {name!r} of a {kind.__name__}, which the function at {place} uses,"
+                self.names.append((space, name, space[name], what))
+                self._look(space[name], name, place)
+                self._look_into(space[name], mentioned, place)
+                continue
+            method = inspect.getattr_static(kind, name, None)
+            method = _unwrapped(method.fget if isinstance(method, property) else method)
+            if isinstance(method, types.FunctionType):
+                self._reach(types.MethodType(method, it))
 
     def _look(self, value: Any, name: str, place: str) -> None:
         if isinstance(value, (np.random.Generator, np.random.RandomState)):
@@ -90,12 +130,12 @@ class Captured:
 
     def change(self) -> str | None:
         """What is other than it was: a sentence, or None."""
-        for k, (space, name, old, place) in enumerate(self.names):
+        for k, (space, name, old, what) in enumerate(self.names):
             new = space.get(name)
             if new is not old:
                 if not _is_equal(new, old):
-                    return f"the global {name!r} of the function at {place} was bound anew"
-                self.names[k] = (space, name, new, place)
+                    return f"{what} was bound anew"
+                self.names[k] = (space, name, new, what)
         for k, (cell, name, old, place) in enumerate(self.cells):
             new = cell.cell_contents
             if new is not old:

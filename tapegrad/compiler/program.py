@@ -19,6 +19,7 @@ from ..tape.faults import IndexFault
 from ..tape.handle import Tensor
 from ..tape.state import local
 from .arguments import arguments_of
+from .bound import method_of
 from .captured import Captured, Draws
 from .entrance import arrays_are_known, open_for
 from .entries import Entry, UnusualError, Watch
@@ -86,8 +87,8 @@ def compile(fun: Callable, *, max_paths: int = 64, lines: bool = False, native: 
     run as it is, after one warning.
 
     What a function captures is captured by value. That a global name, a closure's variable or an element of a
-    captured list or dictionary was bound anew is noticed, and what it had been recorded with is dropped. What is
-    changed *inside* of an object -- elements of an array, attributes -- is not noticed: pass it as an argument.
+    captured list or dictionary was bound anew, or an attribute that the code mentions, is noticed, and what it had been
+    recorded with is dropped. What is changed *inside* of an array is not noticed: pass it as an argument.
 
     Results go into arrays of yours by ``out``, in containers as the function returns them; 0-dimensional arrays for
     numbers. They may be the arguments: what is read of them is read before. Nothing is allocated then, once the form of
@@ -284,6 +285,9 @@ class Compiled(Leaving):
         name = getattr(self.fun, "__name__", "the function")
         self._reasons.append(f"given up: {name} {why}")
         warnings.warn(f"{name} {why}; it will be run as it is, not compiled", RuntimeWarning, stacklevel=4)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Compiled:
+        return self if instance is None else method_of(self, instance)
 
     def __copy__(self) -> Compiled:
         return self
