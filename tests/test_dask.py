@@ -76,6 +76,23 @@ def test_four_workers(client):
     assert 1 <= len(next(iter(holders.values()))) <= 4
 
 
+@pytest.mark.parametrize("where", ["threads", "workers"])
+def test_what_is_captured_may_change_between_calls(request, where):
+    client = request.getfixturevalue("client") if where == "workers" else None
+    factor = 1.0
+
+    def scaled(w, x):
+        return np.sum(x @ w) * factor
+
+    f, x = td.value_and_grad(scaled, client=client), td.shard(X, 3)
+    slope = tg.compile(tg.grad(lambda v: np.sum(v**2) * factor))
+    rows = td.jacobian(lambda v: v**2 * factor, client=client)
+    for factor in (1.0, 3.0):
+        np.testing.assert_allclose(f(W, x)[1], factor * X.sum(axis=0), rtol=1e-10)
+        np.testing.assert_allclose(td.map(slope, [W], client=client)[0], 2.0 * factor * W)
+        np.testing.assert_allclose(rows(W), np.diag(2.0 * factor * W))
+
+
 def test_the_same_bits_on_request(client):
     f = td.value_and_grad(loss, client=client, deterministic=True, split_every=3)
     x, y = td.shard(X, 20).persist(), td.shard(Y, 20).persist()

@@ -171,9 +171,7 @@ class Compiled(Leaving):
         if taken is None:
             return self.fun(*args, **kwargs)
         flat, treedef, arrays, key, device = taken
-        change = self._captured.change() if self._captured is not None else None
-        if change:
-            self._start_anew(change)
+        self.notice_changes()
         if not all([e.plan is e.program.plan for e in self._entries]):
             with self._lock:  # the memory of former plans goes before that of their successors is used
                 self._entries = tuple([e for e in self._entries if e.plan is e.program.plan])
@@ -239,12 +237,17 @@ class Compiled(Leaving):
             self._entries = (entry, *others[: MOST_ENTRIES - 1])
             _open_the_entrance()
 
-    def _start_anew(self, change: str) -> None:
+    def notice_changes(self) -> bool:
+        """Drop all that was recorded if something captured has changed since; returns whether it has."""
+        change = self._captured.change() if self._captured is not None else None
+        if not change:
+            return False
         with self._lock:
             self._captured = self._watch = None
             self._entries = ()
             self.programs.clear()
             self._reasons.append(f"dropped all that was recorded: {change}")
+        return True
 
     def _meet(self, key: tuple) -> Paths:
         """Make room for a new structure of arguments."""

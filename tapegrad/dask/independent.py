@@ -309,7 +309,7 @@ def _spread(
             first, last = stretches[k][0], stretches[k][-1]
             return f"{noun} {first}" if first == last else f"{noun}s {first} to {last}"
 
-        if not step.programs:
+        if step.notice_changes() or not step.programs:
             _record(step, examples, noun)
         left, recordings = list(range(len(stretches))), 0
         while left:

@@ -165,6 +165,8 @@ class Total:
     def _run(self, parted: Split, run: Threads | Cluster, bar: Bar) -> Any:
         whole = run.keep(delayed(Box(parted.whole), pure=False, traverse=False))
         tree = Tree(len(parted.blocks), self.split_every, self.deterministic, run)
+        if self.step.notice_changes():
+            self._sampled.clear()
         for rows, k in list(parted.samples.items())[:MOST_SAMPLES]:
             if rows not in self._sampled:
                 self._record(parted, k)
