@@ -83,17 +83,37 @@ def test_a_changed_attribute_is_told():
     assert "the attribute 'rate' of a SimpleNamespace, which the function at" in str(double.explain())
 
 
-def test_what_compiled_cached_and_partial_functions_reach_is_noticed():
+def test_what_primitives_do_is_not_captured():
+    factor, calls = [2.0], []
+
+    @tg.primitive
+    def scaled(x):
+        calls.append(x)
+        return x * factor[0]
+
+    step = tg.compile(lambda x: scaled(x) + 1.0)
+    assert step(1.0) == 3.0
+    factor[0] = 3.0
+    assert [step(1.0) for _ in range(4)] == [4.0] * 4
+    assert len(str(step.explain()).splitlines()) == 1
+
+
+def test_what_compiled_custom_and_partial_functions_reach_is_noticed():
     factor = 2.0
 
     def scaled(x, offset):
         return x * factor + offset
 
+    @tg.custom_jvp
+    def unscaled(x):
+        return x / factor
+
+    unscaled.defjvp(lambda primals, tangents: (unscaled(*primals), tangents[0] / factor))
     inner = tg.compile(functools.partial(scaled, offset=1.0))
-    outer = tg.compile(lambda x: inner(x) * 10.0)
-    assert outer(1.0) == 30.0
-    factor = 3.0
-    assert outer(1.0) == 40.0
+    outer, back = tg.compile(lambda x: inner(x) * 10.0), tg.compile(tg.grad(unscaled))
+    assert (outer(1.0), back(1.0)) == (30.0, 0.5)
+    factor = 4.0
+    assert (outer(1.0), back(1.0)) == (50.0, 0.25)
 
 
 def test_compiled_methods_are_each_objects_own():

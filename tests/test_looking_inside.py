@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import tapegrad as tg
 
@@ -83,3 +84,19 @@ def test_profile_times_machine_code_too():
     assert profile.native is not None and profile.native.rows >= profile.native.steps >= 1
     assert 0 < profile.native.seconds < 1 and "with machine code for" in str(profile).splitlines()[0]
     assert tg.compile(tg.value_and_grad(chain), native=False).profile(x, repeats=1).native is None
+
+
+def test_the_listing_follows_the_branch_of_its_arguments():
+    def f(x):
+        if np.max(x) > 0:
+            return np.sum(np.tanh(x))
+        while float(tg.stop_gradient(x[0])) < -1.0:
+            x = x / 2.0
+        return np.sum(x)
+
+    up, down = tg.format_tape(f, np.ones(3)), tg.format_tape(f, np.full(3, -5.0))
+    assert "tanh(" in up and "divide(" not in up
+    assert "tanh(" not in down and down.count("divide(") == 3
+    with pytest.raises(ZeroDivisionError):
+        tg.format_tape(lambda x: 1 / 0 if x > 0 else x, 1.0)
+    assert tg.format_tape(lambda x: x + 1.0, 1.0).count("\n") == 2  # nothing of it is left

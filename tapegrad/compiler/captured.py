@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ..custom import primitive
 from ..tape.site import inside
 
 __all__ = ["Captured", "Draws"]
@@ -35,8 +36,13 @@ def _names(code: types.CodeType) -> Iterator[str]:
 
 
 def _unwrapped(found: Any) -> Any:
-    """What stands behind a compiled or cached function."""
-    while not isinstance(found, _FUNCTIONS) and callable(getattr(found, "__wrapped__", None)):
+    """What stands behind a compiled function, or one with a rule of its own that was recorded with it.
+
+    That of a `primitive` runs in each replay, so that nothing of it was captured.
+    """
+    while type(found).__module__.partition(".")[0] == "tapegrad" and not isinstance(found, primitive):
+        if isinstance(found, _FUNCTIONS) or not callable(getattr(found, "__wrapped__", None)):
+            break
         found = found.__wrapped__
     return found
 

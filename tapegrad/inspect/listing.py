@@ -30,20 +30,33 @@ def format_tape(function: Callable, *args: Any, limit: int = 40) -> str:
     Returns
     -------
     str
-        One line a row: slot, opcode, operand slots, type of the result.
+        One line a row: slot, opcode, operand slots, type of the result. Where the function asks for a value, as ``if``
+        does, the rows are those of the branch that these arguments take.
     """
     import optree
 
+    from ..compiler.guards import Questions
+
     with tracing() as tape:
+        inputs, arrays = [], []
 
         def place(x: Any) -> Any:
             if not isinstance(x, (np.ndarray, np.generic, float)):
                 return x
-            spec = spec_of_array(np.asarray(x))
-            return new_tensor(tape, tape.bring(spec, None, 0), spec)
+            array = np.asarray(x)
+            spec = spec_of_array(array)
+            placed = new_tensor(tape, tape.bring(spec, None, 0), spec)
+            inputs.append(placed._slot)
+            arrays.append(array)
+            return placed
 
-        arguments: Any = args
-        function(*optree.tree_map(place, arguments))
+        placed: Any = optree.tree_map(place, args)  # type: ignore[arg-type]
+        questions = tape.questions = Questions(tape, inputs, arrays, False)
+        try:
+            function(*placed)
+        finally:
+            questions.release()
+            tape.questions = None
     return "\n".join(list_rows(tape, limit))
 
 

@@ -39,7 +39,8 @@ def tensor_html(x: Tensor) -> str:
         facts.append(f"version {x._version}")
     if str(x.device) != "cpu":
         facts.append(str(x.device))
-    return f"<div><small>{html.escape(', '.join(facts))}</small><pre>{html.escape(repr(x))}</pre></div>"
+    text = f'<pre style="font-family:monospace">{html.escape(repr(x))}</pre>'
+    return f"<div><small>{html.escape(', '.join(facts))}</small>{text}</div>"
 
 
 def compiled_html(step: Looking) -> str:
