@@ -1,7 +1,7 @@
 #!/usr/bin/env python
-"""Sums on a cluster of processes here: what a partition costs, how it scales, what killed workers change, much data.
+"""Sums on a cluster of processes here: what killed workers change, and more data than memory holds.
 
-Run:  python scripts/dask_check.py [overhead] [scaling] [kills] [rows]
+Run:  python scripts/dask_check.py [kills] [rows]
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import os
 import signal
-import statistics
 import threading
 import time
 from pathlib import Path
@@ -45,68 +44,6 @@ def data(rows, columns, parts, seed=0):
     chunk = -(-rows // parts)
     x = da.random.default_rng(seed).standard_normal((rows, columns), chunks=(chunk, columns))
     return x, da.where(x[:, 0] > 0.3, 1.0, -1.0)
-
-
-def median_time(call, repeats=7):
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
-
-
-def spent(client):
-    """Processor time so far of this process, in which client and scheduler run, and of all workers together."""
-    return np.array([time.perf_counter(), time.process_time(), sum(client.run(time.process_time).values())])
-
-
-def median_costs(client, call, repeats=5):
-    """Seconds of a call: as they pass, and of processors here and in the workers."""
-    costs = []
-    for _ in range(repeats):
-        before = spent(client)
-        call()
-        costs.append(spent(client) - before)
-    return np.median(costs, axis=0)
-
-
-def overhead():
-    """What a partition costs: tiny ones, by their number."""
-    with cluster(4) as client:
-        found = {}
-        for parts in (50, 400):
-            x, y = dask.persist(*data(parts * 10, 3, parts))
-            f, w = td.value_and_grad(loss), np.zeros(3)
-            f(w, x, y)
-            found[parts] = median_costs(client, lambda f=f, w=w, x=x, y=y: f(w, x, y))
-            print(f"{parts} partitions of 10 rows: {found[parts][0] * 1e3:.0f} ms", flush=True)
-        _, here, there = (found[400] - found[50]) / 350 * 1e3
-        print(f"processor time a partition: {here:.2f} ms in client and scheduler, {there:.2f} ms in the workers")
-
-
-def scaling():
-    """The same sum on 1, 2 and 4 workers, and without Dask."""
-    rows, columns, parts = 2_000_000, 20, 16
-    x, y = dask.compute(*data(rows, columns, parts), scheduler="threads")
-    w = np.zeros(columns)
-    step = tg.compile(tg.value_and_grad(loss))
-    step(w, x, y)
-    began = time.process_time()
-    alone = median_time(lambda: step(w, x, y), 5)
-    here = (time.process_time() - began) / 5
-    print(f"{rows:,} rows, here, one thread: {alone * 1e3:.0f} ms, {here * 1e3:.0f} ms of processor time", flush=True)
-    for workers in (1, 2, 4):
-        with cluster(workers, "4GB") as client:
-            a, b = dask.persist(*data(rows, columns, parts))
-            f = td.value_and_grad(loss)
-            f(w, a, b)
-            took, mine, theirs = median_costs(client, lambda f=f, a=a, b=b: f(w, a, b)) * 1e3
-            print(
-                f"{workers} workers: {took:.0f} ms, {alone * 1e3 / took:.2f} times as fast; processor time "
-                f"{mine:.0f} ms in client and scheduler, {theirs:.0f} ms in the workers",
-                flush=True,
-            )
 
 
 def slowly(block):
@@ -179,7 +116,7 @@ def rows(count=10_000_000, columns=20):
         print("three partitions, as on one machine:", np.allclose(part[0], total), np.allclose(part[1], checked))
 
 
-CHECKS = {"overhead": overhead, "scaling": scaling, "kills": kills, "rows": rows}
+CHECKS = {"kills": kills, "rows": rows}
 
 
 def main():

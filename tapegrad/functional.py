@@ -216,7 +216,8 @@ def _trace(x: Any, what: str) -> Tensor:
         return traced
     if not isinstance(x, (np.ndarray, np.generic, float, int, complex)):
         raise TypeError(
-            f"{what} needs real floating numbers or arrays to differentiate with respect to, not {type(x).__name__}"
+            f"{what} needs real floating numbers or arrays to differentiate with respect to, not {type(x).__name__}; "
+            f"containers are lists, tuples, dictionaries, and classes that optree.register_pytree_node was told of"
         )
     refuse_other_algebra(x)
     array = np.asarray(x)
