@@ -14,17 +14,10 @@ import math
 import os
 import re
 import statistics
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-
-for library in (
-    "TAPEGRAD",
-    "OMP",
-    "OPENBLAS",
-    "MKL",
-):  # workers inherit it: one thread each, as for the sum without them
-    os.environ[f"{library}_NUM_THREADS"] = "1"
 
 import dask
 import numpy as np
@@ -34,6 +27,7 @@ import tapegrad as tg
 import tapegrad.dask as td
 from tapegrad.cli.info import collect
 
+ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("TAPEGRAD", "OMP", "OPENBLAS", "MKL")}
 PAGE = Path(__file__).parents[1] / "docs" / "guides" / "dask.md"
 BEGIN, END = "<!-- scaling: begin -->", "<!-- scaling: end -->"
 ROWS, COLUMNS, PARTS = 2_000_000, 20, 16
@@ -113,8 +107,8 @@ def report(partition: Cost, alone: Cost, found: dict[int, Cost]) -> str:
     lines = [
         f"Measured by `scripts/dask_scaling.py` on {processor['cores']} cores ({processor['name']}, Python "
         f"{versions['python']}, tapegrad {versions['tapegrad']}), medians of five calls, one thread a process; load at "
-        f"the end {os.getloadavg()[0]:.1f}. A partition of ten rows costs, by the difference between 400 and 50 of them,",
-        f"**{partition.here * 1e3:.1f} ms of processor time in client and scheduler**, one after the other, and "
+        f"the end {os.getloadavg()[0]:.1f}. A partition of ten rows costs, by the difference between 400 and 50 of "
+        f"them, **{partition.here * 1e3:.1f} ms of processor time in client and scheduler**, one after the other, and "
         f"**{partition.workers * 1e3:.1f} ms in the workers**. Both are Dask's: a task for the partition, an eighth of "
         f"one for the tree.",
         "",
@@ -157,6 +151,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--update", action="store_true", help="renew the tables of docs/guides/dask.md")
     options = parser.parse_args()
+    if not ONE_THREAD.items() <= os.environ.items():  # libraries look when they are imported, and workers inherit it
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ONE_THREAD})
     text = report(measure_partition(), measure_alone(), {count: measure_workers(count) for count in WORKERS})
     print(text)
     if options.update:
