@@ -83,7 +83,7 @@ class _Layout:
         values = np.flatnonzero(plan.offsets >= 0).tolist()
         sizes = [plan.steps[k].scratch if k in plan.steps else plan.row(k).out.nbytes for k in values]
         for slot, row in plan.signatures.items():
-            if row.kind in (op.KERNEL, op.WRITE) and slot not in plan.members:
+            if row.kind in (op.KERNEL, op.WRITE) and not plan.is_member[slot]:
                 sizes += lowered(row).temps
         plan.memory, offsets = fenced_block([max(n, 8) for n in sizes], self.at_end)
         plan.offsets[values], plan.temps = offsets[: len(values)], np.array(offsets[len(values) :], np.int64)

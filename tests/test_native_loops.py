@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from records import generator
 from test_native import check
 
 import tapegrad as tg
+from tapegrad.compiler.native.graph import Graph
 
 
 def rolls_of(steps):
@@ -251,3 +254,50 @@ def test_threads_have_cells_of_their_own():
                 np.testing.assert_allclose(mine, its, rtol=1e-12)
     finally:
         tg.set_num_threads(before)
+
+
+def repeated(count):
+    """A function of a loop of so many iterations."""
+
+    def f(x, a):
+        y, z = x, a
+        for _ in range(count):
+            y, z = np.sin(y) * x + z, z * 0.99 - y * a
+        return np.sum(y * z)
+
+    return tg.value_and_grad(f, (0, 1))
+
+
+def test_what_a_loop_costs_python_does_not_grow_with_its_iterations(monkeypatch):
+    """Rows become objects, and choices are made, for those that are like none before: iterations are arrays."""
+    x, made = np.array([0.3, 0.5, 0.7]), []
+    monkeypatch.setattr(Graph, "row", lambda self, slot, row=Graph.row: made.append(slot) or row(self, slot))
+    counts = []
+    for count in (3000, 12_000):
+        made.clear()
+        step = tg.compile(repeated(count), native=False)
+        expected = step(x, x + 0.1)
+        step.optimize()
+        for mine, its in zip(step(x, x + 0.1)[1], expected[1], strict=True):
+            np.testing.assert_allclose(mine, its, rtol=1e-9)
+        counts.append(len(made))
+    assert counts[0] == counts[1] < 1000
+
+
+def test_memory_for_machine_code_of_a_long_loop():
+    """Arrays of a few words for each row, of which the plan keeps half: the tape itself has a word for each."""
+    x = np.array([0.3, 0.5, 0.7])
+    step = tg.compile(repeated(10_000), native=False)
+    step(x, x + 0.1)
+    rows = step.paths()[0].plan.count
+    small = tg.compile(repeated(100), native=False)
+    small(x, x)
+    small.optimize()  # what is made once
+    tracemalloc.start()
+    try:
+        step.optimize()
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert rolls_of([step for program in step.paths() for step in program.plan.steps.values()])
+    assert peak < 500 * rows and kept < 200 * rows

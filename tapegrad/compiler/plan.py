@@ -68,6 +68,8 @@ class Plan:
         Where values and temporaries stand, see `Arranged`.
     kinds : numpy.ndarray of int64
         Per row, the index of its signature.
+    is_member : numpy.ndarray of bool
+        By slot, whether a native step computes it.
     constants : dict
         Arrays of imports, by slot; None for inputs.
     steps, members, reads, table
@@ -82,6 +84,9 @@ class Plan:
         self.rows = Rows(gathered.words)
         self.inputs, self.outputs = gathered.places[inputs].tolist(), gathered.places[outputs].tolist()
         self.kinds = self.rows.signatures()
+        self.is_member = np.zeros(len(gathered.words), np.bool_)
+        for members in self.members.values():
+            self.is_member[members.start : members.stop] = True
         self.constants = self._constants()
         self._lower()
         self._arrange()
@@ -89,10 +94,10 @@ class Plan:
         self._link()
 
     def _constants(self):
-        imports = self.rows.starts[pools.table[self.kinds, op.KIND] == op.IMPORT].tolist()
-        origins, tape = self.origins.tolist(), self.tape
-        made = {self.table, *self.members}
-        return {slot: tape.imported(origins[slot])[1] for slot in imports if slot not in made}
+        imports = self.rows.starts[pools.table[self.kinds, op.KIND] == op.IMPORT]
+        imports = imports[~self.is_member[imports]].tolist()
+        origins, tape = self.origins, self.tape
+        return {slot: tape.imported(int(origins[slot]))[1] for slot in imports if slot != self.table}
 
     def _lower(self):
         """See to it that all that computes has instructions."""
@@ -110,12 +115,12 @@ class Plan:
         run("arranging.last_reads", rows.words, starts, len(starts), pools.table, root, last_read)
         for slot, step in self.steps.items():
             sizes[slot] = step.scratch or -1
-            for k in self.reads[slot]:
-                last_read[root[k]] = max(last_read[root[k]], slot)
-        for slot, step in self.members.items():
-            if self.origins[slot] in self.steps[step].stored:
-                sizes[slot] = self.signatures[slot].out.nbytes
-                last_read[slot] = max(last_read[slot], step)
+            read = root[self.reads[slot]]
+            last_read[read] = np.maximum(last_read[read], slot)
+            members = np.arange(self.members[slot].start, slot)
+            stored = members[np.isin(self.origins[members], list(step.stored))]
+            sizes[stored] = self.member_bytes(stored)
+            last_read[stored] = np.maximum(last_read[stored], slot)
         unread = own[last_read[own] < 0]
         last_read[unread] = unread
         last_read[root[self.outputs]] = last_read[root[self.inputs]] = -1
@@ -212,6 +217,11 @@ class Plan:
         self.addr[self.table] = address_of(self.addr)
         self.addr[list(self.steps)] = machine.addresses
 
+    def member_bytes(self, slots):
+        """Bytes of what rows of native steps compute."""
+        words = np.asarray(self.tape.rows, np.int64)[self.origins[slots]]
+        return pools.table[words >> op.SIGNATURE_SHIFT, op.BYTES]
+
     # Replays of whole programs: see `tapegrad.compiler.replays`. What follows is for those who look inside.
 
     @property
@@ -221,12 +231,12 @@ class Plan:
 
     def row(self, slot):
         """What a row is."""
-        words = self.tape.rows if slot in self.members else self.rows.words
-        return by_index[words[self.origins[slot] if slot in self.members else slot] >> op.SIGNATURE_SHIFT]
+        words, at = (self.tape.rows, self.origins[slot]) if self.is_member[slot] else (self.rows.words, slot)
+        return by_index[words[at] >> op.SIGNATURE_SHIFT]
 
     def operands(self, slot):
         """The slots that a row reads."""
-        return self.reads[slot] if slot in self.reads else self.rows.operands(slot)
+        return self.reads[slot].tolist() if slot in self.reads else self.rows.operands(slot)
 
     @cached_property
     def signatures(self) -> dict[int, Any]:
@@ -248,14 +258,14 @@ class Plan:
         """
         found, at = [], 0
         for slot, row in self.signatures.items():
-            if row.kind in (op.KERNEL, op.WRITE) and slot not in self.members:
+            if row.kind in (op.KERNEL, op.WRITE) and not self.is_member[slot]:
                 start = int(pools.table[row.index, op.FORWARD])
                 words = pools.templates[start : start + int(pools.table[row.index, op.FORWARD_LEN])].tolist()
                 p, length = 0, 0
                 while p < len(words):
                     length += 0 if words[p] & 255 == op.ALIAS else words[p] >> 8 & 255
                     p += words[p] >> 8 & 255
-                found.append(([k for k, step in self.members.items() if step == slot] or [slot], at, at + length))
+                found.append((list(self.members.get(slot, [slot])), at, at + length))
                 at += length
         return found
 

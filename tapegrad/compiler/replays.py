@@ -201,8 +201,9 @@ def _pointers(arrays: Sequence[np.ndarray]) -> Any:
 
 def _is_long(plan: Any) -> bool:
     rows = plan.kinds[computes(plan.kinds)]
-    made = sum([plan.row(slot).out.nbytes for slot in plan.members])
-    return len(rows) + len(plan.members) > SMALL_ROWS or pools.table[rows, op.BYTES].sum() + made > SMALL_BYTES
+    members = np.flatnonzero(plan.is_member)
+    nbytes = pools.table[rows, op.BYTES].sum() + plan.member_bytes(members).sum()
+    return len(rows) + len(members) > SMALL_ROWS or nbytes > SMALL_BYTES
 
 
 def _free_instances(words: np.ndarray) -> None:

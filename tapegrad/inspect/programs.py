@@ -128,7 +128,7 @@ def list_program(program: Program, limit: int = 60) -> str:
     guards = [f"guard: {g} = {g.shown(v)}" for g, v in zip(program.guards, program.outcomes, strict=True)]
     memory = f"{program.summary()}, {program.plan.memory.nbytes:,} bytes of memory"
     if program.plan.steps:
-        memory += f"; machine code for {len(program.plan.members)} rows in {len(program.plan.steps)} steps"
+        memory += f"; machine code for {program.plan.is_member.sum()} rows in {len(program.plan.steps)} steps"
     if program.native_failure is not None:
         memory += f"; no machine code: {program.native_failure!r}"
     return "\n".join([memory, *guards[:20], *lines])
@@ -192,7 +192,7 @@ def _machine_code(program: Program, arrays: list[np.ndarray], repeats: int) -> M
         began = time.perf_counter()
         program.run(arrays)
         fastest = min(fastest, time.perf_counter() - began)
-    return MachineCode(float(fastest), len(program.plan.members), len(program.plan.steps))
+    return MachineCode(float(fastest), int(program.plan.is_member.sum()), len(program.plan.steps))
 
 
 class Profile:

@@ -18,6 +18,7 @@ FUNCTIONS = {
     "surveying": ("survey", "live_rows", "gather"),
     "arranging": ("last_reads", "arrange"),
     "reversing": ("mark_leads", "reverse_rows"),
+    "choosing": ("choose",),
     "simplifying": ("mark_constants", "read_numbers", "simplify"),
 }
 

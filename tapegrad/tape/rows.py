@@ -46,6 +46,52 @@ class Rows:
         count = int(pools.table[words[slot] >> op.SIGNATURE_SHIFT, op.NIN])
         return [int(words[slot + k // 2] >> (0 if k & 1 else op.SLOT_BITS) & op.SLOT_MASK) for k in range(count)]
 
+    def all_operands(self, slots):
+        """Operand slots of many rows.
+
+        Parameters
+        ----------
+        slots : numpy.ndarray of int
+            The rows.
+
+        Returns
+        -------
+        first, operands : numpy.ndarray of int64, int32
+            Those of row `i` are ``operands[first[i] : first[i + 1]]``.
+        """
+        first, k = self._numbered_operands(slots)
+        words = self.words[np.repeat(slots, np.diff(first)) + k // 2]
+        return first, (np.where(k & 1, words, words >> op.SLOT_BITS) & op.SLOT_MASK).astype(np.int32)
+
+    def _numbered_operands(self, slots):
+        """Where those of each row begin among all, and by operand, its number in the row."""
+        counts = pools.table[self.words[slots] >> op.SIGNATURE_SHIFT, op.NIN]
+        first = np.concatenate([[0], np.cumsum(counts)])
+        return first, np.arange(first[-1], dtype=np.int32) - np.repeat(first[:-1].astype(np.int32), counts)
+
+    def copy(self, slots, places, packed):
+        """Copy rows to other slots.
+
+        Parameters
+        ----------
+        slots : numpy.ndarray of int
+            The rows.
+        places : numpy.ndarray of int64
+            By slot, where a row goes to, or where it is there already.
+        packed : numpy.ndarray of int64
+            The words that are changed: zeros, where rows go to.
+        """
+        kinds = self.words[slots] >> op.SIGNATURE_SHIFT
+        packed[places[slots]] = kinds << op.SIGNATURE_SHIFT
+        first, k = self._numbered_operands(slots)
+        _, operands = self.all_operands(slots)
+        at = np.repeat(places[slots], np.diff(first)) + k // 2
+        for half, bits in ((0, op.SLOT_BITS), (1, 0)):
+            mine = k & 1 == half
+            packed[at[mine]] |= places[operands[mine]] << bits
+        moved = slots[np.isin(pools.table[kinds, op.KIND], op.WITH_OFFSET)]
+        packed[places[moved] + 1] = self.words[moved + 1]
+
     def live(self, inputs, outputs, leaves=None):
         """Which rows the outputs depend on; and in-place writes to memory that is read afterwards.
 

@@ -41,7 +41,8 @@ POINTERS = {
         "traits answered question rules pool totals queue learnt"
     ),
     types.CPointer(types.int32): (
-        "root last_write starts code templates origins slots last_read ends free chain pieces temps same met bars"
+        "root last_write starts code templates origins slots last_read ends free chain pieces temps same met bars "
+        "placed choices"
     ),
     types.CPointer(
         types.uint8

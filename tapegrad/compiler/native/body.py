@@ -18,8 +18,8 @@ from ...tape.memory import address_of
 from ...vm.kernels import faults
 from ...vm.simd import vector_function
 from .functions import FUNCTIONS
-from .graph import Graph, Row, offset_of
-from .rules import MOST_LITERALS, WHOLE
+from .graph import MOST_LITERALS, Graph, Row, offset_of
+from .rules import WHOLE
 from .squares import LEAST, load_square, side_at, store_square
 
 __all__ = ["Body", "Number", "Text"]
@@ -100,8 +100,8 @@ class Body:
         Register with the first lane's place.
     made : dict
         By slot and byte offset, the numbers that rows have made.
-    homes : dict
-        Rows of loops, by slot: where their values are kept, as (loop, row of the iteration, iteration).
+    homes : object or None
+        Finds where values of loops are kept (see `loops`).
     loop : object or None
         The loop that is being written (see `loops`), in which negative slots are its operands.
     rounds : str or None
@@ -113,7 +113,7 @@ class Body:
         self.width, self.lane = width, lane
         self.cell_bytes = max(width, 1) * size
         self.made: dict[int, dict[int, Number]] = {}
-        self.homes: dict[int, tuple] = {}
+        self.homes: Any = None
         self.loop: Any = None
         self.known = Known()
         self.reductions: list[tuple] = []
@@ -131,9 +131,9 @@ class Body:
         """An element of an operand: the one at hand, or from memory."""
         if slot < 0:
             return self.loop.read(self.loop.operands[slot], axis, index)
-        root, spec = self.graph.root[slot], self.graph.spec(slot)
-        at = self.graph.shift[slot] + offset_of(index, spec.strides)
-        if root in self.made or root in self.homes:
+        root, spec = self.graph.root(slot), self.graph.spec(slot)
+        at = self.graph.shift(slot) + offset_of(index, spec.strides)
+        if root in self.made or (self.homes is not None and self.homes.find(root) is not None):
             return self.element(root, at)
         constant = self.graph.constants.get(root)
         stride = 0 if axis is None else spec.dtype.itemsize if axis == WHOLE else spec.strides[axis]
@@ -146,7 +146,7 @@ class Body:
         made = self.made.get(root)
         if made is not None:
             return made[at]
-        roll, row, iteration = self.homes[root]
+        roll, row, iteration = self.homes.find(root)
         return self.load_cell(roll.cell(row, at, iteration), "", 0, self.graph.spec(root).dtype.char)
 
     def put(self, row: Row, lane: int | None, index: tuple[int, ...], number: Number) -> None:
@@ -273,7 +273,7 @@ class Body:
         key = slot, at, stride, *[x.text for x in numbers]
         found = self.known.pointers.get(key)
         if found is None:
-            base = self._pointer(self._address(self.graph.root[slot]), at, stride)
+            base = self._pointer(self._address(self.graph.root(slot)), at, stride)
             strides = self.graph.spec(slot).strides
             found = self.known.pointers[key] = self._lane_pointers(base, strides, numbers)
         return found
@@ -282,12 +282,12 @@ class Body:
         """An element of an operand in memory at indices into its first axes, and at `inner` in the others."""
         slot = slot if slot >= 0 else self.loop.operands[slot].slot
         spec = self.graph.spec(slot)
-        at = self.graph.shift[slot] + offset_of(inner, spec.strides[len(numbers) :])
+        at = self.graph.shift(slot) + offset_of(inner, spec.strides[len(numbers) :])
         stride = 0 if axis is None else spec.strides[axis]
-        shift = self.graph.shift[slot]
+        shift = self.graph.shift(slot)
         pointers = self._pointers(slot, numbers, shift, 0) if not stride else None
         char, size = spec.dtype.char, spec.dtype.itemsize
-        again = self.memory.never_written(self.graph.root[slot])
+        again = self.memory.never_written(self.graph.root(slot))
         if pointers is None:  # lanes along another axis than the indices'
             base = self._pointers(slot, numbers, shift, stride)[0]
             return self._load_lanes(self.moved(base, at - shift), stride, char, size, again)

@@ -7,7 +7,6 @@ from typing import Any
 from ...vm.machine import Machine
 from ...vm.native import vector_bytes
 from ...vm.threads import threads
-from ..passes import live_rows
 from .background import at_llvm
 from .code import write_module
 from .graph import Graph
@@ -35,17 +34,16 @@ def native_plan(tape: Any, inputs: list[int], outputs: list[int]) -> Any:
     """
     from ..plan import Plan
 
-    graph = Graph(tape, live_rows(tape, inputs, outputs), inputs)
+    graph = Graph(tape, inputs, outputs)
     schedule = make_schedule(graph, outputs)
     if schedule is None:
         return None
     steps = [step for step in schedule.order if isinstance(step, Step)]
     pool = threads()
-    lay_out(graph, steps, vector_bytes(), 1 if pool is None else pool.count)
-    gathered, native = gather_steps(tape, schedule.order)
+    lay_out(steps, vector_bytes(), 1 if pool is None else pool.count)
+    gathered, native = gather_steps(graph, schedule.order)
     plan = Plan(tape, gathered, inputs, outputs, native)
-    places = dict(enumerate(gathered.places.tolist()))
-    assembly = write_module(graph, steps, places, plan.scratch, 0 if pool is None else pool.share)
+    assembly = write_module(graph, steps, gathered.places.data, plan.scratch, 0 if pool is None else pool.share)
     with at_llvm():
         machine = Machine(assembly, [f"step_{k}" for k in range(len(steps))])
     plan.attach(machine)

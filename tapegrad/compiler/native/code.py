@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .body import NEUTRAL, SCALAR, Body, Number, Text
 from .functions import FUNCTIONS
 from .graph import Graph, Row
+from .group import Group
 from .layout import BLOCK, Layout
 from .loops import write_neutral, write_rows
-from .rules import RULES, Axes
+from .rules import RULES
 from .step import Step
 
 __all__ = ["write_module"]
@@ -30,7 +32,7 @@ class _Fold:
 class _Memory:
     """Where values stand in memory, for one function."""
 
-    def __init__(self, text: Text, places: dict[int, int], step: Step):
+    def __init__(self, text: Text, places: Sequence[int], step: Step):
         self.text, self.places, self.step = text, places, step
         self.known: dict[int, str] = {}
         self.scratch = ""
@@ -59,7 +61,7 @@ class _Memory:
         return slot not in self.step.stored
 
 
-def write_module(graph: Graph, steps: list[Step], places: dict[int, int], scratch: list[int], share: int) -> str:
+def write_module(graph: Graph, steps: list[Step], places: Sequence[int], scratch: list[int], share: int) -> str:
     """LLVM assembly with functions ``step_0``, ``step_1`` ...; each takes the address table's address.
 
     Parameters
@@ -67,7 +69,7 @@ def write_module(graph: Graph, steps: list[Step], places: dict[int, int], scratc
     graph : Graph
     steps : list of Step
         Laid out.
-    places : dict
+    places : sequence of int
         Where in the address table a slot's address stands.
     scratch : list of int
         Where in the table that of each step's own memory stands.
@@ -81,7 +83,7 @@ def write_module(graph: Graph, steps: list[Step], places: dict[int, int], scratc
 
 
 class _Module:
-    def __init__(self, graph: Graph, places: dict[int, int], share: int):
+    def __init__(self, graph: Graph, places: Sequence[int], share: int):
         self.graph, self.places, self.share = graph, places, share
         self.declared: set[str] = set()
         self.functions: list[str] = []
@@ -98,7 +100,8 @@ class _Module:
             def body(width: int = 0, lane: str = "0", size: int = layout.size) -> Body:
                 return Body(text, self.graph, memory, step.stored, width, lane, size)
 
-            for row, axes in rows:
+            for place in rows.in_memory().tolist():
+                row, axes = rows[place]
                 RULES[row.name].prepare(body(), row, axes)
             if lanes == 1:
                 write_rows(body(), rows, layout.script)
@@ -121,7 +124,7 @@ class _Module:
         self.declared |= text.declared
         self.functions.append("\n".join([f"define {head} {{", "entry:", *text.first, *text.lines, "  ret void", "}"]))
 
-    def _call_loop(self, text: Text, memory: _Memory, step: Step, folds: dict, rows: list, layout: Layout) -> None:
+    def _call_loop(self, text: Text, memory: _Memory, step: Step, folds: dict, rows: Group, layout: Layout) -> None:
         """Call a loop over all rounds, in one piece or in several at once; takes in what each has folded.
 
         Each piece has words of its own: the address of its memory, and behind that its sums.
@@ -144,7 +147,7 @@ class _Module:
                 found = text.set(f"load {SCALAR[fold.char]}, ptr {place}, align 8")
                 folds.setdefault(key, fold).parts.append(Number(found, fold.char, False))
 
-    def _loop(self, step: Step, rows: list[tuple[Row, Axes]], layout: Layout) -> tuple[str, dict[tuple, _Fold]]:
+    def _loop(self, step: Step, rows: Group, layout: Layout) -> tuple[str, dict[tuple, _Fold]]:
         """A function of the rounds from `first` up to `last`: its name, and what it writes to `sums`."""
         text = Text()
         memory = _Memory(text, self.places, step)

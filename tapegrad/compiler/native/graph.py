@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
+from ...tape.rows import Rows
+from ...tape.signature import by_index
 from ...vm import opcodes as op
+from ...vm.pools import pools
 
-__all__ = ["Graph", "Row", "indices", "offset_of"]
+__all__ = ["MOST_LITERALS", "Graph", "Row", "indices", "offset_of"]
+
+MOST_LITERALS = 64
+"""Elements of a constant up to which they are written into the code."""
 
 
 class Row:
@@ -48,51 +55,83 @@ class Row:
 
 
 class Graph:
-    """Rows by slot, in order.
+    """The live rows of a tape, as arrays; a row becomes an object when it is asked for.
+
+    Parameters
+    ----------
+    tape : Tape
+        Recorded, not run.
+    inputs, outputs : list of int
+        Slots.
 
     Attributes
     ----------
-    rows : dict
-    root, shift : dict
-        Per slot, the slot whose memory it is a window of, and the byte offset in it.
+    rows : Rows
+        Of the tape, with the slot whose memory each shares, and the byte offset in it.
+    slots, kinds : numpy.ndarray
+        Slots of the live rows, in order, and the indices of their signatures.
+    first, sources : numpy.ndarray
+        The operands of row `i` are ``sources[first[i] : first[i + 1]]``, slots.
     constants : dict
         Arrays, by slot.
     seen : dict
         Slots that stand for another one in another shape: that one, and the shape.
     """
 
-    def __init__(self, tape: Any, slots: list[int], inputs: list[int]):
-        self.rows: dict[int, Row] = {}
-        self.root: dict[int, int] = {}
-        self.shift: dict[int, int] = {}
-        self.constants: dict[int, np.ndarray] = {}
+    def __init__(self, tape: Any, inputs: list[int], outputs: list[int]):
+        self.tape, self.rows = tape, Rows(tape.rows)
+        rows = self.rows
+        live = rows.live(inputs, outputs)
+        self.slots = np.flatnonzero(live).astype(np.int32)
+        self.kinds = rows.words[self.slots] >> op.SIGNATURE_SHIFT
+        self.first, self.sources = rows.all_operands(self.slots)
+        self._words, self._root, self._shift = rows.words.data, rows.root.data, rows.shift.data
         self.seen: dict[int, tuple[int, Any]] = {}
         self._places: dict[tuple[int, Any], int] = {}
-        self._next = max(slots, default=0) + 2
-        given = set(inputs)
-        for slot in slots:
-            signature = tape.signature(slot)
-            sources = tuple(tape.operands(slot))
-            self.rows[slot] = Row(slot, signature, sources)
-            if signature.kind in op.WITH_OFFSET:
-                self.root[slot] = self.root[sources[0]]
-                self.shift[slot] = self.shift[sources[0]] + int(tape.rows[slot + 1])
-            else:
-                self.root[slot], self.shift[slot] = slot, 0
-            if signature.kind == op.IMPORT and slot not in given:
-                self.constants[slot] = tape.imported(slot)[1]
+        imports = set(self.of_kind(op.IMPORT).tolist()) - set(inputs)
+        self.constants: dict[int, np.ndarray] = {slot: tape.imported(slot)[1] for slot in sorted(imports)}
+
+    @functools.cached_property
+    def literals(self) -> np.ndarray:
+        """By slot, a number for the contents of a constant that is written into the code; 0 for all else."""
+        found = np.zeros(len(self._words), np.int64)
+        known: dict[tuple, int] = {}
+        for slot, constant in self.constants.items():
+            if constant.size <= MOST_LITERALS:
+                key = constant.dtype.char, constant.shape, constant.tobytes()
+                found[slot] = known.setdefault(key, len(known) + 1)
+        return found
+
+    def of_kind(self, *kinds: int) -> np.ndarray:
+        """Slots of the live rows of some of the kinds of `tapegrad.vm.opcodes`."""
+        return self.slots[np.isin(pools.table[self.kinds, op.KIND], kinds)]
 
     def is_pure(self) -> bool:
         """Whether nothing is written in place, so that only operands order the rows."""
-        return not any(row.kind in (op.WRITE, op.PATCHED) for row in self.rows.values())
+        return not len(self.of_kind(op.WRITE, op.PATCHED))
+
+    def row(self, slot: int) -> Row:
+        """The row of a slot."""
+        return Row(slot, self._signature(slot), tuple(self.tape.operands(slot)))
+
+    def _signature(self, slot: int) -> Any:
+        return by_index[self._words[slot] >> op.SIGNATURE_SHIFT]
 
     def spec(self, slot: int) -> Any:
         """Type of a slot's value."""
-        return self.rows[slot].out if slot in self.rows else self.seen[slot][1]
+        return self.seen[slot][1] if slot in self.seen else self._signature(slot).out
+
+    def root(self, slot: int) -> int:
+        """The slot whose memory a slot is a window of."""
+        return self._root[self.seen[slot][0] if slot in self.seen else slot]
+
+    def shift(self, slot: int) -> int:
+        """The byte offset in that."""
+        return self._shift[self.seen[slot][0] if slot in self.seen else slot]
 
     def is_whole(self, slot: int) -> bool:
         """Whether a slot is no window of another one, whatever its shape."""
-        return self.root[slot] == (slot if slot in self.rows else self.seen[slot][0])
+        return self.root(slot) == (self.seen[slot][0] if slot in self.seen else slot)
 
     def see(self, slot: int, spec: Any) -> int:
         """A slot that stands for another one in another shape, its elements where they are."""
@@ -100,10 +139,8 @@ class Graph:
             return slot
         found = self._places.get((slot, spec))
         if found is None:
-            found = self._places[slot, spec] = self._next
-            self._next += 1
+            found = self._places[slot, spec] = len(self._words) + 1 + len(self.seen)
             self.seen[found] = slot, spec
-            self.root[found], self.shift[found] = self.root[slot], self.shift[slot]
         return found
 
 

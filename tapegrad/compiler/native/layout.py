@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from .graph import Graph
-from .rolling import Script, is_fold
-from .rules import RULES
+from .likeness import is_fold
+from .rolling import Script
 from .step import Step
 
 __all__ = ["BLOCK", "Layout", "lanes_at_a_time", "lay_out"]
@@ -53,12 +50,11 @@ class Layout:
         return self.script.cells * max(self.width, 1) * self.size + 63 & ~63
 
 
-def lay_out(graph: Graph, steps: list[Step], vector_bytes: int, threads: int) -> None:
+def lay_out(steps: list[Step], vector_bytes: int, threads: int) -> None:
     """Note the layout of all groups, and the memory that each step needs.
 
     Parameters
     ----------
-    graph : Graph
     steps : list of Step
         Changed.
     vector_bytes : int
@@ -67,24 +63,26 @@ def lay_out(graph: Graph, steps: list[Step], vector_bytes: int, threads: int) ->
     """
     for step in steps:
         for lanes, script in step.scripts.items():
-            made = step.layouts[lanes] = _layout(graph, step, lanes, script, vector_bytes, threads)
+            made = step.layouts[lanes] = _layout(step, lanes, script, vector_bytes, threads)
             step.scratch = max(step.scratch, made.scratch * made.pieces)
 
 
-def _layout(graph: Graph, step: Step, lanes: int, script: Script, vector_bytes: int, threads: int) -> Layout:
-    rows = step.groups[lanes]
-    specs = [s for row, _ in rows for s in (row.out, *map(graph.spec, row.sources))]
+def _layout(step: Step, lanes: int, script: Script, vector_bytes: int, threads: int) -> Layout:
+    group = step.groups[lanes]
+    kinds = group.kinds()
+    specs = [s for choice, _ in kinds for s in (choice.row.out, *choice.row.specs)]
     size = max([4, *[s.dtype.itemsize for s in specs if s.size > 1 or lanes == 1]])
     if lanes == 1:
         return Layout(script, size=size)
-    sizes = np.array([max(row.out.size // lanes, 1) for row, _ in rows])
+    sizes = group.of_each(lambda choice: max(choice.row.out.size // lanes, 1))
     width = lanes_at_a_time(lanes, script, script.written(sizes), size, vector_bytes)
     rounds, rest = divmod(lanes, width)
-    folded = any(is_fold(rows[k][1]) for roll in script.rolls for k in range(roll.first, roll.first + roll.period))
+    folds = group.of_each(lambda choice: is_fold(choice.axes))
+    folded = any(folds[roll.first : roll.first + roll.period].any() for roll in script.rolls)
     pieces = threads
-    if rounds < threads or folded or any(RULES[r.name].in_memory(r, axes) for r, axes in rows):
+    if rounds < threads or folded or any(choice.in_memory for choice, _ in kinds):
         pieces = 1  # several would add to the same places
-    elif sum([max([row.out.size, *[graph.spec(s).size for s in row.sources]]) for row, _ in rows]) < WORTH_A_THREAD:
+    elif sum([n * max([s.size for s in (c.row.out, *c.row.specs)]) for c, n in kinds]) < WORTH_A_THREAD:
         pieces = 1
     return Layout(script, width, rounds, rest, pieces, size)
 

@@ -8,7 +8,9 @@ from itertools import islice, pairwise
 
 from .body import NEUTRAL, SCALAR, Body, Number
 from .graph import Graph, Row, indices, offset_of
-from .rolling import Operand, Roll, Script, is_fold
+from .group import Group
+from .likeness import is_fold
+from .rolling import Operand, Roll, Script
 from .rules import RULES, WHOLE, Axes
 
 __all__ = ["write_neutral", "write_rows"]
@@ -16,8 +18,30 @@ __all__ = ["write_neutral", "write_rows"]
 Rows = list[tuple[Row, Axes]]
 
 
-def write_rows(body: Body, rows: Rows, script: Script) -> Body:
+class Homes:
+    """Where values of loops that are written are kept."""
+
+    def __init__(self, rows: Group):
+        self.rows = rows
+        self.rolls: list[Roll] = []
+
+    def add(self, roll: Roll) -> None:
+        """Note that a loop is written."""
+        self.rolls.append(roll)
+
+    def find(self, slot: int) -> tuple[Roll, int, int] | None:
+        """The loop, the row of its iteration, and the iteration of a value that cells keep; None for others."""
+        place = self.rows.place(slot) if self.rolls else -1
+        for roll in self.rolls:
+            if roll.first <= place < roll.stop - roll.period:
+                iteration, row = divmod(place - roll.first, roll.period)
+                return (roll, row, iteration) if row in roll.kept else None
+        return None
+
+
+def write_rows(body: Body, rows: Group, script: Script) -> Body:
     """Write all rows of a group to a body; returns it."""
+    body.homes = Homes(rows)
     at = 0
     for roll in script.rolls:
         _write_straight(body, rows, script, at, roll.first)
@@ -27,13 +51,12 @@ def write_rows(body: Body, rows: Rows, script: Script) -> Body:
     return body
 
 
-def _write_straight(body: Body, rows: Rows, script: Script, first: int, stop: int) -> None:
+def _write_straight(body: Body, rows: Group, script: Script, first: int, stop: int) -> None:
     for chain in _chains(rows[first:stop], body.graph):
         _emit_chain(body, chain)
-    for k in range(first, stop):
-        row, _ = rows[k]
-        for roll, j, iteration in script.copies.get(k, ()):
-            for at, number in body.made[row.slot].items():
+    for k in sorted(k for k in script.copies if first <= k < stop):
+        for roll, j, iteration in script.copies[k]:
+            for at, number in body.made[int(rows.slots[k])].items():
                 body.store_cell(roll.cell(j, at, iteration), "", 0, number)
 
 
@@ -61,7 +84,7 @@ def _is_alike(first: tuple[Row, Axes], row: Row, axes: Axes) -> bool:
 def _is_straight(row: Row, made: set[int], graph: Graph) -> bool:
     """Whether a row reads of those rows what stands at the same index."""
     return all(
-        graph.root[s] not in made or (graph.is_whole(s) and graph.spec(s).shape == row.out.shape) for s in row.sources
+        graph.root(s) not in made or (graph.is_whole(s) and graph.spec(s).shape == row.out.shape) for s in row.sources
     )
 
 
@@ -77,7 +100,7 @@ def _emit_chain(body: Body, chain: Rows) -> None:
     body.flush()
 
 
-def write_neutral(body: Body, rows: Rows, roll: Roll) -> None:
+def write_neutral(body: Body, rows: Group, roll: Roll) -> None:
     """What rows of a loop fold over lanes begins with: written to memory before the lanes."""
     folds = [row for row, axes in rows[roll.first : roll.first + roll.period] if is_fold(axes)]
     if not folds:
@@ -104,11 +127,10 @@ class _Loop:
         By negative slot.
     """
 
-    def __init__(self, body: Body, rows: Rows, roll: Roll):
+    def __init__(self, body: Body, rows: Group, roll: Roll):
         self.body, self.rows, self.roll = body, rows, roll
         self.operands: dict[int, Operand] = {}
-        self.own = {rows[roll.first + j][0].slot: j for j in range(roll.period)}
-        self.place = {row.slot: k for k, (row, _) in enumerate(rows[: roll.first])}
+        self.own = set(rows.slots[roll.first : roll.first + roll.period].tolist())
         self.carried: dict[tuple[int, int, int], list[str]] = {}
         self.pointers: dict[tuple[int, int, int], str] = {}
 
@@ -141,22 +163,20 @@ class _Loop:
     def _carry(self) -> None:
         """Move on what later iterations read."""
         for (root, at, _), places in self.carried.items():
-            j = (self.place[root] - self.roll.first) % self.roll.period
+            j = (self.rows.place(root) - self.roll.first) % self.roll.period
             for place, following in pairwise(places):
                 self.body.store_number(place, self.body.load_number(following, self._char(root)))
-            made = self.body.made[self.rows[self.roll.first + j][0].slot]
+            made = self.body.made[int(self.rows.slots[self.roll.first + j])]
             self.body.store_number(places[-1], made[at])
 
     def _leave(self) -> None:
         """Values of the last iteration are at hand, those of others in cells."""
-        made, homes, roll = self.body.made, self.body.homes, self.roll
+        made, roll, slots = self.body.made, self.roll, self.rows.slots
         for j in range(roll.period):
-            slots = [self.rows[k][0].slot for k in range(roll.first + j, roll.stop, roll.period)]
-            values = made.pop(slots[0], None)
+            values = made.pop(int(slots[roll.first + j]), None)
             if values is not None:  # else it is in memory, folded over lanes
-                made[slots[-1]] = values
-            if j in roll.kept:
-                homes.update({slot: (roll, j, i) for i, slot in enumerate(slots[:-1])})
+                made[int(slots[roll.stop - roll.period + j])] = values
+        self.body.homes.add(roll)
 
     def _char(self, slot: int) -> str:
         return self.body.spec(slot).dtype.char
@@ -166,8 +186,8 @@ class _Loop:
     def read(self, operand: Operand, axis: int | None, index: tuple[int, ...]) -> Number:
         """An element of an operand."""
         body, graph, slot = self.body, self.body.graph, operand.slot
-        spec, root = graph.spec(slot), graph.root[slot]
-        at = graph.shift[slot] + offset_of(index, spec.strides)
+        spec, root = graph.spec(slot), graph.root(slot)
+        at = graph.shift(slot) + offset_of(index, spec.strides)
         if operand.kind == "same":
             with self._outside():
                 return body.read(slot, axis, index)
@@ -199,8 +219,8 @@ class _Loop:
             places = self.carried[key] = self.body.room(self._char(root), operand.back)
             with self._outside():
                 for i, place in enumerate(places):
-                    row = self.rows[self.place[root] + i * self.roll.period][0]
-                    self.body.store_number(place, self.body.element(row.slot, at))
+                    slot = int(self.rows.slots[self.rows.place(root) + i * self.roll.period])
+                    self.body.store_number(place, self.body.element(slot, at))
         return self.body.load_number(self.carried[key][0], self._char(root))
 
     def address(self, root: int) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ...primitives.keys import ARRAY
 from .functions import FUNCTIONS, available, convert
-from .graph import Row, indices, offset_of
+from .graph import MOST_LITERALS, Row, indices, offset_of
 
 __all__ = ["RULES", "Rule"]
 
@@ -28,8 +28,6 @@ MOST_TERMS = 64
 """Terms of a product of matrices that are written out for each element."""
 MOST_FOLDS = 128
 """Elements of a result that is folded over lanes: each is carried from round to round, in a register at best."""
-MOST_LITERALS = 64
-"""Elements of a constant up to which they are written into the code."""
 
 
 class Rule:
@@ -370,7 +368,7 @@ class _Indexed(Rule):
 
     def is_static(self, row, graph):
         """Whether all indices are literals."""
-        constants = [graph.constants.get(graph.root[s]) for s in row.sources[1:]]
+        constants = [graph.constants.get(graph.root(s)) for s in row.sources[1:]]
         return all(c is not None and c.size <= MOST_LITERALS for c in constants)
 
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ...tape.record import pack
 from ...tape.rows import Gathered
-from ...tape.signature import Signature, import_signature
+from ...tape.signature import Signature, by_index, import_signature
 from ...tape.spec import spec_of
 from ...vm import opcodes as op
 from ...vm.pools import pools
 
 if TYPE_CHECKING:
+    from .graph import Graph
+    from .group import Group
     from .layout import Layout
     from .rolling import Script
 
-__all__ = ["ADDRESS", "NO_STEPS", "NativeRows", "Step", "gather_steps", "native_signature"]
+__all__ = ["ADDRESS", "NO_STEPS", "NativeRows", "Order", "Step", "gather_steps", "native_signature", "table_places"]
 
 ADDRESS = spec_of((), np.dtype(np.int64))
 """Type of a slot that stands for an address."""
@@ -31,11 +33,11 @@ class Step:
 
     Attributes
     ----------
-    groups : dict
+    groups : dict of Group
         Rows with their axes (see `tapegrad.compiler.native.rules`), by their number of lanes.
     stored : set of int
         Slots whose values others read from memory.
-    reads : list of int
+    reads : numpy.ndarray of int
         Slots from before whose memory the rows read.
     scripts, layouts : dict
         The loops in each group, and its rounds.
@@ -43,17 +45,21 @@ class Step:
         Bytes of memory that the step needs for itself.
     """
 
-    groups: dict[int, list[tuple[Any, Any]]] = field(default_factory=dict)
+    groups: dict[int, Group] = field(default_factory=dict)
     stored: set[int] = field(default_factory=set)
-    reads: list[int] = field(default_factory=list)
+    reads: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     scripts: dict[int, Script] = field(default_factory=dict)
     layouts: dict[int, Layout] = field(default_factory=dict)
     scratch: int = 0
 
     @property
-    def rows(self) -> list[int]:
+    def slots(self) -> np.ndarray:
         """Slots of the rows, group by group."""
-        return [row.slot for rows in self.groups.values() for row, _ in rows]
+        return np.concatenate([group.slots for group in self.groups.values()])
+
+
+Order = list["Step | np.ndarray"]
+"""Native steps, and between them slots of rows that stay the interpreter's."""
 
 
 class NativeRows(NamedTuple):
@@ -61,63 +67,80 @@ class NativeRows(NamedTuple):
 
     Attributes
     ----------
-    steps : dict
-        Steps, by the slot of the row that calls them.
-    members : dict
-        Slots of rows that a step computes, and the slot of the step.
-    reads : dict
-        What a step reads, by its slot.
+    steps : dict of Step
+        By the slot of the row that calls it.
+    members : dict of range
+        By that slot, the slots of rows that it computes: they stand before it.
+    reads : dict of numpy.ndarray
+        By that slot, what it reads.
     table : int
         The slot that stands for the address of the address table; -1 where there are no steps.
     """
 
     steps: dict[int, Step]
-    members: dict[int, int]
-    reads: dict[int, list[int]]
+    members: dict[int, range]
+    reads: dict[int, np.ndarray]
     table: int
 
 
 NO_STEPS = NativeRows({}, {}, {}, -1)
 
 
-def gather_steps(tape: Any, order: list[int | Step]) -> tuple[Gathered, NativeRows]:
+def table_places(graph: Graph, order: Order) -> tuple[np.ndarray, int]:
+    """By slot of the tape, that in a plan, whose address table has a word for each; and how many there are.
+
+    The first slot stands for the table itself. A step's rows take a word each, and it takes the next one. What is not
+    in the plan is at -1.
+    """
+    places, at = np.full(len(graph.rows.words), -1, np.int64), 1
+    for part in order:
+        if isinstance(part, Step):
+            slots = part.slots
+            places[slots] = np.arange(at, at + len(slots))
+            at += len(slots) + 1
+        else:
+            widths = pools.table[graph.rows.words[part] >> op.SIGNATURE_SHIFT, op.WIDTH]
+            places[part] = at + np.cumsum(widths) - widths
+            at += int(widths.sum())
+    return places, at
+
+
+def gather_steps(graph: Graph, order: Order) -> tuple[Gathered, NativeRows]:
     """Rows of a tape in an order in which each step stands for many: with imports for what it computes.
 
     Parameters
     ----------
-    tape : Tape
-    order : list of int or Step
-        Slots of rows, and steps.
+    graph : Graph
+    order : Order
 
     Returns
     -------
     gathered : Gathered
     native : NativeRows
     """
-    table = import_signature(ADDRESS)
-    words, origins = [table.code], [-1]
-    places = np.full(len(tape.rows), -1, np.int64)
-    native = NativeRows({}, {}, {}, 0)
+    words, native = graph.rows.words, NativeRows({}, {}, {}, 0)
+    places, n = table_places(graph, order)
+    for step in order:
+        if isinstance(step, Step):
+            slots = places[step.slots]
+            at = int(slots[-1]) + 1
+            native.steps[at], native.members[at], native.reads[at] = step, range(slots[0], at), places[step.reads]
+    rows = np.concatenate([part for part in order if not isinstance(part, Step)])
+    packed, origins = np.zeros(n, np.int64), np.full(n, -1, np.int32)
+    packed[0] = import_signature(ADDRESS).code
+    packed[list(native.steps)] = pack(native_signature(), [0])
+    for step in native.steps.values():
+        origins[places[step.slots]] = step.slots
+        packed[places[step.slots]] = _imports(words[step.slots] >> op.SIGNATURE_SHIFT)
+    origins[places[rows]] = rows
+    graph.rows.copy(rows, places, packed)
+    return Gathered(packed, origins, places), native
 
-    def add(code: list[int], slot: int) -> int:
-        new = len(words)
-        words.extend(code)
-        origins.extend([slot] + [-1] * (len(code) - 1))
-        if slot >= 0:
-            places[slot] = new
-        return new
 
-    for slot in order:
-        if isinstance(slot, Step):
-            made = [add([import_signature(tape.signature(k).out).code], k) for k in slot.rows]
-            step = add(pack(native_signature(), [0]), -1)
-            native.steps[step], native.reads[step] = slot, places[slot.reads].tolist()
-            native.members.update(dict.fromkeys(made, step))
-            continue
-        row = tape.signature(slot)
-        offset = tape.rows[slot + 1] if row.kind in op.WITH_OFFSET else None
-        add(pack(row, places[tape.operands(slot)].tolist(), offset), slot)
-    return Gathered(np.array(words, np.int64), np.array(origins, np.int32), places), native
+def _imports(kinds: np.ndarray) -> np.ndarray:
+    """Rows of imports of what rows of those signatures compute."""
+    found, which = np.unique(kinds, return_inverse=True)
+    return np.array([import_signature(by_index[k].out).code for k in found.tolist()], np.int64)[which]
 
 
 class _Native:
