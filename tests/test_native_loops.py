@@ -106,6 +106,24 @@ def test_sums_over_lanes_within_a_loop(n):
     check_rolls(tg.value_and_grad(f, (0, 1)), rows, w)
 
 
+def test_sums_and_joined_states_of_each_iteration():
+    """Rows that read what loops of other steps have put into memory, an iteration further on each, are loops, too."""
+    x = np.array([0.3, 0.5, 0.7])
+
+    def f(x):
+        y, total, states = x, 0.0, []
+        for _ in range(1000):
+            y = np.cos(y) * x
+            total = total + np.sum(y * y)
+            states.append(y)
+        return total + np.sum(np.stack(states) ** 2)
+
+    steps = check(tg.value_and_grad(f), x, rtol=1e-10)
+    groups = [(step.groups[lanes], step.scripts[lanes]) for step in steps for lanes in step.groups]
+    written = [script.written(group.of_each(lambda choice: choice.elements)) for group, script in groups]
+    assert len(rolls_of(steps)) >= 4 and sum(written) < 2000  # of 14,000
+
+
 def test_constants_of_each_iteration():
     """Equal ones are one, though each iteration has recorded its own; others are not taken for equal."""
     x = np.linspace(0.1, 1.0, 7)

@@ -85,13 +85,16 @@ class Likeness:
         return np.where(rolls, kinds, -1 - np.arange(self.count))
 
     def periods(self) -> list[int]:
-        """Distances between rows that are alike, with what they read and what that reads; the most frequent first."""
+        """Distances between rows that are alike, with what they read and what that reads; the most frequent first.
+
+        What other groups compute counts as alike.
+        """
         n, found = self.count, self.kinds.astype(np.uint64)
         for _ in range(ROUNDS):
             mixed = found * np.uint64(0x9E3779B97F4A7C15)
             for i, at in enumerate(self.at.T):
                 inside = (at >= 0) & (at < n)
-                read = np.where(inside, found[np.where(inside, at, 0)], at.astype(np.uint64))
+                read = np.where(inside, found[np.where(inside, at, 0)], np.minimum(at, n).astype(np.uint64))
                 mixed = (mixed ^ (read + np.uint64(i))) * np.uint64(0xD6E8FEB86659FD93)
                 mixed ^= mixed >> np.uint64(29)
             found = mixed
