@@ -145,6 +145,7 @@ class Plan:
         shared = self._shared()
         self.bound_inputs = [shared(slot) for slot in self.inputs]
         self.bound_outputs: list = []
+        inputs = set(self.inputs)
         often = Counter(rows.root[self.outputs].tolist())
         for slot in self.outputs:
             root, spec = int(rows.root[slot]), self.row(slot).out
@@ -152,7 +153,7 @@ class Plan:
             if root == slot and is_own and often[root] == 1 and spec.contiguous and spec.nbytes >= FRESH_BYTES:
                 self.bound_outputs.append((spec, shared(root), None))
                 continue
-            if root in self.inputs:
+            if root in inputs:
                 raise TapeError("an output shares memory with an input")
             view = array_at(int(addr[slot]), spec, self.memory if is_own else self.constants[root])
             self.bound_outputs.append((spec, None, view))
