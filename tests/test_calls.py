@@ -503,6 +503,27 @@ def test_eight_threads(n, outside, of_its_own):
         list(pool.map(work, range(8)))
 
 
+def test_threads_that_begin_at_the_same_time():
+    """Each of a new function's first calls may find its program recorded, and not yet linked to memory."""
+    points = [np.linspace(0.0, 1.0 + k, 500) for k in range(8)]
+    expected = [np.sum(np.sort(x) * x) for x in points]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for _ in range(12):
+            step, start = tg.compile(lambda x: np.sum(np.sort(x) * x), native=False), threading.Barrier(8)
+
+            def work(k, step=step, start=start):
+                start.wait()
+                return [step(points[k]) for _ in range(60)]
+
+            with ThreadPoolExecutor(8) as pool:
+                found = list(pool.map(work, range(8)))
+            np.testing.assert_allclose(found, np.repeat(expected, 60).reshape(8, 60), rtol=1e-12)
+    finally:
+        sys.setswitchinterval(interval)
+
+
 @native
 def test_threads_are_in_one_program_at_the_same_time():
     inside, most, lock = [0], [0], threading.Lock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,8 @@ __all__ = ["Program"]
 
 NATIVE_AFTER = 3
 """Replays of a program after which machine code of its own is made for it."""
+
+_linking = threading.RLock()
 
 
 class Program:
@@ -181,10 +184,14 @@ class Program:
         plan, linked = self.plan, self._linked
         if not isinstance(plan, Plan):  # a device's, which replays itself
             return plan
-        if linked is None or linked.plan is not plan:
-            linked = self._linked = Replays(plan, self.count, self.expected)
-            self._forget_entries()
-        return linked
+        if linked is not None and linked.plan is plan:
+            return linked
+        with _linking:  # two tables for one plan would lend its memory to two threads at once
+            plan, linked = self.plan, self._linked
+            if linked is None or linked.plan is not plan:
+                linked = self._linked = Replays(plan, self.count, self.expected)
+                self._forget_entries()
+            return linked
 
     def _forget_entries(self) -> None:
         """Let go of the memory of plans before this one."""
