@@ -1012,12 +1012,5 @@ def test_large_values_and_gradients_begin_with_a_line_of_the_cache():
     x = tg.tensor(array, requires_grad=True)
     y = np.exp(x) * 2.0
     y.sum().backward()
-    step = tg.compile(tg.value_and_grad(lambda x: np.sum(np.sin(x))))
-    found = [
-        x.detach().numpy(),
-        y.detach().numpy(),
-        x.grad.numpy(),
-        tg.grad(lambda x: np.sum(x * x))(array),
-        step(array)[1],
-    ]
+    found = [x.detach().numpy(), y.detach().numpy(), x.grad.numpy(), tg.grad(lambda x: np.sum(x * x))(array)]
     assert [a.ctypes.data % 64 for a in map(np.asarray, found)] == [0] * len(found)

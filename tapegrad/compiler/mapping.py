@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import optree
 
-from ..tape.memory import aligned
 from .outputs import Made, check_targets
 
 __all__ = ["Batch", "apart", "map_chunks"]
@@ -85,7 +84,7 @@ def map_chunks(
         known = structure, list(map(np.asarray, leaves))
     structure, chunk = known
     made = [Made((count, *y.shape[1:]), y.dtype) for y in chunk]
-    whole = [aligned(*y) for y in made] if out is None else check_targets(out, structure, made, name)
+    whole = [np.empty(*y) for y in made] if out is None else check_targets(out, structure, made, name)
 
     def run(start: int) -> None:
         call(batch.part(start), out=optree.tree_unflatten(structure, [y[start : start + size] for y in whole]))

@@ -16,7 +16,7 @@ import numpy as np
 from ..descriptors import function_address
 from ..tape.callout import run_call
 from ..tape.faults import IndexFault
-from ..tape.memory import address_of, aligned
+from ..tape.memory import address_of
 from ..tape.tape import TapeError
 from ..vm import call_fields as f
 from ..vm import entry
@@ -179,7 +179,7 @@ class Replays:
         IndexFault
             If an index was out of range, here or in another thread at the same time.
         """
-        results = [aligned(s.shape, s.dtype) for s in self.specs] if targets is None else list(targets)
+        results = [np.empty(s.shape, s.dtype) for s in self.specs] if targets is None else list(targets)
         answers = [np.empty(s.shape, s.dtype) for s in self.answers]
         try:
             status = _replay(self.at, _pointers(arrays), _pointers(results), _pointers(answers))

@@ -131,6 +131,13 @@ def ready_buffer(x, tape, at):
 
 
 @jit
+def is_sparing(tape, at):
+    """Whether writes on a tape of the host's leave what a derivative reads as it is."""
+    c = i64(at)
+    return 1 if type_of(tape) == c[TAPE_TYPE] and i64(tape + c[SPARING_AT])[0] != c[FALSE] else 0
+
+
+@jit
 def is_eager(tape, at):
     """Whether writes on a tape may overwrite what a derivative reads, as PyTorch's do: then the sweep is refused."""
     c = i64(at)
@@ -492,7 +499,7 @@ def write_binary(x, arguments, count, names, at):
     """A function of a tensor and one more operand, written in place; as `write_unary`."""
     c = i64(at)
     if count == 1 and names == 0 and c[APART] and type_of(x) == c[TENSOR_TYPE]:
-        if i64(x + c[RARE_AT])[0] == c[NOTHING] and is_eager(i64(x + c[TAPE_AT])[0], at) == 0:
+        if i64(x + c[RARE_AT])[0] == c[NOTHING] and is_sparing(i64(x + c[TAPE_AT])[0], at):
             result = become(x, i64(arguments)[0], at)
             if result != -1:
                 return result
