@@ -54,8 +54,13 @@ def markdown(rows):
     return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], rule, *rows[1:]))
 
 
+def _times(ratio):
+    """A ratio with two digits, or as many as a whole number has."""
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
+
+
 def cells(case, names):
-    return [f"{human(case[n]['median'])} ({case[n]['ratio']:.2g}×)" if n in case else "–" for n in names]
+    return [f"{human(case[n]['median'])} ({_times(case[n]['ratio'])}×)" if n in case else "–" for n in names]
 
 
 def compiled_table(run):
