@@ -121,8 +121,12 @@ CHECKS = {"kills": kills, "rows": rows}
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checks", nargs="*", choices=[*CHECKS, []], default=list(CHECKS))
-    for name in parser.parse_args().checks:
+    parser.add_argument("checks", nargs="*", metavar="CHECK", help=f"of {', '.join(CHECKS)}; all, if none is named")
+    names = parser.parse_args().checks or list(CHECKS)
+    for name in names:
+        if name not in CHECKS:
+            parser.error(f"there is no check {name!r}, only {', '.join(CHECKS)}")
+    for name in names:
         print(f"-- {name}", flush=True)
         CHECKS[name]()
 
