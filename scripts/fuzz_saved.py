@@ -34,6 +34,8 @@ import optree
 
 import tapegrad as tg
 from tapegrad.compiler.saving import _HEAD, LoadError, dump_bytes, load_bytes
+from tapegrad.primitives import scipy_loader
+from tapegrad.primitives.core import RECORDS
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from fences import fenced, fenced_copy
@@ -122,6 +124,14 @@ def some_place(header, seed, rng):
             return x, key
 
 
+@functools.cache
+def record_names():
+    """Of all primitives; SciPy's as well, where it is installed."""
+    with contextlib.suppress(ImportError):
+        scipy_loader.load()
+    return sorted(RECORDS)
+
+
 def another(value, rng, others):
     """Something else in the place of a value."""
     if rng.random() < 0.3:
@@ -129,6 +139,8 @@ def another(value, rng, others):
     if type(value) is int:
         return rng.choice([value + 1, value - 1, -value, value * 8, 0, 1, 2, 1 << rng.randrange(64)])
     if type(value) is str:
+        if value in RECORDS and rng.random() < 0.7:
+            return rng.choice(record_names())
         names = ["<f8", "<f4", "<i8", "|b1", "<c16", "sum", "view", "place", "gather", "add", "matmul", "00" * 8]
         return rng.choice([value[:-1], value + "0", *names])
     if isinstance(value, list):

@@ -297,6 +297,10 @@ LIES = {
         "no primitive 'system'",
     ),
     "another primitive": (lambda p: signature_named(p, "sum").update(primitive="matmul"), "inconsistent"),
+    "a primitive of more operands": (
+        lambda p: signature_named(p, "multiply").update(primitive="where"),
+        "inconsistent",
+    ),
     "a key without its array": (keys_without_arrays, "a key with 0 arrays of indices comes with 1"),
     "an axis that is none": (
         lambda p: signature_named(p, "sum")["attrs"].update(axis={"tuple": [7]}),

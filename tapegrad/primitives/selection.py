@@ -27,8 +27,10 @@ class _Where(Primitive):
     accumulates = True
 
     def infer(self, specs, attrs):
-        shape = broadcast_shapes(self, [s.shape for s in specs])
-        return spec_of(shape, specs[1].dtype), op.KERNEL
+        condition, a, b = specs
+        if condition.dtype.kind != "b" or a.dtype != b.dtype:
+            raise TypeError(f"where takes a condition and two operands of one dtype, and got {specs}")
+        return spec_of(broadcast_shapes(self, [s.shape for s in specs]), a.dtype), op.KERNEL
 
     def carries_grad(self, specs, out):
         return out.dtype.kind in "fc" and (specs[1].requires_grad or specs[2].requires_grad)
