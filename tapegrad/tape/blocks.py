@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .memory import address_of
+from .spare import LARGE, give_large, take_large
 
 __all__ = [
     "MOST_EXPECTED",
@@ -38,6 +39,8 @@ def take_block(nbytes: int) -> np.ndarray:
     """Uninitialised memory of at least that many bytes; sizes are rounded up, so that they come again."""
     shift = max(nbytes.bit_length() - 3, 0)
     size = max(((nbytes - 1 >> shift) + 1) << shift, 4096)
+    if size >= LARGE:
+        return take_large(size)
     spare = _blocks.get(size)
     if spare:
         try:
@@ -49,6 +52,9 @@ def take_block(nbytes: int) -> np.ndarray:
 
 def give_block(block: np.ndarray) -> None:
     """Hand a block back; nothing may refer to its memory any more."""
+    if block.nbytes >= LARGE:
+        give_large(block)
+        return
     spare = _blocks.setdefault(block.nbytes, [])
     if (len(spare) + 1) * block.nbytes <= CLASS_BYTES:
         spare.append(block)

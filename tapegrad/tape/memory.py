@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from .spare import LARGE, borrowed
 from .spec import spec_of
 
 __all__ = ["address_of", "aligned", "aligned_copy", "array_at", "copy_array", "empty_array", "scalar_at"]
@@ -44,6 +45,8 @@ def aligned(shape, dtype) -> np.ndarray:
     size = math.prod(shape) * dtype.itemsize
     if size < WORTH_ALIGNING:
         return np.empty(shape, dtype)
+    if size >= LARGE:
+        return borrowed(shape, dtype, size, LINE)
     room = np.empty(size + LINE - 1, np.uint8)
     return np.ndarray(shape, dtype, room, -address_of(room) % LINE)
 
