@@ -9,6 +9,7 @@ from .autograd.inference import inference_mode, is_inference_mode_enabled
 from .autograd.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .batching import vmap
 from .checking import check_grads
+from .checkpointing import checkpoint
 from .compiler.program import compile
 from .compiler.saving import load
 from .creation import (
@@ -35,7 +36,8 @@ from .creation import (
     zeros,
     zeros_like,
 )
-from .custom import checkpoint, custom_jvp, custom_vjp, primitive
+from .custom import custom_jvp, custom_vjp
+from .external import primitive
 from .functional import elementwise_grad, grad, jvp, stop_gradient, value_and_grad, vjp
 from .implicit import implicit_minimum, implicit_root
 from .inspect.listing import format_tape

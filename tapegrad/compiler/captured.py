@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..custom import primitive
+from ..external import primitive
 from ..tape.site import inside
 
 __all__ = ["Captured", "Draws"]

@@ -12,7 +12,8 @@ import optree
 from ...autograd.function import Function
 from ...autograd.keeping import keep, kept
 from ...autograd.reading import UsersRule
-from ...custom import _has_tensor, _on_arrays, name_of
+from ...custom import has_tensor, name_of
+from ...external import on_arrays
 from ...primitives.core import lift
 from ...tape.handle import Tensor
 from ...values import value_of
@@ -32,7 +33,7 @@ class primitive:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function."""
-        if not _has_tensor(list(args)):
+        if not has_tensor(list(args)):
             return self.fun(*args, **kwargs)
         return (_Pushed if self.jvps else _Pulled).apply(self, kwargs, *args)
 
@@ -45,7 +46,7 @@ class _Pulled(Function):
     @staticmethod
     def forward(ctx: Any, owner: Any, kwargs: Any, *args: Any) -> Any:
         """The value, from plain arrays."""
-        y = _on_arrays(functools.partial(owner.fun, **kwargs), args)
+        y = on_arrays(functools.partial(owner.fun, **kwargs), args)
         y = y if isinstance(y, Tensor) else lift(np.array(y))
         ctx.owner, ctx.kwargs = owner, kwargs
         keep(ctx, (y, list(args)))

@@ -11,7 +11,7 @@ import numpy as np
 import optree
 
 from ... import functional
-from ...custom import checkpoint
+from ...checkpointing import checkpoint
 from ...jacobians import jacrev
 from ...tape.handle import Tensor
 

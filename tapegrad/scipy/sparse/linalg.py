@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as _sparse
 import scipy.sparse.linalg as _linalg
 
-from ...custom import primitive
+from ...external import primitive
 from ...primitives.core import lift
 from ...tape.handle import Tensor
 
