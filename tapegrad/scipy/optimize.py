@@ -15,12 +15,28 @@ from typing import Any
 import numpy as np
 import scipy.optimize as _optimize
 
-from ..functional import grad, value_and_grad
-from ..implicit import implicit_minimum, implicit_root
+from ..functional import value_and_grad
+from ..implicit import implicit_minimum
 from ..jacobians import hessian, jacfwd, jacrev
 from ..primitives.core import BY_FUNCTION, lift
 from ..tape.handle import Tensor
 from ._plain import depends, outside, plain, plain_tree, stacked, values_of
+from ._roots import (
+    as_number,
+    as_tuple,
+    bisect,
+    brenth,
+    brentq,
+    fixed_point,
+    fsolve,
+    newton,
+    of_floats,
+    pair_of,
+    ridder,
+    root,
+    root_scalar,
+    toms748,
+)
 
 __all__ = [
     "bisect",
@@ -48,234 +64,6 @@ WITH_HESSIAN = {"dogleg", "trust-ncg", "trust-krylov", "trust-exact"}
 
 def __getattr__(name: str) -> Any:
     return getattr(_optimize, name)
-
-
-def _tuple(args: Any) -> tuple[Any, ...]:
-    return tuple(args) if isinstance(args, (tuple, list)) else (args,)
-
-
-def _number(x: Any) -> Any:
-    """A scalar result as SciPy gives it where nothing is differentiated."""
-    return x if isinstance(x, Tensor) else float(x)
-
-
-# --- roots -----------------------------------------------------------------------------------------------------------
-
-
-def _jacobian(fun: Callable, x0: np.ndarray, args: tuple[Any, ...]) -> Callable:
-    """Exact Jacobian, as a function of plain arrays."""
-    made = jacfwd(lambda x: lift(stacked(fun(x, *args))))
-    return values_of(made)
-
-
-def root(
-    fun: Callable,
-    x0: Any,
-    args: Any = (),
-    method: str = "hybr",
-    jac: Any = None,
-    tol: float | None = None,
-    callback: Any = None,
-    options: Any = None,
-) -> Any:
-    """`scipy.optimize.root`, whose result is differentiable with respect to what `fun` depends on.
-
-    Parameters
-    ----------
-    fun : callable
-        ``fun(x, *args)`` returns as many numbers as `x` has, in an array or a list.
-    x0 : array_like
-        Has no gradient: the root does not depend on it.
-    args : tuple
-    method : str
-    jac : callable or bool, optional
-        By default the exact Jacobian, by `tapegrad.jacfwd`, where the method takes one (``"hybr"`` and ``"lm"``).
-    tol, callback, options
-        As in SciPy.
-
-    Returns
-    -------
-    scipy.optimize.OptimizeResult
-        Its ``x`` is a tensor where something is being differentiated.
-    """
-    args, start = _tuple(args), np.asarray(plain(x0), float)
-    settled = plain_tree(args)
-    residual = (lambda x, *more: fun(x, *more)[0]) if jac is True else fun
-    with outside():
-        if jac is None and method in ("hybr", "lm"):
-            jac = _jacobian(fun, start, settled)
-        call = values_of(fun, *settled) if jac is not True else _pair(fun, settled)
-        given = {"jac": _with_args(jac, settled) if callable(jac) else jac}
-        result = _optimize.root(call, start, method=method, tol=tol, callback=callback, options=options, **given)
-    result.x = implicit_root(residual, result.x, *args, name="root")
-    return result
-
-
-def _pair(fun: Callable, args: tuple[Any, ...]) -> Callable:
-    """A function that returns value and derivative, on plain arrays."""
-
-    def call(*given: Any) -> Any:
-        value, slope = fun(*given, *args)
-        return np.asarray(plain(stacked(value))), np.asarray(plain(stacked(slope)))
-
-    return call
-
-
-def _with_args(derivative: Callable, args: tuple[Any, ...]) -> Callable:
-    """The user's derivative with its arguments; one of ours has them already."""
-    ours = derivative.__module__ == values_of.__module__
-    return derivative if ours else values_of(derivative, *args)
-
-
-def fsolve(
-    func: Callable, x0: Any, args: Any = (), fprime: Any = None, full_output: bool = False, **options: Any
-) -> Any:
-    """`scipy.optimize.fsolve`, whose result is differentiable with respect to what `func` depends on.
-
-    Parameters
-    ----------
-    func, x0, args
-        As in `root`.
-    fprime : callable, optional
-        By default the exact Jacobian.
-    full_output : bool
-    **options
-        As in SciPy.
-
-    Returns
-    -------
-    x, or tuple
-    """
-    args, start = _tuple(args), np.atleast_1d(np.asarray(plain(x0), float))
-    settled = plain_tree(args)
-    with outside():
-        slope = _jacobian(func, start, settled) if fprime is None else values_of(fprime, *settled)
-        x, *rest = _optimize.fsolve(values_of(func, *settled), start, fprime=slope, full_output=True, **options)
-    x = implicit_root(func, x, *args, name="fsolve")
-    return (x, *rest) if full_output else x
-
-
-def root_scalar(
-    f: Callable,
-    args: Any = (),
-    method: Any = None,
-    bracket: Any = None,
-    fprime: Any = None,
-    fprime2: Any = None,
-    **options: Any,
-) -> Any:
-    """`scipy.optimize.root_scalar`, whose result is differentiable with respect to what `f` depends on.
-
-    Parameters
-    ----------
-    f : callable
-        ``f(x, *args)`` returns a number.
-    args : tuple
-    method : str, optional
-    bracket : pair of numbers, optional
-    fprime, fprime2 : callable, optional
-        By default exact ones where the method (``"newton"``, ``"halley"``) takes them.
-    **options
-        As in SciPy.
-
-    Returns
-    -------
-    scipy.optimize.RootResults
-        Its ``root`` is a tensor where something is being differentiated.
-    """
-    args = _tuple(args)
-    settled = plain_tree(args)
-    alone = lambda x: f(x, *settled)
-    given: dict[str, Any] = {}
-    if method in ("newton", "halley"):
-        given["fprime"] = _float(grad(alone)) if fprime is None else _float(fprime, settled)
-    if method == "halley":
-        given["fprime2"] = _float(grad(grad(alone))) if fprime2 is None else _float(fprime2, settled)
-    for key in ("x0", "x1"):
-        if options.get(key) is not None:
-            options[key] = float(plain(options[key]))
-    with outside():
-        result = _optimize.root_scalar(_float(alone), method=method, bracket=bracket, **given, **options)
-    result.root = _number(implicit_root(f, result.root, *args, name="root_scalar"))
-    return result
-
-
-def _float(function: Callable, args: tuple[Any, ...] = ()) -> Callable:
-    def call(x: Any) -> float:
-        return float(np.reshape(plain(function(x, *args)), ()))
-
-    return call
-
-
-def _bracketing(name: str) -> Callable:
-    """A solver that takes an interval."""
-    solver = getattr(_optimize, name)
-
-    def solve(f: Callable, a: Any, b: Any, args: Any = (), full_output: bool = False, **options: Any) -> Any:
-        args = _tuple(args)
-        settled = plain_tree(args)
-        with outside():
-            ends = float(plain(a)), float(plain(b))
-            x, details = solver(_float(f, settled), *ends, full_output=True, **options)
-        x = _number(implicit_root(f, x, *args, name=name))
-        details.root = x
-        return (x, details) if full_output else x
-
-    solve.__name__ = solve.__qualname__ = name
-    solve.__doc__ = f"`scipy.optimize.{name}`, whose result is differentiable with respect to what `f` depends on."
-    return solve
-
-
-bisect, brenth, brentq, ridder, toms748 = map(_bracketing, ("bisect", "brenth", "brentq", "ridder", "toms748"))
-
-
-def newton(func: Callable, x0: Any, fprime: Any = None, args: Any = (), **options: Any) -> Any:
-    """`scipy.optimize.newton` of a number, with the exact derivative by default.
-
-    Parameters
-    ----------
-    func, x0, args
-        As in `root_scalar`.
-    fprime : callable, optional
-    **options
-        As in SciPy, but for ``full_output`` and ``disp``.
-
-    Returns
-    -------
-    Tensor or float
-    """
-    args = _tuple(args)
-    settled = plain_tree(args)
-    slope = _float(grad(lambda x: func(x, *settled))) if fprime is None else _float(fprime, settled)
-    with outside():
-        x = _optimize.newton(_float(func, settled), float(plain(x0)), slope, **options)
-    return _number(implicit_root(func, x, *args, name="newton"))
-
-
-def fixed_point(func: Callable, x0: Any, args: Any = (), **options: Any) -> Any:
-    """`scipy.optimize.fixed_point`, whose result is differentiable with respect to what `func` depends on.
-
-    Parameters
-    ----------
-    func : callable
-        ``func(x, *args)`` returns what has the shape of `x`.
-    x0 : array_like
-    args : tuple
-    **options
-        ``xtol``, ``maxiter`` and ``method`` as in SciPy.
-
-    Returns
-    -------
-    Tensor or numpy.ndarray
-    """
-    args = _tuple(args)
-    with outside():
-        start = np.asarray(plain(x0), float)
-        x = _optimize.fixed_point(values_of(func, *plain_tree(args)), start, **options)
-    return implicit_root(lambda x, *more: stacked(func(x, *more)) - x, x, *args, name="fixed_point")
-
-
-# --- minima ----------------------------------------------------------------------------------------------------------
 
 
 def minimize(
@@ -325,7 +113,7 @@ def minimize(
     -----
     Components at a bound have the derivative 0; the others minimise `fun` with those held.
     """
-    args, start = _tuple(args), np.asarray(plain(x0), float)
+    args, start = as_tuple(args), np.asarray(plain(x0), float)
     settled = plain_tree(args)
     value = (lambda x, *more: fun(x, *more)[0]) if jac is True else fun
     shape = start.shape
@@ -334,9 +122,9 @@ def minimize(
     with outside():
         alone = lambda x: fun(x, *settled)
         if jac is None and named in WITH_GRADIENT:
-            call, given["jac"] = _pair(value_and_grad(alone), ()), True
+            call, given["jac"] = pair_of(value_and_grad(alone), ()), True
         else:
-            call = _pair(fun, settled) if jac is True else _float(alone)
+            call = pair_of(fun, settled) if jac is True else of_floats(alone)
             given["jac"] = values_of(jac, *settled) if callable(jac) else jac
         if callable(hess):
             given["hess"] = values_of(hess, *settled)
@@ -385,7 +173,7 @@ def _refuse_constraints(value: Callable, constraints: Any, x: np.ndarray, args: 
     found = depends(value, x, *args)
     for c in [constraints] if single else constraints:
         function = c.get("fun") if isinstance(c, dict) else getattr(c, "fun", None)
-        more = _tuple(c.get("args", ())) if isinstance(c, dict) else ()
+        more = as_tuple(c.get("args", ())) if isinstance(c, dict) else ()
         found = found or (function is not None and depends(function, x, *more))
     if found:
         raise NotImplementedError(
@@ -415,11 +203,11 @@ def minimize_scalar(
     scipy.optimize.OptimizeResult
         Its ``x`` and ``fun`` are tensors where something is being differentiated.
     """
-    args = _tuple(args)
+    args = as_tuple(args)
     with outside():
-        call = _float(fun, plain_tree(args))
+        call = of_floats(fun, plain_tree(args))
         result = _optimize.minimize_scalar(call, bracket=bracket, bounds=bounds, method=method, **options)
-    result.x = _number(implicit_minimum(fun, result.x, *args, name="minimize_scalar"))
+    result.x = as_number(implicit_minimum(fun, result.x, *args, name="minimize_scalar"))
     if isinstance(result.x, Tensor):
         result.fun = fun(result.x, *args)
     return result
@@ -474,7 +262,7 @@ def least_squares(
     -----
     The minimum's derivative takes the curvature of the residuals into account, not only Gauss and Newton's part.
     """
-    args, kwargs, start = _tuple(args), dict(kwargs or {}), np.atleast_1d(np.asarray(plain(x0), float))
+    args, kwargs, start = as_tuple(args), dict(kwargs or {}), np.atleast_1d(np.asarray(plain(x0), float))
     settled, options_of_fun = plain_tree(args), plain_tree(kwargs)
     if loss not in _LOSSES:
         raise ValueError(f"least_squares: loss is one of {', '.join(map(repr, _LOSSES))} for tensors, not {loss!r}")
