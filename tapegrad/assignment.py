@@ -41,42 +41,42 @@ def assign(self, key, value):
             entry, j = _met_before(self, form, value, kind, tape)
             seen, offset, head, after, _, _, spread, _, patches = entry
             patched = patches[base._spec] if after and base is not None else None
-            region, roots = len(rows), tape.roots
+            region = len(rows)
             rows += (seen + i * STEP, offset)
             if spread:
                 rows += (spread + j * STEP, 0)
                 j = region + 2
             row = len(rows)
             rows.append(head + region * STEP + j)
-            root = roots[region] = roots[i] if i in roots else i
+            tape.noted += (region, i, None)
             tape.note_write(row, region, site, buffer)
             if after:
-                _become_whole(self, base, row, root, entry, patched)
+                _become_whole(self, base, row, entry, patched)
             return
     except (KeyError, AttributeError):  # an assignment not met before, a tensor elsewhere or without a buffer
         pass
     except BaseException:  # an interrupt
         if region >= 0 and tape.takes_back(region, row) and after and self._slot == i:
-            _become_whole(self, base, row, root, entry, patched)
+            _become_whole(self, base, row, entry, patched)
         raise
     if assign in waiting:
         hand_over(assign)
     _assign(self, key, value, form)
 
 
-def _become_whole(x, base, row, root, entry, patched):
+def _become_whole(x, base, row, entry, patched):
     """Note what a tensor has become, a part of which row `row` has written; and its base, if it is a view of one."""
-    rows, roots, last = x._tape.rows, x._tape.roots, len(x._tape.rows)
+    tape, rows, last = x._tape, x._tape.rows, len(x._tape.rows)
     _, offset, _, after, shift, out, *_ = entry
     if base is None:
         rows += (after + x._slot * STEP + row, shift)
-        roots[last] = root
+        tape.noted += (last, row, None)
         x._slot, x._spec = last, out
         return
     code, spec, again, out = patched
     start = x._rare._offset
     rows += (code + base._slot * STEP + row, start + offset, again + last * STEP, start)
-    roots[last] = roots[last + 2] = root
+    tape.noted += (last, row, None, last + 2, row, None)
     base._slot, base._spec = last, spec
     x._slot, x._spec = last + 2, out
 
@@ -104,7 +104,7 @@ def _stands_there(x, key, value):
     if basic_view(x, key) != (spec.shape, spec.strides, value._rare._offset):
         return False
     buffer.version += 1
-    tape.write_counts[tape.root_of(value._slot)] += 1
+    tape.noted += (None, value._slot, None)
     return True
 
 

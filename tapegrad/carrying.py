@@ -112,7 +112,7 @@ class Carrier:
     def _run(self, wanted: list[int]) -> None:
         """Carry over the rows that some slots need; where there are writes in place, all of them."""
         tape = self.tape
-        if tape.writes or tape.notes or tape.sources:
+        if tape.stamps.last or tape.notes or tape.sources:
             first, self.position = self.position, len(tape.rows)
             order: Sequence[int] = [s for s in _slots(tape, first, self.position) if s not in self.values]
         else:

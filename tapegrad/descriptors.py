@@ -155,8 +155,7 @@ def shared_words() -> np.ndarray:
         Tensor(): {"SLOT_AT": "_slot", "SPEC_AT": "_spec", "TAPE_AT": "_tape", "RARE_AT": "_rare"},
         Tape(): {
             "FAST_AT": "fast", "LIMIT_AT": "limit", "NUMBERS_AT": "numbers", "ROWS_AT": "rows", "THREAD_AT": "thread",
-            "ROOTS_AT": "roots", "WRITES_AT": "writes", "COUNTS_AT": "write_counts", "SITES_AT": "write_sites",
-            "TRACING_AT": "tracing", "SPARING_AT": "sparing",
+            "NOTED_AT": "noted", "TRACING_AT": "tracing", "SPARING_AT": "sparing",
         },
         Buffer(): {
             "COPIES_AT": "copies_reads", "END_AT": "end", "HISTORY_AT": "history", "LOOSE_AT": "loose",

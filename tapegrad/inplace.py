@@ -141,7 +141,7 @@ def write(target: Tensor, made, operands, attrs=(), index=None, passing=False) -
         _take_over(target, result, state, tape, passing)
     except BaseException:
         if len(tape.rows) > row:  # an interrupt: the row is there, and may have run
-            if row not in tape.write_sites:
+            if row not in tape.stamps.sites:
                 tape.note_write(row, slots[0], site, buffer_of(target))
             _take_over(target, new_tensor(tape, row, signature.out), state, tape, passing)
         raise
@@ -485,9 +485,9 @@ def written(target, base, row, out, entry):
         target._slot, target._spec = row, out
         return
     code, spec, again, out = entry
-    offset, last, root = target._rare._offset, len(rows), tape.roots[row]
+    offset, last = target._rare._offset, len(rows)
     rows += (code + (base._slot << op.SLOT_BITS) + row, offset, again + (last << op.SLOT_BITS), offset)
-    tape.roots[last] = tape.roots[last + 2] = root
+    tape.noted += (last, row, None, last + 2, row, None)
     base._slot, base._spec = last, spec
     target._slot, target._spec = last + 2, out
 

@@ -235,7 +235,8 @@ def test_writes(x, name):
         for _ in range(4):
             write(y, z)
         tape = y._tape
-        notes = tape.roots, tape.writes, tape.write_counts, {r: describe(s) for r, s in tape.write_sites.items()}
+        stamps = tape.stamps
+        notes = stamps.roots, stamps.last, stamps.counts, {r: describe(s) for r, s in stamps.sites.items()}
         return tape.rows, notes, y._slot, y._version, y.detach().numpy().copy(), describe(y._buffer.site)
 
     names = ("mul_", "__iadd__", "add_", "sin_", "__setitem__", "__getitem__", "copy_", "fill_", "zero_")
@@ -293,9 +294,11 @@ def test_references_are_balanced_by_writes(x):
 
     work(3)
     things = y._buffer, x._tape, z._spec, y._spec, NOTHING, code, None
+    assert y._tape.stamps.last and not y._tape.noted  # what was noted holds None until then
     gc.collect()
     before = [sys.getrefcount(thing) for thing in things]
     work(100)
+    assert y._tape.stamps.last and not y._tape.noted
     gc.collect()
     after = [sys.getrefcount(thing) for thing in things]
     # Views and the tape's notes stay; what is left over would be seen a hundred times.

@@ -217,7 +217,7 @@ class Call:
         tape = state.tape
         self.stand_between_rows(tape)
         self.outs = self.types = tuple([y._spec for y in outputs])
-        rows, roots = tape.rows, tape.roots
+        rows = tape.rows
         for k, (y, slot) in enumerate(zip(outputs, slots, strict=True)):
             row = len(rows)
             found = _tracked.get(y._spec)
@@ -225,7 +225,7 @@ class Call:
                 signature = signature_of(ops.track, (y._spec,), (), True)
                 found = _tracked[y._spec] = signature.code, signature.out
             rows += (found[0] + (slot << SLOT_BITS), 0)
-            roots[row] = roots.get(slot, slot)
+            tape.noted += (row, slot, None)
             tape.sources[row] = self, k
             y._slot, y._spec = row, found[1]
         tape.called = len(rows)

@@ -16,14 +16,14 @@ def stale(tape, row, operand):
     slot = row if operand < 0 else tape.operands(row)[operand]
     spec = tape.signature(slot).out
     root = tape.root_of(slot)
-    write = tape.writes.get(root, -1)
+    write = tape.stamps.last.get(root, -1)
     foreign = {s: b for s, b in tape.written_elsewhere()}.get(root)
     name = tape.signature(row).primitive.grad_name
     before = version_at(tape, root, row)
     now = foreign.version if foreign is not None else version_at(tape, root, write)
     producer = _producer(tape, slot) if operand < 0 else _owner(tape, slot, write)
     which = f", which is output 0 of {producer}," if producer and spec.requires_grad else ""
-    site = foreign.site if foreign is not None else tape.write_sites.get(write)
+    site = foreign.site if foreign is not None else tape.stamps.sites.get(write)
     notes = tape.notes.get(row)
     recorded = f", recorded at {describe(notes.site)}" if notes is not None and notes.site else ""
     where = f" It was written at {describe(site)}." if site else ""
@@ -76,7 +76,7 @@ def _is_view(tape, slot):
 def version_at(tape, root, row):
     """In-place writes to a buffer up to and including a row."""
     base = next((version for slot, _, _, _, version in tape.imports if slot == root), 0)
-    return base + sum(r <= row and tape.root_of(r) == root for r in tape.write_sites)
+    return base + sum(r <= row and tape.root_of(r) == root for r in tape.stamps.sites)
 
 
 def freed(tape, row):

@@ -368,7 +368,7 @@ def _unpack(tape, slot, k, packed, unpack):
 def _check(tape, slot, row, packed=()):
     """Refuse to use a value that was overwritten or freed; one that was packed was kept elsewhere."""
     freed = tape.freed is not None and slot < len(tape.freed) and tape.freed[slot]
-    if not (freed or tape.writes or tape.foreign_writes):
+    if not (freed or tape.stamps.last or tape.foreign_writes):
         return
     needs = row.needs
     if not needs:
@@ -380,7 +380,7 @@ def _check(tape, slot, row, packed=()):
             continue
         root = tape.root_of(operand)
         limit = slot - (row.kind == op.WRITE and k > 0)  # a write leaves its result, and takes its operand away
-        if needs >> min(k, 62) & 1 and (tape.writes.get(root, -1) > limit or root in tape.foreign_writes):
+        if needs >> min(k, 62) & 1 and (tape.stamps.last.get(root, -1) > limit or root in tape.foreign_writes):
             raise messages.stale(tape, slot, k - 1)
 
 

@@ -65,7 +65,7 @@ class Rules:
         alike = None if len(set(given)) == len(given) else tuple([given.index(k) for k in given])
         offset = tape.rows[slot + 1] if row.kind in op.WITH_OFFSET else None
         key = (row.index, wanted, bar._spec, alike, offset)
-        if tape.writes:
+        if tape.stamps.last:
             return self.row_cotangents(tape, slot, bar, wanted)
         rule = self.known.get(key, _NEW)
         if rule.__class__ is Rule:
@@ -80,7 +80,7 @@ class Rules:
     def _follow(self, rule, given):
         """Append the rows that a rule leaves."""
         tape = current_tape(local.state)
-        rows, roots = tape.rows, tape.roots
+        rows = tape.rows
         slots = given + rule.constants
         for row, places, offset in rule.rows:
             slot = len(rows)
@@ -90,8 +90,7 @@ class Rules:
                 continue
             rows.extend(pack(row, [slots[k] for k in places], offset))
             if row.kind != op.KERNEL:
-                source = slots[places[0]]
-                roots[slot] = roots.get(source, source)
+                tape.noted += (slot, slots[places[0]], None)
         return [new_tensor(tape, slots[b], tape.signature(slots[b]).out) if type(b) is int else b for b in rule.results]
 
 

@@ -245,7 +245,7 @@ class SavedSlot:
 
     def __init__(self, tensor: Tensor, tape: Tape):
         self.tape, self.slot, self.spec = weakref.ref(tape), tensor._slot, tensor._spec
-        self.writes = tape.write_counts.get(tape.root_of(self.slot), 0)
+        self.writes = tape.stamps.counts.get(tape.root_of(self.slot), 0)
         note_needed(tape, self.slot)
 
     def unpack(self, ctx: Any) -> Tensor:
@@ -254,9 +254,10 @@ class SavedSlot:
         if tape is None:
             raise RuntimeError(f"what {ctx.name()} saved went with its results, none of which is left")
         root = tape.root_of(self.slot)
-        writes, foreign = tape.write_counts.get(root, 0), tape.foreign_writes.get(root)
+        stamps = tape.stamps
+        writes, foreign = stamps.counts.get(root, 0), tape.foreign_writes.get(root)
         if writes != self.writes or foreign is not None:
-            site = tape.write_sites.get(tape.writes.get(root)) if foreign is None else foreign.site
+            site = stamps.sites.get(stamps.last.get(root, -1)) if foreign is None else foreign.site
             raise _stale(self.spec, writes if foreign is None else foreign.version, self.writes, site, ctx)
         return new_tensor(tape, self.slot, self.spec)
 

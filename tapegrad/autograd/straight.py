@@ -78,7 +78,7 @@ class _Sweep:
         self.words, self.root, self.starts = rows.words, rows.root, rows.starts
         self.leads, self.targets, self.written = np.zeros((3, n), np.uint8)
         self.leads[targets] = self.targets[targets] = 1
-        self.written[[*tape.writes, *tape.foreign_writes]] = 1
+        self.written[[*tape.stamps.last, *tape.foreign_writes]] = 1
         run("reversing.mark_leads", self.words, self.starts, len(self.starts), pools.table, self.leads)
         self.bars, self.held = np.zeros(n, np.int32), {}
         self.rules, self.sums = np.zeros((2, 64, f.ENTRY), np.int64)
@@ -142,7 +142,7 @@ class _Sweep:
         if state[f.SHARED]:
             root = self.root[n : self.known]
             shared = np.flatnonzero(root != np.arange(n, self.known))
-            tape.roots.update(zip((n + shared).tolist(), root[shared].tolist(), strict=True))
+            tape.stamps.roots.update(zip((n + shared).tolist(), root[shared].tolist(), strict=True))
 
     def _take_in(self, n):
         """Note what was recorded meanwhile."""
@@ -150,7 +150,8 @@ class _Sweep:
         while n + f.MARGIN > len(self.words):
             self._make_room()
         self.words[first:n] = tape.rows[first:n]
-        self.root[first:n] = [tape.roots.get(slot, slot) for slot in range(first, n)]
+        roots = tape.stamps.roots
+        self.root[first:n] = [roots.get(slot, slot) for slot in range(first, n)]
 
     def _make_room(self):
         """Make the arrays longer; says whether they were not longer than a tape can be."""

@@ -148,7 +148,7 @@ def _tape_row(key: Any, details: bool) -> Row:
     row.sources = list(sources)
     row.freed = bool(tape.freed is not None and slot < len(tape.freed) and tape.freed[slot])
     if details:
-        row.version = version_at(tape, tape.root_of(slot), slot) if tape.writes else 0
+        row.version = version_at(tape, tape.root_of(slot), slot) if tape.stamps.last else 0
         row.attrs = dict(signature.attrs)
         row.saved = list(_saved(tape, slot, signature))
     return row
@@ -176,5 +176,5 @@ def _saved(tape, slot, signature):
         root = tape.root_of(operand)
         label = _LABELS[k - (write and k > 1)] if k < len(_LABELS) else f"operand {k}"
         limit = slot - (write and k > 0)
-        stale = tape.writes.get(root, -1) > limit or root in elsewhere
+        stale = tape.stamps.last.get(root, -1) > limit or root in elsewhere
         yield Saved(label, tape.signature(operand).out.shape, version_at(tape, root, limit), stale)

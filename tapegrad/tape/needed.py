@@ -20,7 +20,7 @@ class Needed:
 
     def look_at(self, tape):
         """Look at the rows that came since."""
-        rows, roots, slot = tape.rows, tape.roots, self.until
+        rows, roots, slot = tape.rows, tape.stamps.roots, self.until
         while slot < len(rows):
             row = by_index[rows[slot] >> op.SIGNATURE_SHIFT]
             needs = row.needs if row.out.requires_grad and row.kind != op.IMPORT else 0

@@ -85,7 +85,7 @@ def append(state, tape, signature, slots, tensors, offset=None):
     try:
         tape.rows.extend(words)
         if signature.kind in _SHARING:
-            tape.roots[slot] = tape.roots.get(slots[0], slots[0])
+            tape.noted += (slot, slots[0], None)
         if tape.questions is not None:
             tape.questions.note(slot)
         waits = state.deferred or (signature.deferrable and not tape.escaped and is_deferral_enabled())
@@ -103,7 +103,7 @@ def append(state, tape, signature, slots, tensors, offset=None):
         tape.done = min(tape.done, slot)
         tape.kept.pop(slot, None)
         tape.preset.pop(slot, None)
-        tape.roots.pop(slot, None)
+        tape.stamps.roots.pop(slot, None)
         tape.notes.pop(slot, None)
         raise
     return tensor

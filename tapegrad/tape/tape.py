@@ -29,6 +29,7 @@ from .floating import check_rows, is_strict
 from .memory import address_of, array_at
 from .numbers import Numbers, take_back
 from .signature import CAREFUL, by_index, import_signature
+from .stamps import Stamps
 from .workspace import workspace
 
 __all__ = ["MAX_ROWS", "SEGMENT_ROWS", "Elsewhere", "Tape", "TapeError", "next_rank"]
@@ -97,14 +98,10 @@ class Tape:
         The thread that records here.
     kept : dict
         Memory outside the arena that the reverse sweep will read, by slot.
-    writes : dict
-        Last row that wrote to each buffer, by the buffer's first slot.
     foreign_writes : dict
         Buffer that was written through another tape, by the slot that it has here.
-    write_sites : dict
-        Where in the user's code each writing row comes from, see `tape.site`.
-    roots : dict
-        The slot that owns the memory, by the slots of views and writes.
+    noted : list
+        Views and writes that were recorded since somebody asked for `stamps`, see `Stamps.enter`.
     shared_imports : list of tuple
         Imports of memory that this tape knew already, as of a view and its base that come apart, and who owns it.
     questions : Questions
@@ -152,21 +149,19 @@ class Tape:
         "memory",
         "memory_end",
         "needed",
+        "noted",
         "notes",
         "preset",
         "questions",
         "retaining",
-        "roots",
         "rows",
         "running",
         "sealed",
         "sources",
         "sparing",
         "symbolic",
+        "_stamps",
         "foreign_writes",
-        "write_counts",
-        "write_sites",
-        "writes",
         "thread",
         "tracing",
         "shared_imports",
@@ -188,11 +183,9 @@ class Tape:
         self.captured: dict = {}
         self.kept: dict = {}
         self.preset: dict = {}
-        self.roots: dict[int, int] = {}
         self.shared_imports: list[tuple[int, int]] = []
-        self.write_sites: dict = {}
-        self.writes: dict = {}
-        self.write_counts: dict = {}
+        self.noted: list = []
+        self._stamps = Stamps()
         self.foreign_writes: dict = {}
         self.retaining: dict = {}
         self.notes: dict = {}
@@ -237,15 +230,19 @@ class Tape:
         """Sweeps visit tapes of higher rank first: a tape only imports from tapes sealed before it."""
         return UNSEALED + self.level if self.sealed is None else self.sealed
 
+    @property
+    def stamps(self) -> Stamps:
+        """Who owns each slot's memory, and what was written to it."""
+        if self.noted:
+            self._stamps.enter(self.noted)
+        return self._stamps
+
     # --- recording ------------------------------------------------------------------------------------
 
     def note_write(self, row, target, site, buffer):
         """Remember an in-place write: which buffer, how often, and where in the user's code."""
-        roots, counts = self.roots, self.write_counts
-        root = roots[row] = roots[target] if target in roots else target
-        self.writes[root] = row
-        counts[root] = counts[root] + 1 if root in counts else 1
-        self.write_sites[row] = buffer.site = site
+        self.noted += (row, target, site)
+        buffer.site = site
         buffer.version += 1
 
     def takes_back(self, start, row) -> bool:
@@ -253,11 +250,12 @@ class Tape:
 
         Else its rows are taken back. None of them has run.
         """
-        if row in self.write_sites:
+        stamps = self.stamps
+        if row in stamps.sites:
             return True
         if start >= 0:
             for slot in range(start, len(self.rows)):
-                self.roots.pop(slot, None)
+                stamps.roots.pop(slot, None)
             del self.rows[start:]
         return False
 
@@ -274,9 +272,10 @@ class Tape:
             version = buffer.version
             known = buffer.place_on(self) if buffer.places else None
             if known is not None:
-                root = self.roots[slot] = self.root_of(known)
+                root = self.root_of(known)
+                self.noted += (slot, root, None)
                 self.shared_imports.append((slot, root))
-                version -= self.write_counts.get(root, 0)
+                version -= self.stamps.counts.get(root, 0)
         code = import_signature(spec).code | index
         try:
             self.imports.append((slot, owner, home, buffer, version))
@@ -435,11 +434,11 @@ class Tape:
 
     def is_outdated(self, slot, buffer, version) -> bool:
         """Whether an import's memory was written through another tape since."""
-        return buffer.version != version + self.write_counts.get(self.root_of(slot), 0)
+        return buffer.version != version + self.stamps.counts.get(self.root_of(slot), 0)
 
     def root_of(self, slot) -> int:
         """The slot that a slot's memory belongs to: views and writes share their operand's."""
-        return self.roots.get(slot, slot)
+        return self.stamps.roots.get(slot, slot)
 
     def signature(self, slot):
         """Signature of the row that gave a slot."""

@@ -92,8 +92,7 @@ def _viewed(tensor, slot, tape, code, spec, offset):
     if base is not None and (buffer.history != rare._seen or rare._one_of_many):
         return None
     rows += (code + (slot << op.SLOT_BITS), offset)
-    roots = tape.roots
-    roots[row] = roots[slot] if slot in roots else slot
+    tape.noted += (row, slot, None)
     view = Tensor()
     view._tape, view._slot, view._spec = tape, row, spec
     base = tensor if base is None else base

@@ -41,10 +41,10 @@ CODE_BITS = 44
     SLOT_AT, SPEC_AT, TAPE_AT, RARE_AT,
     OWN_BUFFER_AT, BASE_AT, VIEWED_AT, OFFSET_AT, SEEN_AT,
     FAST_AT, LIMIT_AT, NUMBERS_AT, ROWS_AT, SPARING_AT, THREAD_AT, TRACING_AT,
-    ROOTS_AT, WRITES_AT, COUNTS_AT, SITES_AT,
+    NOTED_AT,
     COPIES_AT, END_AT, HISTORY_AT, LOOSE_AT, QUIET_AT, SETTLED_AT, SITE_AT, VERSION_AT, VIEWS_AT,
     SHAPE_AT, DEPTH_AT, STATE_TAPE_AT,
     APART, FALLBACK, INDEX, INTEGERS, KEYS, OPERANDS, SWAPPED,
     COUNT,
-) = range(95)  # fmt: skip
+) = range(92)  # fmt: skip
 """Places in the table: functions, objects, bytes from an object's start to its fields, what makes the operator."""

@@ -32,11 +32,13 @@ from .fields import (
     INT,
     INT_TYPE,
     LIMIT_AT,
+    LIST_CUT,
     LIST_TYPE,
     LOCAL,
     MAPPED_ITEM,
     METHOD,
     NOT_IMPLEMENTED,
+    NOTED_AT,
     NOTHING,
     NUMBERS_AT,
     OPERANDS,
@@ -62,7 +64,7 @@ from .fields import (
     ZERO,
     ZERO_TEXT,
 )
-from .intrinsics import call_python, i64
+from .intrinsics import call_python, call_words, i64
 from .jit import jit
 from .objects import integer, list_item, list_size, tuple_item, type_of
 from .opcodes import SLOT_BITS
@@ -74,6 +76,7 @@ __all__ = [
     "call",
     "call_general",
     "is_free",
+    "note",
     "own",
     "put",
     "slot_of",
@@ -159,6 +162,22 @@ def append_word(rows, word, at):
     done = item != 0 and call_python(c[APPEND], rows, item, 0) & 1 == 0
     call_python(c[RELEASE], item, 0, 0)
     return done
+
+
+@jit
+def note(tape, slot, shared, site, at):
+    """Note that a slot has another one's memory, and where it was written, or None; see `tapegrad.tape.stamps`."""
+    c = i64(at)
+    noted = i64(tape + c[NOTED_AT])[0]
+    n = list_size(noted, at)
+    failed = (
+        call_python(c[APPEND], noted, slot, 0)
+        | call_python(c[APPEND], noted, shared, 0)
+        | call_python(c[APPEND], noted, site, 0)
+    ) & 1
+    if failed:
+        call_words(c[LIST_CUT], noted, n, n + 3, 0, 0, 0, 0, 0)
+    return failed == 0
 
 
 @jit

@@ -18,7 +18,6 @@ from .fields import (
     CLEAR_ERROR,
     COPIES_AT,
     DICT_ITEM,
-    DICT_SET,
     ELLIPSIS,
     FALSE,
     GET,
@@ -36,7 +35,6 @@ from .fields import (
     QUIET_AT,
     RARE_AT,
     RELEASE,
-    ROOTS_AT,
     ROWS_AT,
     SEEN_AT,
     SETTLED_AT,
@@ -60,7 +58,7 @@ from .intrinsics import call_python, i64
 from .jit import jit
 from .objects import integer, list_size, tuple_item, type_of
 from .opcodes import SLOT_BITS
-from .recording import append_word, call, call_general, is_free, own, put, slot_of, table_of
+from .recording import append_word, call, call_general, is_free, note, own, put, slot_of, table_of
 
 __all__ = ["base_of", "buffer_of", "by_numbers", "form_of", "offset_of", "select"]
 
@@ -200,21 +198,19 @@ def view_rows(x, form, y, facts, reference, at):
     call_python(c[RELEASE], buffer, 0, 0)  # the tensor holds it
     if base == 0 or base == c[NONE] or buffer == 0 or i64(buffer + c[COPIES_AT])[0] != c[FALSE]:
         return 0
-    rows, roots = i64(tape + c[ROWS_AT])[0], i64(tape + c[ROOTS_AT])[0]
+    rows = i64(tape + c[ROWS_AT])[0]
     row = list_size(rows, at)
     if row >= integer(i64(tape + c[LIMIT_AT])[0], at):
         return 0
     offset = tuple_item(entry, 2)
     place = call_python(c[INT], row, 0, 0)
     shift = call_python(c[INT], offset_of(x, at) + integer(offset, at), 0, 0)
-    before = i64(x + c[SLOT_AT])[0]
-    root = call_python(c[DICT_ITEM], roots, before, 0)
     code = integer(tuple_item(entry, 0), at)
     done = (
         place != 0
         and shift != 0
         and add_view(buffer, base, reference, at)
-        and call_python(c[DICT_SET], roots, place, before if root == 0 else root) & 1 == 0
+        and note(tape, place, i64(x + c[SLOT_AT])[0], c[NONE], at)
         and append_word(rows, code + (slot_of(x, at) << SLOT_BITS), at)
         and call_python(c[APPEND], rows, offset, 0) & 1 == 0
     )

@@ -11,9 +11,7 @@ from .fields import (
     BASE_AT,
     CLEAR_ERROR,
     CODE_BITS,
-    COUNTS_AT,
     DICT_ITEM,
-    DICT_SET,
     END_AT,
     FALSE,
     FAST_AT,
@@ -35,13 +33,11 @@ from .fields import (
     QUIET_AT,
     RARE_AT,
     RELEASE,
-    ROOTS_AT,
     ROWS_AT,
     SETTLED_AT,
     SHAPE_AT,
     SITE_AT,
     SITES,
-    SITES_AT,
     SIZE,
     SLOT_AT,
     SPARING_AT,
@@ -54,14 +50,13 @@ from .fields import (
     VIEWED_AT,
     VIEWS_AT,
     WEAK_OBJECT,
-    WRITES_AT,
     ZERO,
 )
 from .intrinsics import call_python, call_words, i64
 from .jit import jit
 from .objects import integer, list_item, list_size, tuple_item, type_of
 from .opcodes import SLOT_BITS
-from .recording import append_word, binary, call, call_general, own, put, slot_of, slot_of_number, table_of
+from .recording import append_word, binary, call, call_general, note, own, put, slot_of, slot_of_number, table_of
 from .viewing import base_of, buffer_of, form_of, offset_of
 
 __all__ = ["assign", "write_binary", "write_copy", "write_unary", "write_zero"]
@@ -148,26 +143,13 @@ def is_eager(tape, at):
 def note_write(tape, place, row, buffer, site, at):
     """What `Tape.note_write` does, for a row and the slot that it writes to, as Python's integers."""
     c = i64(at)
-    roots, counts = i64(tape + c[ROOTS_AT])[0], i64(tape + c[COUNTS_AT])[0]
-    root = call_python(c[DICT_ITEM], roots, place, 0)
-    root = own(place if root == 0 else root, at)
-    count = call_python(c[DICT_ITEM], counts, root, 0)
-    count = call_python(c[INT], 1 if count == 0 else integer(count, at) + 1, 0, 0)
     version = call_python(c[INT], integer(i64(buffer + c[VERSION_AT])[0], at) + 1, 0, 0)
-    failed = count == 0 or version == 0
-    if not failed:
-        failed = (
-            call_python(c[DICT_SET], roots, row, root) & 1
-            | call_python(c[DICT_SET], i64(tape + c[WRITES_AT])[0], root, row) & 1
-            | call_python(c[DICT_SET], counts, root, count) & 1
-            | call_python(c[DICT_SET], i64(tape + c[SITES_AT])[0], row, site) & 1
-        ) != 0
-        put(buffer, c[SITE_AT], own(site, at), at)
-        put(buffer, c[VERSION_AT], own(version, at), at)
-    call_python(c[RELEASE], count, 0, 0)
-    call_python(c[RELEASE], version, 0, 0)
-    call_python(c[RELEASE], root, 0, 0)
-    return not failed
+    if version == 0 or not note(tape, row, place, site, at):
+        call_python(c[RELEASE], version, 0, 0)
+        return 0
+    put(buffer, c[SITE_AT], own(site, at), at)
+    put(buffer, c[VERSION_AT], version, at)
+    return 1
 
 
 @jit
@@ -215,14 +197,13 @@ def patch_rows(x, base, patch, row, inner, tape, at):
     What was written begins `inner` bytes, a Python integer, from the view's first element.
     """
     c = i64(at)
-    rows, roots = i64(tape + c[ROWS_AT])[0], i64(tape + c[ROOTS_AT])[0]
+    rows = i64(tape + c[ROWS_AT])[0]
     offset = i64(i64(x + c[RARE_AT])[0] + c[OFFSET_AT])[0]
     start = integer(offset, at) + integer(inner, at)
     last = list_size(rows, at)
     code = integer(tuple_item(patch, 0), at)
     again = integer(tuple_item(patch, 2), at)
     whole, part = call_python(c[INT], last, 0, 0), call_python(c[INT], last + 2, 0, 0)
-    root = call_python(c[DICT_ITEM], roots, row, 0)
     done = (
         whole != 0
         and part != 0
@@ -230,8 +211,8 @@ def patch_rows(x, base, patch, row, inner, tape, at):
         and append_word(rows, start, at)
         and append_word(rows, again + (last << SLOT_BITS), at)
         and call_python(c[APPEND], rows, offset, 0) & 1 == 0
-        and call_python(c[DICT_SET], roots, whole, root) & 1 == 0
-        and call_python(c[DICT_SET], roots, part, root) & 1 == 0
+        and note(tape, whole, row, c[NONE], at)
+        and note(tape, part, row, c[NONE], at)
     )
     if not done:
         call_python(c[RELEASE], whole, 0, 0)
@@ -335,26 +316,17 @@ def count_again(x, form, value, tape, at):
         return 0
     if integer(tuple_item(known, 2), at) != offset_of(value, at):
         return 0
-    counts = i64(tape + c[COUNTS_AT])[0]
-    place = i64(value + c[SLOT_AT])[0]
-    root = call_python(c[DICT_ITEM], i64(tape + c[ROOTS_AT])[0], place, 0)
-    root = place if root == 0 else root
-    before = call_python(c[DICT_ITEM], counts, root, 0)
-    if before == 0:
-        return 0
-    count = call_python(c[INT], integer(before, at) + 1, 0, 0)
     version = call_python(c[INT], integer(i64(buffer + c[VERSION_AT])[0], at) + 1, 0, 0)
-    done = count != 0 and version != 0 and call_python(c[DICT_SET], counts, root, count) & 1 == 0
-    if done:
-        put(buffer, c[VERSION_AT], own(version, at), at)
-    call_python(c[RELEASE], count, 0, 0)
-    call_python(c[RELEASE], version, 0, 0)
-    return 1 if done else 0
+    if version == 0 or not note(tape, c[NONE], i64(value + c[SLOT_AT])[0], c[NONE], at):
+        call_python(c[RELEASE], version, 0, 0)
+        return 0
+    put(buffer, c[VERSION_AT], version, at)
+    return 1
 
 
 @jit
-def become_whole(x, entry, stem, row, tape, at):
-    """Append the row for a tensor, rooted in `stem`, a part of which a row wrote; returns whether that was done."""
+def become_whole(x, entry, row, tape, at):
+    """Append the row for a tensor, a part of which a row wrote; returns whether that was done."""
     c = i64(at)
     rows = i64(tape + c[ROWS_AT])[0]
     word = integer(tuple_item(entry, 3), at) + (slot_of(x, at) << SLOT_BITS)
@@ -363,7 +335,7 @@ def become_whole(x, entry, stem, row, tape, at):
         last != 0
         and append_word(rows, word + integer(row, at), at)
         and call_python(c[APPEND], rows, tuple_item(entry, 4), 0) & 1 == 0
-        and call_python(c[DICT_SET], i64(tape + c[ROOTS_AT])[0], last, stem) & 1 == 0
+        and note(tape, last, row, c[NONE], at)
     )
     if not done:
         call_python(c[RELEASE], last, 0, 0)
@@ -412,17 +384,12 @@ def assign_rows(x, form, value, number, tape, buffer, site, at):
         j, written = region + 2, region + 4
     row = call_python(c[INT], written, 0, 0)
     done = done and row != 0 and append_word(rows, head + (region << SLOT_BITS) + j, at)
-    roots = i64(tape + c[ROOTS_AT])[0]
-    before = i64(x + c[SLOT_AT])[0]
-    root = call_python(c[DICT_ITEM], roots, before, 0)
-    root = own(before if root == 0 else root, at)
-    done = done and call_python(c[DICT_SET], roots, place, root) & 1 == 0
+    done = done and note(tape, place, i64(x + c[SLOT_AT])[0], c[NONE], at)
     done = done and note_write(tape, place, row, buffer, site, at)
     if done and patch != 0:
         done = patch_rows(x, base, patch, row, offset, tape, at)
     elif done and after:
-        done = become_whole(x, entry, root, row, tape, at)
-    call_python(c[RELEASE], root, 0, 0)
+        done = become_whole(x, entry, row, tape, at)
     call_python(c[RELEASE], place, 0, 0)
     call_python(c[RELEASE], row, 0, 0)
     return 1 if done else -1
