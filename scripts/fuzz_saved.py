@@ -25,6 +25,7 @@ import random
 import resource
 import sys
 import time
+import traceback
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -41,7 +42,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from fences import fenced, fenced_copy
 
 X = np.array([0.3, -1.2, 2.0])
-OUTCOMES = ("refused", "ran", "failed when run", "unclear", "different", "greedy", "crashed")
+OUTCOMES = ("refused", "ran", "failed when run", "unclear", "different", "greedy", "broke", "crashed")
 WRONG = OUTCOMES[3:]
 NATIVE_EVERY = 40
 """Of how many files that lie one gets machine code, if it runs; compiling takes a hundred times as long as the rest."""
@@ -251,7 +252,11 @@ def try_files(first, count, seed, report, at, tried):
         warnings.simplefilter("ignore")
         for k in range(first, count):
             at.value = k
-            outcome = attempt(file_of(k, seed, files), k % 4 > 1, k % 2 == 1 and k // 2 % NATIVE_EVERY == 0)
+            try:
+                outcome = attempt(file_of(k, seed, files), k % 4 > 1, k % 2 == 1 and k // 2 % NATIVE_EVERY == 0)
+            except Exception:  # whatever it is, it is a mistake of ours
+                traceback.print_exc()
+                outcome = "broke"
             tried[OUTCOMES.index(outcome)] += 1
             if outcome in WRONG:
                 print(f"file {k} of seed {seed}: {outcome}", flush=True)

@@ -329,6 +329,10 @@ def across(program):
     signature_named(program, "place")["attrs"]["strides"] = {"tuple": [2]}
 
 
+def no_strides(program):
+    signature_named(program, "place")["attrs"]["strides"] = None
+
+
 def wide_padding(program):
     signature_named(program, "conv2d_image")["attrs"]["padding"] = {"tuple": [1, 1 << 24]}
 
@@ -337,6 +341,7 @@ def wide_padding(program):
     ("function", "lie", "message"),
     [
         (lambda x: np.sum(np.sin(x[:2])), across, "elements that lie across those of the array"),
+        (lambda x: np.sum(np.sin(x[:2])), no_strides, "a window of 1 axes has strides None and offset 0"),
         (fuzz_saved.images, wide_padding, r"a convolution of \(1, 1, 6, 6\) with \(2, 1, 3, 3\) has shape"),
     ],
 )

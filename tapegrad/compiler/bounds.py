@@ -163,7 +163,9 @@ def check_memory(signature: Signature, most_bytes: int) -> None:
     primitive.kernel(checker, (0, out.plain), [(k + 1, s.plain) for k, s in enumerate(specs)][first:], attrs)
 
 
-def _check_window(value: Spec, strides: tuple, offset: int, out: Spec) -> None:
+def _check_window(value: Spec, strides: Any, offset: Any, out: Spec) -> None:
+    if type(strides) is not tuple or len(strides) != value.ndim or any(type(n) is not int for n in (*strides, offset)):
+        raise ValueError(f"a window of {value.ndim} axes has strides {strides!r:.60} and offset {offset!r:.30}")
     window = spec_of(value.shape, value.dtype, strides)
     low, high = span(window)
     first, last = span(out)
