@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["BatchedValueError", "CastingError", "MixedDevicesError", "ScalarError", "ShapeError"]
+__all__ = [
+    "BatchedValueError",
+    "CastingError",
+    "EmptyReductionError",
+    "KeyTypeError",
+    "MixedDevicesError",
+    "OutOfBoundsError",
+    "ScalarError",
+    "ShapeError",
+]
 
 
 class ShapeError(ValueError, RuntimeError):
@@ -15,6 +24,18 @@ class CastingError(TypeError, RuntimeError):
 
 class ScalarError(TypeError, ValueError):
     """Several elements cannot be one number: NumPy has a `TypeError` for this, PyTorch a `ValueError`."""
+
+
+class EmptyReductionError(ValueError, IndexError, RuntimeError):
+    """Nothing has no largest element: a `ValueError` in NumPy, an `IndexError` or `RuntimeError` in PyTorch."""
+
+
+class OutOfBoundsError(IndexError, RuntimeError):
+    """An index beyond the end, or that is none: PyTorch has an `IndexError` here and a `RuntimeError` there."""
+
+
+class KeyTypeError(IndexError, TypeError):
+    """What is no key at all: NumPy has an `IndexError` for this, PyTorch a `TypeError`."""
 
 
 class MixedDevicesError(RuntimeError):

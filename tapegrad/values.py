@@ -15,8 +15,11 @@ from .tape.state import local
 __all__ = ["TracedValueError", "are_below", "limits_of", "refuse_traced", "scalar_of", "value_of"]
 
 
-class TracedValueError(TypeError):
-    """A traced value was about to become a plain number or array, which would cut its gradient."""
+class TracedValueError(TypeError, RuntimeError):
+    """A traced value was about to become a plain number or array, which would cut its gradient.
+
+    PyTorch has a `RuntimeError` for this, JAX a `TypeError`.
+    """
 
 
 def value_of(tensor) -> np.ndarray:

@@ -497,6 +497,10 @@ def test_empty_arrays():
         np.max(x)
     with pytest.raises(ValueError, match="attempt to get argmax of an empty sequence"):
         np.argmax(x)
+    with pytest.raises(tg.errors.EmptyReductionError, match=r"shape \(0, 3\). Look at its size first"):
+        x.amax(dim=0)
+    with pytest.raises(tg.errors.ShapeError, match=r"appears multiple times .* duplicate value in 'axis'"):
+        np.sum(x, axis=(0, 0))
 
 
 def test_singular_matrices_raise_at_the_line():

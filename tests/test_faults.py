@@ -95,6 +95,12 @@ def test_a_mode_ends_although_its_end_was_interrupted():
     tg.set_grad_enabled(True)
 
 
+def test_a_mode_is_a_bool():
+    with pytest.raises(TypeError, match="mode must be a bool, not str"):
+        tg.set_grad_enabled("no")
+    assert tg.is_grad_enabled()
+
+
 def test_imports_are_taken_back():
     class Failing(list):
         def append(self, x):

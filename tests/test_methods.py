@@ -466,6 +466,8 @@ def test_data_and_grad_by_hand():
             x.grad = wrong
     with pytest.raises(TypeError, match="expected to be a Tensor or None"):
         x.grad = 3.0
+    with pytest.raises(TypeError, match="must be a tensor or an array, not float"):
+        x.data = 3.0
     x.grad = None
     x.data = tg.tensor([7.0, 8.0, 9.0])
     assert x.shape == (3,) and x.requires_grad

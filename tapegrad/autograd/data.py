@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..creation import tensor
 from ..tape.buffer import Buffer
@@ -27,9 +26,11 @@ def _get_data(self: Tensor) -> Tensor:
     return made
 
 
-def _set_data(self: Tensor, value: ArrayLike | Tensor) -> None:
+def _set_data(self: Tensor, value: np.ndarray | Tensor) -> None:
     holders = sys.getrefcount(value)
-    array = value_of(value) if isinstance(value, Tensor) else np.asarray(value)
+    if not isinstance(value, (Tensor, np.ndarray)):
+        raise TypeError(f"x.data = value: value must be a tensor or an array, not {type(value).__name__}")
+    array = value_of(value) if isinstance(value, Tensor) else value
     if array.dtype != self._spec.dtype:
         raise RuntimeError(
             f"x.data = value: x and value have incompatible tensor types, {self._spec.dtype.name} and "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -200,19 +201,23 @@ class Function:
         )
 
     @classmethod
-    def apply(cls, *args: Any) -> Any:
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Call the operation.
 
         Parameters
         ----------
-        *args
-            Tensors, whose gradients `backward` gives, and anything else.
+        *args, **kwargs
+            Tensors, whose gradients `backward` gives, and anything else. Where `forward` takes no ``ctx``, arguments
+            with a default count among them.
 
         Returns
         -------
         Tensor, tuple, or whatever `forward` returns
         """
         state = local.state
+        names: tuple[str, ...] = ()
+        if kwargs or cls.setup_context is not _SETUP:
+            args, names = cls._bound(args, kwargs)
         needs, arguments, homes = [], [], []
         for k, a in enumerate(args):
             if not isinstance(a, Tensor):
@@ -226,7 +231,7 @@ class Function:
         differentiable = state.grad_enabled and True in needs
         ctx = cls._context()
         ctx.needs_input_grad = tuple(needs)
-        output = cls._run_forward(ctx, args)
+        output = cls._run_forward(ctx, args, names)
         if output.__class__ is Tensor:
             outputs: tuple = (output,)
         else:
@@ -256,12 +261,24 @@ class Function:
         return UsersRule(cls.__name__, (cls.forward, cls.setup_context), args, False)
 
     @classmethod
-    def _run_forward(cls, ctx: Context, args: tuple) -> Any:
+    def _bound(cls, args: tuple, kwargs: dict) -> tuple[tuple, tuple[str, ...]]:
+        """All arguments in a row, and the names of the last ones, which are passed by name."""
+        forward = cls.forward
+        if cls.setup_context is not _SETUP and (kwargs or getattr(forward, "__defaults__", None)):
+            bound = inspect.signature(forward).bind(*args, **kwargs)
+            bound.apply_defaults()
+            args, kwargs = bound.args, bound.kwargs
+        return (*args, *kwargs.values()), tuple(kwargs)
+
+    @classmethod
+    def _run_forward(cls, ctx: Context, args: tuple, names: tuple[str, ...]) -> Any:
+        n = len(args) - len(names)
+        named = dict(zip(names, args[n:], strict=True)) if names else {}
         watch = Forward(cls._users, args)
         with users_code(False), watch:
             if cls.setup_context is _SETUP:
-                return cls.forward(ctx, *args)
-            output = cls.forward(*args)
+                return cls.forward(ctx, *args[:n], **named)
+            output = cls.forward(*args[:n], **named)
             cls.setup_context(ctx, args, output)
             return output
 

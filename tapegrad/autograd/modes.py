@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ..tape.state import local
 
 __all__ = ["enable_grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
@@ -123,6 +125,8 @@ class set_grad_enabled(_Mode):
     """
 
     def __init__(self, mode: bool):
+        if not isinstance(mode, (bool, np.bool_)):
+            raise TypeError(f"set_grad_enabled(mode): mode must be a bool, not {type(mode).__name__}")
         super().__init__()
         self.enabled = bool(mode)
         self._before.append(is_grad_enabled())

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import OutOfBoundsError, ShapeError
 from ..inplace import write
 from ..primitives.core import lift, ops
 from ..primitives.shape import expand_to, reshape_to
 from ..tape.handle import Tensor, attach
 from .reductions import _axis
-from .selecting import _axis_key, _fitting, _index_put, _indices, _OutOfBounds, _places, _source
+from .selecting import _axis_key, _fitting, _index_put, _indices, _places, _source
 
 __all__: list[str] = []
 
@@ -77,7 +77,7 @@ def _put_(self: Tensor, index: Any, source: Any, accumulate: bool = False) -> Te
     n = self._spec.size
     index, source = lift(index), lift(source, self._spec.dtype)
     if index._spec.size != source._spec.size:
-        raise _OutOfBounds(
+        raise OutOfBoundsError(
             f"put_(): Expected source and index to have the same number of elements, but got source.numel() = "
             f"{source._spec.size}, index.numel() = {index._spec.size}"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import OutOfBoundsError, ShapeError
 from ..primitives.core import BY_FUNCTION, lift, ops
 from ..primitives.indexing import advanced_key, getitem
 from ..primitives.keys import ARRAY
@@ -22,7 +22,7 @@ def _indices(name, x, index, dim, ndim=None):
     """Indices along an axis as a tensor, checked against its length; PyTorch has no negative ones."""
     index = lift(index)
     if index._spec.dtype.kind not in "iu":
-        raise IndexError(f"{name}(): Expected dtype int64 or int32 for index, and got {index._spec.dtype}")
+        raise OutOfBoundsError(f"{name}(): Expected dtype int64 or int32 for index, and got {index._spec.dtype}")
     if ndim is not None and index._spec.ndim != ndim:
         raise ShapeError(
             f"{name}: Index tensor must have the same number of dimensions as input tensor ({ndim}); its shape is "
@@ -33,12 +33,8 @@ def _indices(name, x, index, dim, ndim=None):
         low, high = limits_of(index)
         if low < 0 or high >= n:
             wrong = low if low < 0 else high
-            raise _OutOfBounds(f"{name}: index {wrong} is out of bounds for dimension {dim} with size {n}")
+            raise OutOfBoundsError(f"{name}: index {wrong} is out of bounds for dimension {dim} with size {n}")
     return lift(index, np.dtype(np.intp))
-
-
-class _OutOfBounds(IndexError, RuntimeError):
-    """An index beyond the end: PyTorch has an `IndexError` here and a `RuntimeError` there."""
 
 
 def _gather(self, dim, index):
@@ -140,7 +136,7 @@ def _axis_key(name, x, dim, index):
 def _fitting(name, x, source, shape):
     source = lift(source, x._spec.dtype)
     if source._spec.shape != shape:
-        raise _OutOfBounds(
+        raise OutOfBoundsError(
             f"{name}: source has shape {source._spec.shape}, and {shape} is what the index selects from shape "
             f"{x._spec.shape}"
         )

@@ -7,7 +7,7 @@ import numpy as np
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .core import ZERO, implements, lift, ops, primitive
-from .reduction import axes_of_ufunc, given, kept_shape, reduced_row, reduced_shape, refuse
+from .reduction import axes_of_ufunc, given, kept_shape, reduced_row, reduced_shape, refuse, refuse_empty
 from .shape import reshape_to
 
 _BOOL, _INT = np.dtype(np.bool_), np.dtype(np.intp)
@@ -129,11 +129,13 @@ def _position(record, function, a, axis, out, keepdims):
     shape = x._spec.shape
     keepdims = bool(given(keepdims) and keepdims)
     if axis is None or (not shape and axis in (0, -1)):
-        y = record(reshape_to(x, (x._spec.size,)), axis=0) if x._spec.size else function(np.empty(shape))
+        if not x._spec.size:
+            refuse_empty(function, x._spec, None)
+        y = record(reshape_to(x, (x._spec.size,)), axis=0)
         return reshape_to(y, (1,) * len(shape)) if keepdims else y
     axis = np.lib.array_utils.normalize_axis_index(axis, len(shape))
     if shape[axis] == 0:
-        function(np.empty(shape), axis=axis)  # NumPy's own error
+        refuse_empty(function, x._spec, axis)
     y = record(x, axis=axis)
     return reshape_to(y, kept_shape(shape, (axis,))) if keepdims else y
 

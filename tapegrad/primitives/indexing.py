@@ -6,6 +6,7 @@ import operator
 
 import numpy as np
 
+from ..errors import KeyTypeError
 from ..tape.handle import Tensor
 from ..tape.spec import spec_of
 from ..tape.viewing import record_view, remember_view, view_again
@@ -265,7 +266,7 @@ def _index_array(k):
     """An index that is no tensor of integers as an array of ints or bools."""
     array = np.asarray(_value(k)) if not isinstance(k, list) or k else np.empty(0, np.intp)
     if array.dtype.kind not in "iub":
-        raise IndexError(
+        raise KeyTypeError(
             "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays are "
             f"valid indices; this one is {type(k).__name__} of dtype {array.dtype}"
         )

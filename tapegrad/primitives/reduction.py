@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..errors import EmptyReductionError, ShapeError
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .core import implements, lift, ops, primitive
 from .memo import remembered
 from .shape import cast, expand_to, reshape_to
 
-__all__ = ["axes_of_ufunc", "kept_shape", "normal_axes", "reduced_shape", "refuse"]
+__all__ = ["axes_of_ufunc", "kept_shape", "normal_axes", "reduced_shape", "refuse", "refuse_empty"]
 
 
 def normal_axes(axis, ndim):
@@ -19,7 +20,11 @@ def normal_axes(axis, ndim):
         return tuple(range(ndim))
     if type(axis) is int and -ndim <= axis < ndim:
         return (axis % ndim,)
-    return tuple(sorted(np.lib.array_utils.normalize_axis_tuple(axis, ndim)))
+    axes = np.lib.array_utils.normalize_axis_tuple(axis, ndim, allow_duplicate=True)
+    for d in axes:
+        if axes.count(d) > 1:
+            raise ShapeError(f"dim {d} appears multiple times in the list of dims: duplicate value in 'axis', {axis}")
+    return tuple(sorted(axes))
 
 
 def axes_of_ufunc(axis, ndim):
@@ -66,6 +71,16 @@ def refuse(name, **arguments):
             raise NotImplementedError(
                 f"{name}: the argument {key}= is not supported for tensors; leave it out and apply it to the result"
             )
+
+
+def refuse_empty(function, spec, axis):
+    """Raise NumPy's own error for what has nothing to choose from, as PyTorch's kinds of error, too."""
+    try:
+        function(np.empty(spec.shape, spec.dtype), axis=axis)
+    except ValueError as error:
+        raise EmptyReductionError(
+            f"{error}; the array has shape {spec.shape}. Look at its size first, or give np.max and np.min initial="
+        ) from None
 
 
 def given(value):
@@ -320,7 +335,7 @@ def _extremum(record, function, combine, a, axis, out, keepdims, initial, where)
         x = np.full([n or int(d in axes) for d, n in enumerate(x._spec.shape)], initial, x._spec.dtype)
         x = lift(x)
     elif count_of(x._spec.shape, axes) == 0:
-        function(np.empty(x._spec.shape, x._spec.dtype), axis=axes)  # NumPy's own error
+        refuse_empty(function, x._spec, axes)
     y = record(x, axis=axes, keepdims=bool(given(keepdims) and keepdims))
     return combine(y, initial) if given(initial) else y
 

@@ -10,6 +10,8 @@ from . import (  # noqa: F401 -- they fill the table
     hooks,
     modes,
     networks,
+    refusals,
+    selections,
     sweeps,
     tensors,
     threads,

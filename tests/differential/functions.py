@@ -591,3 +591,40 @@ def one_argument_twice(lib):
     f = make(lib, lambda ctx, a, b: a + b, lambda ctx, g: (g * 2, g * 3))
     f.apply(x, x).sum().backward()
     return x.grad
+
+
+@program()
+def arguments_by_name(lib):
+    class Scaled(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, factor=5.0):
+            ctx.factor, ctx.count = factor, len(ctx.needs_input_grad)
+            return x * factor
+
+        @staticmethod
+        def backward(ctx, grad_output):
+            return (grad_output * ctx.factor, None)[: ctx.count]
+
+    x = leaf(lib, 1, 2)
+    results = [Scaled.apply(x), Scaled.apply(x, 2.0), Scaled.apply(x, factor=3.0), Scaled.apply(x=x)]
+    return results, [lib.autograd.grad(y.sum(), x)[0] for y in results]
+
+
+@program()
+def arguments_with_a_default_count(lib):
+    class Scaled(lib.autograd.Function):
+        @staticmethod
+        def forward(x, factor=5.0):
+            return x * factor
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.factor, ctx.count = inputs[1], len(ctx.needs_input_grad)
+
+        @staticmethod
+        def backward(ctx, grad_output):
+            return (grad_output * ctx.factor, None)[: ctx.count]
+
+    x = leaf(lib, 1, 2)
+    results = [Scaled.apply(x), Scaled.apply(x, 2.0), Scaled.apply(x, factor=3.0), Scaled.apply(factor=4.0, x=x)]
+    return results, [lib.autograd.grad(y.sum(), x)[0] for y in results]
