@@ -14,10 +14,14 @@ import numpy as np
 
 import tapegrad as tg
 from tapegrad.cuda import table
+from tapegrad.cuda.scalars import precision
 from tapegrad.primitives.core import RECORDS
 from tapegrad.values import value_of
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests"))
+
+MOST = 1e4
+"""Units of the last place by which a value may differ."""
 
 
 class Report:
@@ -70,7 +74,9 @@ def records(report: Report, quick: bool) -> None:
     """Values and cotangents of every record."""
     from records import derivative_state, generator, orders, smooth_cases, value_cases
 
-    report.say("\n## Records (differences from the CPU in units of the last place; above 10,000 counts as a failure)\n")
+    report.say("\n## Records (differences from the CPU in units of the last place)\n")
+    report.say(f"Above {MOST:,.0f} is a failure, but where SciPy's function or a search for an inverse has few.")
+    report.say()
     worst: list[tuple[float, str]] = []
     for name, record in sorted(RECORDS.items()):
         if name in ("view", "copy_slices", "external", "isnat"):
@@ -98,7 +104,7 @@ def records(report: Report, quick: bool) -> None:
                     grads.append([value_of(leaves[k].grad) for k in case.moving if leaves[k].grad is not None])
                 largest = max([largest, *[compare(a, b) for a, b in zip(*grads, strict=True)]])
             worst.append((largest, name))
-            if largest > 1e4:
+            if largest > max(MOST, precision(name)):
                 report.fail(f"{name}: {largest:.3g}")
         except Exception as error:
             report.fail(f"{name}: {type(error).__name__}: {error}".splitlines()[0])

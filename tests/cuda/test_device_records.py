@@ -14,9 +14,10 @@ import pytest
 from records import derivative_state, generator, orders, smooth_cases, value_cases
 
 import tapegrad as tg
-from tapegrad.cuda import scalars, table
+from tapegrad.cuda import table
 from tapegrad.cuda.coverage import coverage
 from tapegrad.cuda.elementwise import KERNEL_DTYPES
+from tapegrad.cuda.scalars import precision
 from tapegrad.primitives.core import RECORDS, Elementwise
 from tapegrad.primitives.packed import Packed
 from tapegrad.values import value_of
@@ -45,11 +46,6 @@ def close(found, expected, label, digits=64):
     eps = np.finfo(expected.dtype).eps
     scale = np.max(np.abs(expected[np.isfinite(expected)]), initial=0.0)
     np.testing.assert_allclose(found, expected, rtol=digits * eps, atol=digits * eps * scale, err_msg=str(label))
-
-
-def precision(name):
-    """How many units in the last place a record's function may be off."""
-    return scalars.DIGITS.get(name) or scalars.DIGITS.get(f"{name} 0", 64)
 
 
 @pytest.fixture(autouse=True)

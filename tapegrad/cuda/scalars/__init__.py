@@ -14,7 +14,7 @@ import importlib
 
 from .arithmetic import add, both, either, floor_divide, fmod, maximum, minimum, multiply, remainder
 from .others import truth
-from .registry import DIGITS, DOUBLE, SCALARS, SCALES, truncated
+from .registry import DIGITS, DOUBLE, SCALARS, SCALES, precision, truncated
 
 __all__ = [
     "DIGITS",
@@ -30,6 +30,7 @@ __all__ = [
     "maximum",
     "minimum",
     "multiply",
+    "precision",
     "remainder",
     "truncated",
     "truth",

@@ -8,7 +8,10 @@ from typing import Any
 from .. import toolchain
 from ..toolchain import math
 
-__all__ = ["DIGITS", "DOUBLE", "LN2", "LN10", "PI", "SCALARS", "SCALES", "filled", "scalar", "special", "truncated"]
+__all__ = [
+    "DIGITS", "DOUBLE", "LN2", "LN10", "PI", "SCALARS", "SCALES", "filled", "precision", "scalar", "special",
+    "truncated",
+]  # fmt: skip
 
 SCALARS: dict[tuple[str, str], Callable] = {}
 """Functions by record and kind of dtype."""
@@ -58,6 +61,11 @@ def special(*names: str, digits: float = 0.0, scale: float = 0.0) -> Callable:
         return function
 
     return register
+
+
+def precision(name: str) -> float:
+    """How many units in the last place a record may be off from the host's, where NumPy or SciPy computes it."""
+    return DIGITS.get(name) or DIGITS.get(f"{name} 0", 64.0)
 
 
 def filled(template: Callable, **names: Any) -> Any:
