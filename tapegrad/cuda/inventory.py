@@ -20,13 +20,13 @@ from ..primitives.domain import EVERYWHERE, Integers
 from ..tape.handle import Tensor
 from ..tape.viewing import record_view
 from ..vm import opcodes as op
-from . import random
+from . import random, reductions
 from .device import Device
 from .driver import StandIn
 from .elementwise import Step, fused_function
 from .interpreter import INSTRUCTIONS, interpreter
 from .scalars import DOUBLE
-from .table import SINGLE_COMPLEX, HostFallbackWarning, entry
+from .table import LAUNCHERS, SINGLE_COMPLEX, HostFallbackWarning, entry
 from .variants import variant
 
 __all__ = ["Entry", "inventory"]
@@ -34,6 +34,8 @@ __all__ = ["Entry", "inventory"]
 FLOATS, COMPLEX, INTEGERS = "df", "DF", "lLiIhHbB?"
 TOGETHER = 8
 """Steps of a compilation of several records at once, for dtypes that few programs use."""
+LONG = 3000
+"""Elements that blocks of threads reduce, of which each leaves a part of the result."""
 
 
 @dataclass
@@ -213,9 +215,7 @@ def _cases(record: Any) -> Iterator[tuple[str, list, dict]]:
     if isinstance(record, Elementwise) and record.probes is not None:
         yield from _of_ufunc(record)
         return
-    samples = record.samples() if callable(record.samples) else record.samples
-    for sample in samples:
-        operands, attrs = sample if len(sample) == 2 and isinstance(sample[1], dict) else (sample, {})
+    for operands, attrs in _samples(record):
         arrays = [np.asarray(x) for x in operands]
         floating = [a.dtype.kind == "f" for a in arrays]
         chars = "d" if record.name in DOUBLE or f"{record.name} 0" in DOUBLE else FLOATS + "DlL?"
@@ -223,6 +223,15 @@ def _cases(record: Any) -> Iterator[tuple[str, list, dict]]:
             given = [a.astype(char) if f else a for a, f in zip(arrays, floating, strict=True)]
             if any(floating) or char == "d":
                 yield char, given, attrs
+
+
+def _samples(record: Any) -> Iterator[tuple[tuple, dict]]:
+    """A record's samples; of a reduction, one more that is too long for a thread."""
+    for sample in record.samples() if callable(record.samples) else record.samples:
+        yield sample if len(sample) == 2 and isinstance(sample[1], dict) else (sample, {})
+    if getattr(LAUNCHERS.get(record.name), "__module__", "") == reductions.__name__:
+        (_, attrs), *_ = record.samples
+        yield (np.ones((2, LONG)),), attrs | {"axis": (1,) if isinstance(attrs["axis"], tuple) else 1}
 
 
 def _of_ufunc(record: Any) -> Iterator[tuple[str, list, dict]]:
