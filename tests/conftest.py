@@ -86,11 +86,17 @@ COUNTS = pytest.StashKey[str]()
 
 
 @pytest.fixture(scope="session")
-def compiled(request):
+def shared(tmp_path_factory):
+    """Where lowered kernels are: in TAPEGRAD_CUDA_LOWERED, those that a suite with another toolkit makes meanwhile."""
+    return os.environ.get("TAPEGRAD_CUDA_LOWERED") or str(tmp_path_factory.mktemp("lowered"))
+
+
+@pytest.fixture(scope="session")
+def compiled(request, shared):
     """What came of each kernel, by its place in the inventory."""
     from tapegrad.cuda.compiling import compile_all, counts
 
-    found = compile_all(ARCHITECTURES)
+    found = compile_all(ARCHITECTURES, shared)
     request.config.stash[COUNTS] = counts(found)
     report = os.environ.get("TAPEGRAD_CUDA_REPORT")
     if report:

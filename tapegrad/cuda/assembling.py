@@ -13,9 +13,9 @@ from typing import Any
 
 from . import toolchain
 
-__all__ = ["TOGETHER", "assembled"]
+__all__ = ["TOGETHER", "assembled", "joined"]
 
-TOGETHER = 12
+TOGETHER = 24
 """Kernels that are assembled as one text."""
 _HEAD = ".address_size 64\n"
 _NAMES = re.compile(r"(?<![\w$%.])(_[\w$]+?)(_param_\d+)?(?![\w$])")
@@ -23,14 +23,13 @@ _NAMES = re.compile(r"(?<![\w$%.])(_[\w$]+?)(_param_\d+)?(?![\w$])")
 _OURS = re.compile(r"K(\d+)_\d+")
 
 
-def assembled(kernels: Sequence[tuple[Any, tuple]], architectures: tuple[tuple[int, int], ...]) -> list[Any]:
+def assembled(kernels: Sequence[Any], architectures: tuple[tuple[int, int], ...]) -> list[Any]:
     """Compile kernels to machine code for architectures, whether there is such a device or not.
 
     Parameters
     ----------
-    kernels : sequence of (function, tuple)
-        Kernels in Python, with the types of their arguments: a dtype for a number, ``("array", dtype)`` for flat
-        memory.
+    kernels : sequence
+        From `toolchain.lowered`; an error stands for a kernel that could not be lowered.
     architectures : tuple of (int, int)
         Compute capabilities.
 
@@ -41,7 +40,7 @@ def assembled(kernels: Sequence[tuple[Any, tuple]], architectures: tuple[tuple[i
         "ptx", "sass", "barrier"}``: numbers, of which "ptx" and "sass" are the sizes of both forms in bytes; "barrier"
         tells whether there is one of the whole grid.
     """
-    made: list[Any] = [_forms(function, types, architectures) for function, types in kernels]
+    made: list[Any] = [_forms(kernel, architectures) for kernel in kernels]
     good = [k for k, texts in enumerate(made) if isinstance(texts, dict)]
     found: list[Any] = [{} if k in good else error for k, error in enumerate(made)]
     for cc in architectures:
@@ -53,9 +52,11 @@ def assembled(kernels: Sequence[tuple[Any, tuple]], architectures: tuple[tuple[i
     return found
 
 
-def _forms(function: Any, types: tuple, architectures: tuple[tuple[int, int], ...]) -> Any:
+def _forms(kernel: Any, architectures: tuple[tuple[int, int], ...]) -> Any:
+    if isinstance(kernel, Exception):
+        return kernel
     try:
-        return toolchain.forms(function, types, architectures)
+        return toolchain.forms(kernel, architectures)
     except Exception as error:  # it is the caller's to judge
         return error
 
@@ -72,7 +73,7 @@ def _assembled(texts: list[str], cc: tuple[int, int]) -> Iterator[Any]:
                 yield error
 
 
-def _joined(texts: list[str]) -> str:
+def joined(texts: list[str]) -> str:
     """Several modules as one, in which the names of number k begin with ``K{k}_``."""
     head = texts[0].partition(_HEAD)[0] + _HEAD
     bodies = []
@@ -90,7 +91,7 @@ def _linked(texts: list[str], cc: tuple[int, int]) -> list[dict]:
     """Sizes of what the assembler makes of modules."""
     from cuda.bindings import nvjitlink
 
-    ptx = _joined(texts).encode().rstrip(b"\0") + b"\0"
+    ptx = joined(texts).encode().rstrip(b"\0") + b"\0"
     handle = nvjitlink.create(3, [f"-arch=sm_{cc[0]}{cc[1]}", "-verbose", "-Xptxas=-v"])
     try:
         nvjitlink.add_data(handle, nvjitlink.InputType.PTX, ptx, len(ptx), "kernels.ptx")

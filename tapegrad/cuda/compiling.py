@@ -22,6 +22,7 @@ from typing import Any
 
 from .assembling import TOGETHER, assembled
 from .inventory import Entry, inventory
+from .lowering import lowered
 from .scalars import DOUBLE
 
 __all__ = ["compile_all", "counts", "parse"]
@@ -42,8 +43,11 @@ def _is_special(entry: Entry) -> bool:
     return entry.fused and any([step.name in DOUBLE for step in entry.function.plan[0]])
 
 
-def _share(names: str, backwards: bool, claims: str, records: tuple[str, ...]) -> Iterator[dict]:
-    """What came of the kernels that no other process takes; it makes a folder in `claims` for those that it takes."""
+def _share(names: str, backwards: bool, claims: str, shared: str, records: tuple[str, ...]) -> Iterator[dict]:
+    """What came of the kernels that no other process takes; it makes a folder in `claims` for those that it takes.
+
+    Lowered kernels are in `shared`.
+    """
     architectures = parse(names)
     batches = list(enumerate(_batches(records)))
     for number, batch in reversed(batches) if backwards else batches:
@@ -52,7 +56,7 @@ def _share(names: str, backwards: bool, claims: str, records: tuple[str, ...]) -
         except FileExistsError:
             return
         began = time.process_time()
-        found = assembled([(entry.function, entry.types) for _, entry in batch], architectures)
+        found = assembled([lowered(entry, shared, k) for k, entry in batch], architectures)
         seconds = round((time.process_time() - began) / len(batch), 3)
         for (k, entry), sizes in zip(batch, found, strict=True):
             line: dict[str, Any] = {"index": k, "name": entry.name, "dtype": entry.dtype, "fused": entry.fused}
@@ -73,13 +77,16 @@ def _no_collection() -> Iterator[None]:
         gc.enable()
 
 
-def compile_all(names: str, records: tuple[str, ...] = ()) -> list[dict]:
+def compile_all(names: str, shared: str, records: tuple[str, ...] = ()) -> list[dict]:
     """Compile every kernel, in two processes, of which this is one.
 
     Parameters
     ----------
     names : str
         Architectures, as in `parse`.
+    shared : str
+        A folder for lowered kernels, as in `lowering.lowered`: an empty one, or that of processes with another toolkit
+        which run at the same time.
     records : tuple of str, optional
         Only the kernels of these.
 
@@ -91,11 +98,11 @@ def compile_all(names: str, records: tuple[str, ...] = ()) -> list[dict]:
     with contextlib.ExitStack() as stack:
         claims = stack.enter_context(tempfile.TemporaryDirectory())
         output = stack.enter_context(tempfile.TemporaryFile("w+"))
-        command = [sys.executable, "-m", __name__, names, *records, "--helping", claims]
+        command = [sys.executable, "-m", __name__, names, *records, "--helping", claims, "--lowered", shared]
         helper = stack.enter_context(subprocess.Popen(command, stdout=output))
         stack.callback(helper.kill)
         with _no_collection():
-            lines = list(_share(names, False, claims, records))
+            lines = list(_share(names, False, claims, shared, records))
         if helper.wait():
             raise RuntimeError("the other process that compiles kernels failed; its messages are above")
         output.seek(0)
@@ -118,11 +125,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("architectures")
     parser.add_argument("--helping", metavar="CLAIMS", help="a folder of another process, which begins at the front")
+    parser.add_argument("--lowered", metavar="FOLDER", help="where lowered kernels are shared with other processes")
     parser.add_argument("records", nargs="*")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as own, _no_collection():
-        claims = arguments.helping or own
-        for line in _share(arguments.architectures, bool(arguments.helping), claims, tuple(arguments.records)):
+    with tempfile.TemporaryDirectory() as own, tempfile.TemporaryDirectory() as kernels, _no_collection():
+        claims, shared = arguments.helping or own, arguments.lowered or kernels
+        records = tuple(arguments.records)
+        for line in _share(arguments.architectures, bool(arguments.helping), claims, shared, records):
             print(json.dumps(line), flush=True)
 
 

@@ -20,7 +20,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["SIMULATED", "build", "compiler", "cuda", "device_runtime", "forms", "kernel", "math", "on_cpu", "single"]
+__all__ = [
+    "SIMULATED", "build", "compiler", "cuda", "device_runtime", "forms", "kernel", "lowered", "math", "on_cpu",
+    "single",
+]  # fmt: skip
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
 """Whether kernels run in Python: decided when the process starts, as it is for Numba."""
@@ -197,11 +200,40 @@ def _at_addresses() -> dict:
 # --- machine code without a device -----------------------------------------------------------------------------------
 
 
-def forms(function: Any, types: tuple, architectures: tuple[tuple[int, int], ...], each: bool = False) -> dict:
-    """A kernel as PTX for architectures: typed and lowered once, and optimised once where the result is the same.
+def lowered(function: Any, types: tuple, cc: tuple[int, int]) -> Any:
+    """A kernel that is typed and lowered, which takes no device and hardly depends on the toolkit.
 
     Parameters
     ----------
+    function : function
+    types : tuple
+        Of its arguments: a dtype for a number, ``("array", dtype)`` for flat memory.
+    cc : tuple of int
+        A compute capability, for which functions of the device are typed.
+
+    Returns
+    -------
+    CodeLibrary
+        The compiler's object, from which `forms` makes PTX for any architecture. It can be pickled.
+    """
+    from numba import types as nb
+
+    stages: Any = importlib.import_module("numba.cuda.compiler")
+    with _no_device(cc):
+        library, _ = stages._compile_pyfunc_with_fixup(
+            _made(function, lambda copy: copy), nb.void(*[_type(t) for t in types]), device=False, cc=cc, abi="numba"
+        )
+    return library
+
+
+def forms(library: Any, architectures: tuple[tuple[int, int], ...], each: bool = False) -> dict:
+    """A lowered kernel as PTX for architectures: optimised once where the result is the same.
+
+    Parameters
+    ----------
+    library : CodeLibrary
+        From `lowered`.
+    architectures : tuple of (int, int)
     each : bool
         Whether the optimiser runs for each architecture, even where it is known to give the same.
 
@@ -210,18 +242,13 @@ def forms(function: Any, types: tuple, architectures: tuple[tuple[int, int], ...
     dict
         Text by compute capability.
     """
-    from numba import types as nb
-
-    with _no_device(architectures[0]):
-        body = _made(function, lambda copy: copy)
-        library = _lowered(body, nb.void(*[_type(t) for t in types]), architectures[0])
-        made: dict = {}
-        known: dict = {}
-        for cc in architectures:
-            kind = cc if each else optimiser(cc)
-            if kind not in known:
-                known[kind] = library.get_asm_str(cc=cc)
-            made[cc] = retargeted(known[kind], cc)
+    made: dict = {}
+    known: dict = {}
+    for cc in architectures:
+        kind = cc if each else optimiser(cc)
+        if kind not in known:
+            known[kind] = library.get_asm_str(cc=cc)
+        made[cc] = retargeted(known[kind], cc)
     return made
 
 
@@ -274,33 +301,6 @@ class _no_device:
         from numba.cuda import dispatcher
 
         return dispatcher
-
-
-class _Again:
-    """A kernel that is typed and lowered for each architecture, where the compiler offers nothing better."""
-
-    def __init__(self, body: Any, signature: Any):
-        self.body, self.signature = body, signature
-
-    def get_asm_str(self, cc: tuple[int, int]) -> str:
-        """PTX."""
-        from numba.cuda import compiler as stages
-
-        return stages.compile_ptx(self.body, self.signature, cc=cc)[0]
-
-
-def _lowered(body: Any, signature: Any, cc: tuple[int, int]) -> Any:
-    """A kernel that is typed and lowered, from which PTX for any architecture can be had."""
-    from numba.cuda import compiler as stages
-
-    once = getattr(stages, "_compile_pyfunc_with_fixup", None)
-    if once is None:
-        return _Again(body, signature)
-    library, _ = once(
-        body, signature, debug=None, lineinfo=False, device=False, fastmath=False, cc=cc, opt=None,
-        abi="numba", abi_info=None, forceinline=False, launch_bounds=None, lto=False,
-    )  # fmt: skip
-    return library
 
 
 def device_runtime() -> str:

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from tapegrad.cuda import toolchain
-from tapegrad.cuda.assembling import assembled
+from tapegrad.cuda.assembling import assembled, joined
 from tapegrad.cuda.compiling import parse
-from tapegrad.cuda.inventory import inventory
+from tapegrad.cuda.inventory import Entry, inventory
+from tapegrad.cuda.lowering import lowered
 from tapegrad.cuda.stepper import defined
 from tapegrad.primitives.core import RECORDS
 
@@ -33,21 +34,19 @@ def test_kernel(index, compiled, architectures):
 
 
 @pytest.mark.parametrize("index", range(3, len(ENTRIES), 40), ids=lambda k: f"{ENTRIES[k].name}-{ENTRIES[k].dtype}")
-def test_what_is_not_optimised_again(index, architectures):
-    """PTX that stands for several architectures is what the optimiser makes for each of them."""
-    entry = ENTRIES[index]
-    if len({toolchain.optimiser(cc) for cc in parse(architectures)}) == len(parse(architectures)):
-        pytest.skip("the optimiser ran for each of these architectures anyway")
-    texts = toolchain.forms(entry.function, entry.types, parse(architectures), each=True)
-    for cc, text in texts.items():
-        same = [other for other in texts if toolchain.optimiser(other) == toolchain.optimiser(cc)]
-        assert in_order(toolchain.retargeted(texts[same[0]], cc)) == in_order(text)
+def test_what_is_not_done_again(index, compiled, shared, architectures):
+    """PTX of which others did a part is what this toolkit makes of the kernel for each architecture alone."""
+    entry, targets = ENTRIES[index], parse(architectures)
+    taken = toolchain.forms(lowered(entry, shared, index), targets)
+    own = toolchain.forms(toolchain.lowered(entry.function, entry.types, targets[-1]), targets, each=True)
+    for cc in targets:
+        assert in_order(taken[cc]) == in_order(own[cc])
 
 
 def in_order(ptx):
-    """PTX with its virtual registers, of which the optimiser may leave out some, named in the order of their use."""
+    """PTX with its names, and its registers, of which the optimiser may leave out some, in the order of their use."""
     names: dict = {}
-    counted = re.sub(r"(\.reg .*%[a-z]+)<\d+>", r"\1", ptx)
+    counted = re.sub(r"(\.reg .*%[a-z]+)<\d+>", r"\1", joined([ptx]))
     return re.sub(r"(%[a-z]+)\d+\b", lambda found: names.setdefault(found[0], f"{found[1]}{len(names)}"), counted)
 
 
@@ -66,15 +65,20 @@ def test_the_page_lists_every_kernel():
     assert not missing
 
 
-def test_a_fault_is_found(architectures):
+def test_a_fault_is_found(architectures, tmp_path):
     """A kernel that the compiler cannot type is an error, not a gap, and its neighbours are compiled."""
     scope = {"cuda": toolchain.cuda, "__name__": "tapegrad.cuda.x"}
     faulty = defined("faulty", "def faulty(n, x):\n    x[cuda.grid(1)] = unheard_of(n)\n", scope)
     sound = defined("sound", "def sound(n, x):\n    x[cuda.grid(1)] = n\n", scope)
     types = np.dtype("l"), ("array", np.dtype("d"))
-    first, error, last = assembled([(sound, types), (faulty, types), (sound, types)], parse(architectures)[:1])
-    assert "unheard_of" in str(error)
-    assert first == last and next(iter(first.values()))["registers"] > 0
+    entries = [Entry(f.__name__, f, types, True, "d", set()) for f in (sound, faulty, sound)]
+    for again in range(2):  # the second time from the files of the first
+        kernels = [lowered(e, str(tmp_path), k) for k, e in enumerate(entries)]
+        first, error, last = assembled(kernels, parse(architectures)[:1])
+        assert "unheard_of" in str(error), again
+        assert first == last and next(iter(first.values()))["registers"] > 0
+    with pytest.raises(RuntimeError, match=r"compile different kernels: number 0 is .*sound.* and .*faulty"):
+        lowered(entries[1], str(tmp_path), 0)
 
 
 def test_only_the_kernel_for_a_grid_is_launched_cooperatively(compiled):
