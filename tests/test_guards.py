@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tapegrad as tg
+from tapegrad.values import value_of
 
 RATE = 0.5
 
@@ -84,6 +85,31 @@ def test_ten_thousand_inputs():
     (paths,) = step.programs.values()
     assert not paths.given_up and paths.misses == len(paths) <= 50
     assert paths.hits == 10_000 - paths.misses
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (300,)])
+def test_machine_code_decides_on_the_same_bits(shape):
+    """Where a product and a sum that were rounded together would be positive, or exp were another library's."""
+
+    def rest(x, y, z):
+        found = x * y + z
+        return x * 2.0 if np.all(found > 0.0) else y * (3.0 if np.all(found == 0.0) else 4.0)
+
+    def thrown(x, y, z):
+        return x if np.any(np.exp(x) * y + z != 0.0) else np.tanh(y)
+
+    rng = np.random.default_rng(3)
+    for f, product in ((rest, lambda x, y: x * y), (thrown, lambda x, y: np.exp(x) * y)):
+        dynamic = tg.value_and_grad(lambda *given, f=f: np.sum(f(*given)))
+        step = tg.compile(dynamic)
+        for turn in range(200):
+            x, y = rng.uniform(0.5, 2.0, (2, *shape))
+            z = -np.asarray(value_of(product(tg.tensor(x), tg.tensor(y))))
+            same(step(x, y, z), dynamic(x, y, z))
+            if turn == 3:
+                step.optimize()
+        (paths,) = step.programs.values()
+        assert paths.misses == 1 and step.paths()[0].plan.steps
 
 
 def test_paths_are_recorded_once():

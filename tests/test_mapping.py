@@ -98,7 +98,7 @@ def test_results_go_into_given_arrays(step, chunk, threads):
         assert found is out
         fresh = step.map(X, Y * scale, chunk_size=chunk, threads=threads)
         for a, b in zip((out[0], *out[1]), (fresh[0], *fresh[1]), strict=True):
-            np.testing.assert_array_equal(a, b)
+            np.testing.assert_allclose(a, b, rtol=1e-14)  # machine code may have come between
     (together,) = step._batched.values()
     assert len(together.paths()) == 1
 

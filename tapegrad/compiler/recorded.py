@@ -232,7 +232,7 @@ class Program:
                 self.trial = None
             if self.plan.steps:
                 return
-            plan = native_plan(*self.recorded)
+            plan = native_plan(*self.recorded, answers=self.recorded[2][self.count :])
             if plan is not None:
                 self.plan = plan
 

@@ -11,6 +11,7 @@ from array import array
 
 import numpy as np
 
+from ..tape.numbers import Numbers
 from ..tape.passes import run
 from ..tape.rows import Rows
 from ..vm import opcodes as op
@@ -51,6 +52,7 @@ def simplify(tape, inputs, outputs):
     outputs = same[outputs].tolist()
     constants.bring(rows.live(inputs, outputs, constants.known == t.COMPUTED))
     tape.rows = array("q", rows.words.tobytes())
+    tape.numbers = Numbers(tape)  # those from before hold on to the list
     return outputs
 
 

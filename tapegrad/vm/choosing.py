@@ -12,11 +12,11 @@ PRIME = 0x9E3779B97F4A7C1
 
 
 @jit
-def choose(words, starts, i, count, table, root, shift, placed, choices, met, mask):
+def choose(words, starts, i, count, table, root, shift, decides, placed, choices, met, mask):
     """Choose for rows what was chosen for those like them; returns the index of the first that is like none before.
 
     Rows are alike if they have the same signature, and their operands stand in places of the same number; where that
-    is negative, as many bytes on from its beginning, too.
+    is negative, as many bytes on from its beginning, too; and if both, or neither, decide a guard's answer.
 
     starts, i, count
         Slots of the rows, and of which one to begin with.
@@ -28,7 +28,7 @@ def choose(words, starts, i, count, table, root, shift, placed, choices, met, ma
     while i < count:
         r = starts[i]
         if table[(words[r] >> SIGNATURE_SHIFT) * FIELDS + KIND] == KERNEL:
-            q = _first_alike(words, r, table, root, shift, placed, met, mask)
+            q = _first_alike(words, r, table, root, shift, decides, placed, met, mask)
             if q == r:
                 return i
             placed[r], choices[r] = placed[q], choices[q]
@@ -37,10 +37,10 @@ def choose(words, starts, i, count, table, root, shift, placed, choices, met, ma
 
 
 @jit
-def _first_alike(words, r, table, root, shift, placed, met, mask):
+def _first_alike(words, r, table, root, shift, decides, placed, met, mask):
     s = words[r] >> SIGNATURE_SHIFT
     nin = table[s * FIELDS + NIN]
-    key = s
+    key = 2 * s + decides[r]
     for k in range(nin):
         q = operand(words, r, k)
         key = key * PRIME + placed[root[q]]
@@ -49,7 +49,8 @@ def _first_alike(words, r, table, root, shift, placed, met, mask):
     h = (key * PRIME) >> 24 & mask
     while met[h]:
         q = met[h] - 1
-        if words[q] >> SIGNATURE_SHIFT == s and _is_alike(words, r, q, nin, root, shift, placed):
+        alike = words[q] >> SIGNATURE_SHIFT == s and decides[q] == decides[r]
+        if alike and _is_alike(words, r, q, nin, root, shift, placed):
             return q
         h = (h + 1) & mask
     met[h] = r + 1

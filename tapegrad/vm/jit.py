@@ -44,9 +44,9 @@ POINTERS = {
         "root last_write starts code templates origins slots last_read ends free chain pieces temps same met bars "
         "placed choices"
     ),
-    types.CPointer(
-        types.uint8
-    ): "bar kept wanted freed live leaves read written constant numbered results leads targets",
+    types.CPointer(types.uint8): (
+        "bar kept wanted freed live leaves read written constant numbered results leads targets decides"
+    ),
     types.voidptr: "data",
 }
 """A parameter's name tells its type: those listed here are pointers, all others int64.

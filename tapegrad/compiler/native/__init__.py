@@ -11,8 +11,8 @@ from typing import Any
 __all__ = ["native_plan"]
 
 
-def native_plan(tape: Any, inputs: list[int], outputs: list[int]) -> Any:
+def native_plan(tape: Any, inputs: list[int], outputs: list[int], answers: list[int]) -> Any:
     """Plan a recorded tape with native steps; None where the interpreter is as good. See `build.native_plan`."""
     from .build import native_plan as build  # LLVM is loaded when it is first needed
 
-    return build(tape, inputs, outputs)
+    return build(tape, inputs, outputs, answers)

@@ -104,6 +104,8 @@ class Body:
         Finds where values of loops are kept (see `loops`).
     loop : object or None
         The loop that is being written (see `loops`), in which negative slots are its operands.
+    is_exact : bool
+        Whether products and sums are rounded apart, as NumPy's are.
     rounds : str or None
         In a function of many rounds, the register with the first lane's place at its beginning.
     """
@@ -118,6 +120,7 @@ class Body:
         self.known = Known()
         self.reductions: list[tuple] = []
         self.rounds: str | None = None
+        self.is_exact = False
         self.carries: list[tuple[Row, str, int, int]] = []
         self.apart: dict[tuple[int, int], dict[int, Number]] = {}
 
@@ -556,7 +559,9 @@ class Body:
     def arithmetic(self, name: str, x: Number, y: Number) -> Number:
         """Add, sub, mul or div."""
         x, y = self._alike((x, y))
-        how = f"f{name} contract" if x.char in "df" else name
+        how = name
+        if x.char in "df":
+            how = f"f{name}" if self.is_exact else f"f{name} contract"
         return x._replace(text=self.text.set(f"{how} {self.kind(x)} {self.shown(x)}, {self.shown(y)}"))
 
     def bitwise(self, name: str, x: Number, y: Number) -> Number:

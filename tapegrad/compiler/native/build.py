@@ -11,13 +11,14 @@ from .background import at_llvm
 from .code import write_module
 from .graph import Graph
 from .layout import lay_out
+from .renaming import without_writes
 from .schedule import make_schedule
 from .step import Step, gather_steps
 
 __all__ = ["native_plan"]
 
 
-def native_plan(tape: Any, inputs: list[int], outputs: list[int]) -> Any:
+def native_plan(tape: Any, inputs: list[int], outputs: list[int], answers: list[int]) -> Any:
     """Plan a recorded tape with native steps.
 
     Parameters
@@ -26,15 +27,23 @@ def native_plan(tape: Any, inputs: list[int], outputs: list[int]) -> Any:
         Recorded, not run.
     inputs, outputs : list of int
         Slots.
+    answers : list of int
+        Those of the outputs that guards look at.
 
     Returns
     -------
     Plan or None
-        None where the interpreter is as good, or the rows cannot be reordered.
+        None where the interpreter is as good, or writes in place cannot be done without.
     """
     from ..plan import Plan
 
-    graph = Graph(tape, inputs, outputs)
+    graph = Graph(tape, inputs, outputs, answers)
+    if not graph.is_pure():
+        renamed = without_writes(tape, inputs, outputs)
+        if renamed is None:
+            return None
+        tape, outputs = renamed
+        graph = Graph(tape, inputs, outputs, outputs[len(outputs) - len(answers) :])
     schedule = make_schedule(graph, outputs)
     if schedule is None:
         return None

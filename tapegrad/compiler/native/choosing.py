@@ -89,25 +89,26 @@ class Chooser:
 
     def run(self) -> bool:
         """Choose for all rows; says whether that takes no more than `MOST_STEPS`."""
-        rows, slots = self.graph.rows, self.graph.slots
+        graph, rows, slots = self.graph, self.graph.rows, self.graph.slots
         count, at = len(slots), 0
         met = np.zeros(1 << (2 * count).bit_length(), np.int32)
         while True:
             at = run(
                 "choosing.choose", rows.words, slots, at, count, pools.table, rows.root, rows.shift,
-                self._placed, self.numbers, met, len(met) - 1,
+                graph.decides, self._placed, self.numbers, met, len(met) - 1,
             )  # fmt: skip
             if at == count:
                 return True
             slot = int(slots[at])
-            choice = self._choose(self.graph.row(slot))
+            choice = self._choose(graph.row(slot))
             if choice.lanes and choice.at > 2 * MOST_STEPS:
                 return False
             self.numbers[slot], self._placed[slot] = self._number(choice), self._place(choice)
             at += 1
 
     def _number(self, choice: Choice) -> int:
-        key = choice.row.signature.index, choice.at, choice.lanes, choice.axes, id(choice.form)
+        decides = int(self.graph.decides[choice.row.slot])
+        key = choice.row.signature.index, decides, choice.at, choice.lanes, choice.axes, id(choice.form)
         number = self._known.setdefault(key, len(self.choices))
         if number == len(self.choices):
             self.choices.append(choice)
@@ -146,7 +147,8 @@ class Chooser:
         rule, work, forms = self._facts(row)
         specs = row.signature.specs
         axes: Axes = (None, (None,) * len(specs))
-        if rule is None:
+        decides = bool(self.graph.decides[row.slot])
+        if rule is None or (decides and not rule.is_exact(row)):
             return self._interpreted(row, axes)
         if work <= self.most_scalars and not rule.in_memory(row, axes):
             return Choice(row, self._earliest(rule, row, specs, 1, axes), 1, axes, work, work * ONE_ELEMENT)
@@ -161,6 +163,8 @@ class Chooser:
                     best, apart = (at, n, axes, None), far
             for form in [form for form in forms if form.lanes == n]:
                 its_rule, seen = RULES[form.name], row.formed(*form[:4], row.sources)
+                if decides and not its_rule.is_exact(seen):
+                    continue
                 for axes in its_rule.lanes(seen, list(form.specs), n):
                     at = self._earliest(its_rule, seen, form.specs, n, axes)
                     if best is None or (at, False) < (best[0], apart):

@@ -1,6 +1,7 @@
 """Elementwise primitives as LLVM instructions on numbers, which are scalars or have a value for each lane.
 
-A vector's exponential and its kin are glibc's libmvec, within 4 ulp, called by address; a scalar's are the C library's.
+A vector's functions are glibc's libmvec, within 4 ulp, called by address, but for `exponential`; a scalar's are the C
+library's.
 """
 
 from __future__ import annotations
@@ -10,11 +11,16 @@ from collections.abc import Callable
 from typing import Any
 
 from ...vm.simd import vector_function
+from .exponential import write_exp
 
-__all__ = ["FUNCTIONS", "available", "convert"]
+__all__ = ["FUNCTIONS", "WRITTEN_OUT", "available", "convert", "is_rounded"]
 
 FUNCTIONS: dict[str, Callable] = {}
 """By the primitive's name: ``function(body, *numbers) -> Number``."""
+
+
+WRITTEN_OUT = frozenset(["exp", "sigmoid", "expit"])
+"""Functions that are no call, but many instructions."""
 
 
 def _function(*names: str) -> Callable:
@@ -206,7 +212,7 @@ def share(body, x, y, bar):
 # --- functions of the C library ----------------------------------------------------------------------------------
 
 _C_NAMES = {
-    **{name: name for name in ("exp", "exp2", "expm1", "log", "log2", "log1p", "sin", "cos", "tan", "sinh", "cosh")},
+    **{name: name for name in ("exp2", "expm1", "log", "log2", "log1p", "sin", "cos", "tan", "sinh", "cosh")},
     **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
     **{"tanh": "tanh", "erf": "erf", "erfc": "erfc", "arctan2": "atan2", "hypot": "hypot"},
 }
@@ -219,16 +225,26 @@ for _name, _c_name in _C_NAMES.items():
     FUNCTIONS[_name] = _by_call
 
 
+@_function("exp")
+def exp(body, x):
+    return write_exp(body, x) if x.wide and x.char == "d" else body.call("exp", x)
+
+
 @_function("sigmoid", "expit")
 def expit(body, x):
     """1 / (1 + exp(-x)); both tails from e = exp(-|x|), which cannot overflow."""
     one = body.constant(1.0, x.char)
-    e = body.call("exp", body.negate(body.intrinsic("fabs", x)))
+    e = exp(body, body.negate(body.intrinsic("fabs", x)))
     numerator = body.select(body.compare("olt", x, body.constant(0.0, x.char)), e, one)
     return divide(body, numerator, body.arithmetic("add", one, e))
 
 
-_CALLED = {**_C_NAMES, "power": "pow", "sigmoid": "exp", "expit": "exp"}
+_CALLED = {**_C_NAMES, **dict.fromkeys(WRITTEN_OUT, "exp"), "power": "pow"}
+
+
+def is_rounded(name: str) -> bool:
+    """Whether a primitive has one right result for each number, so that it is the same bits here and in NumPy."""
+    return name in FUNCTIONS and name not in _CALLED
 
 
 def available(name: str, char: str) -> bool:

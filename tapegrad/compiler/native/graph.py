@@ -63,6 +63,8 @@ class Graph:
         Recorded, not run.
     inputs, outputs : list of int
         Slots.
+    answers : list of int
+        Those of the outputs that guards look at.
 
     Attributes
     ----------
@@ -74,14 +76,17 @@ class Graph:
         The operands of row `i` are ``sources[first[i] : first[i + 1]]``, slots.
     constants : dict
         Arrays, by slot.
+    decides : numpy.ndarray of uint8
+        By slot, whether an answer depends on a row: it is to have the bits that it has elsewhere.
     seen : dict
         Slots that stand for another one in another shape: that one, and the shape.
     """
 
-    def __init__(self, tape: Any, inputs: list[int], outputs: list[int]):
+    def __init__(self, tape: Any, inputs: list[int], outputs: list[int], answers: list[int]):
         self.tape, self.rows = tape, Rows(tape.rows)
         rows = self.rows
         live = rows.live(inputs, outputs)
+        self.decides = rows.live(inputs, answers) if answers else np.zeros_like(live)
         self.slots = np.flatnonzero(live).astype(np.int32)
         self.kinds = rows.words[self.slots] >> op.SIGNATURE_SHIFT
         self.first, self.sources = rows.all_operands(self.slots)
@@ -94,7 +99,7 @@ class Graph:
     @functools.cached_property
     def literals(self) -> np.ndarray:
         """By slot, a number for the contents of a constant that is written into the code; 0 for all else."""
-        found = np.zeros(len(self._words), np.int64)
+        found = np.zeros(len(self._words), np.int32)
         known: dict[tuple, int] = {}
         for slot, constant in self.constants.items():
             if constant.size <= MOST_LITERALS:

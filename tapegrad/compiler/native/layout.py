@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .functions import WRITTEN_OUT
 from .likeness import is_fold
 from .rolling import Script
 from .step import Step
@@ -14,6 +15,8 @@ BLOCK = 256
 """Rounds of a loop whose sums are added up before they go into the whole: rounding errors grow with the rounds."""
 LANES = ((48, 32), (200, 16))
 """Elements written for each lane up to which so many lanes are taken at a time: short chains of dependences overlap."""
+MANY = LANES[-1][0] + 1
+"""As many as what has long functions written out counts for: these alone take nearly all registers."""
 MOST_SCRATCH = 1 << 20
 """Bytes of memory for loops up to which more lanes are taken: they should stay in the cache."""
 WORTH_A_THREAD = 60_000
@@ -75,7 +78,8 @@ def _layout(step: Step, lanes: int, script: Script, vector_bytes: int, threads: 
     if lanes == 1:
         return Layout(script, size=size)
     sizes = group.of_each(lambda choice: max(choice.row.out.size // lanes, 1))
-    width = lanes_at_a_time(lanes, script, script.written(sizes), size, vector_bytes)
+    written = MANY if any(choice.row.name in WRITTEN_OUT for choice, _ in kinds) else script.written(sizes)
+    width = lanes_at_a_time(lanes, script, written, size, vector_bytes)
     rounds, rest = divmod(lanes, width)
     folds = group.of_each(lambda choice: is_fold(choice.axes))
     folded = any(folds[roll.first : roll.first + roll.period].any() for roll in script.rolls)

@@ -55,25 +55,36 @@ class Likeness:
         self.group, self.count = group, len(group)
         rows = group.graph.rows
         self.first, slots = rows.all_operands(group.slots)
-        roots = rows.root[slots].astype(np.int64)
-        literals = group.graph.literals[roots]
-        own, computed = group.places(roots), places[roots]
-        elsewhere = np.where(computed >= 0, self.count + APART + computed, -APART * (2 + roots))
-        elsewhere[literals > 0] = -APART
-        self.sources = np.where(own >= 0, own, elsewhere)
+        literals = group.graph.literals[rows.root[slots]]
+        self.sources = self._places(rows.root[slots], literals > 0, places)
         counts = np.diff(self.first)
         rolls = (group.of_each(lambda choice: _may_roll(choice, folds)) > 0) & (counts <= MOST_OPERANDS)
         width, mine = int(counts[rolls].max(initial=0)), np.repeat(rolls, counts)
-        row = np.repeat(np.arange(self.count), counts)[mine]
-        where = row, (np.arange(len(slots)) - np.repeat(self.first[:-1], counts))[mine]
+        where = self._where(counts, mine)
 
-        def table(values: np.ndarray, nothing: int) -> np.ndarray:
-            made = np.full((self.count, width), nothing, np.int64)
+        def table(values: np.ndarray, nothing: int, dtype: type = np.int64) -> np.ndarray:
+            made: np.ndarray = np.full((self.count, width), nothing, dtype)
             made[where] = values[mine]
             return made
 
         self.at, self.shift = table(self.sources, -APART), table(rows.shift[slots], 0)
-        self.kinds = self._kinds(rolls, stored, table(literals, 0))
+        self.kinds = self._kinds(rolls, stored, table(literals, 0, np.int32))
+
+    def _places(self, roots: np.ndarray, are_literals: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """The `sources`, of operands that share those slots' memory."""
+        found, computed = self.group.places(roots), places[roots]
+        other = found < 0
+        found[other] = np.where(computed >= 0, self.count + APART + computed, -APART * (2 + roots.astype(np.int64)))[
+            other
+        ]
+        found[other & are_literals] = -APART
+        return found
+
+    def _where(self, counts: np.ndarray, mine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Row and column, in a table with a row each, of the operands that are marked."""
+        row = np.repeat(np.arange(self.count, dtype=np.int32), counts)
+        column = np.arange(len(row), dtype=np.int32) - np.repeat(self.first[:-1].astype(np.int32), counts)
+        return row[mine], column[mine]
 
     def _kinds(self, rolls: np.ndarray, stored: set[int], marks: np.ndarray) -> np.ndarray:
         kinds = 2 * self.group.numbers.astype(np.int64)

@@ -91,11 +91,14 @@ def _is_straight(row: Row, made: set[int], graph: Graph) -> bool:
 def _emit_chain(body: Body, chain: Rows) -> None:
     """Write rows out index by index, so that few values are alive at a time."""
     row, axes = chain[0]
+    decides = body.graph.decides
     if len(chain) == 1:
+        body.is_exact = bool(decides[row.slot])
         RULES[row.name].emit(body, row, axes)
     else:
         for index in indices(row.out.shape, axes[0]):
             for row, axes in chain:
+                body.is_exact = bool(decides[row.slot])
                 RULES[row.name].element(body, row, axes, index)
     body.flush()
 

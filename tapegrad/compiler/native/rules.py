@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...primitives.keys import ARRAY
-from .functions import FUNCTIONS, available, convert
+from .functions import FUNCTIONS, available, convert, is_rounded
 from .graph import MOST_LITERALS, Row, indices, offset_of
 
 __all__ = ["RULES", "Rule"]
@@ -51,6 +51,10 @@ class Rule:
 
     def in_memory(self, row: Row, axes: Axes) -> bool:
         """Whether the result is put together in memory, where later steps read it."""
+        return False
+
+    def is_exact(self, row: Row) -> bool:
+        """Whether the result has the interpreter's bits, if products and sums are not contracted."""
         return False
 
     def combine(self, row: Row) -> str:
@@ -95,6 +99,9 @@ class _Elementwise(Rule):
                 axes = [d - (out.ndim - s.ndim) for s in specs]
                 yield d, tuple([a if a >= 0 and s.shape[a] == n else None for a, s in zip(axes, specs, strict=True)])
 
+    def is_exact(self, row):
+        return row.name == "astype" or is_rounded(row.name)
+
     def emit(self, body, row, axes):
         for index in indices(row.out.shape, axes[0]):
             self.element(body, row, axes, index)
@@ -129,6 +136,9 @@ class _Reduction(Rule):
         for d in range(x.ndim - 1, -1, -1):
             if x.shape[d] == n and (d not in axes or row.out.size <= MOST_FOLDS):
                 yield (None if d in axes else kept[d]), (d,)
+
+    def is_exact(self, row):
+        return row.name in ("amax", "amin")  # in whatever order
 
     def combine(self, row):
         return _COMBINED[row.name]
@@ -270,6 +280,9 @@ class _Windows(Rule):
     def in_memory(self, row, axes):
         return axes[0] is None and None not in axes[1]
 
+    def is_exact(self, row):
+        return len(row.sources) <= 2  # whichever comes first
+
     def prepare(self, body, row, axes):
         if self.in_memory(row, axes):
             last = max([offset for _, offset in _windows(row)])
@@ -327,6 +340,9 @@ class _Join(Rule):
     def work(self, row, specs):
         return row.out.size
 
+    def is_exact(self, row):
+        return True
+
     def lanes(self, row, specs, n):
         axis = row.attrs["axis"]
         for d in range(row.out.ndim - 1, -1, -1):
@@ -373,6 +389,9 @@ class _Indexed(Rule):
 
 
 class _Gather(_Indexed):
+    def is_exact(self, row):
+        return True
+
     def from_memory(self, row, graph, lanes):
         return () if lanes == 1 and self.is_static(row, graph) else (0,)
 
