@@ -61,17 +61,16 @@ def collect(arguments: argparse.Namespace | None = None) -> dict[str, Any]:
 
 
 def kernels() -> dict[str, dict[str, str]]:
-    """Where each elementary function's loop comes from, by function and dtype: NumPy, libmvec or a polynomial."""
+    """Where each elementary function's loop comes from, by function and dtype: NumPy, libmvec or tapegrad."""
     from ..vm import simd
 
     found: dict[str, dict[str, str]] = {}
-    for name in (*simd.UNARY, "expit", *simd.BINARY):
+    for name in (*simd.UNARY, *simd.BINARY):
         arity = 2 if name in simd.BINARY else 1
         for char in "df":
             loop = simd.simd_loop(name, f"{char * arity}->{char}")
-            ours = "polynomial" if (name, char) in simd.POLYNOMIAL else "libmvec"
-            own = "SciPy" if name in ("erf", "erfc", "expit") else "NumPy"
-            found.setdefault(name, {})[np.dtype(char).name] = own if loop is None else ours
+            ours = "tapegrad" if (name, char) in simd.WRITTEN_OUT else "libmvec"
+            found.setdefault(name, {})[np.dtype(char).name] = "NumPy" if loop is None else ours
     return found
 
 

@@ -31,7 +31,7 @@ def jobs() -> list[tuple[str, Callable[[], Any]]]:
         ("recording and writes in place", _writes),
         ("compiled programs", _compiled),
     ]
-    for name in (*simd.UNARY, "expit", *simd.BINARY):
+    for name in (*simd.UNARY, *simd.BINARY):
         for char in "df":
             signature = f"{char * (2 if name in simd.BINARY else 1)}->{char}"
             found.append((f"{name} {signature}", _bind(simd.simd_loop, name, signature)))

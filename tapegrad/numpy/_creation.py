@@ -15,14 +15,19 @@ from ..tape.buffer import buffer_of
 from ..tape.handle import Tensor
 from ..tape.importing import import_array
 from ..tape.record import renewed
+from ..tape.state import local
 
 __all__ = ["holds_tensor", "joined"]
 
 
 def fillable(made: Tensor) -> Tensor:
-    """Let a tensor be filled bit by bit, as arrays are: what a rule reads of it meanwhile is copied."""
+    """Let a tensor be filled bit by bit, as arrays are: what a rule reads of it meanwhile is copied.
+
+    In a function under transformation, writes spare what rules read, see `tapegrad.sparing`.
+    """
     made = renewed(made)
-    buffer_of(made).copies_reads = True
+    if not local.state.is_sparing():
+        buffer_of(made).copies_reads = True
     return made
 
 

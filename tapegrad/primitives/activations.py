@@ -77,15 +77,14 @@ class _Sigmoid(_Activation):
 
     def kernel(self, emitter, out, operands, attrs):
         from ..vm.bridge import loop_address
-        from ..vm.simd import simd_loop
+        from ..vm.kernels import composed_loop
 
         c = out[1].dtype.char
-        loop = simd_loop("expit", f"{c}->{c}")
-        if loop is None:
-            super().kernel(emitter, out, operands, attrs)
+        if c in "fd":
+            loop = composed_loop("sigmoid", c, ops.exp.loops("d", "d")[0])
+            emitter.loop(loop, out, operands, accumulate=(*loop_address(np.add, f"{c}{c}->{c}"), False))
         else:
-            accumulate = (*loop_address(np.add, f"{c}{c}->{c}"), False)
-            emitter.loop((loop, 0), out, operands, accumulate=accumulate)
+            super().kernel(emitter, out, operands, attrs)
 
 
 @primitive(base=_Sigmoid)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..vm import opcodes as op
+from ..vm.opcodes import IMPORT, SIGNATURE_SHIFT
 from .signature import by_index
 from .tape import Tape
 
@@ -21,15 +21,27 @@ class Needed:
     def look_at(self, tape):
         """Look at the rows that came since."""
         rows, roots, slot = tape.rows, tape.stamps.roots, self.until
-        while slot < len(rows):
-            row = by_index[rows[slot] >> op.SIGNATURE_SHIFT]
-            needs = row.needs if row.out.requires_grad and row.kind != op.IMPORT else 0
+        end = len(rows)
+        while slot < end:
+            index = rows[slot] >> SIGNATURE_SHIFT
+            needs, width = _facts[index] if index in _facts else _look_up(index)
             if needs:
                 for k, read in enumerate((slot, *tape.operands(slot))):
                     if needs >> min(k, 62) & 1:
                         self.roots.add(roots.get(read, read))
-            slot += row.width
+            slot += width
         self.until = slot
+
+
+_facts: dict[int, tuple[int, int]] = {}
+"""Which values a row's rule reads, as `Signature.needs`, and the row's words, by the signature's number."""
+
+
+def _look_up(index):
+    signature = by_index[index]
+    needs = signature.needs if signature.out.requires_grad and signature.kind != IMPORT else 0
+    _facts[index] = needs, signature.width
+    return _facts[index]
 
 
 def _known(tape):

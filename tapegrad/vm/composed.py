@@ -14,7 +14,7 @@ from .intrinsics import call_loop, f32, f64, i64
 from .jit import jit
 from .memory import address_of, scratch
 
-__all__ = ["logaddexp", "power"]
+__all__ = ["logaddexp", "power", "sigmoid"]
 
 TILE = 256
 _READERS = {"f": f32, "d": f64}
@@ -113,5 +113,40 @@ def logaddexp(char: str):
             for i in range(m):
                 one, other = numbers(at_a + i * step_a)[0], numbers(at_b + i * step_b)[0]
                 numbers(at_y + i * step_y)[0] = (other if one < other else one) + numbers(tile)[i]  # NaN are in both
+
+    return loop
+
+
+def sigmoid(char: str):
+    """Loop y = 1 / (1 + exp(-x)); `data` points at the loop of exp of float64."""
+    size, numbers, number = np.dtype(char).itemsize, _READERS[char], np.dtype(char).type
+    one, room = number(1.0), TILE * 8
+
+    def loop(args, dims, steps, data):
+        """The logistic function, by exponentials of float64, of float32 too."""
+        words = i64(address_of(data))
+        n, x, y, step_x, step_y = dims[0], args[0], args[1], steps[0], steps[1]
+        tile, call = scratch(room), scratch(40)
+        given, length, strides = i64(call), i64(call + 16), i64(call + 24)
+        given[0], given[1], strides[0], strides[1] = tile, tile, 8, 8
+        for start in range(0, n, TILE):
+            m = min(TILE, n - start)
+            at_x, at_y = x + start * step_x, y + start * step_y
+            if step_x == size:
+                operands = numbers(at_x)
+                for i in range(m):
+                    f64(tile)[i] = -operands[i]
+            else:
+                for i in range(m):
+                    f64(tile)[i] = -numbers(at_x + i * step_x)[0]
+            length[0] = m
+            call_loop(words[0], call, call + 16, call + 24, words[1])
+            if step_y == size:
+                results = numbers(at_y)
+                for i in range(m):
+                    results[i] = one / (one + number(f64(tile)[i]))
+            else:
+                for i in range(m):
+                    numbers(at_y + i * step_y)[0] = one / (one + number(f64(tile)[i]))
 
     return loop

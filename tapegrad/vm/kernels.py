@@ -121,10 +121,11 @@ def composed_loop(name: str, char: str, *loops: tuple[int, int]) -> tuple[int, i
 
     Parameters
     ----------
-    name : {'power', 'logaddexp'}
+    name : {'power', 'logaddexp', 'sigmoid'}
     char : str
     *loops : tuple of int
-        Address and data of each of the loops that it calls: that of powers, or those of exp and log1p.
+        Address and data of each of the loops that it calls: that of powers; those of exp and log1p; that of exp of
+        float64.
     """
     (address,) = addresses((f"composed.{name}",), char)
     elementwise.add(address)

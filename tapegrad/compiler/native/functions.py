@@ -232,11 +232,9 @@ def exp(body, x):
 
 @_function("sigmoid", "expit")
 def expit(body, x):
-    """1 / (1 + exp(-x)); both tails from e = exp(-|x|), which cannot overflow."""
+    """1 / (1 + exp(-x)), as SciPy computes it: 0 where exp(-x) overflows."""
     one = body.constant(1.0, x.char)
-    e = exp(body, body.negate(body.intrinsic("fabs", x)))
-    numerator = body.select(body.compare("olt", x, body.constant(0.0, x.char)), e, one)
-    return divide(body, numerator, body.arithmetic("add", one, e))
+    return divide(body, one, body.arithmetic("add", one, exp(body, body.negate(x))))
 
 
 _CALLED = {**_C_NAMES, **dict.fromkeys(WRITTEN_OUT, "exp"), "power": "pow"}
