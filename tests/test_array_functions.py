@@ -114,6 +114,11 @@ CASES = {
     "pad value": (lambda xp, x: np.pad(x, 1, constant_values=2.5), A),
     "pad edge": (lambda xp, x: np.pad(x, 2, "edge"), A),
     "pad reflect": (lambda xp, x: np.pad(x, ((0, 1), (2, 2)), "reflect"), A),
+    "pad reflect odd": (lambda xp, x: np.pad(x, ((0, 1), (2, 2)), "reflect", reflect_type="odd"), A),
+    "pad symmetric odd, farther than it is long": (
+        lambda xp, x: np.pad(x, ((7, 0), (1, 9)), "symmetric", reflect_type="odd"),
+        A,
+    ),
     "pad wrap": (lambda xp, x: np.pad(x, 1, "wrap"), A),
     "tril": (lambda xp, x: xp.tril(x, -1), S),
     "triu": (lambda xp, x: xp.triu(x, 1), BATCH),

@@ -180,6 +180,13 @@ def test_at(ufunc):
             assert "cannot be written into" in str(error)
 
 
+@pytest.mark.parametrize("ufunc", [np.divide, np.subtract, np.arctan2, np.power, np.fmod])
+def test_what_depends_on_the_order_is_not_reduced_over_several_axes(ufunc):
+    for axis in ((0, 1), None):
+        with pytest.raises(ValueError, match="not reorderable"):
+            ufunc.reduce(tg.tensor(A), axis=axis)
+
+
 def test_at_with_a_single_index_and_with_slices():
     x = tg.tensor(A * 1.0)
     np.multiply.at(x, (0, 0), 3.0)

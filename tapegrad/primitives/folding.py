@@ -145,6 +145,8 @@ def _reduce(ufunc, handler, array, axis=0, dtype=None, keepdims=False, initial=N
         return BY_FUNCTION[_REDUCTIONS[ufunc]](array, axis=axis, keepdims=keepdims, **options)
     x = lift(array) if dtype is None else lift(array, np.dtype(dtype))
     axes = axes_of_ufunc(axis, x._spec.ndim)
+    if len(axes) > 1:
+        ufunc.reduce(np.ones((1,) * x._spec.ndim, x._spec.dtype), axes)  # NumPy's own error, if the order matters
     shape = x._spec.shape
     if where is not True:
         y = _fold_where(ufunc, handler, x, axes, where, initial)

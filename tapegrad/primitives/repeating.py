@@ -131,6 +131,24 @@ def _pad_by_lanes(x, pairs, mode, kwargs):
     return x
 
 
+def _pad_by_sums(x, d, pair, mode, kwargs):
+    """Padding along an axis, by sums of the array's elements: twice an edge, less what is reflected there."""
+    n, ndim = x._spec.shape[d], x._spec.ndim
+    weights = np.pad(np.eye(n), (pair, (0, 0)), mode, **kwargs)
+    parts = [x]
+    for at, rows in enumerate((weights[: pair[0]], weights[pair[0] + n :])):
+        if not len(rows):
+            continue
+        terms = np.argsort(-np.abs(rows), axis=1, kind="stable")[:, : np.count_nonzero(rows, axis=1).max()]
+        factors = np.take_along_axis(rows, terms, 1).astype(x._spec.dtype)
+        made = None
+        for place, factor in zip(terms.T, factors.T, strict=True):
+            term = getitem(x, along(ndim, d, place)) * factor.reshape([-1 if e == d else 1 for e in range(ndim)])
+            made = term if made is None else made + term
+        parts.insert(0 if at == 0 else len(parts), made)
+    return numpy_concatenate(parts, d)
+
+
 def _pad_by_function(x, pairs, function, kwargs):
     """Padding that a function writes into each lane along each axis in turn."""
     from ..numpy import array
@@ -161,7 +179,11 @@ def numpy_pad(array, pad_width, mode="constant", **kwargs):
     pairs = _widths(pad_width, ndim)
     if mode in _BY_INDEX:
         for d, pair in enumerate(pairs):
-            if pair != (0, 0):
+            if pair == (0, 0):
+                continue
+            if kwargs.get("reflect_type") == "odd":
+                x = _pad_by_sums(x, d, pair, mode, kwargs)
+            else:
                 places = np.pad(np.arange(x._spec.shape[d]), pair, mode, **kwargs)
                 x = getitem(x, along(ndim, d, places))
         return x
