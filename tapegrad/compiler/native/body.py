@@ -106,6 +106,8 @@ class Body:
         The loop that is being written (see `loops`), in which negative slots are its operands.
     is_exact : bool
         Whether products and sums are rounded apart, as NumPy's are.
+    writes_out : bool
+        Whether functions that can be are written out (see `layout`).
     rounds : str or None
         In a function of many rounds, the register with the first lane's place at its beginning.
     """
@@ -120,7 +122,7 @@ class Body:
         self.known = Known()
         self.reductions: list[tuple] = []
         self.rounds: str | None = None
-        self.is_exact = False
+        self.is_exact = self.writes_out = False
         self.carries: list[tuple[Row, str, int, int]] = []
         self.apart: dict[tuple[int, int], dict[int, Number]] = {}
 

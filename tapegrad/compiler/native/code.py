@@ -97,8 +97,10 @@ class _Module:
         for lanes, rows in step.groups.items():
             layout = step.layouts[lanes]
 
-            def body(width: int = 0, lane: str = "0", size: int = layout.size) -> Body:
-                return Body(text, self.graph, memory, step.stored, width, lane, size)
+            def body(width: int = 0, lane: str = "0", layout: Layout = layout) -> Body:
+                made = Body(text, self.graph, memory, step.stored, width, lane, layout.size)
+                made.writes_out = layout.writes_out
+                return made
 
             for place in rows.in_memory().tolist():
                 row, axes = rows[place]
@@ -164,6 +166,7 @@ class _Module:
         lane = text.set(f"mul i64 {count}, {layout.width}")
         body = Body(text, self.graph, memory, step.stored, layout.width, lane, layout.size)
         body.rounds = text.at_entry(f"mul i64 %first, {layout.width}")
+        body.writes_out = layout.writes_out
         write_rows(body, rows, layout.script)
         body.begin_carries()
         sums = [_Accumulator(body, x, combine) for _, _, x, combine, _ in body.reductions]

@@ -13,14 +13,14 @@ from typing import Any
 from ...vm.simd import vector_function
 from .exponential import write_exp
 
-__all__ = ["FUNCTIONS", "WRITTEN_OUT", "available", "convert", "is_rounded"]
+__all__ = ["FUNCTIONS", "WRITTEN_OUT", "available", "convert", "is_called", "is_rounded"]
 
 FUNCTIONS: dict[str, Callable] = {}
 """By the primitive's name: ``function(body, *numbers) -> Number``."""
 
 
 WRITTEN_OUT = frozenset(["exp", "sigmoid", "expit"])
-"""Functions that are no call, but many instructions."""
+"""Functions that may be no call, but many instructions."""
 
 
 def _function(*names: str) -> Callable:
@@ -227,7 +227,7 @@ for _name, _c_name in _C_NAMES.items():
 
 @_function("exp")
 def exp(body, x):
-    return write_exp(body, x) if x.wide and x.char == "d" else body.call("exp", x)
+    return write_exp(body, x) if body.writes_out and x.wide and x.char == "d" else body.call("exp", x)
 
 
 @_function("sigmoid", "expit")
@@ -238,6 +238,11 @@ def expit(body, x):
 
 
 _CALLED = {**_C_NAMES, **dict.fromkeys(WRITTEN_OUT, "exp"), "power": "pow"}
+
+
+def is_called(name: str) -> bool:
+    """Whether a primitive takes a call of the C library or its vector library."""
+    return name in _CALLED
 
 
 def is_rounded(name: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .functions import WRITTEN_OUT
+from .functions import WRITTEN_OUT, is_called
 from .likeness import is_fold
 from .rolling import Script
 from .step import Step
@@ -15,8 +15,6 @@ BLOCK = 256
 """Rounds of a loop whose sums are added up before they go into the whole: rounding errors grow with the rounds."""
 LANES = ((48, 32), (200, 16))
 """Elements written for each lane up to which so many lanes are taken at a time: short chains of dependences overlap."""
-MANY = LANES[-1][0] + 1
-"""As many as what has long functions written out counts for: these alone take nearly all registers."""
 MOST_SCRATCH = 1 << 20
 """Bytes of memory for loops up to which more lanes are taken: they should stay in the cache."""
 WORTH_A_THREAD = 60_000
@@ -38,6 +36,9 @@ class Layout:
         Threads that share the rounds.
     size : int
         Bytes of the largest type.
+    writes_out : bool
+        Whether functions that can be are written out: where no other one is called, which would clear the registers
+        of what they have there, and no loop or sum waits for each.
     """
 
     script: Script
@@ -46,6 +47,7 @@ class Layout:
     rest: int = 0
     pieces: int = 1
     size: int = 8
+    writes_out: bool = False
 
     @property
     def scratch(self) -> int:
@@ -78,17 +80,20 @@ def _layout(step: Step, lanes: int, script: Script, vector_bytes: int, threads: 
     if lanes == 1:
         return Layout(script, size=size)
     sizes = group.of_each(lambda choice: max(choice.row.out.size // lanes, 1))
-    written = MANY if any(choice.row.name in WRITTEN_OUT for choice, _ in kinds) else script.written(sizes)
-    width = lanes_at_a_time(lanes, script, written, size, vector_bytes)
-    rounds, rest = divmod(lanes, width)
     folds = group.of_each(lambda choice: is_fold(choice.axes))
+    called = {choice.row.name for choice, _ in kinds if is_called(choice.row.name)}
+    writes_out = bool(called) and called <= WRITTEN_OUT and not script.rolls and not folds.any()
+    width = lanes_at_a_time(lanes, script, script.written(sizes), size, vector_bytes)
+    if writes_out and lanes > vector_bytes // size:  # it takes nearly all registers
+        width = vector_bytes // size
+    rounds, rest = divmod(lanes, width)
     folded = any(folds[roll.first : roll.first + roll.period].any() for roll in script.rolls)
     pieces = threads
     if rounds < threads or folded or any(choice.in_memory for choice, _ in kinds):
         pieces = 1  # several would add to the same places
     elif sum([n * max([s.size for s in (c.row.out, *c.row.specs)]) for c, n in kinds]) < WORTH_A_THREAD:
         pieces = 1
-    return Layout(script, width, rounds, rest, pieces, size)
+    return Layout(script, width, rounds, rest, pieces, size, writes_out)
 
 
 def lanes_at_a_time(lanes: int, script: Script, written: int, size: int, vector_bytes: int) -> int:
