@@ -25,6 +25,7 @@ from .tape.signature import CAREFUL, FAST, fast_index, import_signature, signatu
 from .tape.size import Size
 from .tape.spec import spec_of_array
 from .tape.state import local
+from .tape.tape import SEGMENT_HELD
 from .vm.opcodes import SLOT_BITS
 
 __all__ = ["NUMBERS", "STEP", "attach_operators", "binary", "described", "hand_over", "recorder_of", "unary", "waiting"]
@@ -186,7 +187,7 @@ def _at_once(k, x, other, swapped):
     """The result of an operation that is too large to wait, where nothing about it needs thought; else None."""
     state = local.state
     tape = state.tape
-    if tape.fast is CAREFUL or state.deferred:
+    if tape.fast is CAREFUL or state.deferred or tape.held > SEGMENT_HELD:
         return None
     its = (
         other._spec

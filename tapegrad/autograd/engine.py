@@ -158,6 +158,8 @@ def _sweep_alone(tensor, seed, inputs, retain_graph):
             leaves[key] = leaf, (_total(leaves[key][1], array) if key in leaves else array)
     if not retain_graph:
         run.free()
+    else:
+        run.set_apart()
     run.release()
     finish_sweep()
     return leaves
@@ -303,8 +305,7 @@ class _TapeSweep:
             else:
                 self.drive(state)
             self.unread = state[op.UNREAD] or top + tape.signature(top).width < tape.done
-            used = self.room.used - state[op.MEMORY_END] + state[op.MEMORY]
-            space.expected = min(max(used, 0), MOST_EXPECTED)
+            space.expected = min(self.room.used, MOST_EXPECTED)
         except BaseException:
             if self.passed is not None:  # what has gone cannot be visited again
                 tape.freed = self._visited(self.passed)
@@ -410,12 +411,17 @@ class _TapeSweep:
             tape.freed = self._visited()
             if tape.kept and not (self.unread and self._reads_left()):
                 tape.kept.clear()
-            for *_, home, _, _ in tape.imports:  # a leaf would keep the tape alive, and the tape the leaf
-                if home is not None and not isinstance(home, tuple) and home._tape is tape:
-                    home._tape = None
+            tape.dismiss()
         state = local.state
         if state.tape is tape:
             rotate(state)
+
+    def set_apart(self):
+        """Let a graph that stays, and keeps large values, be all that its tape holds: it goes with its tensors."""
+        tape, state = self.tape, local.state
+        if tape.kept and state.tape is tape:
+            rotate(state)
+            tape.dismiss()
 
     def _visited(self, passed=-1):
         """A flag for each row after `passed` that this sweep, or each that an earlier one, has visited."""

@@ -80,7 +80,9 @@ class Room:
     @property
     def used(self) -> int:
         """Bytes that small cotangents have taken."""
-        return sum([block.nbytes for block in self.blocks])
+        begin, end = self.rest
+        left = end - begin + self.state[op.MEMORY_END] - self.state[op.MEMORY]
+        return max(sum([block.nbytes for block in self.blocks]) - left, 0)
 
     def release(self) -> None:
         """Hand all memory back."""

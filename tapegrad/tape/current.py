@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+import types
+
 from .buffer import buffer_of
 from .handle import NOTHING, Tensor
 from .spec import spec_of
 from .state import local
 from .tape import MAX_ROWS, Tape, TapeError
 
-__all__ = ["constant", "current_tape", "escape", "mark_careful", "mark_escaped", "new_tensor", "rotate"]
+__all__ = ["begin_anew", "constant", "current_tape", "escape", "mark_careful", "mark_escaped", "new_tensor", "rotate"]
 
 
 def escape(tensor):
@@ -39,6 +43,39 @@ def rotate(state) -> Tape:
         state.forward.follow(state.tape)
     state.refresh()
     return state.tape
+
+
+def begin_anew(state) -> Tape:
+    """Let the thread's tape be all that holds its values, where an operation uses none of them: it goes with them."""
+    tape = state.tape
+    if tape.tracing or tape.device is not None or state.paused is not None or state.depth:
+        return tape
+    tape.flush()
+    following = rotate(state)
+    tape.dismiss()
+    return following
+
+
+def _references(holder) -> int:
+    """How many references there are to a tape that a thread, or something else with a `tape`, has."""
+    tape = holder.tape
+    return sys.getrefcount(tape)
+
+
+_UNUSED = _references(types.SimpleNamespace(tape=Tape()))
+
+
+def _when_collected(phase, info):
+    """Who has garbage collected wants memory back: where no result lives, what the reverse would read goes."""
+    if phase == "start" or info["generation"] < 2:
+        return
+    state = local.state
+    if state.tape.kept and not (state.tape.running or state.tape.tracing):
+        if _references(state) - len(state.tape.visitors()) == _UNUSED:
+            state.tape.kept.clear()
+
+
+gc.callbacks.append(_when_collected)
 
 
 def current_tape(state) -> Tape:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 
 from ..vm import opcodes as op
@@ -85,7 +87,15 @@ def _import_tensor(tensor, state, tape) -> int:
     tensor._tape = None
     tensor._slot = slot
     tensor._tape = tape
+    if home is None:
+        _stay(tensor, tape)
     return slot
+
+
+def _stay(guest, tape):
+    """Note that a constant stands on a tape, and its memory with it."""
+    tape.guests.append(weakref.ref(guest))
+    tape.held += guest._spec.nbytes
 
 
 def stands_ready(tensor, tape) -> bool:
@@ -109,6 +119,8 @@ def _import_at_once(tensor, tape) -> int:
     tensor._tape = None  # in this order, see `_import_tensor`
     tensor._slot = slot
     tensor._tape = tape
+    if not spec.requires_grad:
+        _stay(tensor, tape)
     return slot
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from ..vm import opcodes as op
-from .current import current_tape, new_tensor
+from .current import begin_anew, current_tape, new_tensor
 from .importing import INFERENCE_SAVED, is_inference, slot_of
 from .memory import aligned, copy_array
 from .signature import DEFER_BYTES, signature_of
 from .state import is_deferral_enabled, local
-from .tape import Elsewhere
+from .tape import SEGMENT_HELD, Elsewhere
 
 __all__ = ["append", "keep", "own_borrowed", "pack", "record", "renewed"]
 
@@ -35,6 +35,8 @@ def record(primitive, tensors, attrs=()):
             if kept is not tensors:
                 return record(primitive, kept, attrs)
         tape = current_tape(state)
+        if tape.held > SEGMENT_HELD and all([tape.is_outside(t) for t in tensors]):
+            tape = begin_anew(state)
         own_borrowed(signature, tensors)
         slots = [slot_of(t, state, tape) for t in tensors]
     except Elsewhere as elsewhere:
@@ -132,7 +134,7 @@ def _run_now(tape, signature, slots, slot, tensor, tensors):
     if signature.out.requires_grad and not local.state.packing:  # else the user keeps what the reverse reads
         needs = signature.needs
         if needs & 1 and tensor._memory is not None:
-            tape.kept[slot] = tensor._memory
+            tape.keep(slot, tensor._memory)
         elif needs & 1 and signature.kind == op.WRITE and tensors[0]._rare._memory is not None:
             keep(tape, slots[0], tensors[0]._memory)
         for k, operand in enumerate(tensors):
@@ -146,7 +148,7 @@ def keep(tape, slot, data):
     if tape.signature(slot).kind == op.IMPORT:
         return
     tape.flush()
-    tape.kept.setdefault(int(tape.arrays.root[slot]), _owner(data))
+    tape.keep(int(tape.arrays.root[slot]), _owner(data))
 
 
 def _owner(array):

@@ -32,7 +32,7 @@ from .signature import CAREFUL, by_index, import_signature
 from .stamps import Stamps
 from .workspace import workspace
 
-__all__ = ["MAX_ROWS", "SEGMENT_ROWS", "Elsewhere", "Tape", "TapeError", "next_rank"]
+__all__ = ["MAX_ROWS", "SEGMENT_HELD", "SEGMENT_ROWS", "Elsewhere", "Tape", "TapeError", "next_rank"]
 
 MAX_ROWS = op.SLOT_MASK - 4096
 """Rows that fit on one tape."""
@@ -40,6 +40,8 @@ SEGMENT_ROWS = 1 << 13
 """A tape longer than this is run, and followed by a new one: what nobody can reach then goes with it."""
 SEGMENT_BYTES = 1 << 25
 """So is a tape whose results take more memory than this."""
+SEGMENT_HELD = 1 << 25
+"""A tape that holds more bytes of large values is followed by a new one where nothing on it is used any more."""
 UNSEALED = 1 << 62
 """Rank of a tape on which things are still being recorded: above all that have been sealed."""
 FIRST_CHUNK = 1 << 15
@@ -98,6 +100,10 @@ class Tape:
         The thread that records here.
     kept : dict
         Memory outside the arena that the reverse sweep will read, by slot.
+    held : int
+        Bytes that have gone into `kept`, and of constants from outside.
+    guests : list
+        Weak references to tensors from outside that stand for a slot of this tape, but for leaves that require grad.
     foreign_writes : dict
         Buffer that was written through another tape, by the slot that it has here.
     noted : list
@@ -136,6 +142,8 @@ class Tape:
         "done",
         "escaped",
         "expected",
+        "guests",
+        "held",
         "fast",
         "numbers",
         "freed",
@@ -182,6 +190,8 @@ class Tape:
         self.thread = threading.get_ident()
         self.captured: dict = {}
         self.kept: dict = {}
+        self.held = 0
+        self.guests: list[weakref.ref] = []
         self.preset: dict = {}
         self.shared_imports: list[tuple[int, int]] = []
         self.noted: list = []
@@ -219,6 +229,34 @@ class Tape:
         if self.sealed is None:
             self.sealed = next(_clock)
             self.fast = CAREFUL
+
+    def keep(self, slot, memory):
+        """Keep memory outside the arena for the reverse, unless it is there already."""
+        if slot not in self.kept:
+            self.kept[slot] = memory
+            self.held += memory.nbytes
+
+    def is_outside(self, tensor):
+        """Whether a tensor is no result of this tape's rows."""
+        return tensor._leaf or tensor._tape is not self or self.signature(tensor._slot).kind == op.IMPORT
+
+    def visitors(self):
+        """Leaves and constants that stand for a slot of this tape."""
+        found = {id(home): home for *_, home, _, _ in self.imports if home is not None and not isinstance(home, tuple)}
+        found.update({id(guest): guest for guest in [reference() for reference in self.guests] if guest is not None})
+        return [t for t in found.values() if t._tape is self and self.is_outside(t)]
+
+    def dismiss(self):
+        """Have leaves and constants forget this tape, which they would keep alive: the next one imports them."""
+        for *_, home, _, _ in self.imports:
+            if home is not None and not isinstance(home, tuple) and home._tape is self:
+                home._tape = None
+        if self.done != len(self.rows):  # a row may have to write to a constant yet
+            return
+        for reference in self.guests:
+            guest = reference()
+            if guest is not None and guest._tape is self and self.signature(guest._slot).kind == op.IMPORT:
+                guest._tape = None
 
     @property
     def used(self):
