@@ -8,6 +8,8 @@ copy the array's cotangent for each write; so it is noted which elements are to 
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from ..primitives.assembling import gather_windows, whole_of
@@ -125,7 +127,8 @@ def overwritten(bar, base, value, strides, offset):
     item = base.dtype.itemsize
     marks = np.ndarray(value.shape, np.bool_, zeros, offset // item, tuple([s // item for s in strides]))
     written = parts.windows.pop((value.shape, strides, offset), None)
-    meets = len(parts.windows) > MOST or any(_meet(at, (value.shape, strides, offset), item) for at in parts.windows)
+    low, high = _span((value.shape, strides, offset), item)
+    meets = len(parts.windows) > MOST or any([_meets(at, item, low, high) for at in parts.windows])
     if meets or (parts.whole is not None and marks.any() and not marks.all()):
         if written is not None:
             parts.windows[value.shape, strides, offset] = written
@@ -141,17 +144,23 @@ def overwritten(bar, base, value, strides, offset):
     return parts if parts.windows or parts.whole is not None else None, written
 
 
-def _meet(a: tuple, b: tuple, item: int) -> bool:
-    """Whether the memory that two windows span has bytes in common."""
-    low, high = _span(a, item)
-    first, last = _span(b, item)
+def _meets(window: tuple, item: int, low: int, high: int) -> bool:
+    """Whether the memory that a window spans has some of those bytes."""
+    first, last = _span(window, item)
     return low < last and first < high
 
 
 def _span(window: tuple, item: int) -> tuple[int, int]:
     shape, strides, offset = window
+    first, last = _reach(shape, strides)
+    return offset + first, offset + last + item
+
+
+@functools.lru_cache(1024)
+def _reach(shape: tuple, strides: tuple) -> tuple[int, int]:
+    """Bytes from a window's first element to those that lie farthest before and behind it."""
     reach = [s * (n - 1) for n, s in zip(shape, strides, strict=True)]
-    return offset + sum(r for r in reach if r < 0), offset + sum(r for r in reach if r > 0) + item
+    return sum([r for r in reach if r < 0]), sum([r for r in reach if r > 0])
 
 
 def _place(item):

@@ -190,6 +190,9 @@ class _Sweep:
         wanted = tuple([s.requires_grad and bool(self.leads[k]) for s, k in zip(row.specs, operands, strict=True)])
         if row.kind == op.WRITE and tape.signature(operands[0]).kind == op.WINDOW:
             wanted = (False, *wanted[1:])  # what stood there has none; its base is reached by the row after this
+            if row.primitive is ops.copy.writer and wanted[1]:
+                self.reach(operands[1], bar)  # without asking the rule: of a loop that fills an array, this is each row
+                return
         if any(wanted):
             for source, x_bar in zip(operands, self._cotangents(slot, row, operands, wanted), strict=True):
                 if x_bar is not None:
