@@ -73,9 +73,9 @@ def test_paths_keywords_and_structures(tmp_path):
     again = tg.load(tmp_path / "step.tape")
     assert len(again.paths()) == len(step.paths()) == 2
     for x, e in zip(inputs, expected, strict=True):
-        found = again(x, scale=2)
-        assert found[0] == e[0]
-        np.testing.assert_array_equal(found[1], e[1])
+        found = again(x, scale=2)  # by machine code, maybe, which sums in another order
+        np.testing.assert_allclose(found[0], e[0], rtol=1e-15)
+        np.testing.assert_allclose(found[1], e[1], rtol=1e-15)
     assert repr(again.paths()[0].guards) == repr(step.paths()[0].guards)
     with pytest.raises(LookupError, match=r"branches was loaded from .*step\.tape, without its Python code"):
         again(X, scale=3)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from ..primitives import scipy_loader
 from ..primitives.core import RECORDS
 from ..tape.memory import address_of, array_at
 from ..tape.record import pack
@@ -179,8 +180,8 @@ def _encode_program(program: Program, blob: bytearray) -> dict:
 def _encode_signature(row: Signature, type_of: Any) -> dict:
     primitive: Any = row.primitive
     inner = getattr(primitive, "inner", primitive)
-    name: str = inner.name
-    if RECORDS.get(name) is not inner:
+    name: str = getattr(inner, "filed_as", inner.name)
+    if _record(name) is not inner:
         raise SaveError(f"{name} is a function of yours, and a file holds no code: it cannot be saved")
     try:
         attrs = {k: encode(v) for k, v in row.attrs.items()}
@@ -193,6 +194,11 @@ def _encode_signature(row: Signature, type_of: Any) -> dict:
         "operands": [type_of(s) for s in row.specs],
         "result": type_of(row.out),
     }
+
+
+def _record(name: str) -> Any:
+    """The primitive of that name in files, or None."""
+    return RECORDS.get(name) or scipy_loader.TWINS.get(name)
 
 
 def _store(array: np.ndarray, spec: Spec, blob: bytearray) -> list[int]:
@@ -357,13 +363,12 @@ def _constant(spec: Spec, blob: memoryview, at: Any, size: Any) -> np.ndarray:
 
 def _decode_signature(saved: dict, types: list[Spec], most_bytes: int) -> Signature:
     name = saved["primitive"]
-    if name not in RECORDS:
-        from ..primitives import scipy_loader
-
+    primitive = _record(name)
+    if primitive is None:
         scipy_loader.load()
-    if name not in RECORDS:
+        primitive = _record(name)
+    if primitive is None:
         raise LoadError(f"this tapegrad has no primitive {name!r}")
-    primitive: Any = RECORDS[name]
     if saved["write"]:
         primitive = primitive.writer
     specs = tuple(types[_index(k, len(types))] for k in saved["operands"])

@@ -248,9 +248,12 @@ class Elementwise(Promoting):
         Operands that tests do not differentiate with respect to: there is no rule, or only steps.
     real_orders, complex_orders : int
         How many times it can be differentiated at real and at complex numbers.
+    vectors : bool
+        Whether a loop of `tapegrad.vm.simd` may take the place of the ufunc's own.
     """
 
     elementwise = True
+    vectors = True
     accumulates = True
     inline = None
     domain = None
@@ -301,7 +304,7 @@ class Elementwise(Promoting):
         from ..vm.simd import simd_loop
 
         signature = f"{ins}->{out}"
-        own = simd_loop(self.name, signature)
+        own = simd_loop(self.name, signature) if self.vectors else None
         loop = (own, 0) if own else loop_address(self.function, signature)
         accumulate = None
         if out in "efdgFDG":

@@ -7,10 +7,10 @@ import threading
 
 import numpy as np
 
-from .core import BY_FUNCTION, RECORDS, primitive
+from .core import BY_FUNCTION, RECORDS, Elementwise, primitive
 from .packed import packed
 
-__all__ = ["NO_ORDER", "NO_PARAMETER", "load", "scipy_ufunc"]
+__all__ = ["NO_ORDER", "NO_PARAMETER", "TWINS", "load", "scipy_ufunc"]
 
 MODULES = (
     "scipy_error", "scipy_entropy", "scipy_gamma", "scipy_integrals", "scipy_bessel", "scipy_bessel_relatives",
@@ -26,7 +26,22 @@ _loaded = False
 _waiting: list[type] = []
 _lock = threading.RLock()
 _SAME = {"cbrt": "cbrt", "exp2": "exp2", "expm1": "expm1", "log1p": "log1p", "round": "rint"}
-"""SciPy's functions that are NumPy's."""
+"""SciPy's functions that are NumPy's, but for their loops."""
+_SHARED = ("derivative", "domain", "grad_name", "kinks", "partials", "probes")
+
+TWINS: dict[str, Elementwise] = {}
+"""Their records, by the names that they have in files."""
+
+
+class _Twin(Elementwise):
+    """What a record of NumPy's is, by the loops of SciPy's function: with its bits, its complex `log1p`, its dtypes."""
+
+    vectors = False
+
+    def __init__(self, record, function):
+        shared = {name: getattr(record, name) for name in _SHARED}
+        super().__init__(record.name, function, {"__doc__": record.__doc__, **shared})
+        self.filed_as = f"scipy.special.{function.__name__}"
 
 
 def scipy_ufunc(cls):
@@ -54,8 +69,10 @@ def load():
         for module in MODULES:
             importlib.import_module(f".{module}", __package__)
         for name, own in _SAME.items():
-            if hasattr(special, name):
-                BY_FUNCTION[_named(special, name)] = RECORDS[own]
+            function = _named(special, name)
+            if isinstance(function, np.ufunc) and function not in BY_FUNCTION:
+                twin = BY_FUNCTION[function] = _Twin(RECORDS[own], function)
+                TWINS[twin.filed_as] = twin
         while _waiting:
             cls = _waiting[0]
             name = cls.__dict__.get("scipy_name", cls.__name__)
