@@ -98,7 +98,7 @@ def _stands_there(x, key, value):
     That is so in ``x[key] += y``. Nothing is left to be done then, but a second write is counted, as in PyTorch.
     """
     buffer, tape = value._rare._buffer, value._tape
-    if buffer.end != len(tape.rows) or buffer.settled is not tape or x._tape is not tape:
+    if buffer.end != len(tape.rows) or x._tape is not tape or not (buffer.settled is tape or tape.tracing):
         return False
     spec = value._spec
     if basic_view(x, key) != (spec.shape, spec.strides, value._rare._offset):

@@ -140,3 +140,21 @@ def test_captured_tensors_stay_what_they_are():
     with tg.no_grad():
         w *= 10.0  # captured by value
     np.testing.assert_allclose(step(X), [5.0, 12.0, 9.0])
+
+
+def test_an_update_of_a_part_is_one_write():
+    """Python assigns what ``+=`` has written already: that is no second write."""
+
+    def update(x):
+        y = x * 1.0
+        for _ in range(3):
+            y[1:3] += np.sin(y[2:4])
+        return np.sum(y * y)
+
+    x = np.linspace(0.5, 1.5, 5)
+    step = tg.compile(tg.value_and_grad(update))
+    value, gradient = step(x)
+    expected, its = tg.value_and_grad(update)(x)
+    np.testing.assert_allclose(value, expected)
+    np.testing.assert_allclose(gradient, its)
+    assert str(step).count("add_(") == 3 and "copy_(" not in str(step)
