@@ -89,7 +89,7 @@ def reduction_source(kept: int, red: int, block: int, dtype: str, mapped: bool, 
         s.add(f"y[p + i] = {'where' if pairs else 'best'}")
         s.add("i += cuda.gridsize(1)")
         return s.text()
-    s.add(f"held = cuda.shared.array({block}, {dtype})")
+    s.add(f"held = cuda.shared.array({block}, held_dtype)")
     if pairs:
         s.add(f"places = cuda.shared.array({block}, int64)")
     s.add("me = cuda.threadIdx.x")
@@ -127,11 +127,20 @@ def reduction_source(kept: int, red: int, block: int, dtype: str, mapped: bool, 
     return s.text()
 
 
+def _stored(dtype: str) -> Any:
+    """What shared memory is asked for with; a truth value is converted by Python's `bool`, which is no dtype."""
+    if dtype != "bool_" or toolchain.SIMULATED:
+        return casts()[dtype]
+    from numba import types
+
+    return types.boolean
+
+
 @functools.cache
 def reduction(kept: int, red: int, block: int, dtype: str, combine: Any, mapped: Any, alone: bool, pairs: bool) -> Any:
     """A reduction as a Python function."""
     scope: dict[str, Any] = {"cuda": toolchain.cuda, "__name__": __name__, **casts()}
-    scope.update(combine=combine, better=combine, mapped=mapped)
+    scope.update(combine=combine, better=combine, mapped=mapped, held_dtype=_stored(dtype))
     source = reduction_source(kept, red, block, dtype, mapped is not None, alone, pairs)
     return defined("reduction", source, scope)
 

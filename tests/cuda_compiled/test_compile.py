@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 
-from tapegrad.cuda import toolchain
+from tapegrad.cuda import reductions, table, toolchain
 from tapegrad.cuda.assembling import assembled, joined
 from tapegrad.cuda.compiling import parse
 from tapegrad.cuda.inventory import Entry, inventory
@@ -52,10 +52,16 @@ def in_order(ptx):
 
 def test_nothing_is_left_out(compiled):
     assert len(compiled) == len(ENTRIES) > 500
-    from tapegrad.cuda import table
-
     own = {n for n, r in RECORDS.items() if table.entry(r)[0] in ("fused", "kernel")}
     assert own <= set().union(*[e.users for e in ENTRIES]), own
+
+
+def test_long_reductions_are_compiled(compiled):
+    """Those of short axes have kernels without shared memory, in which a thread takes a result."""
+    table.load()
+    names = [n for n, launcher in table.LAUNCHERS.items() if launcher.__module__ == reductions.__name__]
+    lines = [line for line in compiled.values() if all(sizes["shared"] for sizes in line["found"].values())]
+    assert len(names) > 5 and {f"{n}: reduction" for n in names} <= {line["name"] for line in lines}
 
 
 def test_the_page_lists_every_kernel():
