@@ -49,7 +49,7 @@ WITHOUT = {
     "scipy.ndimage.gaussian_filter": lambda x: scipy.ndimage.gaussian_filter(x, 1.0),
     "scipy.spatial.distance.pdist": lambda x: scipy.spatial.distance.pdist(np.stack([x, 2.0 * x])),
     "scipy.stats.zscore": scipy.stats.zscore,
-    "scipy.stats.norm.isf": scipy.stats.norm.isf,
+    "scipy.stats.maxwell.pdf": scipy.stats.maxwell.pdf,
 }
 
 

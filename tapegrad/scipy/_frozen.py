@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["Frozen", "of_scipy"]
 
-_METHODS = ("pdf", "logpdf", "pmf", "logpmf", "cdf", "logcdf", "sf", "logsf", "ppf")
+_METHODS = ("pdf", "logpdf", "pmf", "logpmf", "cdf", "logcdf", "sf", "logsf", "ppf", "isf")
 
 
 class Frozen:

@@ -1,7 +1,8 @@
 """Densities and distribution functions of `scipy.stats` for tensors.
 
-Each distribution is an object with the methods of SciPy's: ``pdf``, ``logpdf``, ``cdf``, ``logcdf``, ``sf``, ``logsf``
-and ``ppf`` where they have derivatives, ``pmf`` and ``logpmf`` for discrete ones; ``loc`` and ``scale`` take part.
+Each distribution is an object with the methods of SciPy's: ``pdf``, ``logpdf``, ``cdf``, ``logcdf``, ``sf``, ``logsf``,
+``ppf`` and ``isf`` where they have derivatives, ``pmf`` and ``logpmf`` for discrete ones; ``loc`` and ``scale`` take
+part.
 ``norm(loc, scale)`` keeps parameters; other methods, such as ``rvs`` and ``mean``, are SciPy's, of plain numbers.
 Outside the support the density is 0, its logarithm minus infinity, and the gradient 0.
 """
@@ -15,25 +16,20 @@ from typing import Any
 import numpy as np
 import scipy.special as sp
 
-from ..primitives.core import lift
 from ..primitives.scipy_loader import load as _load
-from ..tape.handle import Tensor
 from ._frozen import Frozen, of_scipy
-from .special import multigammaln
+from ._multivariate import LOG_2PI, floating
+from ._multivariate import dirichlet as dirichlet
+from ._multivariate import multivariate_normal as multivariate_normal
+from ._multivariate import wishart as wishart
 
 _load()
-LOG_2PI = math.log(2.0 * math.pi)
 
 
 def __getattr__(name: str) -> Any:
     import scipy.stats
 
     return getattr(scipy.stats, name)
-
-
-def _floating(a: Any) -> Tensor:
-    x = lift(a)
-    return lift(x, np.dtype(float)) if x._spec.dtype.kind in "biu" else x
 
 
 class Continuous:
@@ -59,10 +55,11 @@ class Continuous:
         logcdf: Callable[..., Any] | None = None,
         logsf: Callable[..., Any] | None = None,
         support: tuple[float, float] = (-math.inf, math.inf),
+        isf: Callable[..., Any] | None = None,
     ):
         self.name, self.shapes = name, shapes
         self._log, self._cdf, self._sf, self._ppf = logpdf, cdf, sf, ppf
-        self._logcdf, self._logsf = logcdf, logsf
+        self._logcdf, self._logsf, self._isf = logcdf, logsf, isf
         self._inside, self._middle, self._support = inside, middle, support
 
     def __call__(self, *args: Any, **kwargs: Any) -> Frozen:
@@ -88,7 +85,7 @@ class Continuous:
         if missing:
             raise TypeError(f"{self.name} needs the shape parameters {', '.join(missing)}")
         loc, scale = bound.get("loc", 0.0), bound.get("scale", 1.0)
-        return (_floating(x) - loc) / scale, [_floating(bound[s]) for s in self.shapes], loc, scale
+        return (floating(x) - loc) / scale, [floating(bound[s]) for s in self.shapes], loc, scale
 
     def _within(self, z: Any) -> tuple[Any, Any]:
         """Where the standardised variable is inside the support, and the variable moved inside elsewhere."""
@@ -100,7 +97,7 @@ class Continuous:
         """Logarithm of the density."""
         z, shapes, _, scale = self._standard(x, args, kwargs)
         inside, safe = self._within(z)
-        return np.where(inside, self._log(safe, *shapes) - np.log(_floating(scale)), -math.inf)
+        return np.where(inside, self._log(safe, *shapes) - np.log(floating(scale)), -math.inf)
 
     def pdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Density."""
@@ -144,7 +141,14 @@ class Continuous:
         if self._ppf is None:
             raise self._missing("ppf")
         _, shapes, loc, scale = self._standard(0.0, args, kwargs)
-        return self._ppf(_floating(q), *shapes) * scale + loc
+        return self._ppf(floating(q), *shapes) * scale + loc
+
+    def isf(self, q: Any, *args: Any, **kwargs: Any) -> Any:
+        """Inverse of the survival function."""
+        if self._isf is None:
+            return self.ppf(1.0 - floating(q), *args, **kwargs)
+        _, shapes, loc, scale = self._standard(0.0, args, kwargs)
+        return self._isf(floating(q), *shapes) * scale + loc
 
 
 class Discrete(Continuous):
@@ -230,10 +234,24 @@ def _mirrored(function: Any) -> Any:
 
 
 norm = Continuous(
-    "norm", _normal_log, (), sp.ndtr, _mirrored(sp.ndtr), sp.ndtri, logcdf=sp.log_ndtr, logsf=_mirrored(sp.log_ndtr)
+    "norm",
+    _normal_log,
+    (),
+    sp.ndtr,
+    _mirrored(sp.ndtr),
+    sp.ndtri,
+    logcdf=sp.log_ndtr,
+    logsf=_mirrored(sp.log_ndtr),
+    isf=lambda q: -sp.ndtri(q),
 )
 t = Continuous(
-    "t", _t_log, ("df",), lambda x, v: sp.stdtr(v, x), lambda x, v: sp.stdtr(v, -x), lambda q, v: sp.stdtrit(v, q)
+    "t",
+    _t_log,
+    ("df",),
+    lambda x, v: sp.stdtr(v, x),
+    lambda x, v: sp.stdtr(v, -x),
+    lambda q, v: sp.stdtrit(v, q),
+    isf=lambda q, v: -sp.stdtrit(v, q),
 )
 gamma = Continuous(
     "gamma",
@@ -243,6 +261,7 @@ gamma = Continuous(
     lambda x, a: sp.gammaincc(a, x),
     lambda q, a: sp.gammaincinv(a, q),
     support=POSITIVE,
+    isf=lambda q, a: sp.gammainccinv(a, q),
 )
 beta = Continuous(
     "beta",
@@ -252,6 +271,7 @@ beta = Continuous(
     None,
     lambda q, a, b: sp.betaincinv(a, b, q),
     support=(0.0, 1.0),
+    isf=lambda q, a, b: sp.betainccinv(a, b, q),
 )
 chi2 = Continuous(
     "chi2",
@@ -261,6 +281,7 @@ chi2 = Continuous(
     lambda x, v: sp.chdtrc(v, x),
     lambda q, v: sp.chdtri(v, 1.0 - q),
     support=POSITIVE,
+    isf=lambda q, v: sp.chdtri(v, q),
 )
 f = Continuous(
     "f",
@@ -280,9 +301,16 @@ expon = Continuous(
     lambda q: -np.log1p(-q),
     support=POSITIVE,
     logsf=np.negative,
+    isf=lambda q: -np.log(q),
 )
 laplace = Continuous(
-    "laplace", lambda x: -np.abs(x) - math.log(2.0), (), _laplace_cdf, _mirrored(_laplace_cdf), _laplace_ppf
+    "laplace",
+    lambda x: -np.abs(x) - math.log(2.0),
+    (),
+    _laplace_cdf,
+    _mirrored(_laplace_cdf),
+    _laplace_ppf,
+    isf=lambda q: -_laplace_ppf(q),
 )
 uniform = Continuous("uniform", lambda x: 0.0 * x, (), lambda x: x, None, lambda q: q, support=(0.0, 1.0))
 lognorm = Continuous(
@@ -293,6 +321,7 @@ lognorm = Continuous(
     lambda x, s: sp.ndtr(-np.log(x) / s),
     lambda q, s: np.exp(s * sp.ndtri(q)),
     support=(1e-300, math.inf),
+    isf=lambda q, s: np.exp(-s * sp.ndtri(q)),
 )
 cauchy = Continuous(
     "cauchy",
@@ -301,6 +330,7 @@ cauchy = Continuous(
     lambda x: 0.5 + np.arctan(x) / math.pi,
     lambda x: 0.5 - np.arctan(x) / math.pi,
     lambda q: np.tan(math.pi * (q - 0.5)),
+    isf=lambda q: 1.0 / np.tan(math.pi * q),
 )
 logistic = Continuous(
     "logistic",
@@ -311,9 +341,16 @@ logistic = Continuous(
     sp.logit,
     logcdf=sp.log_expit,
     logsf=_mirrored(sp.log_expit),
+    isf=lambda q: -sp.logit(q),
 )
 gumbel_r = Continuous(
-    "gumbel_r", lambda x: -x - np.exp(-x), (), lambda x: np.exp(-np.exp(-x)), None, lambda q: -np.log(-np.log(q))
+    "gumbel_r",
+    lambda x: -x - np.exp(-x),
+    (),
+    lambda x: np.exp(-np.exp(-x)),
+    None,
+    lambda q: -np.log(-np.log(q)),
+    isf=lambda q: -np.log(-np.log1p(-q)),
 )
 weibull_min = Continuous(
     "weibull_min",
@@ -323,6 +360,7 @@ weibull_min = Continuous(
     lambda x, c: np.exp(-(x**c)),
     lambda q, c: (-np.log1p(-q)) ** (1.0 / c),
     support=POSITIVE,
+    isf=lambda q, c: (-np.log(q)) ** (1.0 / c),
 )
 pareto = Continuous(
     "pareto",
@@ -333,6 +371,7 @@ pareto = Continuous(
     lambda q, b: (1.0 - q) ** (-1.0 / b),
     middle=2.0,
     support=(1.0, math.inf),
+    isf=lambda q, b: q ** (-1.0 / b),
 )
 halfnorm = Continuous(
     "halfnorm",
@@ -342,6 +381,7 @@ halfnorm = Continuous(
     lambda x: sp.erfc(x / math.sqrt(2.0)),
     lambda q: math.sqrt(2.0) * sp.erfinv(q),
     support=POSITIVE,
+    isf=lambda q: math.sqrt(2.0) * sp.erfcinv(q),
 )
 invgamma = Continuous(
     "invgamma",
@@ -351,6 +391,7 @@ invgamma = Continuous(
     lambda x, a: sp.gammainc(a, 1.0 / x),
     lambda q, a: 1.0 / sp.gammainccinv(a, q),
     support=(1e-300, math.inf),
+    isf=lambda q, a: 1.0 / sp.gammaincinv(a, q),
 )
 
 poisson = Discrete(
@@ -387,105 +428,3 @@ geom = Discrete(
     support=(1.0, math.inf),
 )
 nbinom = Discrete("nbinom", _nbinom_log, ("n", "p"), support=POSITIVE)
-
-
-class dirichlet:
-    """The Dirichlet distribution; as in SciPy, observations stand in the columns, of which the last may be left out."""
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """The distribution with its parameters."""
-        return Frozen(cls, "dirichlet", args, kwargs)
-
-    @staticmethod
-    def logpdf(x: Any, alpha: Any) -> Any:
-        """Logarithm of the density."""
-        x, alpha = _floating(x), _floating(alpha)
-        if x._spec.shape[0] == alpha._spec.size - 1:
-            x = np.concatenate([x, 1.0 - np.sum(x, 0, keepdims=True)])
-        if x._spec.shape[0] != alpha._spec.size:
-            raise ValueError(
-                f"dirichlet: x has {x._spec.shape[0]} components and alpha {alpha._spec.size}; x must have as many as "
-                f"alpha, or one less"
-            )
-        constant = np.sum(sp.gammaln(alpha)) - sp.gammaln(np.sum(alpha))
-        exponents = np.reshape(alpha - 1.0, (-1,) + (1,) * (x._spec.ndim - 1))
-        return np.sum(sp.xlogy(exponents, x), 0) - constant
-
-    @staticmethod
-    def pdf(x: Any, alpha: Any) -> Any:
-        """Density."""
-        return np.exp(dirichlet.logpdf(x, alpha))
-
-
-class multivariate_normal:
-    """The multivariate normal distribution with a regular covariance."""
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """The distribution with its parameters."""
-        return Frozen(cls, "multivariate_normal", args, kwargs)
-
-    @staticmethod
-    def logpdf(x: Any, mean: Any = None, cov: Any = 1.0, allow_singular: bool = False) -> Any:
-        """Logarithm of the density.
-
-        Parameters
-        ----------
-        x : Tensor, shape (..., n)
-        mean : Tensor, shape (n,), optional
-        cov : Tensor, shape (n, n) or (n,) or ()
-            A matrix, its diagonal, or a number for all of the diagonal.
-        allow_singular : bool
-            True is refused.
-        """
-        if allow_singular:
-            raise NotImplementedError("multivariate_normal: singular covariances have no density with a derivative")
-        x, cov = _floating(x), _floating(cov)
-        n = x._spec.shape[-1] if x._spec.ndim else 1
-        if mean is not None:
-            n = lift(mean)._spec.size
-        if cov._spec.ndim == 0:
-            cov = cov * np.eye(n)
-        elif cov._spec.ndim == 1:
-            cov = np.diag(cov)
-        deviation = x if mean is None else x - mean
-        rows = np.reshape(deviation, (-1, n))
-        factor = np.linalg.cholesky(cov)
-        whitened = np.linalg.solve(factor, rows.T)
-        log_det = 2.0 * np.sum(np.log(np.diagonal(factor)))
-        value = -0.5 * (np.sum(whitened * whitened, 0) + log_det + n * LOG_2PI)
-        lead = deviation._spec.shape[:-1] if deviation._spec.ndim and deviation._spec.shape[-1] == n else x._spec.shape
-        return np.reshape(value, lead)
-
-    @staticmethod
-    def pdf(x: Any, mean: Any = None, cov: Any = 1.0, allow_singular: bool = False) -> Any:
-        """Density."""
-        return np.exp(multivariate_normal.logpdf(x, mean, cov, allow_singular))
-
-    @staticmethod
-    def entropy(mean: Any = None, cov: Any = 1.0) -> Any:
-        """Differential entropy."""
-        cov = np.atleast_2d(_floating(cov))
-        n = cov._spec.shape[0]
-        return 0.5 * (n * (1.0 + LOG_2PI) + np.linalg.slogdet(cov)[1])
-
-
-class wishart:
-    """The Wishart distribution."""
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """The distribution with its parameters."""
-        return Frozen(cls, "wishart", args, kwargs)
-
-    @staticmethod
-    def logpdf(x: Any, df: Any, scale: Any) -> Any:
-        """Logarithm of the density of one matrix."""
-        x, scale, df = np.atleast_2d(_floating(x)), np.atleast_2d(_floating(scale)), _floating(df)
-        n = scale._spec.shape[-1]
-        inverse = np.trace(np.linalg.solve(scale, x))
-        logs = np.linalg.slogdet(x)[1] * 0.5 * (df - n - 1.0) - 0.5 * df * np.linalg.slogdet(scale)[1]
-        return logs - 0.5 * inverse - 0.5 * df * n * math.log(2.0) - multigammaln(0.5 * df, n)
-
-    @staticmethod
-    def pdf(x: Any, df: Any, scale: Any) -> Any:
-        """Density of one matrix."""
-        return np.exp(wishart.logpdf(x, df, scale))
