@@ -20,7 +20,7 @@ from ..primitives.domain import EVERYWHERE, Integers
 from ..tape.handle import Tensor
 from ..tape.viewing import record_view
 from ..vm import opcodes as op
-from . import random, reductions
+from . import random, reductions, sorting
 from .device import Device
 from .driver import StandIn
 from .elementwise import Step, fused_function
@@ -35,7 +35,7 @@ FLOATS, COMPLEX, INTEGERS = "df", "DF", "lLiIhHbB?"
 TOGETHER = 8
 """Steps of a compilation of several records at once, for dtypes that few programs use."""
 LONG = 3000
-"""Elements that blocks of threads reduce, of which each leaves a part of the result."""
+"""Elements of an axis that one block of threads neither reduces nor sorts alone."""
 
 
 @dataclass
@@ -115,7 +115,8 @@ def inventory(names: tuple[str, ...] = ()) -> list[Entry]:
                 continue
             for char, operands, attrs in _cases(RECORDS[name]):
                 driver.found.clear()
-                _run(device, RECORDS[name], operands, attrs)
+                for device.deterministic in (False, True):
+                    _run(device, RECORDS[name], operands, attrs)
                 for function, types in driver.found:
                     label = name if function.__name__ == "fused" else f"{name}: {function.__name__}"
                     made = Entry(label, function, types, function.__name__ == "fused", char, set())
@@ -226,11 +227,13 @@ def _cases(record: Any) -> Iterator[tuple[str, list, dict]]:
 
 
 def _samples(record: Any) -> Iterator[tuple[tuple, dict]]:
-    """A record's samples; of a reduction, one more that is too long for a thread."""
+    """A record's samples; of reductions and sorts, one more that is too long for a thread, or a block."""
+    attrs: dict = {}
     for sample in record.samples() if callable(record.samples) else record.samples:
-        yield sample if len(sample) == 2 and isinstance(sample[1], dict) else (sample, {})
-    if getattr(LAUNCHERS.get(record.name), "__module__", "") == reductions.__name__:
-        (_, attrs), *_ = record.samples
+        operands, attrs = sample if len(sample) == 2 and isinstance(sample[1], dict) else (sample, {})
+        yield operands, attrs
+    long = getattr(LAUNCHERS.get(record.name), "__module__", "") in (reductions.__name__, sorting.__name__)
+    if long and "axis" in attrs:
         yield (np.ones((2, LONG)),), attrs | {"axis": (1,) if isinstance(attrs["axis"], tuple) else 1}
 
 

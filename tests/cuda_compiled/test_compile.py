@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import pathlib
 import re
@@ -54,6 +55,17 @@ def test_nothing_is_left_out(compiled):
     assert len(compiled) == len(ENTRIES) > 500
     own = {n for n, r in RECORDS.items() if table.entry(r)[0] in ("fused", "kernel")}
     assert own <= set().union(*[e.users for e in ENTRIES]), own
+
+
+def test_every_function_that_is_a_kernel_is_compiled():
+    """Functions of the package that ask which thread they are."""
+    found = set()
+    for path in pathlib.Path(reductions.__file__).parent.glob("*.py"):
+        for part in ast.parse(path.read_text(encoding="utf-8")).body:
+            asked = {node.attr for node in ast.walk(part) if isinstance(node, ast.Attribute)}
+            if isinstance(part, ast.FunctionDef) and asked & {"grid", "threadIdx"}:
+                found.add(part.name)
+    assert len(found) > 30 and found <= {e.function.__name__ for e in ENTRIES}
 
 
 def test_long_reductions_are_compiled(compiled):
