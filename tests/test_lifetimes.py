@@ -15,6 +15,7 @@ from tapegrad.inplace import write
 from tapegrad.primitives.core import RECORDS, Elementwise
 from tapegrad.primitives.scipy_loader import load
 from tapegrad.tape.signature import DEFER_BYTES
+from tapegrad.tape.tape import Tape
 
 try:
     load()
@@ -187,3 +188,28 @@ def test_constants_that_a_tape_let_go_are_what_they_were(weights):
     assert x.sum().item() == 320_000 and x._version == 1
     _network(x, weights[:1]).backward()
     assert weights[0].grad.shape == (400, 400)
+
+
+def test_tapes_that_fill_up_with_dead_values_do_not_keep_each_other():
+    """Each tape ends within an iteration, so that the next one begins with one of its values."""
+    x = tg.tensor(np.linspace(0.1, 1.0, 3), requires_grad=True)
+
+    def loss():
+        y = x
+        for _ in range(1500):
+            y = np.sin(y) * 0.5 + x
+        return y.sum()
+
+    for _ in range(100):
+        value = loss()
+        value.item()
+    assert sum(type(thing) is Tape for thing in gc.get_objects()) < 30
+    held = [loss() for _ in range(40)]  # of which none is dead
+    held[0].backward()
+    expected = x.grad.numpy().copy()
+    held[-1].backward()
+    np.testing.assert_allclose(x.grad, 2.0 * expected)
+    y, slope = x.detach().numpy(), 1.0
+    for _ in range(1500):
+        y, slope = np.sin(y) * 0.5 + x.detach().numpy(), np.cos(y) * 0.5 * slope + 1.0
+    np.testing.assert_allclose(expected, slope)

@@ -333,6 +333,10 @@ def no_strides(program):
     signature_named(program, "place")["attrs"]["strides"] = None
 
 
+def other_rule(program):
+    signature_named(program, "where")["primitive"] = "share"
+
+
 def wide_padding(program):
     signature_named(program, "conv2d_image")["attrs"]["padding"] = {"tuple": [1, 1 << 24]}
 
@@ -342,6 +346,7 @@ def wide_padding(program):
     [
         (lambda x: np.sum(np.sin(x[:2])), across, "elements that lie across those of the array"),
         (lambda x: np.sum(np.sin(x[:2])), no_strides, "a window of 1 axes has strides None and offset 0"),
+        (lambda x: np.sum(np.where(x > 0, x * x, -x)), other_rule, "share takes three operands of one dtype"),
         (fuzz_saved.images, wide_padding, r"a convolution of \(1, 1, 6, 6\) with \(2, 1, 3, 3\) has shape"),
     ],
 )

@@ -19,7 +19,10 @@ class _Share(Primitive):
     accumulates = True
 
     def infer(self, specs, attrs):
-        return spec_of(broadcast_shapes(self, [s.shape for s in specs]), specs[2].dtype), op.KERNEL
+        a, b, y_bar = specs
+        if not a.dtype == b.dtype == y_bar.dtype:
+            raise TypeError(f"share takes three operands of one dtype, and got {specs}")
+        return spec_of(broadcast_shapes(self, [s.shape for s in specs]), a.dtype), op.KERNEL
 
     def kernel(self, emitter, out, operands, attrs):
         if hasattr(emitter, "take"):  # it asks what the definition is: see `tapegrad.cuda.table`

@@ -102,6 +102,8 @@ class Tape:
         Memory outside the arena that the reverse sweep will read, by slot.
     held : int
         Bytes that have gone into `kept`, and of constants from outside.
+    followed : int
+        How many tapes came before it that filled up, since a sweep.
     guests : list
         Weak references to tensors from outside that stand for a slot of this tape, but for leaves that require grad.
     foreign_writes : dict
@@ -142,6 +144,7 @@ class Tape:
         "done",
         "escaped",
         "expected",
+        "followed",
         "guests",
         "held",
         "fast",
@@ -190,7 +193,7 @@ class Tape:
         self.thread = threading.get_ident()
         self.captured: dict = {}
         self.kept: dict = {}
-        self.held = 0
+        self.held = self.followed = 0
         self.guests: list[weakref.ref] = []
         self.preset: dict = {}
         self.shared_imports: list[tuple[int, int]] = []
