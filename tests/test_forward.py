@@ -13,6 +13,7 @@ DISTANCES = {  # in units of the last place: docs/reference/limits.md
     "numpy.cos": {"d": 1},
     "numpy.power": {"d": 1, "f": 1},
     "numpy.pow": {"d": 1, "f": 1},
+    "scipy.special.erf": {"d": 2, "f": 2},
     "numpy.logaddexp": {"d": 2, "f": 4},
 }
 SUMS = ("matmul", "vecdot", "matvec", "vecmat")

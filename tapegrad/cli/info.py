@@ -70,7 +70,8 @@ def kernels() -> dict[str, dict[str, str]]:
         for char in "df":
             loop = simd.simd_loop(name, f"{char * arity}->{char}")
             ours = "tapegrad" if (name, char) in simd.WRITTEN_OUT else "libmvec"
-            found.setdefault(name, {})[np.dtype(char).name] = "NumPy" if loop is None else ours
+            own = "SciPy" if name == "erf" else "NumPy"
+            found.setdefault(name, {})[np.dtype(char).name] = own if loop is None else ours
     return found
 
 

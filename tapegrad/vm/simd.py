@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import math
 import platform
 import sys
 
@@ -24,10 +25,10 @@ from .native import addresses, bind_data, has_fma, vector_bytes
 
 __all__ = ["simd_loop", "vector_function"]
 
-# NumPy's ufunc -> C function
+# NumPy's or SciPy's ufunc -> C function
 UNARY = {
     **{name: name for name in ("sin", "cos", "tan", "exp", "exp2", "expm1", "log", "log2", "log1p")},
-    **{name: name for name in ("tanh", "sinh", "cosh")},
+    **{name: name for name in ("tanh", "sinh", "cosh", "erf")},
     **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
     "log10": "log10",
 }
@@ -40,7 +41,7 @@ WRITTEN_OUT = {("sin", "d"), ("cos", "d"), ("hypot", "d"), ("hypot", "f")}
 
 @functools.cache
 def simd_loop(name: str, signature: str) -> int | None:
-    """Address of a SIMD loop for a NumPy ufunc, if there is one that beats the ufunc's own.
+    """Address of a SIMD loop for a NumPy or SciPy ufunc, if there is one that beats the ufunc's own.
 
     Parameters
     ----------
@@ -157,6 +158,6 @@ def _called(address: int, *operands: np.ndarray) -> np.ndarray:
 def _is_right(address: int, name: str, char: str, arity: int) -> bool:
     """Whether the loop agrees with the C library at a point: a wrong calling convention is found here."""
     point = 1.25 if name == "arccosh" else 0.75
-    expected = getattr(np, name)(*[point] * arity)
+    expected = math.erf(point) if name == "erf" else getattr(np, name)(*[point] * arity)
     found = _called(address, *[np.full(17, point, dtype=char)] * arity)
     return np.allclose(found, expected, rtol=16 * np.finfo(char).eps, atol=0)
