@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .body import NEUTRAL, SCALAR, Body, Number, Text
+from .body import Body
 from .functions import FUNCTIONS
 from .graph import Graph, Row
 from .group import Group
+from .instructions import NEUTRAL, SCALAR, Number, Text
 from .layout import BLOCK, Layout
 from .loops import write_neutral, write_rows
 from .rules import RULES

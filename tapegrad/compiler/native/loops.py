@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice, pairwise
 
-from .body import NEUTRAL, SCALAR, Body, Number
+from .body import Body
 from .graph import Graph, Row, indices, offset_of
 from .group import Group
+from .instructions import NEUTRAL, SCALAR, Number
 from .likeness import is_fold
 from .rolling import Operand, Roll, Script
 from .rules import RULES, WHOLE, Axes
