@@ -15,7 +15,7 @@ from . import toolchain
 
 __all__ = ["TOGETHER", "assembled", "joined"]
 
-TOGETHER = 24
+TOGETHER = 96
 """Kernels that are assembled as one text."""
 _HEAD = ".address_size 64\n"
 _NAMES = re.compile(r"(?<![\w$%.])(_[\w$]+?)(_param_\d+)?(?![\w$])")
