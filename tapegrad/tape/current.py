@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import sys
-import types
-
 from .buffer import buffer_of
 from .forgetting import forget
 from .handle import NOTHING, Tensor
@@ -58,28 +54,6 @@ def begin_anew(state) -> Tape:
     following = rotate(state)
     tape.dismiss()
     return following
-
-
-def _references(holder) -> int:
-    """How many references there are to a tape that a thread, or something else with a `tape`, has."""
-    tape = holder.tape
-    return sys.getrefcount(tape)
-
-
-_UNUSED = _references(types.SimpleNamespace(tape=Tape()))
-
-
-def _when_collected(phase, info):
-    """Who has garbage collected wants memory back: where no result lives, what the reverse would read goes."""
-    if phase == "start" or info["generation"] < 2:
-        return
-    state = local.state
-    if state.tape.kept and not (state.tape.running or state.tape.tracing):
-        if _references(state) - len(state.tape.visitors()) == _UNUSED:
-            state.tape.kept.clear()
-
-
-gc.callbacks.append(_when_collected)
 
 
 def current_tape(state) -> Tape:

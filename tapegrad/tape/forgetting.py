@@ -2,19 +2,23 @@
 
 Tapes that fill up follow each other, and a value that is used on the next one keeps the tape that it came from. Where
 no sweep frees them (losses that are only looked at), dead values would keep tape after tape. So now and then a tape's
-rows are marked from the tensors that live; what only others have saved or used goes, and these count as freed.
+rows are marked from the tensors that live; what only others have saved or used goes, and these count as freed. A full
+collection, by which memory is asked for back, drops what the thread's tape keeps if no tensor of it lives.
 """
 
 from __future__ import annotations
 
 import gc
-from types import CellType, FrameType
+import sys
+from types import CellType, FrameType, SimpleNamespace
 from typing import Any
 
 from .handle import Tensor
 from .numbers import Numbers
 from .signature import DEFER_BYTES
-from .state import State
+from .spare import drop_spare
+from .state import State, local
+from .tape import Tape
 
 __all__ = ["forget"]
 
@@ -65,3 +69,26 @@ def _reached(tape: Any) -> set[int] | None:
         elif not isinstance(who, (State, Numbers, FrameType, CellType)):
             return None
     return found
+
+
+def _references(holder: Any) -> int:
+    """How many references there are to a tape that a thread, or something else with a `tape`, has."""
+    tape = holder.tape
+    return sys.getrefcount(tape)
+
+
+_UNUSED = _references(SimpleNamespace(tape=Tape()))
+
+
+def _when_collected(phase: str, info: dict) -> None:
+    """Give back what a full collection is called for: first what no result needs, at last the spare blocks."""
+    if phase == "start" or info["generation"] < 2:
+        return
+    state = local.state
+    if state.tape.kept and not (state.tape.running or state.tape.tracing):
+        if _references(state) - len(state.tape.visitors()) == _UNUSED:
+            state.tape.kept.clear()
+    drop_spare()
+
+
+gc.callbacks.append(_when_collected)

@@ -7,11 +7,9 @@ So some large blocks are kept for the next that asks for as much, until a full c
 
 from __future__ import annotations
 
-import gc
-
 import numpy as np
 
-__all__ = ["LARGE", "MOST_SPARE", "borrowed", "give_large", "take_large"]
+__all__ = ["LARGE", "MOST_SPARE", "borrowed", "drop_spare", "give_large", "take_large"]
 
 LARGE = 1 << 20
 """From so many bytes on a block may be kept."""
@@ -56,13 +54,9 @@ def _shrink(most: int) -> None:
         total -= block.nbytes
 
 
-def _when_collected(phase: str, info: dict) -> None:
-    """What `gc.collect` is called for: to have memory back."""
-    if phase == "stop" and info["generation"] == 2:
-        _spare.clear()
-
-
-gc.callbacks.append(_when_collected)
+def drop_spare() -> None:
+    """Let go of all blocks."""
+    _spare.clear()
 
 
 class _Loan:
