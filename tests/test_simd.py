@@ -437,6 +437,8 @@ SPECIAL = (
     2.5,
     -2.5,
     1e17,
+    1e19,
+    -1e30,
     np.inf,
     -np.inf,
     np.nan,

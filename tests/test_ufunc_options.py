@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 
 import numpy as np
 import pytest
@@ -215,3 +216,12 @@ def test_casting(casting):
         found = np.add(tg.tensor(x), x, dtype=dtype, casting=casting)
         assert found.dtype == wanted.dtype
         np.testing.assert_allclose(found.numpy(), wanted)
+
+
+@pytest.mark.parametrize("name", ["eq", "ne", "lt", "le", "gt", "ge"])
+def test_signed_and_unsigned_integers_are_compared_exactly(name):
+    compare = getattr(operator, name)
+    signed, unsigned = np.array([-1, 2**62, 5]), np.array([2**64 - 1, 2**62, 4], np.uint64)
+    for a, b in ((signed, unsigned), (unsigned, signed)):
+        expected = [compare(int(p), int(q)) for p, q in zip(a, b, strict=True)]
+        np.testing.assert_array_equal(compare(tg.tensor(a), tg.tensor(b)).numpy(), expected)

@@ -24,6 +24,9 @@ __all__ = ["loop_address"]
 PLAIN = set("?fdFD->")
 """Types whose loops never turn to Python."""
 
+LONGEST = str.maketrans("lL", "qQ") if np.dtype("l") == np.dtype("q") else {}
+"""Two names of the same integers: NumPy has loops that compare int64 with uint64 under one of them only."""
+
 
 class _PyUFuncObject(ctypes.Structure):
     _fields_ = (
@@ -68,10 +71,9 @@ def loop_address(ufunc: np.ufunc, signature: str) -> tuple[int, int]:
         raise RuntimeError(
             f"NumPy {np.__version__} lays PyUFuncObject out differently; tapegrad supports NumPy 2.0 and newer"
         )
-    try:
-        k = ufunc.types.index(signature)
-    except ValueError:
-        raise KeyError(f"{ufunc.__name__} has no loop {signature!r}, only {ufunc.types}") from None
+    k = next((ufunc.types.index(s) for s in (signature, signature.translate(LONGEST)) if s in ufunc.types), None)
+    if k is None:
+        raise KeyError(f"{ufunc.__name__} has no loop {signature!r}, only {ufunc.types}")
     address = struct.functions[k]
     if getattr(np, ufunc.__name__, None) is ufunc and not ufunc.signature and set(signature) <= PLAIN:
         elementwise.add(address)

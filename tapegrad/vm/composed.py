@@ -48,10 +48,10 @@ def power(char: str):
             value = numbers(values + i * size)[0]
             if math.copysign(1.0, base) < 0.0 and not math.isinf(exponent):
                 half = 0.5 * exponent
-                if exponent != math.floor(exponent):  # NaN, too
+                if exponent != np.floor(exponent):  # NaN, too; the floor of `math` would be an int64
                     if exponent != exponent or not (base == 0.0 or math.isinf(base)):
                         value = number(math.nan)
-                elif half != math.floor(half):
+                elif half != np.floor(half):
                     value = -value
             numbers(y + i * step_y)[0] = value
 
