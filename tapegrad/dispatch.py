@@ -196,7 +196,7 @@ def into(target, value, name):
 
 def call(function, args, kwargs):
     """A NumPy function on tensors: its handler, with `out=` taken care of."""
-    handler = BY_FUNCTION.get(function)
+    handler = BY_FUNCTION.get(function) or _made_like(function)
     if handler is None:
         raise NotImplementedError(
             f"{function.__module__}.{function.__name__} has no rule for tensors in tapegrad yet; compose it from other "
@@ -212,6 +212,22 @@ def call(function, args, kwargs):
         out, args = args[place], (*args[:place], None, *args[place + 1 :])
     rest = {k: v for k, v in kwargs.items() if k != "out"}
     return into(out, handler(*args, **rest), function.__name__)
+
+
+_OF_LIKE = {
+    "arange", "array", "asanyarray", "asarray", "ascontiguousarray", "empty", "eye", "full", "identity", "ones",
+    "require", "tri", "zeros",
+}  # fmt: skip
+
+
+def _made_like(function):
+    """The function of `tapegrad.numpy` that makes tensors, where NumPy's was given a tensor as ``like=``."""
+    name = function.__name__
+    if name not in _OF_LIKE or getattr(np, name, None) is not function:
+        return None
+    from . import numpy
+
+    return getattr(numpy, name)
 
 
 _OUT_PLACES: dict = {}

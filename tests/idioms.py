@@ -333,6 +333,19 @@ def full_like(x):
 
 
 @idiom
+def zeros_by_like(x):
+    out = np.zeros(3, like=x)
+    for i in range(3):
+        out[i] = x[i] * x[i]
+    return out.sum()
+
+
+@idiom
+def array_by_like(x):
+    return np.prod(np.array([x[0], 2.0, x[1]], like=x))
+
+
+@idiom
 def linspace(x):
     return np.linspace(x[0], x[2], 5).sum()
 
@@ -816,6 +829,56 @@ def flat_written(x):
     y = np.outer(x, W)
     y.flat[0] = 1.0
     return np.sum(y)
+
+
+@idiom
+def diagonal_by_einsum_written(x):
+    y = np.outer(x, W)
+    np.einsum("ii->i", y)[:] = x
+    return np.sum(y * y)
+
+
+@idiom
+def axes_swapped_by_einsum_written(x):
+    y = np.outer(x, W)
+    np.einsum("ij->ji", y)[0] = 0.0
+    return np.sum(y * y)
+
+
+@idiom
+def block_is_a_copy(x):
+    y = x * 1.0
+    np.block(y)[0] = 5.0
+    return np.sum(y * y)
+
+
+@idiom
+def view_without_arguments_written(x):
+    y = x * 1.0
+    y.view()[0] = 5.0
+    return np.sum(y * y)
+
+
+@idiom
+def conjugate_of_real_numbers_written(x):
+    y = x * 1.0
+    y.conj()[0] = 5.0
+    return np.sum(y * y)
+
+
+@idiom
+def real_and_imaginary_part_assigned(x):
+    z = x * (1.0 + 1.0j)
+    z.real = x * x
+    z.imag[1:] = x[:-1]
+    return np.sum(np.abs(z))
+
+
+@idiom
+def shape_assigned(x):
+    y = np.outer(x, W)
+    y.shape = (9,)
+    return y[3]
 
 
 @idiom

@@ -92,3 +92,10 @@ def test_padding_by_a_function():
     padded = lambda x: np.pad(x, ((1, 2), (2, 1)), ramp, factor=3.0)
     np.testing.assert_allclose(padded(tg.tensor(x)).numpy(), expected)
     tg.check_grads(padded, (x,))
+
+
+def test_an_empty_list_of_places_is_none():
+    x = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    for y in (np.delete(x, []), np.insert(x, [], [])):
+        np.testing.assert_array_equal(y.detach().numpy(), [1.0, 2.0, 3.0])
+        assert y.requires_grad

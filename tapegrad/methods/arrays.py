@@ -61,6 +61,18 @@ def _part(name):
     return part
 
 
+def _set_real(self, value):
+    part = self.real
+    part[...] = value
+
+
+def _set_imag(self, value):
+    if self._spec.dtype.kind != "c":
+        raise TypeError("imag: a real tensor has no imaginary part to set; make it complex with x.astype(complex)")
+    part = self.imag
+    part[...] = value
+
+
 def _compress(self, condition, axis=None):
     """`numpy.compress` of the tensor: the places where a condition is true."""
     return BY_FUNCTION[np.compress](condition, self, axis)
@@ -88,8 +100,8 @@ attach(
     fill=_fill,
     partition=_partition,
     put=_put,
-    real=property(_part("real"), doc="Real part, a view; a real tensor itself."),
-    imag=property(_part("imag"), doc="Imaginary part, a view; zeros for a real tensor."),
+    real=property(_part("real"), _set_real, doc="Real part, a view; a real tensor itself. Assignments write to it."),
+    imag=property(_part("imag"), _set_imag, doc="Imaginary part, a view, and written to; zeros for a real tensor."),
     __iter__=_iter,
     __round__=_rounded,
     __trunc__=_forward("__trunc__", np.trunc),

@@ -94,6 +94,15 @@ def _attach_special(name, record):
 
 for _name, _record in UNARY.items():
     _attach_unary(_name, RECORDS[_record])
+
+
+def _conjugated(self):
+    """The complex conjugate; a real tensor itself."""
+    return ops.conjugate(self) if self._spec.dtype.kind == "c" else self
+
+
+for _name in ("conj", "conjugate", "conj_physical"):
+    named(_name, _conjugated, _conjugated.__doc__)
 for _name, _record in BINARY.items():
     _attach_binary(_name, RECORDS[_record])
 for _name, _record in SPECIAL.items():

@@ -171,8 +171,16 @@ named("new_zeros", _new(np.zeros), "Zeros of this tensor's dtype; the shape as n
 named("new_ones", _new(np.ones), "Ones of this tensor's dtype; the shape as numbers or as one tuple.")
 named("new_empty", _new(np.zeros), "Zeros of this tensor's dtype; the shape as numbers or as one tuple.")
 
+
+def _refuse_shape(self, shape):
+    raise AttributeError(
+        f"the shape of a tensor is not assigned: it is {self._spec.shape}, and {shape} was given; "
+        f"use y = y.reshape(shape)"
+    )
+
+
 attach(
-    shape=property(lambda self: self._spec.shape, doc="Lengths of the axes."),
+    shape=property(lambda self: self._spec.shape, _refuse_shape, doc="Lengths of the axes."),
     size=property(_size),
     ndim=property(lambda self: self._spec.ndim, doc="Number of axes."),
     dtype=property(lambda self: self._spec.dtype, doc="NumPy dtype."),

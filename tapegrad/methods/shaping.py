@@ -31,7 +31,7 @@ def _fitted(x, shape):
 
 
 def _view(self, *shape):
-    """The same memory in another shape.
+    """The same memory in another shape, or in the same one, as `numpy.ndarray.view`.
 
     Raises
     ------
@@ -43,6 +43,8 @@ def _view(self, *shape):
             f"view({shape[0]!r}): the bits of a tensor cannot be seen in another dtype; use x.astype(dtype), which "
             f"converts, or x.detach().numpy().view(dtype)"
         )
+    if not shape:
+        return view_by(self, np.ndarray.view, "View", "view")
     shape = _fitted(self, ints(shape))
     try:
         return view_by(self, _Viewed(shape), "View", ("view", shape))

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
-from .core import BY_FUNCTION, implements, lift, primitive
+from .core import BY_FUNCTION, implements, lift, ops, primitive
 from .indexing import getitem
 from .reduction import refuse
 from .shape import cast, insert_axis, reshape_to
@@ -217,9 +217,9 @@ def numpy_block(arrays):
         if not x:
             raise ValueError("List at arrays cannot be empty")
         parts = [build(v, level - 1) for v in x]
-        return parts[0] if len(parts) == 1 else numpy_concatenate(parts, -level)
+        return numpy_concatenate(parts, -level)
 
-    return build(arrays, levels)
+    return build(arrays, levels) if levels else ops.copy(build(arrays, levels))
 
 
 @implements(np.array_split)

@@ -10,6 +10,7 @@ import numpy as np
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .core import implements, lift, ops, primitive
+from .layout import view_of_function
 from .matmul import conjugated
 from .reduction import refuse
 from .shape import cast, expand_to, reshape_to
@@ -189,9 +190,22 @@ def numpy_einsum(*operands, out=None, optimize=False, dtype=None, order="K", cas
         subscripts, operands = _interleaved(operands)
     tensors = [lift(a) if dtype is None else lift(a, np.dtype(dtype)) for a in operands]
     subscripts = _explicit(subscripts, tensors)
+    if len(tensors) == 1 and _is_view(subscripts, tensors[0]):
+        return view_of_function(_rearranged, "Permute", tensors[0], subscripts)
     if optimize is False or len(tensors) < 3:
         return _apply(subscripts, tensors)
     return _by_path(subscripts, tensors, optimize)
+
+
+def _is_view(subscripts, x):
+    """Whether nothing is summed: axes are permuted, or a diagonal is taken, and NumPy's result may be written to."""
+    labels, _, result = subscripts.partition("->")
+    lengths = set(zip(labels, x._spec.shape, strict=True))
+    return set(labels) == set(result) and len(lengths) == len(result)
+
+
+def _rearranged(array, subscripts):
+    return np.einsum(subscripts, array)
 
 
 def _by_path(subscripts, tensors, optimize):

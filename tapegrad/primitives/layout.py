@@ -12,7 +12,7 @@ from .shape import expand_to, numpy_reshape, view_by
 
 __all__ = ["view_of_function"]
 
-_PLAIN = (int, tuple, type(None))
+_PLAIN = (int, tuple, str, type(None))
 
 
 def view_of_function(function, label, x, *args, **kwargs):

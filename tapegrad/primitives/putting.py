@@ -140,11 +140,18 @@ def _flat_or(arr, axis):
     return x, np.lib.array_utils.normalize_axis_index(axis, x._spec.ndim)
 
 
+def _places(obj):
+    """Which elements are meant: a slice or an array, and none for an empty list, as for NumPy."""
+    if isinstance(obj, slice):
+        return obj
+    return np.empty(0, np.intp) if isinstance(obj, (list, tuple)) and not obj else _plain(obj)
+
+
 @implements(np.delete)
 def numpy_delete(arr, obj, axis=None):
     """`numpy.delete`."""
     x, axis = _flat_or(arr, axis)
-    kept = np.delete(np.arange(x._spec.shape[axis]), obj if isinstance(obj, slice) else _plain(obj))
+    kept = np.delete(np.arange(x._spec.shape[axis]), _places(obj))
     return getitem(x, along(x._spec.ndim, axis, kept))
 
 
@@ -154,7 +161,7 @@ def numpy_insert(arr, obj, values, axis=None):
     x, axis = _flat_or(arr, axis)
     ndim, n = x._spec.ndim, x._spec.shape[axis]
     v = lift(values, x._spec.dtype)
-    obj = obj if isinstance(obj, slice) else _plain(obj)
+    obj = _places(obj)
     single = not isinstance(obj, slice) and np.ndim(obj) == 0
     if v._spec.ndim < ndim:
         v = reshape_to(v, (*(1,) * (ndim - v._spec.ndim), *v._spec.shape))
