@@ -15,6 +15,7 @@ from .tape.handle import Tensor
 from .tape.signature import FAST, fast_index, signature_of
 from .tape.site import site_of
 from .tape.state import local
+from .tape.viewing import brief
 from .updates import attach_in_place
 
 __all__ = ["assign"]
@@ -33,11 +34,13 @@ def assign(self, key, value):
     region = row = -1
     try:
         if kind is Tensor and value._rare._base is self and _stands_there(self, key, value):
+            if assign in waiting:
+                hand_over(assign)
             return
         tape, i, buffer, base = prepared(self)
         rows, site = tape.rows, site_of(_getframe(1))
         if site is not None and value is not base:
-            form = key if key.__class__ is int else key_form(key)
+            form = key if key.__class__ is int else _brief_form(key)
             entry, j = _met_before(self, form, value, kind, tape)
             seen, offset, head, after, _, _, spread, _, patches = entry
             patched = patches[base._spec] if after and base is not None else None
@@ -62,6 +65,12 @@ def assign(self, key, value):
     if assign in waiting:
         hand_over(assign)
     _assign(self, key, value, form)
+
+
+def _brief_form(key):
+    """The form of a key under which the fast tables know it, or None."""
+    form = key_form(key)
+    return None if form is None else brief(form)
 
 
 def _become_whole(x, base, row, entry, patched):

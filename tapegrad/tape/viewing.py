@@ -15,7 +15,7 @@ from .signature import DEFER_BYTES, FAST, fast_index, signature_of
 from .state import local
 from .tape import Elsewhere
 
-__all__ = ["KEYS", "indexed", "record_view", "remember_method", "remember_view", "view_again"]
+__all__ = ["KEYS", "brief", "indexed", "record_view", "remember_method", "remember_view", "view_again"]
 
 
 def record_view(primitive, tensor, attrs, offset, detached=False):
@@ -108,6 +108,17 @@ KEYS = fast_index()
 """Views by the form of a key: by the spec and that, code, result, offset in bytes, and whether it is one element."""
 
 
+def brief(form):
+    """The form of a key under which the fast tables know it: one integer, or one slice, has no tuple around it.
+
+    A slice has its type behind its parts, so that ``x[1:2:3]`` is not ``x[1, 2, 3]``.
+    """
+    if len(form) != 1:
+        return form
+    (part,) = form
+    return part if part.__class__ is int else (*part, slice) if part.__class__ is tuple else form
+
+
 def remember_view(plan, spec, view, form=None):
     """Enter a view into the fast tables, if the next one by the same plan or key may simply be recorded.
 
@@ -119,8 +130,7 @@ def remember_view(plan, spec, view, form=None):
         FAST[True][_VIEWS][id(plan)] = row.code, view._spec
         if form is None:
             return
-        form = form[0] if len(form) == 1 and form[0].__class__ is int else form
-        FAST[True][KEYS].setdefault(spec, {})[form] = row.code, view._spec, plan[1], not view._spec.shape
+        FAST[True][KEYS].setdefault(spec, {})[brief(form)] = row.code, view._spec, plan[1], not view._spec.shape
 
 
 def remember_method(index, tensor, numbers, view):

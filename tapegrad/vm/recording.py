@@ -116,20 +116,26 @@ def slot_of(tensor, at):
 
 
 @jit
+def mapped(mapping, key, at):
+    """What a dictionary has for a key, which it holds; one that is missing, the dictionary makes. 0 for an error."""
+    c = i64(at)
+    found = call_python(c[DICT_ITEM], mapping, key, 0)
+    if found == 0:
+        found = call_python(c[MAPPED_ITEM], mapping, key, 0)
+        call_python(c[RELEASE], found, 0, 0)
+    return found
+
+
+@jit
 def slot_of_number(tape, char, number, at):
     """The slot of a number as a constant of the dtype of that character; -1, with Python's error set, if it is none."""
     c = i64(at)
-    numbers = call_python(c[MAPPED_ITEM], i64(tape + c[NUMBERS_AT])[0], char, 0)
+    numbers = mapped(i64(tape + c[NUMBERS_AT])[0], char, at)
     if numbers == 0:
         return -1
     key = c[ZERO_TEXT] if number == c[ZERO] else number  # see `tape.numbers`: zeros are kept by what they print
-    found = call_python(c[MAPPED_ITEM], numbers, key, 0)
-    call_python(c[RELEASE], numbers, 0, 0)
-    if found == 0:
-        return -1
-    slot = integer(found, at)
-    call_python(c[RELEASE], found, 0, 0)
-    return slot
+    found = mapped(numbers, key, at)
+    return integer(found, at) if found != 0 else -1
 
 
 @jit

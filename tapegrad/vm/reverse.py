@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .cotangents import can_move, cotangent, finish, give, size_class, take, zero
 from .execute import execute
-from .intrinsics import i32, i64, u8
+from .intrinsics import copy_bytes, fill_zero, i32, i64, u8
 from .jit import jit
 from .opcodes import (
     ACCUMULATE,
@@ -104,15 +104,14 @@ def begin_reverse(at):
     """
     state = i64(at)
     words, table, starts, last = i64(state[AT_WORDS]), i64(state[AT_TABLE]), i32(state[AT_STARTS]), state[LAST]
-    bar, kept, wanted, freed = u8(state[AT_BAR]), u8(state[AT_KEPT]), u8(state[AT_WANTED]), u8(state[AT_FREED])
-    addr, values, heads = i64(state[AT_ADDR]), i64(state[AT_VALUES]), i64(state[AT_HEADS])
+    wanted, heads = u8(state[AT_WANTED]), i64(state[AT_HEADS])
     for k in range(CLASSES):
         heads[k * HEADS] = 0
+    for flags in (AT_BAR, AT_KEPT, AT_FREED):
+        fill_zero(state[flags], state[CAPACITY])
     for k in range(state[CAPACITY]):
-        bar[k] = kept[k] = freed[k] = 0
         wanted[k] = 1
-    for k in range(last):
-        addr[k] = values[k]
+    copy_bytes(state[AT_ADDR], state[AT_VALUES], 8 * last)
     r = k = 0
     while r < last:
         s = words[r] >> SIGNATURE_SHIFT

@@ -24,8 +24,10 @@ from .fields import (
     HISTORY_AT,
     INT,
     INT_TYPE,
+    ITEMS,
     LEAF_NAME,
     LIMIT_AT,
+    LIST_CUT,
     LOOSE_AT,
     MADE_BY_NAME,
     NONE,
@@ -53,28 +55,31 @@ from .fields import (
     VIEWED_AT,
     VIEWS_AT,
     WEAK,
+    WEAK_OBJECT,
 )
-from .intrinsics import call_python, i64
+from .intrinsics import call_python, call_words, i64
 from .jit import jit
 from .objects import integer, list_size, tuple_item, type_of
 from .opcodes import SLOT_BITS
 from .recording import append_word, call, call_general, is_free, note, own, put, slot_of, table_of
 
-__all__ = ["base_of", "buffer_of", "by_numbers", "form_of", "offset_of", "select"]
+__all__ = ["base_of", "buffer_of", "by_numbers", "forget_gone", "form_of", "offset_of", "select"]
 
 
 @jit
-def slice_form(key, at):
-    """The three parts of a slice as a new tuple, if they are integers or None; else 0."""
+def slice_form(key, marked, at):
+    """The three parts of a slice as a new tuple, if they are integers or None; else 0. One that is marked has four."""
     c = i64(at)
     for k in range(3):
         part = i64(key + SLICE_START)[k]
         if part != c[NONE] and type_of(part) != c[INT_TYPE]:
             return 0
-    form = call_python(c[TUPLE_NEW], 3, 0, 0)
+    form = call_python(c[TUPLE_NEW], 3 + marked, 0, 0)
     if form != 0:
         for k in range(3):
-            call_python(c[TUPLE_SET], form, k, own(i64(key + SLICE_START)[k], at))
+            i64(form + ITEMS)[k] = own(i64(key + SLICE_START)[k], at)
+        if marked:
+            i64(form + ITEMS)[3] = own(c[SLICE_TYPE], at)
     return form
 
 
@@ -85,16 +90,18 @@ def part_form(key, at):
     kind = type_of(key)
     if kind == c[INT_TYPE] or key == c[NONE] or key == c[ELLIPSIS]:
         return own(key, at)
-    return slice_form(key, at) if kind == c[SLICE_TYPE] else 0
+    return slice_form(key, 0, at) if kind == c[SLICE_TYPE] else 0
 
 
 @jit
 def form_of(key, at):
-    """What `primitives.indexing.key_form` makes of a key, as a new reference; an integer as it is; 0 for other keys."""
+    """The form of a key under which the tables know it, see `tape.viewing.brief`, as a new reference; 0 for others."""
     c = i64(at)
     kind = type_of(key)
     if kind == c[INT_TYPE]:
         return own(key, at)
+    if kind == c[SLICE_TYPE]:
+        return slice_form(key, 1, at)
     several = kind == c[TUPLE_TYPE]
     n = call_python(c[TUPLE_SIZE], key, 0, 0) if several else 1
     form = call_python(c[TUPLE_NEW], n, 0, 0)
@@ -105,7 +112,7 @@ def form_of(key, at):
         if part == 0:
             call_python(c[RELEASE], form, 0, 0)
             return 0
-        call_python(c[TUPLE_SET], form, k, part)
+        i64(form + ITEMS)[k] = part
     return form
 
 
@@ -160,13 +167,26 @@ def buffer_of(x, at):
 
 
 @jit
+def forget_gone(views, at):
+    """Drop weak references to views that are gone from a list; returns whether that was done."""
+    c = i64(at)
+    n, kept = list_size(views, at), 0
+    items = i64(i64(views + ITEMS)[0])
+    for k in range(n):
+        if call_python(c[WEAK_OBJECT], items[k], 0, 0) != c[NONE]:
+            items[kept], items[k] = items[k], items[kept]
+            kept += 1
+    return call_words(c[LIST_CUT], views, kept, n, 0, 0, 0, 0, 0) & 1 == 0
+
+
+@jit
 def add_view(buffer, base, reference, at):
     """What `Buffer.add_view` does, given a weak reference to the view; returns whether that was done."""
     c = i64(at)
     if i64(buffer + c[LOOSE_AT])[0] == c[FALSE]:
         views = i64(buffer + c[VIEWS_AT])[0]
         n = list_size(views, at)
-        if n > 15 and n & (n - 1) == 0:  # it is time to forget some
+        if n > 15 and n & (n - 1) == 0 and not forget_gone(views, at):
             return 0
         rare = i64(base + c[RARE_AT])[0]
         owner = type_of(rare) == c[BUFFER_FACTS] or i64(buffer + c[SETTLED_AT])[0] != c[NONE]
@@ -286,7 +306,7 @@ def numbers_form(arguments, count, at):
     form = call_python(c[TUPLE_NEW], count, 0, 0)
     if form != 0:
         for k in range(count):
-            call_python(c[TUPLE_SET], form, k, own(i64(arguments)[k], at))
+            i64(form + ITEMS)[k] = own(i64(arguments)[k], at)
     return form
 
 

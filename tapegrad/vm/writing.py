@@ -9,6 +9,7 @@ from .fields import (
     APART,
     APPEND,
     BASE_AT,
+    BUFFER_FACTS,
     CLEAR_ERROR,
     CODE_BITS,
     DICT_ITEM,
@@ -25,11 +26,11 @@ from .fields import (
     INT_TYPE,
     KEYS,
     LIMIT_AT,
-    LIST_CUT,
     LOOSE_AT,
     NONE,
     NOTHING,
     OFFSET_AT,
+    OWN_BUFFER_AT,
     QUIET_AT,
     RARE_AT,
     RELEASE,
@@ -45,6 +46,7 @@ from .fields import (
     TAPE_AT,
     TAPE_TYPE,
     TENSOR_TYPE,
+    TUPLE_TYPE,
     VERSION_AT,
     VIEW_FACTS,
     VIEWED_AT,
@@ -52,19 +54,40 @@ from .fields import (
     WEAK_OBJECT,
     ZERO,
 )
-from .intrinsics import call_python, call_words, i64
+from .intrinsics import call_python, i64
 from .jit import jit
 from .objects import integer, list_item, list_size, tuple_item, type_of
 from .opcodes import SLOT_BITS
 from .recording import append_word, binary, call, call_general, note, own, put, slot_of, slot_of_number, table_of
-from .viewing import base_of, buffer_of, form_of, offset_of
+from .viewing import base_of, buffer_of, forget_gone, form_of, offset_of
 
 __all__ = ["assign", "write_binary", "write_copy", "write_unary", "write_zero"]
 
+MOST_GONE = 8
+"""A buffer's views are looked at one by one at each write; so many may be gone before that is noted."""
+
 
 @jit
-def site_of(at):
-    """Where in the user's code this is called, if it was called there before, as a new reference; else 0."""
+def is_site(site, within, position, at):
+    """Whether an object is the place at a position within a code object, see `tapegrad.tape.site`."""
+    if site == 0 or type_of(site) != i64(at)[TUPLE_TYPE] or tuple_item(site, 0) != within:
+        return False
+    return integer(tuple_item(site, 1), at) == position
+
+
+@jit
+def last_site(x, at):
+    """Where the memory of a tensor was last written, which the tensor holds; 0 if that needs thought."""
+    c = i64(at)
+    rare = i64(x + c[RARE_AT])[0]
+    if type_of(rare) == c[VIEW_FACTS]:
+        return i64(i64(rare + c[VIEWED_AT])[0] + c[SITE_AT])[0]
+    return i64(i64(rare + c[OWN_BUFFER_AT])[0] + c[SITE_AT])[0] if type_of(rare) == c[BUFFER_FACTS] else 0
+
+
+@jit
+def site_of(x, at):
+    """Where in the user's code a tensor is written, if something was written there before, as a new reference; else 0."""
     c = i64(at)
     frame = call_python(c[FRAME], 0, 0, 0)
     if frame == 0:
@@ -72,39 +95,29 @@ def site_of(at):
     code = call_python(c[FRAME_CODE], frame, 0, 0)
     position = call_python(c[FRAME_POSITION], frame, 0, 0) & 0xFFFFFFFF
     call_python(c[RELEASE], code, 0, 0)  # the frame holds it
-    key = call_python(c[INT], code + (position << CODE_BITS), 0, 0)
-    site = 0 if key == 0 else call_python(c[DICT_ITEM], c[SITES], key, 0)
-    call_python(c[RELEASE], key, 0, 0)
-    if site == 0 or tuple_item(site, 0) != code:
-        return 0
-    if integer(tuple_item(site, 1), at) != position:
-        return 0
+    site = last_site(x, at)
+    if not is_site(site, code, position, at):
+        key = call_python(c[INT], code + (position << CODE_BITS), 0, 0)
+        site = 0 if key == 0 else call_python(c[DICT_ITEM], c[SITES], key, 0)
+        call_python(c[RELEASE], key, 0, 0)
+        if not is_site(site, code, position, at):
+            return 0
     return own(site, at)
 
 
 @jit
-def forget_views(buffer, but, at):
-    """Whether no view of a buffer lives other than that tensor; those that do not are forgotten."""
+def is_unseen(buffer, but, at):
+    """Whether no view of a buffer lives other than that tensor."""
     c = i64(at)
     if i64(buffer + c[LOOSE_AT])[0] != c[FALSE]:
         return 0
     views = i64(buffer + c[VIEWS_AT])[0]
     n = list_size(views, at)
-    kept = 0
     for k in range(n):
-        reference = list_item(views, k)
-        view = call_python(c[WEAK_OBJECT], reference, 0, 0)
-        if view == but:
-            kept = reference
-        elif view != c[NONE]:
+        view = call_python(c[WEAK_OBJECT], list_item(views, k), 0, 0)
+        if view != but and view != c[NONE]:
             return 0
-    if n == 0 or (n == 1 and kept != 0):
-        return 1
-    own(kept, at)
-    call_words(c[LIST_CUT], views, 0, n, 0, 0, 0, 0, 0)
-    failed = kept != 0 and call_python(c[APPEND], views, kept, 0) & 1
-    call_python(c[RELEASE], kept, 0, 0)
-    return 0 if failed else 1
+    return 1 if n <= MOST_GONE else forget_gone(views, at)
 
 
 @jit
@@ -117,7 +130,7 @@ def ready_buffer(x, tape, at):
         return buffer
     base = base_of(x, at) if type_of(rare) == c[VIEW_FACTS] else x
     ready = base != 0 and base != c[NONE] and i64(buffer + c[SETTLED_AT])[0] == tape
-    if ready and i64(base + c[TAPE_AT])[0] == tape and forget_views(buffer, x, at):
+    if ready and i64(base + c[TAPE_AT])[0] == tape and is_unseen(buffer, x, at):
         if base == x:
             put(buffer, c[QUIET_AT], own(tape, at), at)
         return buffer
@@ -407,7 +420,7 @@ def write(x, other, copies, at):
         number = brought(x, 0, other, tape, at)
         if number < 0:
             return 0 if number == -2 else -1
-    site = site_of(at)
+    site = site_of(x, at)
     buffer = 0 if site == 0 or i64(x + c[TAPE_AT])[0] != tape else ready_buffer(x, tape, at)
     outcome = 0
     if buffer != 0:
@@ -500,7 +513,7 @@ def assigned(x, key, value, tape, at):
         if number == -1:
             outcome = -1
         else:
-            site = site_of(at)
+            site = site_of(x, at)
             buffer = 0 if site == 0 or i64(x + c[TAPE_AT])[0] != tape else ready_buffer(x, tape, at)
             if buffer != 0 and (number >= 0 or type_of(value) == c[TENSOR_TYPE]):
                 outcome = assign_rows(x, form, value, number, tape, buffer, site, at)
