@@ -87,7 +87,7 @@ def last_site(x, at):
 
 @jit
 def site_of(x, at):
-    """Where in the user's code a tensor is written, if something was written there before, as a new reference; else 0."""
+    """Where in the user's code a tensor is written, as a new reference; 0 if nothing was written there before."""
     c = i64(at)
     frame = call_python(c[FRAME], 0, 0, 0)
     if frame == 0:
