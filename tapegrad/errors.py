@@ -9,6 +9,7 @@ __all__ = [
     "KeyTypeError",
     "MixedDevicesError",
     "OutOfBoundsError",
+    "PowerError",
     "ScalarError",
     "ShapeError",
 ]
@@ -32,6 +33,10 @@ class EmptyReductionError(ValueError, IndexError, RuntimeError):
 
 class OutOfBoundsError(IndexError, RuntimeError):
     """An index beyond the end, or that is none: PyTorch has an `IndexError` here and a `RuntimeError` there."""
+
+
+class PowerError(ValueError, RuntimeError):
+    """An integer to a negative power is no integer: NumPy has a `ValueError` for this, PyTorch a `RuntimeError`."""
 
 
 class KeyTypeError(IndexError, TypeError):

@@ -276,6 +276,12 @@ def _of_numpy(function):
 
 def _where(self, condition, other):
     """The tensor where the condition is true, else the other."""
+    dtype = lift(condition)._spec.dtype
+    if dtype.kind != "b":
+        raise RuntimeError(
+            f"where expected condition to be a boolean tensor, but got a tensor with dtype {dtype}: ask a question "
+            f"(`condition != 0`), or use np.where"
+        )
     return ops.where(condition, self, other)
 
 

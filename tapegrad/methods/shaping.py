@@ -109,7 +109,7 @@ def _transpose(self, *axes, dim0=None, dim1=None):
         return _swap(self, dim0, dim1)
     if len(axes) == 1 and not isinstance(axes[0], (int, np.integer)):
         axes = axes[0]
-    elif len(axes) == 2 and self._spec.ndim != 2:
+    elif len(axes) == 2 and (self._spec.ndim != 2 or not all([-2 <= a < 2 for a in axes])):
         return _swap(self, *axes)
     elif len(axes) == 2 and tuple(a % 2 for a in axes) == (0, 1):
         raise ValueError(

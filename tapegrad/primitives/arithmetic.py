@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..errors import PowerError
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from ..vm.pools import pools
@@ -223,6 +224,14 @@ def integers_only(specs):
 @primitive(np.power)
 class power:
     """First operand to the power of the second."""
+
+    def compute(a, b):
+        try:
+            return np.power(a, b)
+        except ValueError:
+            raise PowerError(
+                "Integers to negative integer powers are not allowed. Make the base a float: x.astype(float)."
+            ) from None
 
     grad_name = "Pow"
     runs_at_once = integers_only

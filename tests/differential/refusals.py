@@ -170,3 +170,19 @@ def conversions_that_would_lose_the_gradient(lib):
         (lambda: list(y[0]), TypeError),
         (lambda: range(3)[lib.tensor(1.0)], TypeError),
     )
+
+
+@program("Dimension out of range (expected to be in range of [-2, 1], but got 5)")
+def swapped_axes_that_a_matrix_has_not(lib):
+    return matrix(lib).transpose(0, 5)
+
+
+@program("Integers to negative integer powers are not allowed")
+def negative_powers_of_integers(lib):
+    return lib.tensor([1, 2]) ** -1
+
+
+@program("where expected condition to be a boolean tensor, but got a tensor with dtype")
+def choice_by_numbers(lib):
+    x = matrix(lib)
+    return x.where(x, x * 2)
