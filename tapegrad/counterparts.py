@@ -6,6 +6,7 @@ import importlib
 import itertools
 import sys
 from collections.abc import Iterator
+from opcode import opname
 from types import FrameType, FunctionType
 from typing import Any
 
@@ -59,6 +60,18 @@ def unseen_function(depth: int = 1) -> Unseen | None:
                 outermost = Unseen(".".join([*public, *names]), "")
         frame = frame.f_back
     return found or outermost
+
+
+def is_writing(depth: int = 1) -> bool:
+    """Whether the user is at ``array[index] = value``, for which NumPy asks the value for a number or an array.
+
+    Parameters
+    ----------
+    depth : int
+        Frames between the user's and the caller of this one.
+    """
+    frame = sys._getframe(depth + 1)
+    return opname[frame.f_code.co_code[frame.f_lasti]] in ("STORE_SUBSCR", "STORE_SLICE")
 
 
 def _functions(frame: FrameType) -> Iterator[tuple[str, list[str]]]:

@@ -17,46 +17,10 @@ from .tape.handle import Tensor
 from .tape.importing import ForeignLeaf, import_leaf
 from .tape.state import local
 from .tape.subclasses import refuse_other_algebra
+from .transformation import Transformation, is_within
 from .values import scalar_of, value_of
 
 __all__ = ["elementwise_grad", "grad", "jvp", "stop_gradient", "value_and_grad", "vjp"]
-
-
-class _Traced:
-    """A transformation under way: inside, traced values refuse to become plain numbers.
-
-    An interrupt may come when the block has ended and `__exit__` has not begun: the end of the object ends it, too.
-    """
-
-    is_open = False
-
-    def __enter__(self) -> _Traced:
-        state = local.state
-        self.nested = state.depth > 0 or state.tape.tracing
-        self.grad_enabled = state.grad_enabled
-        state.depth += 1
-        self.is_open = True
-        state.tape.sparing = True
-        if not state.grad_enabled:
-            state.switch(True)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        state = local.state
-        state.depth -= self.is_open
-        self.is_open = False
-        state.tape.sparing = state.is_sparing()
-        if state.grad_enabled is not self.grad_enabled:
-            state.switch(self.grad_enabled)
-
-    def __del__(self) -> None:
-        if self.is_open:
-            self.__exit__()
-
-
-def is_within() -> bool:
-    """Whether a transformation or a recording is under way."""
-    return bool(local.state.depth or local.state.tape.tracing)
 
 
 def grad(fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False) -> Callable:
@@ -141,7 +105,7 @@ def value_and_grad(
 
     @functools.wraps(fun, assigned=("__name__", "__qualname__", "__module__"), updated=())
     def both(*args: Any, **kwargs: Any) -> Any:
-        with _Traced() as trace:
+        with Transformation() as trace:
             traced, leaves, treedef = _trace_arguments(args, numbers, "grad")
             result = fun(*traced, **kwargs)
             value, aux = _split_pair(result, fun) if has_aux else (result, None)
@@ -377,7 +341,7 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> Any:
     >>> pullback(np.array([1.0, 1.0]))[0]
     array([ 1., -1.])
     """
-    with _Traced() as trace:
+    with Transformation() as trace:
         args, leaves, treedef = _trace_arguments(primals, tuple(range(len(primals))), "vjp")
         result = fun(*args)
         result, aux = _split_pair(result, fun, "vjp") if has_aux else (result, None)
@@ -446,7 +410,7 @@ def jvp(fun: Callable, primals: Sequence[Any], tangents: Sequence[Any], has_aux:
     >>> y_dot
     array([1., 0.])
     """
-    with _Traced() as trace:
+    with Transformation() as trace:
         args, leaves, treedef = _trace_arguments(tuple(primals), tuple(range(len(primals))), "jvp")
         directions: Any = tuple(tangents)
         flat, structure = optree.tree_flatten(directions)

@@ -18,15 +18,14 @@ from .functional import (
     _settle,
     _split_pair,
     _trace_arguments,
-    _Traced,
     grad,
-    is_within,
     jvp,
     vjp,
 )
 from .primitives.core import lift
 from .tape.handle import Tensor
 from .tape.state import grad_mode, local
+from .transformation import Transformation, is_within
 
 __all__ = ["hessian", "hvp", "jacfwd", "jacobian", "jacrev", "linearize"]
 
@@ -203,7 +202,7 @@ def linearize(fun: Callable, *primals: Any) -> tuple[Any, Callable]:
     >>> push(np.array([1.0, 0.0]))
     array([1., 0.])
     """
-    with _Traced() as trace:
+    with Transformation() as trace:
         args, leaves, treedef = _trace_arguments(primals, tuple(range(len(primals))), "linearize")
         result = fun(*args)
         outputs, outdef = optree.tree_flatten(result)
@@ -218,7 +217,7 @@ def linearize(fun: Callable, *primals: Any) -> tuple[Any, Callable]:
         for t, d in zip(leaves, flat, strict=True):
             if np.shape(d) != t._spec.shape:
                 raise ValueError(f"linearize: a tangent has shape {np.shape(d)}, its primal {t._spec.shape}")
-        with _Traced():
+        with Transformation():
             found = pushforward(moving, leaves, [lift(d, t._spec.dtype) for t, d in zip(leaves, flat, strict=True)])
         dots = iter(found)
         filled = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .counterparts import unseen_function
+from .counterparts import is_writing, unseen_function
 from .errors import ScalarError, ShapeError
 from .foreign import sparse_asks
 from .tape.current import escape
@@ -12,7 +12,7 @@ from .tape.handle import attach
 from .tape.memory import scalar_at
 from .tape.state import local
 
-__all__ = ["TracedValueError", "are_below", "limits_of", "refuse_traced", "scalar_of", "value_of"]
+__all__ = ["INTO_A_PLAIN_ARRAY", "TracedValueError", "are_below", "limits_of", "refuse_traced", "scalar_of", "value_of"]
 
 
 class TracedValueError(TypeError, RuntimeError):
@@ -20,6 +20,13 @@ class TracedValueError(TypeError, RuntimeError):
 
     PyTorch has a `RuntimeError` for this, JAX a `TypeError`.
     """
+
+
+INTO_A_PLAIN_ARRAY = (
+    "writing a value that requires grad into a plain array would lose its gradient: make the array a tensor with "
+    "tapegrad.tensor(array), or by `import tapegrad.numpy as np`, whose np.zeros takes part; or collect the values in "
+    "a list for np.stack, or write with np.where, or stop the gradient on purpose with tapegrad.stop_gradient(x)"
+)
 
 
 def value_of(tensor) -> np.ndarray:
@@ -110,6 +117,8 @@ def _would_lose(tensor):
 def refuse_traced(tensor, what, remedy):
     """Inside a transformation, a value that carries a gradient must not become a plain one."""
     if tensor.requires_grad and _would_lose(tensor):
+        if is_writing(depth=2):
+            raise TracedValueError(INTO_A_PLAIN_ARRAY)
         function = unseen_function(depth=2)
         if function is not None and function.counterpart:
             remedy = f"Use {function.counterpart} in place of {function.name}, or tapegrad.stop_gradient(x)."
@@ -200,6 +209,8 @@ def _array(self, dtype=None, copy=None):
 
 def _refuse_unseen(tensor):
     """Name the function that wants a plain array, and what to use in its place, where that is known."""
+    if is_writing(depth=2):
+        raise TracedValueError(INTO_A_PLAIN_ARRAY)
     function = unseen_function(depth=2)
     if function is None:
         return

@@ -115,6 +115,9 @@ def test_stop_gradient_is_the_way_out(name):
     [
         ("method_of_a_plain_array", r"np\.dot\(w, x\)"),
         ("array_of_elements", r"np\.stack\(\[x\[0\], x\[1\]\]\)"),
+        ("element_into_a_plain_array", r"tapegrad\.tensor\(array\)"),
+        ("slice_into_a_plain_array", r"tapegrad\.tensor\(array\)"),
+        ("masked_elements_into_a_plain_array", r"tapegrad\.tensor\(array\)"),
         ("out_argument", "out="),
         ("plain_array_in_place", r"y = y \+ x"),
         ("math_sin", r"np\.sin\(x\)"),

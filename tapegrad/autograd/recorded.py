@@ -116,87 +116,140 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=(),
         found = straight_sweep(local.state.tape, outputs, seeds, inputs, create_graph, row_cotangents)
         finish_sweep()
         return found
+    keys = [id(t) if t._leaf else home_of(t) for t in inputs]
+    roots = [id(t) if t._leaf else home_of(t) for t in outputs]
     graph = _Graph(inputs, ends)
-    bars: dict = {}
-    heap: list = []
-    ranks: dict = {}
+    graph.mark(roots)
+    run = _Sweep(graph, keys, create_graph, retained, visit, part_of)
+    with grad_mode(create_graph):
+        for key, output, seed in zip(roots, outputs, seeds, strict=True):
+            run.reach(key, placed_with(seed, output._spec))
+        run.run()
+        run.end()
+    if part_of is None:
+        finish_sweep()
+    return [run.done.get(key) for key in keys]
 
-    def reach(key, bar):
-        if not graph.leads.get(key, False):
+
+class _Sweep:
+    """A recorded sweep under way; rows and calls are keyed by who they belong to and their number, leaves by `id`.
+
+    Attributes
+    ----------
+    bars : dict
+        Cotangents of what has been reached and not been visited.
+    done : dict
+        Those of the inputs, complete.
+    ending : dict
+        Cotangents of the results of calls that are visited, though nothing is wanted beyond them.
+    asked : object or None
+        Who is told which rows of a recording are visited.
+    """
+
+    def __init__(self, graph, targets, create_graph, retained, visit, part_of):
+        self.graph, self.targets, self.create_graph = graph, set(targets), create_graph
+        self.retained, self.visit, self.part_of = retained, visit, part_of
+        self.bars, self.done, self.ending = {}, {}, {}
+        self.heap, self.ranks = [], {}
+        self.asked = None
+
+    def reach(self, key, bar):
+        """Add to the cotangent of a row, of a call's result, or of a leaf."""
+        bars = self.bars
+        if not self.graph.leads.get(key, False):
             return
         if key in bars:
             bars[key] = joined(bars[key], bar)
             return
         bars[key] = bar
         if isinstance(key, tuple):
-            rank = ranks.setdefault(tape_of(key[0]), key[0].rank)  # a tape may be sealed under way
-            position = place_of(key)[1]
-            heapq.heappush(heap, (-rank, -position, id(key[0]), key))
+            rank = self.ranks.setdefault(tape_of(key[0]), key[0].rank)  # a tape may be sealed under way
+            heapq.heappush(self.heap, (-rank, -place_of(key)[1], id(key[0]), key))
 
-    targets = {id(t) if t._leaf else home_of(t) for t in inputs}
-    roots = [id(t) if t._leaf else home_of(t) for t in outputs]
-    graph.mark(roots)
-    with grad_mode(create_graph):
-        for key, output, seed in zip(roots, outputs, seeds, strict=True):
-            reach(key, placed_with(seed, output._spec))
-        done: dict = {}
-        ending: dict = {}  # calls beyond whose results nothing is wanted, but which are visited
-        asked = None
-        while heap:
-            *_, key = heapq.heappop(heap)
-            if key not in bars:
+    def run(self):
+        """Visit what has been reached, the latest first."""
+        while self.heap:
+            *_, key = heapq.heappop(self.heap)
+            if key not in self.bars:
                 continue  # another result of the same call came first
-            if part_of is not None and key in graph.ends:  # its hooks are its own tape's, or call's, part
-                done[key] = bars.pop(key)
-                continue
-            if not isinstance(key[0], Tape):
-                asked_call = _through_call(graph, key[0], bars, targets, done, reach, create_graph, retained)
-                if part_of is not None and asked_call:
-                    part_of.calls.append(key[0])
-                continue
-            bar = bars.pop(key)
-            if key[0].questions is not None:
-                asked = key[0].questions
-                asked.follow(key[1])
-            if key not in targets and _is_window(*key):
-                reach(*_through_window(key, bar))
-                continue
-            bar = complete(bar, key[0].signature(key[1]).out)
-            notes = key[0].notes.get(key[1]) if key[0].notes else None
-            if notes is not None:
-                bar = run_tensor_hooks(notes.tensor, bar)
-            if key in targets:
-                done[key] = bar
-            _retain(key, bar, retained)
-            sources = graph.sources(key)
-            if not any(graph.leads.get(s, False) for s in sources):
-                if visit and key in targets:
-                    source = source_of(*key)
-                    if source is None:
-                        _check(key[0], key[1], key[0].signature(key[1]))
-                    else:
-                        ending.setdefault(source[0], {})[source[1]] = bar
-                continue
-            if part_of is not None:
-                part_of.visited.add(key[1])
-            for source, x_bar in zip(sources, _row_cotangents(graph, key, bar), strict=True):
-                if x_bar is not None:
-                    reach(source, x_bar)
-        for call, given in ending.items():
-            call.cotangents(given, [None] * len(call.homes), create_graph)
-            if part_of is not None:
-                part_of.calls.append(call)
-        if asked is not None:
-            asked.follow(None)
-        for key, bar in bars.items():
-            leaf = graph.handles[key] if key in graph.handles and part_of is None else None
+            if self.part_of is not None and key in self.graph.ends:  # its hooks are its own tape's, or call's, part
+                self.done[key] = self.bars.pop(key)
+            elif isinstance(key[0], Tape):
+                self._through_row(key, self.bars.pop(key))
+            else:
+                self._through_call(key[0])
+
+    def _through_row(self, key, bar):
+        tape, slot = key
+        if tape.questions is not None:
+            self.asked = tape.questions
+            self.asked.follow(slot)
+        if key not in self.targets and _is_window(tape, slot):
+            self.reach(*_through_window(key, bar))
+            return
+        bar = complete(bar, tape.signature(slot).out)
+        notes = tape.notes.get(slot) if tape.notes else None
+        if notes is not None:
+            bar = run_tensor_hooks(notes.tensor, bar)
+        if key in self.targets:
+            self.done[key] = bar
+        _retain(key, bar, self.retained)
+        sources = self.graph.sources(key)
+        if not any(self.graph.leads.get(s, False) for s in sources):
+            if self.visit and key in self.targets:
+                self._end_at(key, bar)
+            return
+        if self.part_of is not None:
+            self.part_of.visited.add(slot)
+        for source, x_bar in zip(sources, _row_cotangents(self.graph, key, bar), strict=True):
+            if x_bar is not None:
+                self.reach(source, x_bar)
+
+    def _end_at(self, key, bar):
+        """Visit an input's row, or call, although nothing is wanted beyond."""
+        tape, slot = key
+        source = source_of(tape, slot)
+        if source is None:
+            _check(tape, slot, tape.signature(slot))
+        else:
+            self.ending.setdefault(source[0], {})[source[1]] = bar
+
+    def _through_call(self, call):
+        """Through a call of a `Function`, all of whose results' cotangents are known."""
+        graph, given = self.graph, {}
+        for k in range(len(call.types)):
+            bar = self.bars.pop((call, k), None)
+            if bar is not None:
+                given[k] = bar
+        call.run_tensor_hooks(given)
+        for k in given:
+            if (call, k) in self.targets:
+                self.done[call, k] = given[k]
+            _retain((call, k), given[k], self.retained)
+        sources = graph.sources((call, 0))
+        wanted = [s is not None and graph.leads.get(s, False) for s in sources]
+        if not any(wanted):
+            return
+        for source, x_bar in zip(sources, call.cotangents(given, wanted, self.create_graph), strict=True):
+            if x_bar is not None:
+                self.reach(source, x_bar)
+        if self.part_of is not None:
+            self.part_of.calls.append(call)
+
+    def end(self):
+        """Call what waits for the last row: calls that end the sweep, and hooks of leaves."""
+        for call, given in self.ending.items():
+            call.cotangents(given, [None] * len(call.homes), self.create_graph)
+            if self.part_of is not None:
+                self.part_of.calls.append(call)
+        if self.asked is not None:
+            self.asked.follow(None)
+        for key, bar in self.bars.items():
+            leaf = self.graph.handles.get(key) if self.part_of is None else None
             if leaf is not None and leaf._hooks is not None:
                 bar = run_tensor_hooks(leaf._hooks.tensor, bar)
                 (bar,) = run_node_hooks(leaf._hooks.before, (bar,))
-            done[key] = bar
-    if part_of is None:
-        finish_sweep()
-    return [done.get(id(t) if t._leaf else home_of(t)) for t in inputs]
+            self.done[key] = bar
 
 
 def placed_with(tensor, spec):
@@ -250,27 +303,6 @@ def _through_window(key, bar):
     row = tape.signature(slot)
     (source,) = tape.operands(slot)
     return (tape, source), windowed(bar, row.out, row.specs[0].bar, row.attrs["strides"], tape.rows[slot + 1])
-
-
-def _through_call(graph, call, bars, targets, done, reach, create_graph, retained):
-    """Cotangents through a call of a `Function`, all of whose results' cotangents are known; whether it was asked."""
-    given = {}
-    for k in range(len(call.types)):
-        bar = bars.pop((call, k), None)
-        if bar is not None:
-            given[k] = bar
-    call.run_tensor_hooks(given)
-    for k in given:
-        if (call, k) in targets:
-            done[call, k] = given[k]
-        _retain((call, k), given[k], retained)
-    sources = graph.sources((call, 0))
-    wanted = [s is not None and graph.leads.get(s, False) for s in sources]
-    if any(wanted):
-        for source, x_bar in zip(sources, call.cotangents(given, wanted, create_graph), strict=True):
-            if x_bar is not None:
-                reach(source, x_bar)
-    return any(wanted)
 
 
 def _row_cotangents(graph, key, bar):

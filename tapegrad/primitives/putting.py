@@ -17,12 +17,9 @@ from .shape import cast, expand_to, reshape_to
 def _assign(target, key, value):
     """``target[key] = value`` for tensors, and for arrays where no gradient is lost."""
     if not isinstance(target, Tensor) and isinstance(value, Tensor) and value._spec.requires_grad:
-        from ..values import TracedValueError
+        from ..values import INTO_A_PLAIN_ARRAY, TracedValueError
 
-        raise TracedValueError(
-            "writing a value that requires grad into a plain array would lose its gradient: make the array a tensor "
-            "with tapegrad.tensor(array), or write with np.where"
-        )
+        raise TracedValueError(INTO_A_PLAIN_ARRAY)
     target[key] = value if isinstance(target, Tensor) else _plain(value)
 
 
