@@ -30,6 +30,8 @@ POINTS = {
     "rgamma at 0": (special.rgamma, (0.0,)),
     "rgamma at -3": (special.rgamma, (-3.0,)),
     "zetac left of 0": (special.zetac, (-1.5,)),
+    "zeta of one operand": (special.zeta, (-1.5,)),
+    "scaled Bi left of 0": (lambda z: special.airye(z)[2], (-0.2,)),
     "voigt without Gauss": (lambda x, g: special.voigt_profile(x, 0.0, g), (0.5, 0.7)),
     "pseudo_huber": (special.pseudo_huber, (0.3, 0.0)),
     "Si at 0": (lambda x: special.sici(x)[0], (0.0,)),
@@ -92,6 +94,13 @@ def test_padding_by_a_function():
     padded = lambda x: np.pad(x, ((1, 2), (2, 1)), ramp, factor=3.0)
     np.testing.assert_allclose(padded(tg.tensor(x)).numpy(), expected)
     tg.check_grads(padded, (x,))
+
+
+def test_zeta_at_complex_numbers():
+    z = np.array([1.0 + 2.0j])
+    np.testing.assert_array_equal(special.zeta(tg.tensor(z)).numpy(), special.zeta(z))
+    with pytest.raises(NotImplementedError, match="the derivative of zeta at complex numbers is not in SciPy"):
+        tg.vjp(special.zeta, z)
 
 
 def test_an_empty_list_of_places_is_none():

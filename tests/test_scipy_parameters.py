@@ -45,15 +45,32 @@ def test_betainc(a, b):
         )
 
 
-@pytest.mark.parametrize("df", [1.0, 2.5, 10.0, 200.0])
-@pytest.mark.parametrize("t", [-6.0, -0.7, 0.3, 3.0])
+@pytest.mark.parametrize("df", [0.02, 0.3, 1.0, 2.5, 10.0, 31.0, 200.0, 1e5])
+@pytest.mark.parametrize("t", [-6.0, -0.7, 1e-10, 0.3, 3.0, 80.0])
 def test_stdtr(df, t):
     def exact(df):
         tail = mpmath.betainc(df / 2, mpmath.mpf(1) / 2, 0, df / (df + mpmath.mpf(t) ** 2), regularized=True) / 2
         return 1 - tail if t > 0 else tail
 
     found = tg.grad(lambda df: special.stdtr(df, t))(df)
-    np.testing.assert_allclose(found, derivative(exact, df), rtol=1e-8)
+    np.testing.assert_allclose(found, derivative(exact, df), rtol=1e-8, atol=1e-18)
+
+
+def test_stdtr_at_its_ends():
+    for t, expected in ((0.0, 0.0), (np.inf, 0.0), (-np.inf, 0.0), (1e200, 0.0)):
+        assert tg.grad(special.stdtr)(2.5, t) == expected
+    crossed = tg.grad(lambda t: tg.grad(special.stdtr)(2.5, t))(0.0)
+    np.testing.assert_allclose(crossed, tg.grad(lambda df: tg.grad(special.stdtr, 1)(df, 0.0))(2.5), rtol=1e-13)
+
+
+COUNTS = {"pdtrik": (0.05, 1.0), "bdtrik": (0.05, 9.0, 0.2), "nbdtrik": (0.2, 3.4, 0.77)}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_counts_that_are_cut_off_at_zero(name):
+    function = getattr(special, name)
+    value, slopes = tg.value_and_grad(function, tuple(range(len(COUNTS[name]))))(*COUNTS[name])
+    assert value == 0.0 and not np.any(slopes)
 
 
 def test_at_the_ends_of_the_range():

@@ -177,10 +177,11 @@ class airye:
                 "np.exp"
             )
             return ((reason,),) * 4
-        # The scales are exp(w) and exp(-abs(w)) with w = 2/3 z sqrt(z), so w' = sqrt(z); left of 0 Bi has none.
+        # The scales are exp(w) and exp(-abs(w)) with w = 2/3 z sqrt(z), so w' = sqrt(z); left of 0 Bi has none, and Ai
+        # is NaN: its slope is 0 there, as a product of NaN and no cotangent would spoil that of Bi.
         root = ops.sqrt(ops.maximum(z, 0.0))
-        rise = ops.sqrt(z)  # NaN left of 0, as the values are
-        return (aip + rise * ai,), (z * ai + rise * aip,), (bip - root * bi,), (z * bi - root * bip,)
+        ai, aip = [ops.where(z < 0.0, 0.0, value) for value in (ai, aip)]
+        return (aip + root * ai,), (z * ai + root * aip,), (bip - root * bi,), (z * bi - root * bip,)
 
 
 @scipy_ufunc

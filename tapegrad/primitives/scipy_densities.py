@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
+
 from .core import ops
 from .domain import Between
 from .scipy_parameters import beta_by_parameters, gamma_by_parameter, t_by_parameters
@@ -189,9 +191,33 @@ def t_slopes(df, t):
     """Of `stdtr`."""
 
     def by_df():
-        return t_by_parameters(df, 0.0 * t, t)[0]
+        light = df > 30.0
+        of_light = t_by_parameters(ops.where(light, df, 30.0), 0.0 * t, t)[0]
+        return ops.where(light, of_light, _heavy_t_by_df(ops.where(light, 30.0, df), t))
 
     return functools.cache(by_df), t_density(df, t)
+
+
+def _heavy_t_by_df(df, t):
+    """Derivative of `stdtr` with respect to `df`, odd in t, where tails are heavy; of light ones it loses digits.
+
+    Of the squares of t the part up to t² is betainc(1/2, df/2, t² / total), where the total is df + t², and the part
+    beyond betainc(df/2, 1/2, df / total). The part whose last operand is at most 1/2 keeps its digits. Next to 0 the
+    derivative is t times that of the density at 0.
+    """
+    square = t * t
+    none = square == np.inf
+    near = ops.logical_or(none, square < 1e-16 * ops.minimum(df, 1.0))
+    square = ops.where(near, 1.0, square)
+    total = df + square
+    far, half = square > df, 0.5 * df
+    a, b = ops.where(far, half, 0.5), ops.where(far, 0.5, half)
+    x = ops.where(far, df, square) / total
+    by_a, by_b = beta_by_parameters(a, b, x)
+    by_x = beta_density(a, b, x) * square / (total * total)
+    part = ops.where(far, -0.5 * by_a - by_x, 0.5 * by_b - by_x)
+    at_zero = t_density(df, 0.0) * (0.5 * (ops.psi(half + 0.5) - ops.psi(half)) - 0.5 / df)
+    return ops.where(near, ops.where(none, 0.0, t) * at_zero, 0.5 * ops.sign(t) * part)
 
 
 def noncentral_t_slopes(df, nc, t):

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 
-from .core import ops
+from scipy.special import _ufuncs
+
+from .core import NoRuleError, implements, lift, ops
 from .domain import Above, Between
 from .scipy_densities import beta_slopes, gamma_slopes, negated
 from .scipy_loader import scipy_ufunc
@@ -148,6 +150,22 @@ class zetac:
 
     domain = Above(1.2)
     probes = (2.0, 0.5, 0.0, -0.5, -2.0, -3.5, 20.0)
+
+
+@implements(_ufuncs._riemann_zeta)
+def riemann_zeta(x):
+    """`scipy.special.zeta` of one operand."""
+    x = lift(x)
+    if x._spec.dtype.kind != "c":
+        return ops.zetac(x) + 1.0
+    if x._spec.requires_grad:
+        raise NoRuleError(
+            f"the derivative of zeta at complex numbers is not in SciPy, and {x._spec!r} was given; make it a constant "
+            f"with tapegrad.stop_gradient(x)"
+        )
+    from ..values import value_of
+
+    return lift(_ufuncs._riemann_zeta(value_of(x)))
 
 
 @scipy_ufunc

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+
+from .core import ops
 from .domain import Above, Between
 from .scipy_densities import (
     NO_SHAPE,
@@ -10,6 +13,7 @@ from .scipy_densities import (
     binomial_slopes,
     chi2_slopes,
     f_slopes,
+    given,
     inverse,
     negative_binomial_slopes,
     noncentral_f_slopes,
@@ -19,6 +23,17 @@ from .scipy_densities import (
     t_slopes,
 )
 from .scipy_loader import scipy_ufunc
+
+
+def _from_zero(slopes_of, y, *parameters):
+    """Partials of the inverse of a function in its first operand, which is 0 where the function is too large at 0."""
+    none = y == 0.0
+    slopes = inverse(slopes_of(ops.where(none, 1.0, y), *parameters), 0)
+
+    def at(slope):
+        return ops.where(none, 0.0, given(slope))
+
+    return tuple(functools.partial(at, s) for s in slopes)
 
 
 @scipy_ufunc
@@ -48,7 +63,7 @@ class pdtrik:
     """Real number of events at which the Poisson distribution function has a given value."""
 
     def partials(y, p, m):
-        return inverse(poisson_slopes(y, m), 0)
+        return _from_zero(poisson_slopes, y, m)
 
     domain = (Between(0.4, 0.8), Between(1.0, 5.0))
     probes = ((0.5, 2.0), (0.7, 4.0))
@@ -81,7 +96,7 @@ class bdtrik:
     """Real number of successes at which the binomial distribution function has a given value."""
 
     def partials(y, q, n, p):
-        return inverse(binomial_slopes(y, n, p), 0)
+        return _from_zero(binomial_slopes, y, n, p)
 
     domain = (Between(0.4, 0.7), Between(6.0, 9.0), Between(0.3, 0.7))
     probes = ((0.5, 8.0, 0.4), (0.6, 7.0, 0.6))
@@ -103,7 +118,7 @@ class nbdtrik:
     """Real number of failures at which the negative binomial distribution function has a given value."""
 
     def partials(y, q, n, p):
-        return inverse(negative_binomial_slopes(y, n, p), 0)
+        return _from_zero(negative_binomial_slopes, y, n, p)
 
     domain = (Between(0.5, 0.8), Between(3.0, 6.0), Between(0.3, 0.6))
     probes = ((0.6, 4.0, 0.4), (0.7, 5.0, 0.5))

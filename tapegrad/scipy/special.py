@@ -88,7 +88,7 @@ def polygamma(n: Any, x: Any) -> Any:
 
 def zeta(x: Any, q: Any = None) -> Any:
     """`scipy.special.zeta`, Riemann's and Hurwitz's."""
-    return ops.zeta(x, 1.0 if q is None else q)
+    return _special.zeta(x) if q is None else ops.zeta(x, q)
 
 
 def factorial(n: Any, exact: bool = False) -> Any:
