@@ -121,6 +121,11 @@ CASES = {
     "bincount": (lambda w: np.bincount(PLACES, w, 6), V),
     "histogram weights": (lambda w: np.histogram(V, [-2.0, -0.5, 0.0, 2.0], weights=w)[0], P.ravel()),
     "histogram density": (lambda w: np.histogram(V, [-2.0, -0.5, 0.0, 2.0], weights=w, density=True)[0], P.ravel()),
+    "histogram2d weights": (lambda w: np.histogram2d(V, V**2, [2, 3], weights=w)[0], P.ravel()),
+    "histogram2d edges": (lambda x: np.histogram2d(x, x * x, [[-2.0, 0.0, 2.0], 3])[2], V),
+    "histogramdd weights": (lambda w: np.histogramdd(np.stack([V, V**2], 1), 3, weights=w)[0], P.ravel()),
+    "histogramdd density": (lambda x: np.histogramdd([x, x * x], 2, density=True)[0], V),
+    "grid of coordinates": (lambda x, y: np.ix_(x, y)[0] * np.ix_(x, y)[1], V, W),
     "histogram edges": (lambda x: np.histogram(x, 4)[1], V),
     # order statistics
     "nanmedian": (lambda x: np.nanmedian(x, axis=1), HOLES),

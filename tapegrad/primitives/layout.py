@@ -7,6 +7,7 @@ import operator
 
 import numpy as np
 
+from ..tape.handle import Tensor
 from .core import BY_FUNCTION, implements, lift, ops
 from .shape import expand_to, numpy_reshape, view_by
 
@@ -117,6 +118,16 @@ def numpy_meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
             grid = expand_to(grid, tuple(shape))
         grids.append(ops.copy(grid) if copy else grid)
     return tuple(grids)
+
+
+@implements(np.ix_)
+def numpy_ix_(*args):
+    """`numpy.ix_`; indices are plain, and floating coordinates of a grid keep their gradients."""
+    plain = np.ix_(*[a.detach().numpy() if isinstance(a, Tensor) else a for a in args])
+    return tuple(
+        numpy_reshape(a, p.shape) if isinstance(a, Tensor) and p.dtype.kind in "fc" else p
+        for a, p in zip(args, plain, strict=True)
+    )
 
 
 @implements(np.trace)

@@ -15,9 +15,9 @@ NO_GRADIENT = {
         np.datetime_as_string,
     ),
     "integers": (
-        np.busday_count, np.busday_offset, np.diag_indices_from, np.histogram2d, np.histogramdd, np.ix_, np.lexsort,
-        np.packbits, np.ravel_multi_index, np.tril_indices_from, np.triu_indices_from, np.unpackbits,
-        np.unravel_index, np.linalg.matrix_rank, np.einsum_path,
+        np.busday_count, np.busday_offset, np.diag_indices_from, np.lexsort, np.packbits, np.ravel_multi_index,
+        np.tril_indices_from, np.triu_indices_from, np.unpackbits, np.unravel_index, np.linalg.matrix_rank,
+        np.einsum_path,
     ),
     "truth": (np.is_busday, np.isin, np.may_share_memory, np.shares_memory, getattr(np, "in1d", np.isin)),
     "a dtype": (np.min_scalar_type,),

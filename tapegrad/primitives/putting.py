@@ -6,7 +6,7 @@ import numpy as np
 
 from ..tape.handle import Tensor
 from .combining import numpy_concatenate
-from .core import BY_FUNCTION, implements, lift, ops
+from .core import BY_FUNCTION, implements, lift
 from .indexing import getitem
 from .layout import view_of_function
 from .picking import _along_key, _plain
@@ -248,57 +248,3 @@ _unique_kind(np.unique_all, "UniqueAllResult", return_index=True, return_inverse
 _unique_kind(np.unique_counts, "UniqueCountsResult", return_counts=True)
 _unique_kind(np.unique_inverse, "UniqueInverseResult", return_inverse=True)
 _unique_kind(np.unique_values, None)
-
-
-# --- counting into bins ----------------------------------------------------------------------------------------------
-
-
-@implements(np.bincount)
-def numpy_bincount(x, /, weights=None, minlength=0):
-    """`numpy.bincount`, differentiable in its weights."""
-    places = _plain(x)
-    if weights is None:
-        return np.bincount(places, minlength=minlength)
-    count = np.bincount(places, minlength=minlength).size
-    w = lift(weights, np.dtype(float))
-    if w._spec.shape != places.shape:
-        raise ValueError("The weights and list don't have the same length.")
-    return ops.scatter_add(w, lift(places.astype(np.intp)), shape=(count,), key=("array",), unique=False)
-
-
-def _edges(a, bins, bounds, weights):
-    """Edges of bins: with the gradient of the data's extremes, or of the edges given."""
-    values = _plain(a).ravel()
-    if isinstance(bins, str) or np.ndim(bins) == 0:
-        plain = np.histogram_bin_edges(values, bins, bounds, None if weights is None else _plain(weights))
-        if not isinstance(a, Tensor) or bounds is not None or values.size == 0 or values.min() == values.max():
-            return plain, plain
-        from .ranges import numpy_linspace
-
-        return plain, numpy_linspace(BY_FUNCTION[np.min](a), BY_FUNCTION[np.max](a), plain.size)
-    plain = np.histogram_bin_edges(values, _plain(bins), bounds)
-    return plain, bins if isinstance(bins, Tensor) else plain
-
-
-@implements(np.histogram_bin_edges)
-def numpy_histogram_bin_edges(a, bins=10, range=None, weights=None):
-    """`numpy.histogram_bin_edges`."""
-    return _edges(a, bins, range, weights)[1]
-
-
-@implements(np.histogram)
-def numpy_histogram(a, bins=10, range=None, density=None, weights=None):
-    """`numpy.histogram`; counts are constant in the data, and differentiable in the weights."""
-    plain, edges = _edges(a, bins, range, weights)
-    values = _plain(a).ravel()
-    if weights is None:
-        counts = np.histogram(values, plain)[0]
-    else:
-        w = _ravel(weights)
-        place = np.searchsorted(plain, values, "right") - 1
-        place[values == plain[-1]] = plain.size - 2
-        inside = (place >= 0) & (place < plain.size - 1)
-        counts = numpy_bincount(place[inside], getitem(w, inside), plain.size - 1)
-    if density:
-        counts = counts / BY_FUNCTION[np.diff](edges) / counts.sum()
-    return counts, edges
