@@ -85,3 +85,47 @@ def test_a_sweep_that_fails_leaves_no_row_to_read_what_has_gone(left):
     with pytest.raises(RuntimeError, match="second time"):
         y.backward()
     assert x.grad is None
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """Bytes of each large block that a sweep takes for cotangents."""
+    found = []
+
+    def watched(nbytes):
+        found.extend([nbytes] if nbytes >= room.LARGE else [])
+        return room_block(nbytes)
+
+    room_block = room.take_block
+    monkeypatch.setattr(room, "take_block", watched)
+    return found
+
+
+def test_cotangents_of_a_chain_are_written_over_one_another(taken):
+    x = tg.tensor(np.linspace(0.0, 1.0, SIZE), requires_grad=True)
+    y = x * 1.0
+    for _ in range(4):
+        y = y.sin()
+    y.sum().backward()
+    assert len(taken) == 1
+    expected = tg.grad(lambda x: np.sum(np.sin(np.sin(np.sin(np.sin(x * 1.0))))))(x.detach().numpy())
+    np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n", [3, 40, 5000])
+@pytest.mark.parametrize("step", [np.sin, np.square, lambda y: y * y, lambda y: y * 2 + y, lambda y: y / (y + 1)])
+def test_cotangents_that_somebody_reads_are_not_written_over(step, n):
+    x = tg.tensor(np.linspace(0.5, 1.0, n), requires_grad=True)
+    y = x * 1.5
+    z = step(y)
+    z.retain_grad()
+    seen = []
+    y.register_hook(lambda g: seen.append(g.numpy().copy()))
+    w = np.cos(z) * z
+    w.sum().backward()
+    values = z.detach().numpy()
+    np.testing.assert_allclose(z.grad.numpy(), np.cos(values) - values * np.sin(values), rtol=1e-12, atol=1e-14)
+    plain = x.detach().numpy()
+    expected = tg.grad(lambda y: np.sum(np.cos(step(y)) * step(y)))(plain * 1.5)
+    np.testing.assert_allclose(seen, [expected], rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(x.grad.numpy(), 1.5 * expected, rtol=1e-12, atol=1e-14)

@@ -76,7 +76,7 @@ def _check_places(places, x, w, attrs):
         raise ShapeError(f"a convolution of {x} with {w} has shape {expected}, and its cotangent {places}")
 
 
-BAND_BYTES = 1 << 23
+BAND_BYTES = 1 << 22
 """Columns are made for so many places at a time as take this much memory."""
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from ..vm import opcodes as op
 from ..vm.bridge import loop_address
 from ..vm.kernels import extra_loop
-from ..vm.plans import loop_plan
+from ..vm.plans import in_place, loop_plan
 from ..vm.pools import pools
 from .spec import spec_of
 from .state import local
@@ -233,6 +233,7 @@ def lower_reverse(signature):
             results.append((bar, (nin + 2 + k, signature.specs[k].bar), op.CONTRIBUTES))
     emitter = Emitter(2 * nin + 2, tiled=_tileable(tape, signature))
     _emit_rows(emitter, tape, codes, results)
+    _mark_last_reader(emitter.words, nin + 1, signature.out.bar, [s.bar for s in signature.specs])
     used = set(_codes_read(emitter.words))
     signature.needs_mask = sum(1 << min(c, 62) for c in used if 0 <= c <= nin)
     _finish_reverse(signature, emitter)
@@ -265,6 +266,31 @@ def _lower_patched(signature):
         emitter.loop(loop, (part, window), [(zero, spec_of((), value.dtype))])
         _emit_copy(emitter, whole, base.bar, (4, base.bar), op.CONTRIBUTES | op.IDENTITY)
     _finish_reverse(signature, emitter)
+
+
+def _mark_last_reader(words, y_bar, bar, others):
+    """Mark the last instruction that reads the result's cotangent, if what it contributes may be written over that.
+
+    The operand's cotangent must lie in memory as the result's does, and each element depend on the one in its place.
+    """
+    p = last = 0
+    found = False
+    while p < len(words):
+        opcode, n = words[p] & 255, words[p] >> 8 & 255
+        if opcode != op.GROUP and y_bar in words[p + 3 : p + n]:
+            if opcode == op.ALIAS:
+                return  # others may read it under another name
+            found, last = True, p
+        p += n
+    if not found or words[last] >> 16 != op.CONTRIBUTES:
+        return
+    opcode, n = words[last] & 255, words[last] >> 8 & 255
+    spec = others[words[last + 2] - y_bar - 1]
+    if not (bar.contiguous and spec.contiguous and bar.nbytes == spec.nbytes and bar.dtype == spec.dtype):
+        return
+    reads = [k for k, code in enumerate(words[last + 3 : last + n]) if code == y_bar]
+    if op.SUM < opcode < op.NOP or (opcode == op.LOOP and all([in_place(words[last + 1], k) for k in reads])):
+        words[last] |= op.LAST_READER << 16
 
 
 def _codes_read(words):

@@ -52,6 +52,7 @@ CONTRIBUTES = 1  # destination is an operand's cotangent: store first, accumulat
 ONLY_ACCUMULATES = 2  # the same, but the destination is zeroed first instead
 FORWARDED = 8  # the next instruction only contributes this one's result: it may be written there straight away
 IDENTITY = 4  # the contribution is the result's cotangent itself: may be passed on without a copy
+LAST_READER = 16  # the last that reads the result's cotangent, element by element: may overwrite it
 
 # --- rows -----------------------------------------------------------------------------------------------
 SLOT_BITS = 22

@@ -13,7 +13,7 @@ from . import opcodes as op
 from .helpers import elementwise, wake
 from .pools import pools
 
-__all__ = ["gufunc_plan", "loop_plan", "walk"]
+__all__ = ["gufunc_plan", "in_place", "loop_plan", "walk"]
 
 
 def broadcast_strides(shape, strides, to):
@@ -110,6 +110,17 @@ def loop_plan(loop, shape, strides, itemsize, accumulate=None, tiled=()):
     for n, steps in reversed(dims[:-1]):
         fields += [n, *steps]
     return pools.add_plan(fields)
+
+
+def in_place(plan, operand):
+    """Whether a loop plan's result lies as an operand does, so that it may take over the operand's memory."""
+    fields = pools.plans
+    nops, count, outer = int(fields[plan + 2]), int(fields[plan + 7]), plan + 8 + 2 * int(fields[plan + 2])
+    steps = [fields[plan + 8 : plan + 8 + nops]] if count > 1 else []
+    for k in range(int(fields[outer])):
+        first = outer + 2 + k * (nops + 1)
+        steps.append(fields[first : first + nops])
+    return all([step[operand] == step[-1] != 0 for step in steps])
 
 
 def _dividable(dims, itemsize):

@@ -55,6 +55,7 @@ from .opcodes import (
     KEPT_UNVISITED,
     KIND,
     LAST,
+    LAST_READER,
     LOOK,
     LOOP,
     N_SIGNATURES,
@@ -365,7 +366,8 @@ def _room_for_operands(
         flags = templates[p] >> 16
         if flags & (CONTRIBUTES | ONLY_ACCUMULATES):
             q = operand(words, r, templates[p + 2] - nin - 2)
-            if wanted[q] and flags & IDENTITY and not moved and can_move(r, q, words, bar, kept, table):
+            moves = flags & (IDENTITY | LAST_READER)
+            if wanted[q] and moves and not moved and can_move(r, q, words, bar, kept, table):
                 moved = True  # only one operand can have it
             elif wanted[q]:
                 grown = cotangent(q, words, n, addr, bar, kept, wanted, table, state, heads, code, n_code)
@@ -437,12 +439,13 @@ def _emit_reverse(r, words, n, nin, addr, bar, kept, wanted, table, templates, f
                 n_code += nwords
                 p += nwords
                 continue
-            if flags & IDENTITY and can_move(r, q, words, bar, kept, table):
+            if flags & (IDENTITY | LAST_READER) and can_move(r, q, words, bar, kept, table):
                 addr[n + q] = addr[n + r]
                 bar[q], bar[r] = OWNED, DONE
-                p += nwords
-                continue
-            if flags & ONLY_ACCUMULATES or (bar[q] < 16 and bar[q] != GIVEN):
+                if flags & IDENTITY:
+                    p += nwords
+                    continue
+            elif flags & ONLY_ACCUMULATES or (bar[q] < 16 and bar[q] != GIVEN):
                 op |= ACCUMULATE
             elif bar[q] >= 16:
                 bar[q] -= 16
