@@ -126,6 +126,13 @@ def field_is(thing, name, expected, at):
 
 
 @jit
+def is_no_leaf(x, at):
+    """Whether a tensor is a result, or a constant."""
+    c = i64(at)
+    return field_is(i64(x + c[RARE_AT])[0], c[LEAF_NAME], c[FALSE], at)
+
+
+@jit
 def offset_of(x, at):
     """Bytes from the base's first element to the first one of a tensor that is a view or none."""
     c = i64(at)
@@ -188,9 +195,8 @@ def add_view(buffer, base, reference, at):
         n = list_size(views, at)
         if n > 15 and n & (n - 1) == 0 and not forget_gone(views, at):
             return 0
-        rare = i64(base + c[RARE_AT])[0]
-        owner = type_of(rare) == c[BUFFER_FACTS] or i64(buffer + c[SETTLED_AT])[0] != c[NONE]
-        if not (owner or field_is(rare, c[LEAF_NAME], c[FALSE], at)):
+        owner = type_of(i64(base + c[RARE_AT])[0]) == c[BUFFER_FACTS] or i64(buffer + c[SETTLED_AT])[0] != c[NONE]
+        if not (owner or is_no_leaf(base, at)):
             return 0
         if call_python(c[APPEND], views, reference, 0) & 1:
             return 0
@@ -211,13 +217,13 @@ def view_rows(x, form, y, facts, reference, at):
         entry = call_python(c[DICT_ITEM], entry, form, 0)
     if entry == 0:
         return 0
-    if tuple_item(entry, 3) != c[FALSE] and is_free(at) == 0:
-        return 0  # a single element of an array in a function under transformation is no view
     base = base_of(x, at)
     buffer = buffer_of(x, at)
     call_python(c[RELEASE], buffer, 0, 0)  # the tensor holds it
     if base == 0 or base == c[NONE] or buffer == 0 or i64(buffer + c[COPIES_AT])[0] != c[FALSE]:
         return 0
+    if tuple_item(entry, 3) != c[FALSE] and is_free(at) == 0 and is_no_leaf(base, at):
+        return 0  # a single element of an array that a function under transformation may write to is no view
     rows = i64(tape + c[ROWS_AT])[0]
     row = list_size(rows, at)
     if row >= integer(i64(tape + c[LIMIT_AT])[0], at):
