@@ -410,9 +410,11 @@ def settle(target, view=None):
     tape = state.tape
     if rare._base is not None or rare._leaf or rare._foreign or rare._retains or rare._home is not None:
         return
-    if rare._borrowed or rare._inference or rare._unrecorded or rare._made_by or tape.inference or tape.tracing:
+    if rare._borrowed or rare._inference or rare._unrecorded or rare._made_by or tape.inference:
         return
     if target._tape not in (tape, None) or not state.grad_enabled:
+        return
+    if tape.tracing and not _is_made_here(target, tape):
         return
     spec = target._spec
     if spec.device is not None or not spec.injective or (rare._memory is not None and not rare._memory.flags.writeable):
@@ -434,7 +436,11 @@ def prepared(target):
         If a write needs thought; in a function under transformation, if a derivative will read what is there.
     """
     rare, tape = target._rare, target._tape
-    buffer, base = rare._buffer, rare._base
+    base = rare._base
+    if base is not None and tape.sparing and is_needed(tape, target._slot):
+        sparing.move(target)
+        rare, tape = target._rare, target._tape
+    buffer = rare._buffer
     if base is None:
         if buffer is None or buffer.settled is None:
             settle(target)

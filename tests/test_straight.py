@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
 import tapegrad as tg
+from tapegrad.autograd import straight
 from tapegrad.primitives.core import ops
 from tapegrad.vm import opcodes as op
 
@@ -189,3 +192,101 @@ def test_what_was_overwritten_has_no_cotangent_where_it_is_infinite():
 
     with np.errstate(all="ignore"):
         np.testing.assert_array_equal(tg.compile(tg.grad(f))(np.array([1.0, 6.0])), [0.0, 0.25])
+
+
+def added(x):
+    y = tg.numpy.array(x * 2.0)
+    for _ in range(steps):
+        y[1:3] += x[2:4]
+        y[::2] -= 0.5 * y[1::2]
+        y[0] += 0.25
+    return np.sum(y * y)
+
+
+def diffused(x):
+    y = tg.numpy.array(x * 1.5)
+    for _ in range(steps):
+        y[1:-1] += 0.1 * (y[2:] - 2.0 * y[1:-1] + y[:-2])
+    return np.sum(y * y)
+
+
+def saved_and_added(x):
+    y = tg.numpy.array(x * 1.5)
+    for _ in range(steps):
+        y[1:3] += 0.1 * np.sin(y[2:4])
+    return np.sum(y * y)
+
+
+def scaled(x):
+    y = tg.numpy.array(x * 1.5)
+    for _ in range(steps):
+        y[1:3] *= x[2:4]
+        y[3] = y[0] * x[1]
+        y[4:1:-1] /= 1.0 + y[0] ** 2
+    return np.sum(y * y)
+
+
+def in_a_matrix(x):
+    y = tg.numpy.zeros((4, len(x)))
+    for k in range(steps):
+        y[k % 4] += x * (1.0 + k % 3)
+        y[:, 1] += y[1, :4]
+        y[1:3, 2:4] -= y[0:2, 1:3] * 0.5
+    return np.sum(y * np.cos(y))
+
+
+def added_to_what_is_read(x):
+    y = tg.numpy.array(x * 1.5)
+    total = 0.0
+    for _ in range(steps):
+        part = y[2:5]
+        part += x[:3]  # what it becomes is read itself, and so is the whole
+        total = total + np.sum(part * part) + y[2] * y[3]
+    return total
+
+
+steps = 10
+LOOPS = [added, diffused, saved_and_added, scaled, in_a_matrix, added_to_what_is_read]
+
+
+@pytest.mark.parametrize("f", LOOPS)
+def test_loops_that_write_windows(f):
+    x = np.linspace(0.5, 1.5, 6)
+    assert_same(f, x)
+    assert_same(lambda x: np.sum(tg.grad(f)(x) ** 2), x)
+
+
+@pytest.mark.parametrize("f", LOOPS)
+def test_longer_loops_that_write_windows_ask_no_more(f, monkeypatch):
+    calls = []
+    for name in ("_through_row", "_contribute"):
+        inner = getattr(straight._Sweep, name)
+        monkeypatch.setattr(straight._Sweep, name, lambda *given, inner=inner: calls.append(1) or inner(*given))
+
+    def asked_in(count):
+        monkeypatch.setattr(sys.modules[__name__], "steps", count)
+        calls.clear()
+        tg.compile(tg.grad(f))(np.linspace(0.5, 1.5, 6))
+        return len(calls)
+
+    assert asked_in(100) == asked_in(40)
+
+
+def test_what_is_added_to_leaves_the_cotangent_of_the_array():
+    step = tg.compile(tg.grad(diffused))
+    step(np.linspace(0.5, 1.5, 6))
+    (path,) = step.paths()
+    names = [row.primitive.name for row in path.rows_plan().signatures.values()]
+    assert "where" not in names  # no part of it is set to zero and put back
+
+
+def test_a_value_that_was_added_to_is_still_found_out():
+    def f(x):
+        y = x * 2.0
+        kept = tg.stop_gradient(y)  # the memory must stay where it is
+        z = y * y
+        y[1:3] += x[:2]
+        return np.sum(z * y) + np.sum(kept)
+
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        tg.compile(tg.grad(f))(np.ones(4))

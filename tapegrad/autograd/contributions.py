@@ -16,7 +16,7 @@ from ..primitives.assembling import gather_windows, whole_of
 from ..primitives.core import ops
 from ..primitives.shape import window_of
 
-__all__ = ["Parts", "complete", "joined", "overwritten", "windowed"]
+__all__ = ["Parts", "complete", "joined", "overwritten", "passed_on", "windowed"]
 
 MOST = 64
 """Windows beside which a write is looked at by itself; with more, they are put together first."""
@@ -123,25 +123,57 @@ def overwritten(bar, base, value, strides, offset):
     written : Tensor or None
     """
     parts = bar if isinstance(bar, Parts) else Parts(bar, {})
-    zeros = parts.zeros if parts.zeros is not None else np.zeros(base.size, np.bool_)
-    item = base.dtype.itemsize
-    marks = np.ndarray(value.shape, np.bool_, zeros, offset // item, tuple([s // item for s in strides]))
-    written = parts.windows.pop((value.shape, strides, offset), None)
-    low, high = _span((value.shape, strides, offset), item)
-    meets = len(parts.windows) > MOST or any([_meets(at, item, low, high) for at in parts.windows])
-    if meets or (parts.whole is not None and marks.any() and not marks.all()):
-        if written is not None:
-            parts.windows[value.shape, strides, offset] = written
+    known, written = _inside(parts, base, value, strides, offset)
+    if not known:
         return overwritten(complete(parts, base), base, value, strides, offset)
-    if parts.whole is not None and not marks.all():
-        if parts.whole._spec.strides != base.strides:
-            parts.whole = ops.copy(parts.whole)
-        inside = window_of(parts.whole, base, value.shape, strides, offset)
-        written = inside if written is None else written + inside
+    parts.windows.pop((value.shape, strides, offset), None)
     if parts.whole is not None:
-        marks[...] = True
-        parts.zeros = zeros
+        if parts.zeros is None:
+            parts.zeros = np.zeros(base.size, np.bool_)
+        _marks(parts.zeros, base, value.shape, strides, offset)[...] = True
     return parts if parts.windows or parts.whole is not None else None, written
+
+
+def passed_on(bar, base, value, strides, offset):
+    """As `overwritten`, where something was added to a window: what stood there has the cotangent of what stands there.
+
+    Returns
+    -------
+    before : Tensor or Parts
+        Of the whole array.
+    added : Tensor or None
+    """
+    parts = bar if isinstance(bar, Parts) else Parts(bar, {})
+    known, added = _inside(parts, base, value, strides, offset)
+    if not known:
+        return passed_on(complete(parts, base), base, value, strides, offset)
+    return bar, added
+
+
+def _inside(parts, base, value, strides, offset):
+    """Whether it is known what of a cotangent stands in a window, before it is put together; and that, if anything."""
+    at = value.shape, strides, offset
+    item = base.dtype.itemsize
+    low, high = _span(at, item)
+    others = [window for window in parts.windows if window != at]
+    if len(others) > MOST or any([_meets(window, item, low, high) for window in others]):
+        return False, None
+    inside = parts.windows.get(at)
+    marks = None if parts.zeros is None else _marks(parts.zeros, base, *at)
+    if parts.whole is None or (marks is not None and marks.all()):
+        return True, inside
+    if marks is not None and marks.any():
+        return False, None
+    if parts.whole._spec.strides != base.strides:
+        parts.whole = ops.copy(parts.whole)
+    found = window_of(parts.whole, base, value.shape, strides, offset)
+    return True, found if inside is None else inside + found
+
+
+def _marks(zeros, base, shape, strides, offset):
+    """Those of an array's elements that lie in a window."""
+    item = base.dtype.itemsize
+    return np.ndarray(shape, np.bool_, zeros, offset // item, tuple([s // item for s in strides]))
 
 
 def _meets(window: tuple, item: int, low: int, high: int) -> bool:

@@ -12,7 +12,7 @@ from ..tape.record import pack
 from ..tape.state import local
 from ..vm import opcodes as op
 
-__all__ = ["Rule", "Rules", "asked"]
+__all__ = ["Rule", "Rules", "asked", "is_learnable", "learnt"]
 
 _LEARNT = (op.KERNEL, op.WINDOW, op.VIEW)
 _NEW, _MET = object(), object()
@@ -108,15 +108,34 @@ def asked(row_cotangents, tape, row, bar, wanted, given):
     given : list of int
         Slots of the row, its operands, and its cotangent.
     """
-    if RECORDS.get(row.primitive.name) is not row.primitive:  # a rule of somebody else's may look at values
+    if not is_learnable(row):
         return row_cotangents(tape, given[0], bar, wanted), None
+    return learnt(tape, given, lambda: row_cotangents(tape, given[0], bar, wanted))
+
+
+def is_learnable(row):
+    """Whether a row's rule is one of ours: that of somebody else may look at values."""
+    made = row.primitive.inner if row.kind == op.WRITE else row.primitive
+    return RECORDS.get(made.name) is made
+
+
+def learnt(tape, given, make):
+    """What a function makes on a tape of the given slots, and the rule for that; None if it is not the same for others.
+
+    Parameters
+    ----------
+    tape : Tape
+    given : list of int
+    make : callable
+        Returns a list of tensors, or of None.
+    """
     start, numbers = len(tape.rows), tape.numbers
     tape.numbers = Numbers(tape)  # so that a number of the rule's is no operand, though that may be equal to it
     try:
-        bars = row_cotangents(tape, given[0], bar, wanted)
+        made = make()
     finally:
         tape.numbers = numbers
-    return bars, _learn(tape, start, given, bars)
+    return made, _learn(tape, start, given, made)
 
 
 def _learn(tape, start, given, bars):

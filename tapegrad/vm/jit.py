@@ -38,7 +38,7 @@ __all__ = ["Function", "compile_object", "intrinsic", "jit"]
 POINTERS = {
     types.CPointer(types.int64): (
         "words addr table plans consts state heads frame args dims steps packed sizes grades places shift "
-        "traits answered question rules pool totals queue learnt"
+        "traits answered question"
     ),
     types.CPointer(types.int32): (
         "root last_write starts code templates origins slots last_read ends free chain pieces temps same met bars "

@@ -1,73 +1,71 @@
 """The recorded reverse, as far as it is known what a row's rule leaves: integers are appended to a tape.
 
-See `tapegrad.autograd.straight`. A rule is a run of words: how many words it leaves, and these, in which the slots are
-missing that differ from row to row; how many such places there are, and for each the word, the bit, and what belongs
-there; how many of the rows are views, and for each its first word and of what it is a view; and for each operand
-whether it has a cotangent, and which. What belongs somewhere is ~slot of a constant, the place among the row itself,
-its operands and its cotangent, or, counted on from there, one of the words.
+See `tapegrad.autograd.straight`; of what a rule consists, `tapegrad.vm.learnt` says. There are rules for rows, for sums
+of two contributions, and for the completion of a cotangent that is no single row.
 """
 
 from __future__ import annotations
 
 from .intrinsics import i32, i64, u8
 from .jit import jit
+from .learnt import append, form, give, look_up, made, note_key, remember, result, type_of
 from .opcodes import (
     FIELDS,
     KIND,
+    NEEDS,
     NIN,
     PATCHED,
     REQUIRES_GRAD,
+    REVERSE,
     SIGNATURE_SHIFT,
-    SLOT_BITS,
     VIEW,
+    WIDTH,
     WINDOW,
     WRITE,
 )
 from .rows import operand
 from .sweep_fields import (
+    ADDS,
     ALWAYS,
     AT,
     BARS,
     COLUMNS,
+    COMPLETE,
     CONTRIBUTION,
-    ENTRY,
+    CURSOR,
     FINISHED,
+    FLAGS,
     FRAME,
-    FULL,
+    GIVEN,
     GRADS,
     HELD,
+    KEEPING,
+    KEEPS,
+    KEPT,
     KEY,
-    KEYS,
+    LAST_WRITE,
     LEADS,
     LEARNT,
     LENGTH,
-    MARGIN,
+    MOST_GIVEN,
     MOST_OPERANDS,
-    MOST_RULES,
-    MOST_SUMS,
     NEXT,
-    POOL,
+    PLAIN,
     QUEUE,
     REASON,
-    ROOM,
     ROOT,
     ROW,
-    RULES,
-    SHARED,
     STARTS,
-    SUMS,
+    STRIDES,
+    SUM,
     TABLE,
     TARGETS,
     TRAITS,
-    TYPE,
     WAITING,
     WORDS,
-    WRITTEN,
 )
 
 __all__ = ["mark_leads", "reverse_rows"]
-
-PRIME = 0x9E3779B97F4A7C1
 
 
 @jit
@@ -89,180 +87,193 @@ def reverse_rows(at):
 
     The arrays of the state at that address are
 
-    - `words`, `starts`, `root`: the tape, with room for what is appended; where the rows begin that there are; whose
-      memory each shares;
-    - `leads`, `targets`, `written`, `bars`: by slot, whether an input is reached from there, whether its cotangent is
-      asked for, whether its memory is written in place, and its cotangent: the slot, one more, 0 or HELD;
-    - `rules`, `totals`, `pool`: where rules begin in the pool, and signatures of sums by the types of what is added,
-      both by their keys' hash;
-    - `frame`, `queue`: room for the slots that a rule speaks of, and for contributions: to what, and which slot.
+    - `words`, `starts`, `root`, `last_write`: the tape, with room for what is appended; where the rows begin that
+      there are; whose memory each shares; and, by the slot whose memory it is, the row that wrote there last, or -1;
+    - `leads`, `targets`, `kept`, `bars`: by slot, whether an input is reached from there, whether its cotangent is
+      asked for, whether it was added to what stood in its place, and its cotangent: the slot, one more, 0, HELD, or
+      PARTED less its place in `parts`: a form, how many slots, and these;
+    - `rules`, `pool`: where rules begin in the pool, by their keys' hash;
+    - `frame`, `queue`: room for the slots that a rule speaks of, and for contributions: to what, and which cotangent.
     """
     state = i64(at)
-    words, starts, root = i64(state[WORDS]), i32(state[STARTS]), i32(state[ROOT])
-    table, traits, bars = i64(state[TABLE]), i64(state[TRAITS]), i32(state[BARS])
-    leads, targets, written = u8(state[LEADS]), u8(state[TARGETS]), u8(state[WRITTEN])
-    rules, most_rules, totals, most_totals = i64(state[RULES]), state[MOST_RULES], i64(state[SUMS]), state[MOST_SUMS]
-    pool, frame, queue = i64(state[POOL]), i64(state[FRAME]), i64(state[QUEUE])
+    starts, bars, queue = i32(state[STARTS]), i32(state[BARS]), i64(state[QUEUE])
     if state[KEY] and state[LEARNT]:
-        if state[REASON] == ROW:
-            _remember(state, rules, most_rules)
-        else:
-            _remember(state, totals, most_totals)
+        remember(state)
     state[REASON] = FINISHED
-    while state[REASON] == FINISHED:
+    while True:
         while state[NEXT] < state[WAITING]:
-            k = 2 * state[NEXT]
-            if not _contribute(queue[k], queue[k + 1], words, root, state, traits, leads, bars, totals, most_totals):
+            if not _contribute(queue[2 * state[NEXT]], queue[2 * state[NEXT] + 1], state):
                 state[REASON] = CONTRIBUTION
                 return 0
             state[NEXT] += 1
         if state[AT] < 0:
             return 0
         r = starts[state[AT]]
-        if bars[r]:
-            p = _rule(r, words, root, state, table, traits, leads, targets, written, bars, rules, most_rules, frame)
-            if p == ALWAYS:
-                state[REASON] = ROW
-            elif p and state[LENGTH] + pool[p] + MARGIN > state[ROOM]:
-                state[REASON] = FULL
-            elif p:
-                _follow(p, table[(words[r] >> SIGNATURE_SHIFT) * FIELDS + NIN], words, root, state, pool, frame, queue)
-        if state[REASON] == FINISHED:
-            state[AT] -= 1
-    return 0
+        if bars[r] and not _carry(r, state):
+            state[REASON] = ROW
+            return 0
+        state[AT] -= 1
 
 
 @jit
-def _contribute(q, slot, words, root, state, traits, leads, bars, totals, most_totals):
+def _carry(r, state):
+    """Carry the cotangent of a row to its operands; says whether that was done."""
+    words, table, traits = i64(state[WORDS]), i64(state[TABLE]), i64(state[TRAITS])
+    bars, targets = i32(state[BARS]), u8(state[TARGETS])
+    s = words[r] >> SIGNATURE_SHIFT
+    kind = table[s * FIELDS + KIND]
+    state[KEEPS] = 0
+    if targets[r] or not (kind == WINDOW or (kind == PATCHED and traits[s * COLUMNS + FLAGS] & PLAIN)):
+        if bars[r] < 0 and not _complete(r, state):
+            return False
+    elif kind == PATCHED:
+        state[KEEPS] = _keeps(r, state)
+    rule = _rule(r, state)
+    if rule == ALWAYS:
+        return False
+    return rule == 0 or _follow(rule, r, state)
+
+
+@jit
+def _complete(r, state):
+    """Put a cotangent of several parts together; says whether that was done."""
+    bars = i32(state[BARS])
+    if bars[r] == HELD:
+        return False
+    given = give(bars[r], 0, state)
+    note_key(state, COMPLETE, type_of(r, state), form(bars[r], state), given, 0)
+    whole = made(given, state)
+    if whole:
+        bars[r] = whole
+    return whole != 0
+
+
+@jit
+def _contribute(q, cotangent, state):
     """Add to the cotangent of `q`; says whether that was done."""
+    bars, leads = i32(state[BARS]), u8(state[LEADS])
     state[KEY] = 0
     if not leads[q]:
         return True
     if bars[q] == 0:
-        bars[q] = slot + 1
+        bars[q] = cotangent
         return True
     if bars[q] == HELD:
         return False
-    before = bars[q] - 1
-    _key(state, 1 + _type(words, before, traits), _type(words, slot, traits), 0, 0, 0)
-    signature = _look_up(state, totals, most_totals)
-    if signature == 0:
+    given = give(cotangent, give(bars[q], 0, state), state)
+    if given > MOST_GIVEN:
         return False
-    n = state[LENGTH]
-    words[n], root[n] = signature << SIGNATURE_SHIFT | before << SLOT_BITS | slot, n
-    state[LENGTH], bars[q] = n + 1, n + 1
+    note_key(state, SUM, form(bars[q], state), form(cotangent, state), given, 0)
+    total = made(given, state)
+    if total:
+        bars[q] = total
+    return total != 0
+
+
+@jit
+def _keeps(r, state):
+    """Whether what was written to a window is the sum of what stood there and something else.
+
+    Then what stood there has the cotangent of what stands there, and so has the array.
+    """
+    words, table, traits = i64(state[WORDS]), i64(state[TABLE]), i64(state[TRAITS])
+    w = operand(words, r, 1)
+    s, written = words[r] >> SIGNATURE_SHIFT, words[w] >> SIGNATURE_SHIFT
+    if not traits[written * COLUMNS + FLAGS] & ADDS or i32(state[BARS])[w] or u8(state[TARGETS])[w]:
+        return False
+    d = operand(words, w, 0)
+    window = words[d] >> SIGNATURE_SHIFT
+    if w + table[written * FIELDS + WIDTH] != r or table[window * FIELDS + KIND] != WINDOW:
+        return False
+    if operand(words, w, 1) != d or operand(words, w, 2) == d or operand(words, d, 0) != operand(words, r, 0):
+        return False
+    return words[d + 1] == words[r + 1] and traits[window * COLUMNS + STRIDES] == traits[s * COLUMNS + STRIDES]
+
+
+@jit
+def _rule(r, state):
+    """Where the rule for a row begins; 0 if it has nothing to do, ALWAYS if Python is to do it.
+
+    The row's slot, its operands and its cotangent come to the frame.
+    """
+    words, table = i64(state[WORDS]), i64(state[TABLE])
+    bars, frame = i32(state[BARS]), i64(state[FRAME])
+    s = words[r] >> SIGNATURE_SHIFT
+    nin, kind = table[s * FIELDS + NIN], table[s * FIELDS + KIND]
+    state[KEY] = 0
+    if bars[r] == HELD or nin > MOST_OPERANDS:
+        return ALWAYS
+    frame[0] = r
+    for k in range(nin):
+        frame[k + 1] = operand(words, r, k)
+    wanted = _wanted(r, state)
+    if wanted == 0:
+        return 0
+    if not _is_stable(r, state):
+        return ALWAYS
+    given = give(bars[r], nin + 1, state)
+    if given > MOST_GIVEN:
+        return ALWAYS
+    offset = words[r + 1] if kind == VIEW or kind == WINDOW or kind == PATCHED else 0
+    note_key(state, s + 1, wanted | (KEEPING if state[KEEPS] else 0), form(bars[r], state), given, offset)
+    rule = look_up(state)
+    return rule if rule else ALWAYS
+
+
+@jit
+def _wanted(r, state):
+    """Which operands' cotangents are wanted, a bit each."""
+    words, table, traits = i64(state[WORDS]), i64(state[TABLE]), i64(state[TRAITS])
+    leads = u8(state[LEADS])
+    s = words[r] >> SIGNATURE_SHIFT
+    first, wanted = 0, 0
+    if table[s * FIELDS + KIND] == WRITE:
+        if table[(words[operand(words, r, 0)] >> SIGNATURE_SHIFT) * FIELDS + KIND] == WINDOW:
+            first = 1  # what stood there has none; its base is reached by the row after this
+        if u8(state[KEPT])[r]:
+            first = 2
+    for k in range(first, table[s * FIELDS + NIN]):
+        if leads[operand(words, r, k)] and traits[s * COLUMNS + GRADS] >> k & 1:
+            wanted |= 1 << k
+    if state[KEEPS] and wanted & 2:  # of what was added
+        w = operand(words, r, 1)
+        if not (leads[operand(words, w, 2)] and traits[(words[w] >> SIGNATURE_SHIFT) * COLUMNS + GRADS] >> 2 & 1):
+            wanted ^= 2
+    return wanted
+
+
+@jit
+def _is_stable(r, state):
+    """Whether all values that a row's rule reads are those that it read itself; of a rule never asked, who knows."""
+    words, table = i64(state[WORDS]), i64(state[TABLE])
+    root, last_write = i32(state[ROOT]), i32(state[LAST_WRITE])
+    s = (words[r] >> SIGNATURE_SHIFT) * FIELDS
+    needs = table[s + NEEDS] if table[s + REVERSE] >= 0 else -1
+    if needs & 1 and last_write[root[r]] > r:
+        return False
+    limit = r - 1 if table[s + KIND] == WRITE else r  # a write takes its operand away
+    for k in range(table[s + NIN]):
+        if needs >> (k + 1) & 1 and last_write[root[operand(words, r, k)]] > limit:
+            return False
     return True
 
 
 @jit
-def _type(words, r, traits):
-    return traits[(words[r] >> SIGNATURE_SHIFT) * COLUMNS + TYPE]
-
-
-@jit
-def _rule(r, words, root, state, table, traits, leads, targets, written, bars, rules, most_rules, frame):
-    """Where the rule for a row begins; 0 if it has nothing to do, ALWAYS if Python is to do it.
-
-    The row's slot, its operands and its cotangent come to `frame`.
-    """
-    s = words[r] >> SIGNATURE_SHIFT
-    nin, kind = table[s * FIELDS + NIN], table[s * FIELDS + KIND]
-    state[KEY] = 0
-    if bars[r] == HELD or nin > MOST_OPERANDS or kind == WRITE or written[root[r]]:
-        return ALWAYS
-    if (kind == WINDOW or kind == PATCHED) and not targets[r]:
-        return ALWAYS
-    wanted, stable = 0, True
-    frame[0], frame[nin + 1] = r, bars[r] - 1
-    for k in range(nin):
-        q = operand(words, r, k)
-        frame[k + 1] = q
-        stable = stable and not written[root[q]]
-        if leads[q] and traits[s * COLUMNS + GRADS] >> k & 1:
-            wanted |= 1 << k
-    if wanted == 0:
-        return 0
-    if not stable:
-        return ALWAYS
-    alike = 0  # which of them are the same slot
-    for k in range(nin + 2):
-        first = 0
-        while frame[first] != frame[k]:
-            first += 1
-        alike |= first << 4 * k
-    offset = words[r + 1] if kind == VIEW or kind == WINDOW or kind == PATCHED else 0
-    _key(state, s + 1, wanted, _type(words, bars[r] - 1, traits), alike, offset)
-    found = _look_up(state, rules, most_rules)
-    return found if found else ALWAYS
-
-
-@jit
-def _follow(p, nin, words, root, state, pool, frame, queue):
-    """Append the words that a rule leaves, and put its contributions in the queue."""
-    n, count = state[LENGTH], pool[p]
-    state[LENGTH] = n + count
-    for k in range(count):
-        words[n + k] = pool[p + 1 + k]
-        root[n + k] = n + k
-    p += 1 + count
-    for k in range(pool[p]):
-        at = p + 1 + 3 * k
-        words[n + pool[at]] |= _slot(pool[at + 2], n, nin, frame) << pool[at + 1]
-    p += 1 + 3 * pool[p]
-    for k in range(pool[p]):
-        at = p + 1 + 2 * k
-        root[n + pool[at]] = root[_slot(pool[at + 1], n, nin, frame)]
-        state[SHARED] += 1
-    p += 1 + 2 * pool[p]
-    state[NEXT] = 0
-    waiting = 0
-    for k in range(nin):
-        if pool[p + 2 * k]:
-            queue[waiting] = frame[k + 1]
-            queue[waiting + 1] = _slot(pool[p + 2 * k + 1], n, nin, frame)
-            waiting += 2
-    state[WAITING] = waiting // 2
-
-
-@jit
-def _slot(place, n, nin, frame):
-    """The slot that a place stands for: a constant, a given one, or one of the words appended from `n` on."""
-    if place < 0:
-        return ~place
-    return frame[place] if place < nin + 2 else n + place - nin - 2
-
-
-@jit
-def _key(state, a, b, c, d, e):
-    state[KEY], state[KEY + 1], state[KEY + 2], state[KEY + 3], state[KEY + 4], state[LEARNT] = a, b, c, d, e, 0
-
-
-@jit
-def _place(state, learnt, most):
-    """Index of the entry with the state's key, or of an empty one."""
-    h = 0
-    for k in range(KEYS):
-        h = (h + state[KEY + k]) * PRIME
-    h = h >> 24 & most
-    while learnt[ENTRY * h]:
-        same = True
-        for k in range(KEYS):
-            same = same and learnt[ENTRY * h + k] == state[KEY + k]
-        if same:
-            break
-        h = (h + 1) & most
-    return ENTRY * h
-
-
-@jit
-def _look_up(state, learnt, most):
-    """What was learnt for the state's key; 0 if nothing."""
-    return learnt[_place(state, learnt, most) + KEYS]
-
-
-@jit
-def _remember(state, learnt, most):
-    """Enter what was learnt."""
-    at = _place(state, learnt, most)
-    for k in range(KEYS + 1):
-        learnt[at + k] = state[KEY + k]
+def _follow(p, r, state):
+    """Append what a row's rule leaves, and put its contributions in the queue; says whether there was room."""
+    words, table = i64(state[WORDS]), i64(state[TABLE])
+    frame, queue = i64(state[FRAME]), i64(state[QUEUE])
+    n, waiting = state[LENGTH], 0
+    p = append(p, state[GIVEN], state)
+    if p == 0:
+        return False
+    if state[KEEPS]:
+        u8(state[KEPT])[frame[2]] = 1
+    for k in range(table[(words[r] >> SIGNATURE_SHIFT) * FIELDS + NIN]):
+        cotangent = result(p, n, state)
+        p = state[CURSOR]
+        if cotangent:
+            queue[2 * waiting], queue[2 * waiting + 1] = frame[k + 1], cotangent
+            waiting += 1
+    state[NEXT], state[WAITING] = 0, waiting
+    return True

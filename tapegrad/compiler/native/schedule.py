@@ -70,13 +70,14 @@ def make_schedule(graph: Graph, outputs: list[int]) -> Schedule | None:
     if not graph.is_pure():
         return None
     facts: dict[Any, tuple] = {}
-    tries: list[Schedule] = []
+    best = None
     for k, most in enumerate(TRIES):
         made = _Scheduler(graph, Chooser(graph, *most, facts)).run(outputs)
-        tries += [made] if made is not None else []
-        if k and tries and len(graph.slots) > LONG:
+        if made is not None and (best is None or made.cost < best.cost):
+            best = made
+        if k and best is not None and len(graph.slots) > LONG:
             break
-    return min(tries, key=lambda made: made.cost, default=None)
+    return best
 
 
 class _Scheduler:
