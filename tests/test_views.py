@@ -165,3 +165,19 @@ def test_window_of_a_cotangent_that_others_read(shape, retain):
     np.testing.assert_array_equal(seed, given)
     np.testing.assert_allclose(a.grad.numpy(), np.where(inside, 0, 2 * seed))
     np.testing.assert_allclose(w.grad.numpy(), 2 * 1.5 * seed[inside].sum())
+
+
+@pytest.mark.parametrize("char", "fd")
+@pytest.mark.parametrize("ufunc", [np.isnan, np.isinf, np.isfinite, np.signbit], ids=lambda u: u.__name__)
+def test_numbers_are_told_from_nan_at_any_stride(ufunc, char):
+    """NumPy's own loops are wrong where 16 results or more do not lie side by side."""
+    a = np.random.default_rng(0).normal(size=(6, 66)).astype(char)
+    a[::2, ::3], a[1::2, 1::3], a[::3, 2::3] = np.nan, -np.inf, -0.0
+    x = tg.tensor(a)
+    for view, expected in ((x.T, a.T), (x[::2].T, a[::2].T), (x[:, ::2].T, a[:, ::2].T), (x.T[::-1], a.T[::-1])):
+        np.testing.assert_array_equal(ufunc(view).numpy(), ufunc(np.ascontiguousarray(expected)))
+    y = tg.zeros(66, 2, dtype=bool)
+    ufunc(x[0], out=y[:, 1])
+    np.testing.assert_array_equal(y[:, 1].numpy(), ufunc(a[0]))
+    step = tg.compile(lambda x: ufunc(x.T) * 1.0)
+    np.testing.assert_array_equal(step(a), ufunc(np.ascontiguousarray(a.T)))
