@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from .autograd.engine import sweep
+from .autograd.engine import one, sweep
 from .autograd.recorded import pushforward, recorded_sweep
 from .primitives.core import lift, ops
 from .tape.handle import Tensor
@@ -258,7 +258,7 @@ def _gradients(value: Any, leaves: list[Tensor], nested: bool) -> list[Any]:
         seed = lift(np.ones((), value._spec.dtype))
         found = recorded_sweep([value], [seed], leaves, _is_differentiated_again())
         return [_zeros_like(t) if g is None else g for g, t in zip(found, leaves, strict=True)]
-    reached, _ = sweep([(value, _one(value._spec.dtype))], leaves)
+    reached, _ = sweep([(value, one((), value._spec.dtype))], leaves)
     for t in leaves:
         t._tape = None
     return [reached[id(t)][1] if id(t) in reached else np.zeros(t._spec.shape, t._spec.dtype) for t in leaves]
@@ -268,14 +268,6 @@ def _is_differentiated_again() -> bool:
     """Whether a recorded gradient may be differentiated: all but the outermost one of a function under compilation."""
     state = local.state
     return state.depth > 1 or state.in_rule or state.tape.symbolic or not state.tape.tracing
-
-
-@functools.cache
-def _one(dtype: np.dtype) -> np.ndarray:
-    """A cotangent of one; sweeps change no seed."""
-    one = np.ones((), dtype)
-    one.flags.writeable = False
-    return one
 
 
 def _zeros_like(t: Tensor) -> Any:

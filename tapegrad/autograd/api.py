@@ -18,7 +18,7 @@ from ..tape.handle import NOTHING, Rare, Tensor, attach
 from ..tape.importing import is_inference
 from ..tape.state import grad_mode, local
 from ..values import value_of
-from .engine import sweep
+from .engine import one, sweep
 from .graph import GradientEdge, reachable_leaves, tensor_at
 from .hooks import run_accumulated_hooks, tensor_over
 from .node import node_of
@@ -41,6 +41,10 @@ def _listed(tensors: Any) -> list[Tensor]:
 
 def _seeds(tensors: Any, gradients: Any, name: str, batched: bool = False) -> list[tuple[Tensor, Any]]:
     """A cotangent for each output, checked."""
+    if gradients is None and tensors.__class__ is Tensor and tensors._rare is NOTHING:  # nothing but a loss
+        spec = tensors._spec
+        if spec.requires_grad and spec.size == 1 and spec.dtype.kind == "f":
+            return [(tensors, one(spec.shape, spec.dtype))]
     outputs = _listed(tensors)
     if gradients is None or isinstance(gradients, (Tensor, np.ndarray, np.generic, float, int, complex)):
         gradients = (gradients,) * len(outputs) if gradients is None else (gradients,)
@@ -65,7 +69,7 @@ def _seeds(tensors: Any, gradients: Any, name: str, batched: bool = False) -> li
                     f"grad can be implicitly created only for real scalar outputs; this one is {t._spec.dtype.name}. "
                     f"Pass gradient= as a complex number, or take the real part first"
                 )
-            g = np.ones(shape, t._spec.dtype)
+            g = one(shape, t._spec.dtype)
         elif batched and (np.ndim(g) == 0 or np.shape(g)[1:] != shape):
             raise RuntimeError(
                 f"If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch "
@@ -130,19 +134,23 @@ def backward(
         _recorded_backward(pairs, wanted)
         return
     leaves, others = sweep([(t, _array_of(g, t)) for t, g in pairs], wanted, retain_graph, visit=True)
-    found = [(t, a) for t, a in leaves.values() if t._leaf and (wanted is None or any(t is w for w in wanted))]
-    accumulate_all([*found, *others.get("retained", ())])
+    found = [pair for pair in leaves.values() if pair[0]._rare._leaf]
+    if wanted is not None:
+        found = [(t, a) for t, a in found if any(t is w for w in wanted)]
+    accumulate_all([*found, *others["retained"]] if "retained" in others else found)
     for leaf, _ in found:
-        if leaf._hooks is not None:
+        if leaf._rare._hooks is not None:
             run_accumulated_hooks(leaf, leaf._grad)
 
 
 def _array_of(cotangent: Any, output: Tensor) -> Any:
     """An output's cotangent as an array, on the device if the output stands there."""
-    device = output._spec.device
+    device, dtype = output._spec.device, output._spec.dtype
     if device is not None:
         return device.cotangent(cotangent, output._spec)
-    return np.asarray(value_of(cotangent) if isinstance(cotangent, Tensor) else cotangent, output._spec.dtype)
+    if cotangent.__class__ is np.ndarray and cotangent.dtype is dtype:
+        return cotangent
+    return np.asarray(value_of(cotangent) if isinstance(cotangent, Tensor) else cotangent, dtype)
 
 
 def accumulate_all(pairs: Sequence[tuple[Tensor, np.ndarray]]) -> None:
@@ -160,7 +168,8 @@ def accumulate_all(pairs: Sequence[tuple[Tensor, np.ndarray]]) -> None:
         elif grad is None:
             if type(rare) is not Rare or rare is NOTHING:
                 t._grad = None  # so that it has a place
-            new.append((t._rare, "_grad", tensor_over(array)))
+                rare = t._rare
+            new.append((rare, "_grad", tensor_over(array)))
         elif isinstance(grad._memory, np.ndarray) and grad._base is None and not grad._spec.requires_grad:
             added.append((grad._memory, array, grad._memory))
             if grad._buffer is not None:  # whoever uses it is to know of the write
@@ -171,7 +180,7 @@ def accumulate_all(pairs: Sequence[tuple[Tensor, np.ndarray]]) -> None:
     tape = local.state.tape
     if added and not tape.tracing:
         tape.flush()  # rows that read a gradient as it is
-    deque(chain(starmap(setattr, new), starmap(np.add, added)), maxlen=0)
+    deque(chain(starmap(setattr, new), starmap(np.add, added)) if added else starmap(setattr, new), maxlen=0)
     for t, array in others:
         accumulate(t, array)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import heapq
 
 import numpy as np
@@ -23,7 +24,15 @@ from .recorded import home_of
 from .room import LARGE, Room, drop_saved
 from .stepping import leave, step_through
 
-__all__ = ["sweep"]
+__all__ = ["one", "sweep"]
+
+
+@functools.cache
+def one(shape, dtype):
+    """The cotangent of a result of one element, of which nothing else is known; sweeps change no seed."""
+    ones = np.ones(shape, dtype)
+    ones.flags.writeable = False
+    return ones
 
 
 def sweep(seeds, inputs=None, retain_graph=False, ends=(), visit=False):
@@ -263,7 +272,7 @@ class _TapeSweep:
             if tape.freed is not None:
                 arrays.freed[: len(tape.freed)] = np.frombuffer(tape.freed, np.uint8)
             for slot, seed in self.seeds.items():
-                array = np.ascontiguousarray(seed)
+                array = seed if seed.flags.c_contiguous else np.ascontiguousarray(seed)
                 if array is seed and slot < top:
                     array = seed.copy()  # rows after it may add to it
                 spec = tape.signature(slot).out
@@ -297,8 +306,9 @@ class _TapeSweep:
             if tape.shared_imports or tape.foreign_writes:
                 self._note_writes()
             self.space = space
-            self.room = Room(state, space.heads)
-            self.room.grow(space.expected)
+            self.room = space.room or Room(state, space.heads)
+            space.room = None
+            self.room.begin(space.expected)
             if (tape.notes or watchers) and leave(tape):
                 self.frees = False
                 step_through(self, state)
@@ -446,6 +456,7 @@ class _TapeSweep:
         """Hand back the working memory; what was found is in memory of its own."""
         self.arrays.release()
         self.room.release()
+        self.space.room = self.room
 
 
 def _copy_like(array, spec):

@@ -18,6 +18,8 @@ from ..vm.entry import note_needed
 __all__ = ["LARGE", "Room", "drop_saved", "size_class"]
 
 FIRST_BLOCK = 1 << 15
+KEPT_BLOCK = 1 << 18
+"""A first block of so many bytes, or less, is kept for the next sweep."""
 LARGE = 1 << 20
 """A cotangent of that many bytes has a block of its own."""
 
@@ -31,7 +33,7 @@ def size_class(nbytes: int) -> tuple[int, int]:
 
 
 class Room:
-    """The blocks in which a sweep's cotangents stand.
+    """The blocks in which a sweep's cotangents stand; one sweep after another, in one workspace.
 
     Parameters
     ----------
@@ -42,8 +44,23 @@ class Room:
     def __init__(self, state: Any, heads: np.ndarray):
         self.state, self.heads = state, heads
         self.blocks: list[np.ndarray] = []
+        self.taken = 0  # bytes of the blocks
         self.large: dict[tuple[int, int], np.ndarray] = {}
         self.rest = (0, 0)  # what was left of a block when a large one came
+
+    def begin(self, expected: int) -> None:
+        """Memory for a sweep whose small cotangents will probably take so many bytes."""
+        if self.taken > expected:
+            self.rest = (0, 0)
+            self._fill(self.blocks[0])
+            return
+        self.release(keep=0)
+        self.rest = (0, 0)
+        self.grow(expected)
+
+    def _fill(self, block: np.ndarray) -> None:
+        state, address = self.state, address_of(block)
+        state[op.MEMORY], state[op.MEMORY_END] = (address + 63) & ~63, address + block.nbytes
 
     def grow(self, need: int) -> None:
         """Memory for a cotangent of `need` bytes, or for several that take as much."""
@@ -63,8 +80,8 @@ class Room:
         else:
             block = take_block(max(FIRST_BLOCK << min(len(self.blocks), 5), need + need // 8 + 128))
             self.blocks.append(block)
-            address = address_of(block)
-            state[op.MEMORY], state[op.MEMORY_END] = (address + 63) & ~63, address + block.nbytes
+            self.taken += block.nbytes
+            self._fill(block)
 
     def _give_back(self) -> None:
         """Let go of the large blocks that stand in the lists of free places."""
@@ -82,12 +99,17 @@ class Room:
         """Bytes that small cotangents have taken."""
         begin, end = self.rest
         left = end - begin + self.state[op.MEMORY_END] - self.state[op.MEMORY]
-        return max(sum([block.nbytes for block in self.blocks]) - left, 0)
+        return max(self.taken - left, 0)
 
-    def release(self) -> None:
-        """Hand all memory back."""
-        for block in (*self.blocks, *self.large.values()):
+    def release(self, keep: int = KEPT_BLOCK) -> None:
+        """Hand all memory back, but for a first block of at most `keep` bytes."""
+        if len(self.blocks) == 1 and self.taken <= keep and not self.large:
+            return
+        first = [block for block in self.blocks[:1] if block.nbytes <= keep]
+        for block in (*self.blocks[len(first) :], *self.large.values()):
             give_block(block)
+        self.blocks, self.taken = first, sum([block.nbytes for block in first])
+        self.large.clear()
 
 
 def drop_saved(run: Any, state: Any) -> None:

@@ -33,6 +33,8 @@ class Workspace:
         Its address, the one argument of the sweeps.
     expected : int
         Bytes that the next reverse sweep will probably need for cotangents.
+    room : autograd.room.Room or None
+        The last one's memory for them.
     """
 
     def __init__(self):
@@ -47,6 +49,7 @@ class Workspace:
         self.pools: Any = None
         self.busy = False
         self.expected = 0
+        self.room: Any = None
 
     def prepare(self, last, capacity, temporaries, arrays, imports=0, n_imports=0, position=0, memory=0, end=0):
         """Set up the state for a sweep.
