@@ -9,7 +9,7 @@ from .descriptors import Operator
 from .inplace import check_target, look_after_views, patch, patch_of, prepared, write
 from .operators import NUMBERS, STEP, described, hand_over, waiting
 from .primitives.core import lift, ops
-from .primitives.indexing import advanced_key, basic_view, index_put, is_traced, key_form
+from .primitives.indexing import advanced_key, basic_view, gathered_shape, index_put, is_traced, key_form
 from .primitives.shape import reshape_to, view_of
 from .tape.handle import Tensor
 from .tape.signature import FAST, fast_index, signature_of
@@ -129,12 +129,14 @@ def _assign(self, key, value, form):
     if plan is None:
         form, indices, unique = advanced_key(self, key)
         attrs = (("key", form), ("unique", unique or not indices))
-        write(self, index_put, (self, _cast(value, self._spec.dtype), *indices), attrs)
+        chosen = gathered_shape(self._spec.shape, form, [t._spec for t in indices])
+        value = _with_axes(_cast(value, self._spec.dtype), len(chosen))
+        write(self, index_put, (self, value, *indices), attrs)
         return
     spec, kind = self._spec, value.__class__
     region = view_of(self, plan[0], plan[1], plan[2], "Slice")
     view = region._tape.signature(region._slot)
-    value = _cast(value, spec.dtype)
+    value = _with_axes(_cast(value, spec.dtype), len(plan[0]))
     write(region, ops.copy, (value,), passing=True)
     del region
     if self._base is not None:
@@ -184,6 +186,13 @@ def _is_traced_mask(x, key):
     if not isinstance(key, Tensor) or key._spec.dtype.kind != "b" or not is_traced(key):
         return False
     return key._spec.shape == x._spec.shape[: key._spec.ndim]
+
+
+def _with_axes(value, most):
+    """A value without the leading axes of length one by which it has more than so many."""
+    shape = value._spec.shape
+    extra = len(shape) - most
+    return reshape_to(value, shape[extra:]) if extra > 0 and all([n == 1 for n in shape[:extra]]) else value
 
 
 def _cast(value, dtype):

@@ -8,6 +8,8 @@ __all__ = [
     "EmptyReductionError",
     "KeyTypeError",
     "MixedDevicesError",
+    "NoLoopError",
+    "NotScalarError",
     "OutOfBoundsError",
     "PowerError",
     "ScalarError",
@@ -41,6 +43,14 @@ class PowerError(ValueError, RuntimeError):
 
 class KeyTypeError(IndexError, TypeError):
     """What is no key at all: NumPy has an `IndexError` for this, PyTorch a `TypeError`."""
+
+
+class NoLoopError(TypeError, RuntimeError):
+    """A function is not there for operands of a dtype: NumPy has a `TypeError` for this, PyTorch a `RuntimeError`."""
+
+
+class NotScalarError(TypeError, RuntimeError):
+    """What is to have a gradient is no single number: JAX has a `TypeError` for this, PyTorch a `RuntimeError`."""
 
 
 class MixedDevicesError(RuntimeError):

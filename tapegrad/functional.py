@@ -12,6 +12,7 @@ import optree
 
 from .autograd.engine import one, sweep
 from .autograd.recorded import pushforward, recorded_sweep
+from .errors import NotScalarError
 from .primitives.core import lift, ops
 from .tape.handle import Tensor
 from .tape.importing import ForeignLeaf, import_leaf
@@ -231,7 +232,7 @@ def _check_scalar(value: Any, fun: Callable, holomorphic: bool = False) -> None:
             f"grad: {name} must return a real scalar, not {type(value).__name__}; with has_aux=True, (scalar, aux)"
         )
     if shape != ():
-        raise TypeError(
+        raise NotScalarError(
             f"grad: {name} must return a scalar, and returned shape {shape}; sum it, or use tapegrad.vjp for "
             f"vector-valued functions"
         )

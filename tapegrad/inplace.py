@@ -10,7 +10,7 @@ import numpy as np
 from . import sparing
 from .errors import CastingError, ShapeError
 from .primitives.core import lift, ops, primitive
-from .primitives.shape import expand_to, placed, view_attrs, view_of, window_of
+from .primitives.shape import broadcasts, expand_to, placed, view_attrs, view_of, window_of
 from .tape.buffer import buffer_of
 from .tape.current import current_tape, new_tensor, rotate
 from .tape.handle import Rare, Tensor, ViewFacts, attach
@@ -111,11 +111,8 @@ def write(target: Tensor, made, operands, attrs=(), index=None, passing=False) -
                 f"{spec.dtype.name} with casting rule 'same_kind'; convert the operand, or make the target "
                 f"{out.dtype.name}"
             )
-        if not _broadcasts(out.shape, spec.shape):
-            raise ShapeError(
-                f"{made.name} in place: output with shape {list(spec.shape)} doesn't match the broadcast shape "
-                f"{list(out.shape)}, the result's"
-            )
+        if not broadcasts(out.shape, spec.shape):
+            raise ShapeError(_misfit(made, out.shape, spec.shape))
         value = made(*operands, **dict(attrs))
         operands = (expand_to(lift(value, spec.dtype), spec.shape),)
         made, attrs, index = ops.copy, (), None
@@ -149,6 +146,21 @@ def write(target: Tensor, made, operands, attrs=(), index=None, passing=False) -
     if index is not None and not attrs and signature.deferrable:
         _remember(index, spec, given, operands, signature, state.grad_enabled)
     return target
+
+
+def _misfit(made, shape, target):
+    """What is to be said of a result that does not fit where it is to be written."""
+    if made is not ops.copy or len(shape) > len(target):
+        return (
+            f"{made.name} in place: output with shape {list(target)} doesn't match the broadcast shape {list(shape)}, "
+            f"the result's"
+        )
+    pairs = list(enumerate(zip(target, (1,) * (len(target) - len(shape)) + shape, strict=True)))
+    axis, (m, n) = next((axis, (m, n)) for axis, (m, n) in reversed(pairs) if n not in (1, m))
+    return (
+        f"The expanded size of the tensor ({m}) must match the existing size ({n}) at non-singleton dimension {axis}: "
+        f"a value of shape {list(shape)} cannot be broadcast to {list(target)}, the shape of what is written"
+    )
 
 
 def _write_elsewhere(device, target, made, operands, attrs, passing):
@@ -306,12 +318,6 @@ def check_target(target, state, part=False):
     data = target._memory if target._memory is not None else (base._memory if base is not None else None)
     if data is not None and not data.flags.writeable:
         raise ValueError("assignment destination is read-only: the tensor shares memory with a read-only array")
-
-
-def _broadcasts(shape, target):
-    """Whether an array of a shape can be broadcast to another shape."""
-    lead = len(target) - len(shape)
-    return lead >= 0 and all(n in (1, m) for n, m in zip(shape, target[lead:], strict=True))
 
 
 def _is_made_here(tensor, tape):

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import NoLoopError, ShapeError
 from ..tape.current import constant
 from ..tape.handle import Tensor
 from ..tape.importing import import_array
@@ -280,7 +280,7 @@ class Elementwise(Promoting):
                 found = self.function.resolve_dtypes((*dtypes, *[None] * self.function.nout))[: len(dtypes) + 1]
             except TypeError as error:
                 names = ", ".join(getattr(d, "name", None) or d.__name__ for d in dtypes)
-                raise TypeError(
+                raise NoLoopError(
                     f"{self.name} has no loop for operands of dtype {names}: convert them first, for example with "
                     f".astype(float)"
                 ) from error

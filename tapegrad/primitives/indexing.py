@@ -6,7 +6,7 @@ import operator
 
 import numpy as np
 
-from ..errors import KeyTypeError
+from ..errors import KeyTypeError, ShapeError
 from ..tape.handle import Tensor
 from ..tape.spec import spec_of
 from ..tape.viewing import record_view, remember_view, view_again
@@ -15,12 +15,13 @@ from .batched_keys import KeyOverBatch
 from .batching import one_by_one
 from .core import ZERO, lift, ops, primitive, unbroadcast
 from .keys import ARRAY, FALSE, TRUE, emit_indexed, selected
-from .shape import PLANS, cast, layout_of, plan_view, view
+from .shape import PLANS, broadcasts, cast, layout_of, plan_view, view
 
 __all__ = [
     "advanced_key",
     "basic_view",
     "gather",
+    "gathered_shape",
     "getitem",
     "index_put",
     "is_traced",
@@ -281,7 +282,8 @@ def _probe(shape):
     return found
 
 
-def _gathered_shape(shape, form, specs):
+def gathered_shape(shape, form, specs):
+    """Shape of what a key with arrays of indices selects."""
     zeros = [np.broadcast_to(np.zeros((), np.intp), s.shape) for s in specs]
     return _probe(shape)[_thaw(form, zeros)].shape
 
@@ -310,7 +312,7 @@ class gather:
     samples = _SAMPLES
 
     def infer(specs, attrs):
-        return spec_of(_gathered_shape(specs[0].shape, attrs["key"], specs[1:]), specs[0].dtype), op.KERNEL
+        return spec_of(gathered_shape(specs[0].shape, attrs["key"], specs[1:]), specs[0].dtype), op.KERNEL
 
     def kernel(emitter, out, operands, attrs):
         x, *indices = operands
@@ -392,11 +394,11 @@ class index_put:
 
     def infer(specs, attrs):
         x, v = specs[:2]
-        shape = _gathered_shape(x.shape, attrs["key"], specs[2:])
-        if v.shape != shape and np.broadcast_shapes(v.shape, shape) != shape:
-            raise ValueError(
-                f"shape mismatch: value array of shape {v.shape} could not be broadcast to indexing result of shape "
-                f"{shape}"
+        shape = gathered_shape(x.shape, attrs["key"], specs[2:])
+        if not broadcasts(v.shape, shape):
+            raise ShapeError(
+                f"shape mismatch: value tensor of shape {list(v.shape)} cannot be broadcast to indexing result of "
+                f"shape {list(shape)}"
             )
         return x.dense, op.KERNEL
 
@@ -441,7 +443,7 @@ class last_written:
     samples = (((np.array([0, 3, 0]),), {"shape": (5,), "key": _KEY}),)
 
     def infer(specs, attrs):
-        return spec_of(_gathered_shape(attrs["shape"], attrs["key"], specs), np.dtype(np.bool_)), op.KERNEL
+        return spec_of(gathered_shape(attrs["shape"], attrs["key"], specs), np.dtype(np.bool_)), op.KERNEL
 
     def compute(*indices, shape, key):
         where = _thaw(key, indices)

@@ -8,7 +8,7 @@ from ..vm import opcodes as op
 from .batched_keys import KeyOverBatch
 from .batching import one_by_one
 from .core import lift, ops, primitive
-from .indexing import _gathered_shape, _has_bools, _thaw, gather, scatter_add
+from .indexing import _has_bools, _thaw, gather, gathered_shape, scatter_add
 from .keys import ARRAY
 
 __all__ = ["combine_at"]
@@ -42,7 +42,7 @@ class combine_at:
 
     def infer(specs, attrs):
         x, v = specs[:2]
-        shape = _gathered_shape(x.shape, attrs["key"], specs[2:])
+        shape = gathered_shape(x.shape, attrs["key"], specs[2:])
         if v.shape != shape or v.dtype != x.dtype:
             raise ValueError(f"combine_at: {v!r} does not fit what is selected of {x!r}, of shape {shape}")
         return x.dense, op.KERNEL

@@ -475,6 +475,12 @@ class broadcast_to:
         return expand_to(row.lengthened(0, len(shape)), (row.size, *shape))
 
 
+def broadcasts(shape, target):
+    """Whether an array of a shape can be broadcast to another shape."""
+    lead = len(target) - len(shape)
+    return lead >= 0 and all(n in (1, m) for n, m in zip(shape, target[lead:], strict=True))
+
+
 def expand_to(x, shape):
     """Broadcast a tensor to a shape."""
     if x._spec.shape == shape:

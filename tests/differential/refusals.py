@@ -186,3 +186,27 @@ def negative_powers_of_integers(lib):
 def choice_by_numbers(lib):
     x = matrix(lib)
     return x.where(x, x * 2)
+
+
+@program("The expanded size of the tensor (2) must match the existing size (3) at non-singleton dimension 0")
+def values_that_do_not_fit_where_they_are_assigned(lib):
+    y = leaf(lib, 1, 2, 3) * 1
+    y[:2] = lib.ones(3)
+
+
+@program("shape mismatch: value tensor of shape [3] cannot be broadcast to indexing result of shape [2]")
+def values_that_do_not_fit_indices(lib):
+    y = leaf(lib, 1, 2, 3) * 1
+    y[lib.tensor([0, 1])] = lib.ones(3)
+
+
+@program()
+def arithmetic_of_truth_values(lib):
+    x = lib.tensor([True, False])
+    return refused((lambda: x - x, RuntimeError), (lambda: -x, RuntimeError)), x | ~x
+
+
+@program()
+def gradients_of_several_numbers(lib):
+    x = lib.tensor([1.0, 2.0])
+    return refused((lambda: lib.func.grad(lambda x: x * 2)(x), RuntimeError))

@@ -696,3 +696,14 @@ def writes_count(lib):
         write(y)
         counts.append(y._version)
     return counts
+
+
+@program()
+def values_with_leading_axes_of_length_one(lib):
+    x, v = leaf(lib, 1, 2, 3), leaf(lib, 4, 5)
+    y = x * 1
+    y[:2] = v[None]
+    y[lib.tensor([1, 2])] = 2 * v[None, None]
+    y[0] = y[2].clone() * v[:1]
+    (y**2).sum().backward()
+    return y, x.grad, v.grad
