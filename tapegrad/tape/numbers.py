@@ -12,6 +12,8 @@ from .signature import import_signature
 from .spec import spec_of
 
 if TYPE_CHECKING:
+    from array import array
+
     from .tape import Tape
 
 __all__ = ["Numbers", "take_back"]
@@ -32,7 +34,7 @@ class Numbers(dict):
         return found
 
 
-def take_back(slot: int, rows: list, imports: list, places: list) -> None:
+def take_back(slot: int, rows: list, imports: list, places: array) -> None:
     """After an interrupt: an import stands in all three lists or in none."""
     if len(rows) == slot:
         while imports and imports[-1][0] >= slot:
@@ -52,7 +54,7 @@ class _NumbersOf(dict):
 
     __slots__ = ("arrays", "code", "dtype", "imports", "places", "rows")
 
-    def __init__(self, kind: tuple[np.dtype, int, dict], rows: list, imports: list, places: list):
+    def __init__(self, kind: tuple[np.dtype, int, dict], rows: list, imports: list, places: array):
         self.dtype, self.code, self.arrays = kind
         self.rows, self.imports, self.places = rows, imports, places
 

@@ -186,7 +186,7 @@ class Tape:
         self.cap = self.done = 0
         self.rows: list[int] = []
         self.imports: list = []
-        self.import_addr: list[int] = []
+        self.import_addr = array("q")
         self.numbers = Numbers(self)
         self.constants: dict = {}
         self.fast = CAREFUL
@@ -381,7 +381,7 @@ class Tape:
         if self.preset:
             for slot, given in self.preset.items():
                 arrays.addr[slot] = address_of(given)
-        imports = array("q", self.import_addr)
+        imports = self.import_addr[:]
         if not self.memory:
             self._chunk(0)
         space = workspace()

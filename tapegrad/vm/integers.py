@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import struct
 import sys
 from array import array
 from typing import Any
@@ -16,6 +17,8 @@ __all__ = ["DIGIT_BITS", "SIGNED", "TAGGED", "layout", "read"]
 DIGIT_BITS = 30
 SIGNED, TAGGED = 1, 2
 """Layouts: the number of digits with the integer's sign (Python 3.11), or three bits up with the sign below (3.12)."""
+_FEW = [struct.Struct(f"{n}q").pack_into for n in range(33)]
+"""Writers of so many words, for which a call of machine code is too much."""
 _SAMPLES = 0, 1, -1, 255, 256, -(2**29), 2**30 - 1, 2**30, 2**60, -(2**60) - 1, 2**62 + 2**31 + 5
 
 
@@ -58,6 +61,9 @@ def read(things: list[int], first: int, last: int, words: Any, address: int) -> 
     address : int
         Where `words` begins.
     """
+    if last - first < len(_FEW):
+        _FEW[last - first](words, 8 * first, *things[first:last])
+        return
     if layout() and type(things) is list:
         first = integer_reader()(things, first, last, address + 8 * first, id(int), layout())
     if first < last:

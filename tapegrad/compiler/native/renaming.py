@@ -53,7 +53,7 @@ def without_writes(tape: Any, inputs: list[int], outputs: list[int]) -> tuple[An
         Slots of that tape; None in place of both where there is no such program.
     """
     made = Tape()
-    made.imports, made.import_addr = list(tape.imports), list(tape.import_addr)
+    made.imports, made.import_addr = list(tape.imports), tape.import_addr[:]
     try:
         renaming = _Renaming(tape, inputs, outputs)
         renaming.run()
