@@ -81,6 +81,15 @@ def test_gradients_are_those_of_the_dynamic_reverse(f):
     np.testing.assert_allclose(tg.vmap(tg.grad(f))(np.stack([x, x]))[1], tg.grad(f)(x), rtol=1e-11)
 
 
+@pytest.mark.parametrize("count", [12, 13, 30])
+def test_rows_of_many_operands(count):
+    def f(x):
+        y = np.concatenate([x * float(k + 1) for k in range(count)])
+        return np.sum(y * y) + np.sum(np.stack([x] * count) ** 3)
+
+    assert_same(f, np.linspace(0.5, 1.5, 4))
+
+
 def test_rules_of_the_users_are_asked_each_time():
     seen = []
 

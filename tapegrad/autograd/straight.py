@@ -267,10 +267,10 @@ class _Sweep:
             if bar is None or not self.leads[slot]:
                 continue
             code = self._coded(bar)
-            if code == f.HELD:
+            if code == f.HELD or len(queue) == len(self.queue):
                 self.reach(slot, bar)
-                continue
-            queue += [slot, code]
+            else:
+                queue += [slot, code]
         self.queue[: len(queue)] = queue
         self.state[f.NEXT], self.state[f.WAITING] = 0, len(queue) // 2
 
