@@ -145,3 +145,10 @@ def test_containers_and_both_kinds_of_arguments():
     np.testing.assert_allclose(bars["z"], 2 * Z.conj() * x**2)
     np.testing.assert_allclose(by_x, 2 * x * np.abs(Z) ** 2)
     assert by_x.dtype == np.float64
+
+
+def test_cotangents_of_one_complex_number():
+    z = np.array(0.3 + 0.9j)
+    for bar in (np.array(1.0 + 0.0j), np.complex128(1.0), 1.0 + 0.0j):
+        (found,) = tg.vjp(np.sin, z)[1](bar)
+        np.testing.assert_allclose(found, np.cos(z))

@@ -272,7 +272,9 @@ class _TapeSweep:
             if tape.freed is not None:
                 arrays.freed[: len(tape.freed)] = np.frombuffer(tape.freed, np.uint8)
             for slot, seed in self.seeds.items():
-                array = seed if seed.flags.c_contiguous else np.ascontiguousarray(seed)
+                array = seed  # or a number: np.conj makes one of an array of no axes
+                if seed.__class__ is not np.ndarray or not seed.flags.c_contiguous:
+                    array = np.ascontiguousarray(seed)
                 if array is seed and slot < top:
                     array = seed.copy()  # rows after it may add to it
                 spec = tape.signature(slot).out

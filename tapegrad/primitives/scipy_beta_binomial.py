@@ -313,11 +313,14 @@ class tklmbda:
 
     def partials(y, x, lam):
         # The quantile function is Q(p) = (p^l - (1 - p)^l) / l, so x' = 1 / Q'(p) and l' = -Q_l / Q'.
-        p, rest = y, 1.0 - y
+        # Where x is beyond 1 / l the value is 0 or 1.
+        flat = ops.logical_or(y == 0.0, y == 1.0)
+        p = ops.where(flat, 0.5, y)
+        rest = 1.0 - p
         density = 1.0 / (p ** (lam - 1.0) + rest ** (lam - 1.0))
         left, right = p**lam, rest**lam
         by_lam = (left * ops.log(p) - right * ops.log(rest)) / lam - (left - right) / (lam * lam)
-        return density, -by_lam * density
+        return ops.where(flat, 0.0, density), ops.where(flat, 0.0, -by_lam * density)
 
     domain = (Between(-0.8, 0.8), Between(0.2, 0.9))
     probes = ((0.5, 0.3), (-0.3, 0.8))

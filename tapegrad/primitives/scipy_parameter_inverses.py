@@ -29,11 +29,12 @@ def _from_zero(slopes_of, y, *parameters):
     """Partials of the inverse of a function in its first operand, which is 0 where the function is too large at 0."""
     none = y == 0.0
     slopes = inverse(slopes_of(ops.where(none, 1.0, y), *parameters), 0)
+    return tuple(functools.partial(_unless, none, s) for s in slopes)
 
-    def at(slope):
-        return ops.where(none, 0.0, given(slope))
 
-    return tuple(functools.partial(at, s) for s in slopes)
+def _unless(none, slope):
+    """A slope, and 0 where the value is constant."""
+    return ops.where(none, 0.0, given(slope))
 
 
 @scipy_ufunc
@@ -151,7 +152,10 @@ class stdtridf:
     """Degrees of freedom at which Student's t distribution function has a given value."""
 
     def partials(y, p, t):
-        return inverse(t_slopes(y, t), 0)
+        # SciPy stops looking at 1e10, the answer where the normal distribution function is too small still.
+        none = y >= 1e10
+        slopes = inverse(t_slopes(ops.where(none, 1.0, y), t), 0)
+        return tuple(functools.partial(_unless, none, s) for s in slopes)
 
     domain = (Between(0.8, 0.84), Between(1.05, 1.3))
     probes = ((0.8, 1.1), (0.82, 1.2))
