@@ -197,12 +197,13 @@ class _Sweep:
         self.root[first:n] = [roots.get(slot, slot) for slot in range(first, n)]
 
     def _make_room(self):
-        """Make the arrays longer; says whether they were not longer than a tape can be."""
-        n = len(self.words)
-        self.words, self.root, self.parts = [
-            np.append(a, np.zeros(len(a) + 1024, a.dtype)) for a in (self.words, self.root, self.parts)
-        ]
+        """Make the arrays that are full longer; says whether they were not longer than a tape can be."""
         self.signatures = 0
+        if self.state[f.PARTS_LENGTH] + f.MARGIN > len(self.parts):
+            self.parts = _longer(self.parts)
+            return True
+        n = len(self.words)
+        self.words, self.root = _longer(self.words), _longer(self.root)
         return n <= self.tape.limit
 
     def _point(self):
@@ -323,3 +324,7 @@ class _Sweep:
         if 2 * np.count_nonzero(self.rules[:, 0]) >= len(self.rules):  # what is forgotten will be learnt again
             self.rules = np.zeros((2 * len(self.rules), f.ENTRY), np.int64)
         self.state[f.LEARNT], self.filled, self.signatures = start, end, 0
+
+
+def _longer(array):
+    return np.append(array, np.zeros(len(array) + 1024, array.dtype))
