@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tapegrad as tg
-from tapegrad.vm import helpers, opcodes
+from tapegrad.vm import helpers, opcodes, threads
 from tapegrad.vm.plans import _dividable
 
 N = 3 * opcodes.SHARED + 77
@@ -150,3 +150,11 @@ def test_outer_dimensions_that_may_be_divided():
     assert _dividable([(30, (9600, 9600)), (100, (8, 0)), (12, (800, 8))], 8) == 2
     assert _dividable([(50, (8, 8)), (4, (8, 8))], 8) == 0  # windows that overlap
     assert _dividable([(1000, (8, 8))], 8) == 0
+
+
+def test_more_threads_than_there_can_be(monkeypatch):
+    with pytest.raises(ValueError, match="at most 256, not 1,000,000"):
+        tg.set_num_threads(10**6)
+    monkeypatch.setattr(threads, "_count", None)
+    monkeypatch.setenv("TAPEGRAD_NUM_THREADS", "1000000")
+    assert tg.get_num_threads() == 256

@@ -263,7 +263,7 @@ class _Sweep:
 
     def _send(self, slots, bars):
         """Have contributions added to cotangents: by machine code, as far as it can."""
-        queue = []
+        queue: list[int] = []
         for slot, bar in zip(slots, bars, strict=False):
             if bar is None or not self.leads[slot]:
                 continue

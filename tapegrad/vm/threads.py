@@ -21,6 +21,9 @@ from .machine import Machine
 
 __all__ = ["Threads", "get_num_threads", "set_num_threads", "share_word", "threads"]
 
+MOST_THREADS = 256
+"""More than that is a mistake; the environment's number is taken for this one then, as OpenBLAS does."""
+
 _lock = threading.Lock()
 _count: int | None = None
 
@@ -40,10 +43,10 @@ def get_num_threads() -> int:
     for variable in ("TAPEGRAD_NUM_THREADS", "OMP_NUM_THREADS"):
         named = os.environ.get(variable, "")
         if named.isdigit() and int(named) > 0:
-            return int(named)
+            return min(int(named), MOST_THREADS)
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return min(len(os.sched_getaffinity(0)), MOST_THREADS)
+    return min(os.cpu_count() or 1, MOST_THREADS)
 
 
 def set_num_threads(count: int) -> None:
@@ -57,7 +60,7 @@ def set_num_threads(count: int) -> None:
     Raises
     ------
     ValueError
-        If it is not positive.
+        If it is not positive, or more than 256.
 
     Examples
     --------
@@ -71,6 +74,8 @@ def set_num_threads(count: int) -> None:
     global _count
     if type(count) is not int or count < 1:
         raise ValueError(f"the number of threads must be a positive int, not {count!r}")
+    if count > MOST_THREADS:
+        raise ValueError(f"the number of threads must be at most {MOST_THREADS}, not {count:,}")
     _count = count
     if _shared:
         share_word()
