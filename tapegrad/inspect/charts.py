@@ -187,7 +187,8 @@ def _decade_grid(
 def _roofs(machine: Machine, low_x: int, low_y: int, x_at: Callable, y_at: Callable, high_x: int) -> list[str]:
     """The slanted roofs of two memories, and the flat one of products."""
     parts = []
-    for name, rate in (("main memory", machine.memory), ("first-level cache", machine.cache)):
+    slopes = {machine.cache: "first-level cache", machine.memory: "main memory"}  # one, where they are as fast
+    for rate, name in slopes.items():
         ridge, left = machine.product / rate, max(10.0**low_x, 10.0**low_y / rate)
         low, high = (x_at(left), y_at(left * rate)), (x_at(ridge), y_at(machine.product))
         parts.append(f'<path class="roof" d="M{low[0]:.1f} {low[1]:.1f}L{high[0]:.1f} {high[1]:.1f}"/>')

@@ -14,6 +14,9 @@ __all__ = ["Machine", "measure"]
 LARGE, SMALL, TINY, PRODUCT = 4_000_000, 1_500, 100, 192
 """Elements of arrays that are copied from main memory, and (both) from the first-level cache; rows of the product."""
 
+INNER = 200
+"""Small copies that are timed together."""
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -24,7 +27,8 @@ class Machine:
     memory : float
         Bytes read and written by a copy of 32 MB.
     cache : float
-        By a copy of 12 kB, without the cost of the call, which is that of a copy of 0.8 kB for the most part.
+        By a copy of 12 kB, without the cost of the call, which is that of a copy of 0.8 kB for the most part. Not
+        below `memory`, which it is where the machine was too busy to tell the two copies apart.
     product : float
         Operations of a product of two matrices of float64.
     """
@@ -40,22 +44,24 @@ def measure() -> Machine:
     source, target = np.ones(LARGE), np.zeros(LARGE)
     near, there = np.ones(SMALL), np.zeros(SMALL)
     a, b, c = np.ones((PRODUCT, PRODUCT)), np.ones((PRODUCT, PRODUCT)), np.empty((PRODUCT, PRODUCT))
-    inner = 200
 
-    def copies(count: int) -> float:
+    def copies(count: int) -> Callable[[], None]:
         source, target = near[:count], there[:count]
 
         def repeatedly() -> None:
-            for _ in range(inner):
+            for _ in range(INNER):
                 np.copyto(target, source)
 
-        return _fastest(repeatedly, 0.04) / inner
+        return repeatedly
 
+    longer, shorter = copies(SMALL), copies(TINY)
+    # In turns, so that what else the machine does is in both.
+    turns = [(_fastest(longer, 0.004), _fastest(shorter, 0.004)) for _ in range(10)]
+    more = (min(long for long, _ in turns) - min(short for _, short in turns)) / INNER
     memory = 16.0 * LARGE / _fastest(lambda: np.copyto(target, source))
-    longer = copies(SMALL) - copies(TINY)
     return Machine(
         memory,
-        max(memory, 16.0 * (SMALL - TINY) / longer) if longer > 0 else memory,
+        max(memory, 16.0 * (SMALL - TINY) / more) if more > 0 else memory,
         2.0 * PRODUCT**3 / _fastest(lambda: np.matmul(a, b, out=c)),
     )
 
