@@ -245,3 +245,30 @@ def test_a_hook_of_a_view_sees_uses_before_a_write_through_it():
     ((view * view).sum() + before).backward()
     assert seen == [[3.0, 3.0]]
     np.testing.assert_allclose(x.grad.numpy(), [0, 2 * (3 + 32 * 4), 2 * (3 + 32 * 6)])
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_hook_may_write_to_the_gradient_of_a_loss(create_graph):
+    """Which begins as a one that all losses share."""
+
+    def gradient(hook=None):
+        x = tg.tensor([2.0, 3.0], requires_grad=True)
+        y = (x * x).sum()
+        if hook is not None:
+            y.register_hook(hook)
+        y.backward(create_graph=create_graph)
+        return x.grad.tolist()
+
+    assert gradient(lambda grad: grad.mul_(2.0)) == [8.0, 12.0]
+    assert gradient() == [4.0, 6.0]
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_the_gradient_of_a_leaf_with_respect_to_itself_may_be_written(create_graph):
+    for _ in range(2):
+        z = tg.tensor(1.0, requires_grad=True)
+        z.backward(create_graph=create_graph)
+        assert z.grad.item() == 1.0
+        with tg.no_grad():
+            z.grad.mul_(5.0)
+        assert z.grad.item() == 5.0

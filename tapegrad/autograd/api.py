@@ -153,6 +153,11 @@ def _array_of(cotangent: Any, output: Tensor) -> Any:
     return np.asarray(value_of(cotangent) if isinstance(cotangent, Tensor) else cotangent, dtype)
 
 
+def _constant_of(cotangent: Any, output: Tensor) -> Tensor:
+    """An output's cotangent as a tensor of its own, which hooks may write to."""
+    return lift(np.array(cotangent) if isinstance(cotangent, np.ndarray) else cotangent, output._spec.dtype)
+
+
 def accumulate_all(pairs: Sequence[tuple[Tensor, np.ndarray]]) -> None:
     """Add gradients to ``tensor.grad``; the arrays become the tensors' own.
 
@@ -196,7 +201,7 @@ def accumulate(tensor: Tensor, array: np.ndarray) -> None:
 
 def _recorded_backward(pairs: list[tuple[Tensor, Any]], inputs: list[Tensor] | None) -> None:
     inputs = reachable_leaves([t for t, _ in pairs]) if inputs is None else inputs
-    seeds = [lift(g, t._spec.dtype) for t, g in pairs]
+    seeds = [_constant_of(g, t) for t, g in pairs]
     retained: list = []
     bars = recorded_sweep([t for t, _ in pairs], seeds, inputs, True, retained, visit=True)
     leaves = {id(t): (t, bar) for t, bar in zip(inputs, bars, strict=True) if t._leaf and bar is not None}
@@ -285,7 +290,7 @@ def _gradients(
     pairs: list[tuple[Tensor, Any]], wanted: list[Tensor], retain_graph: bool, create_graph: bool
 ) -> list[Tensor | None]:
     if create_graph or local.state.tape.tracing:
-        recorded = [lift(g, t._spec.dtype) for t, g in pairs]
+        recorded = [_constant_of(g, t) for t, g in pairs]
         retained: list = []
         bars = recorded_sweep([t for t, _ in pairs], recorded, wanted, create_graph, retained)
         _accumulate_recorded(retained, create_graph)
