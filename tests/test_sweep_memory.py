@@ -129,3 +129,26 @@ def test_cotangents_that_somebody_reads_are_not_written_over(step, n):
     expected = tg.grad(lambda y: np.sum(np.cos(step(y)) * step(y)))(plain * 1.5)
     np.testing.assert_allclose(seen, [expected], rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(x.grad.numpy(), 1.5 * expected, rtol=1e-12, atol=1e-14)
+
+
+def test_a_sweep_of_many_megabytes_finds_its_memory_ready(monkeypatch):
+    """What one sweep took in small pieces, those after it take at once, and keep."""
+    taken, room_block = [], room.take_block
+
+    def watched(nbytes):
+        taken.append(nbytes)
+        return room_block(nbytes)
+
+    monkeypatch.setattr(room, "take_block", watched)
+    x = tg.tensor(np.linspace(0.1, 1.0, 1 << 15), requires_grad=True)
+    counts = []
+    for _ in range(5):
+        taken.clear()
+        y = x
+        parts = [x.cos() * (0.1 * k) for k in range(1, 7)]  # so many cotangents live together
+        while len(parts) > 1:
+            y = parts.pop().exp() * parts.pop().sin()
+            parts.insert(0, y)
+        y.sum().backward()
+        counts.append(len(taken))
+    assert counts[0] > 2 and counts[1] <= 1 and counts[2:] == [0, 0, 0]

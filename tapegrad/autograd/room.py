@@ -18,7 +18,7 @@ from ..vm.entry import note_needed
 __all__ = ["LARGE", "Room", "drop_saved", "size_class"]
 
 FIRST_BLOCK = 1 << 15
-KEPT_BLOCK = 1 << 18
+KEPT_BLOCK = 1 << 22
 """A first block of so many bytes, or less, is kept for the next sweep."""
 LARGE = 1 << 20
 """A cotangent of that many bytes has a block of its own."""
@@ -56,7 +56,7 @@ class Room:
             return
         self.release(keep=0)
         self.rest = (0, 0)
-        self.grow(expected)
+        self._add_block(max(FIRST_BLOCK, expected + 1))  # so that the next sweep of the same kind finds it large enough
 
     def _fill(self, block: np.ndarray) -> None:
         state, address = self.state, address_of(block)
@@ -78,10 +78,13 @@ class Room:
         elif end - begin >= 2 * need + 64:
             state[op.MEMORY], state[op.MEMORY_END], self.rest = begin, end, (0, 0)
         else:
-            block = take_block(max(FIRST_BLOCK << min(len(self.blocks), 5), need + need // 8 + 128))
-            self.blocks.append(block)
-            self.taken += block.nbytes
-            self._fill(block)
+            self._add_block(max(FIRST_BLOCK << min(len(self.blocks), 5), need + need // 8 + 128))
+
+    def _add_block(self, nbytes: int) -> None:
+        block = take_block(nbytes)
+        self.blocks.append(block)
+        self.taken += block.nbytes
+        self._fill(block)
 
     def _give_back(self) -> None:
         """Let go of the large blocks that stand in the lists of free places."""
