@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -84,6 +86,27 @@ def test_profile_times_machine_code_too():
     assert profile.native is not None and profile.native.rows >= profile.native.steps >= 1
     assert 0 < profile.native.seconds < 1 and "with machine code for" in str(profile).splitlines()[0]
     assert tg.compile(tg.value_and_grad(chain), native=False).profile(x, repeats=1).native is None
+
+
+def test_the_listing_says_how_few_rows_a_loop_is_written_as():
+    def steps(n):
+        def f(x):
+            for _ in range(n):
+                x = x * 1.001 - 0.01 * np.cos(x)
+            return x
+
+        return f
+
+    for n in (100, 1000):
+        step = tg.compile(tg.value_and_grad(steps(n)))
+        step(0.3)
+        step.optimize()
+        (found,) = re.findall(r"machine code for (\d+) rows in 1 step, with loops: (\d+) rows", str(step))
+        assert int(found[0]) > 8 * n and int(found[1]) < 60
+    step = tg.compile(tg.value_and_grad(lambda x: np.sum(np.exp(-x * x) * x)))
+    step(np.linspace(0.0, 1.0, 1000))
+    step.optimize()
+    assert "rows in 1 step\n" in str(step) and "loops" not in str(step)
 
 
 def test_the_listing_follows_the_branch_of_its_arguments():

@@ -128,10 +128,18 @@ def list_program(program: Program, limit: int = 60) -> str:
     guards = [f"guard: {g} = {g.shown(v)}" for g, v in zip(program.guards, program.outcomes, strict=True)]
     memory = f"{program.summary()}, {program.plan.memory.nbytes:,} bytes of memory"
     if program.plan.steps:
-        memory += f"; machine code for {program.plan.is_member.sum()} rows in {len(program.plan.steps)} steps"
+        memory += "; " + _written(program.plan)
     if program.native_failure is not None:
         memory += f"; no machine code: {program.native_failure!r}"
     return "\n".join([memory, *guards[:20], *lines])
+
+
+def _written(plan: Any) -> str:
+    """How much of a program is machine code, and how many rows that has where loops were found again."""
+    rows, steps = int(plan.is_member.sum()), plan.steps.values()
+    rolled = sum([len(step.slots) - step.n_written for step in steps])
+    text = f"machine code for {rows} rows in {len(steps)} step{'s' * (len(steps) > 1)}"
+    return f"{text}, with loops: {rows - rolled} rows are written out" if rolled else text
 
 
 def _place(program: Program, plan: Any, slot: int) -> str:

@@ -57,6 +57,12 @@ class Step:
         """Slots of the rows, group by group."""
         return np.concatenate([group.slots for group in self.groups.values()])
 
+    @property
+    def n_written(self) -> int:
+        """Rows that the machine code is written for: of a loop, those of one iteration."""
+        rolls = [roll for script in self.scripts.values() for roll in script.rolls]
+        return len(self.slots) - sum([roll.period * (roll.count - 1) for roll in rolls])
+
 
 Order = list["Step | np.ndarray"]
 """Native steps, and between them slots of rows that stay the interpreter's."""
