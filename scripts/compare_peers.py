@@ -34,6 +34,7 @@ README, DOCUMENT, PICTURE = (
 )
 BEGIN, END = "<!-- timings: begin -->", "<!-- timings: end -->"
 MEMORY_CASES = ("expression, large", "MLP, medium", "MLP, large", "gmm, large")
+NO_FORM = 3  # exit status
 
 
 def limited(count):
@@ -116,7 +117,10 @@ def peak_memory(options):
     """MiB that a case adds to the peak of a process that has already run the problem's tiny size."""
     contender = next(c for c in available(options) if c.name == options.peak_memory_of)
     (case,) = selected(options)
-    run_settled(contender.make(case.problem.case("tiny")))
+    try:
+        run_settled(contender.make(case.problem.case("tiny")))
+    except LookupError:  # a contender has no form of this problem
+        raise SystemExit(NO_FORM) from None
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     run_settled(contender.make(case))
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
@@ -139,7 +143,9 @@ def report_memory(options):
         options.only = name
         for contender in available(options):
             done = in_process(options, 1, "--peak-memory-of", contender.name)
-            text = f"{float(done.stdout):8.1f} MiB" if done.returncode == 0 else "    has no such form"
+            text = "    has no such form" if done.returncode == NO_FORM else "    failed"
+            if done.returncode == 0:
+                text = f"{float(done.stdout):8.1f} MiB"
             print(f"   {contender.name:18} {text}", flush=True)
 
 
