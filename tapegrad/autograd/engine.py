@@ -70,66 +70,89 @@ def sweep(seeds, inputs=None, retain_graph=False, ends=(), visit=False):
         alone = _sweep_alone(tensor, seed, inputs, retain_graph)
         if alone is not None:
             return alone, {}
-    leaves: dict = {}
-    pending: dict = {}
-    heap: list = []
     targets: dict = {}
     for tensor in inputs or ():
         if not tensor._leaf:
             targets.setdefault(home_of(tensor), []).append(tensor)
-    ended: dict = {home_of(t): None for t in ends if not t._leaf}
-
-    def reach(home, array):
-        if home in ended:
-            ended[home] = np.array(array) if ended[home] is None else np.asarray(ended[home] + array)
-            return
-        tape, slot = home
-        seed = pending.get(tape)
-        if seed is None:
-            seed = pending[tape] = {}
-            heapq.heappush(heap, (-tape.rank, id(tape), tape))
-        if slot in seed:
-            seed[slot] = _total(seed[slot], array)
-        else:
-            seed[slot] = array
-
-    def reach_leaf(leaf, array):
-        if id(leaf) in leaves:
-            array = _total(leaves.pop(id(leaf))[1], array)
-        leaves[id(leaf)] = leaf, array
-
+    front = _Front({home_of(t) for t in ends if not t._leaf})
     for tensor, seed in seeds:
         if tensor._leaf:
-            reach_leaf(tensor, seed.copy())
+            front.reach_leaf(tensor, seed.copy())
         else:
-            reach(home_of(tensor), seed)
+            front.reach(home_of(tensor), seed)
+    everything = inputs is None or (not targets and _only_leads_to(front.pending, inputs))
+    relevant = None if everything else _relevant(front.pending, inputs, targets, front.ended)
     others: dict = {}
     visited = []
-    everything = inputs is None or (not targets and _only_leads_to(pending, inputs))
-    relevant = None if everything else _relevant(pending, inputs, targets, ended)
-    while heap:
-        _, _, tape = heapq.heappop(heap)
-        run = _part(tape, pending[tape])
+    while front.heap:
+        tape, cotangents = front.last()
+        run = _part(tape, cotangents)
         run.visits, run.frees = visit, not retain_graph
         run.run(targets, relevant)
         visited.append(run)
         for home, array in run.reached():
             if isinstance(home, tuple):
-                reach(home, array)
+                front.reach(home, array)
             else:
-                reach_leaf(home, array)
+                front.reach_leaf(home, array)
         others.update(run.collected(targets))
         others.setdefault("retained", []).extend(run.retained())
-    others.update({id(t): bar for home, bar in ended.items() if bar is not None for t in targets[home]})
+    others.update({id(t): bar for home, bar in front.ended.items() if bar is not None for t in targets[home]})
     for run in visited:
         if not retain_graph:
             run.free()
         run.release()
-    for key, (leaf, array) in leaves.items():
+    for key, (leaf, array) in front.leaves.items():
         if leaf._hooks is not None:
-            leaves[key] = leaf, run_leaf_hooks(leaf, array)
+            front.leaves[key] = leaf, run_leaf_hooks(leaf, array)
     finish_sweep()
-    return leaves, others
+    return front.leaves, others
+
+
+class _Front:
+    """How far a sweep has come: cotangents that are on their way, tape by tape, and those that have arrived.
+
+    Attributes
+    ----------
+    pending : dict
+        By tape, cotangents by slot.
+    heap : list
+        The tapes of them that have not been swept, those that began last first.
+    leaves : dict
+        ``id(tensor) -> (tensor, gradient array)``.
+    ended : dict
+        By home of a tensor beyond which the sweep does not go, the cotangent that came to it, or None.
+    """
+
+    def __init__(self, ends):
+        self.pending: dict = {}
+        self.heap: list = []
+        self.leaves: dict = {}
+        self.ended: dict = dict.fromkeys(ends)
+
+    def reach(self, home, array):
+        """Add to the cotangent of a slot."""
+        if home in self.ended:
+            before = self.ended[home]
+            self.ended[home] = np.array(array) if before is None else np.asarray(before + array)
+            return
+        tape, slot = home
+        cotangents = self.pending.get(tape)
+        if cotangents is None:
+            cotangents = self.pending[tape] = {}
+            heapq.heappush(self.heap, (-tape.rank, id(tape), tape))
+        cotangents[slot] = _total(cotangents[slot], array) if slot in cotangents else array
+
+    def reach_leaf(self, leaf, array):
+        """Add to the gradient of a leaf, which comes last from now on."""
+        if id(leaf) in self.leaves:
+            array = _total(self.leaves.pop(id(leaf))[1], array)
+        self.leaves[id(leaf)] = leaf, array
+
+    def last(self):
+        """The tape that began last, and its cotangents; it is done with."""
+        _, _, tape = heapq.heappop(self.heap)
+        return tape, self.pending[tape]
 
 
 def _part(tape, seeds):
