@@ -40,6 +40,9 @@ __all__ = [
     "written",
 ]
 
+MOST_RENEWED = 8
+"""Views that are recorded anew at once where another tensor was written that has their memory."""
+
 
 @primitive()
 class copy_slices:
@@ -399,10 +402,20 @@ def _take_over(target, result, state, tape, passing):
 
 
 def look_after_views(target):
-    """Look at each view that is used from now on, if there are any that a write to a tensor has put out of date."""
-    state = local.state
-    if not state.careful and target._buffer.is_viewed(target):
-        state.careful = True
+    """Record anew the views that a write to a tensor has put out of date.
+
+    Where they are many, or more is known of one, each is when it is next used: all operations take the long way then.
+    """
+    state, buffer = local.state, target._buffer
+    if state.careful or not buffer.is_viewed(target):
+        return
+    state.careful = True
+    state.refresh()
+    views = buffer.views_beside(target)
+    if not buffer.loose and len(views) <= MOST_RENEWED and all([type(view._rare) is ViewFacts for view in views]):
+        for view in views:
+            view._refresh_view()
+        state.careful = False
         state.refresh()
 
 

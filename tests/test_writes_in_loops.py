@@ -9,6 +9,7 @@ import pytest
 
 import tapegrad as tg
 from tapegrad.inplace import prepared
+from tapegrad.tape.state import local
 
 
 @pytest.fixture(params=[True, False], ids=["deferred", "immediate"], autouse=True)
@@ -266,12 +267,71 @@ def detached_and_written(lib):
     return y.sum(), w
 
 
+def several_views_of_what_is_written(lib):
+    w = leaf(lib, 1, 2, 3, 4)
+    x = w * 1
+    a, b = x[:2], x[1:3]
+    c = a[1:]
+    for _ in range(3):
+        x.mul_(w)
+        a.add_(b * 2)
+        b[0] = c[0] + w[3]
+        c.mul_(w[0])
+    return (x * x).sum() + (a * b).sum() + c.sum(), w
+
+
+def many_views_of_what_is_written(lib):
+    w = leaf(lib, 1, 2, 3, 4)
+    x = w * ones(lib, 3, 4)
+    views = [x[i, j:] for i in range(3) for j in range(4)]
+    for view in views[::3]:
+        view.mul_(w[0])
+    return sum((view * view).sum() for view in views), w
+
+
+def hooked_view_of_what_is_written(lib):
+    w = leaf(lib, 1, 2, 3, 4)
+    x = w * 1
+    a, b = x[:2], x[1:3]
+    a.register_hook(lambda bar: bar * 10)
+    before = (a * a).sum()
+    b.mul_(w[3])
+    return before.detach() + (a * b).sum() + (x * x).sum(), w
+
+
+def increments_on_several_tapes(lib):
+    w = leaf(lib, 1, 2, 3, 4)
+    x = w * 1
+    for k in range(1500):
+        x[k % 3] += 0.001 * x[k % 3 + 1]
+    return (x * x).sum(), w
+
+
+def interior_on_several_tapes(lib):
+    w = leaf(lib, 1, 2, 3, 4, 5)
+    x = w * 1
+    for _ in range(500):
+        x[1:-1] += 0.1 * (x[2:] - 2 * x[1:-1] + x[:-2])
+    return (x * x).sum(), w
+
+
+def saved_on_one_tape_and_overwritten_on_another(lib):
+    w = leaf(lib, 1, 2, 3, 4)
+    x = w * 1
+    y = x * x
+    for k in range(2000):
+        x[k % 3] = 0.5
+    return y.sum() + x.sum(), w
+
+
 CASES = [
     elements, running_sum, recurrence, neighbours, rows_and_columns, broadcast_values, kept_views,
     view_kept_while_others_write, view_and_base_in_turn, view_of_a_view, constant_that_becomes_differentiable,
     exchanged, without_gradient, on_two_tapes, saved_and_overwritten, saved_view_and_another_element_overwritten,
     assigned_to_itself, whole_times_itself, detached_and_written, parts_of_rows, parts_of_a_kept_row,
     parts_of_a_row_beside_another_view, saved_part_of_a_row_overwritten, named_parts, zeros_and_their_signs,
+    several_views_of_what_is_written, many_views_of_what_is_written, hooked_view_of_what_is_written,
+    increments_on_several_tapes, interior_on_several_tapes, saved_on_one_tape_and_overwritten_on_another,
 ]  # fmt: skip
 
 
@@ -339,6 +399,33 @@ def test_the_line_of_a_write_through_a_view():
         x[0] += 1.0
         with pytest.raises(RuntimeError, match=r"test_writes_in_loops\.py"):
             y.sum().backward()
+
+
+@pytest.mark.parametrize("live", [False, True], ids=["gone", "live"])
+def test_after_a_write_beside_views_all_goes_on_by_look_up(live):
+    x = leaf(tg, 1, 2, 3, 4) * 1
+    views = [x[:2], x[1:]]
+    x.mul_(2.0)
+    if not live:
+        views.clear()
+    assert not local.state.careful
+    assert all(view._seen == x._buffer.history for view in views)
+
+
+def test_writes_on_a_tape_that_ended_are_counted_without_being_entered():
+    tg.set_deferral(True)
+    w = leaf(tg, 1, 2, 3, 4)
+    x = w * 1
+    tapes = {}
+    for k in range(3000):
+        x[k % 3] = w[3] * 2.0
+        tapes[x._tape] = None
+    (x * x).sum().backward()
+    assert len(tapes) > 2
+    ended = list(tapes)[1]
+    assert len(ended.noted) > 1000  # in place of dictionaries
+    before = ended._write_counts()
+    assert dict(before) == ended.stamps.counts == ended._write_counts()
 
 
 def test_a_kept_view_is_written_on_several_tapes():

@@ -306,9 +306,9 @@ class _TapeSweep:
                 self.seeds[slot] = array
                 addr[n + slot], bar[slot] = address_of(array), op.FULL
             grads, rows = self.grads, tape.rows
-            for slot, _, home, buffer, version in tape.imports:
-                if buffer is not None and buffer.version != version and tape.is_outdated(slot, buffer, version):
-                    tape.arrays.last_write[slot] = n
+            for slot, _ in tape.outdated():
+                tape.arrays.last_write[slot] = n
+            for slot, _, home, _, _ in tape.imports:
                 if home is None or slot > top or not wanted[slot]:
                     continue
                 spec = by_index[rows[slot] >> op.SIGNATURE_SHIFT].out

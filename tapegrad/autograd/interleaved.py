@@ -84,9 +84,8 @@ class InterleavedSweep:
     def run(self, targets: dict, relevant: dict | None) -> None:
         """Record the reverse."""
         tape = self.tape
-        for slot, _, _, buffer, version in tape.imports:
-            if buffer is not None and buffer.version != version and tape.is_outdated(slot, buffer, version):
-                tape.foreign_writes.setdefault(tape.root_of(slot), buffer)
+        for slot, buffer in tape.outdated():
+            tape.foreign_writes.setdefault(tape.root_of(slot), buffer)
         noted = tape.notes or tape.retaining or tape.freed or tape.foreign_writes or watchers
         plain = relevant is None and not (targets or noted)
         bars = {k: tensor_over(np.array(array)) for k, array in self.seeds.items()}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+import numpy as np
+
 __all__ = ["Stamps"]
 
 
@@ -59,3 +63,15 @@ class Stamps:
             counts[root] = counts[root] + 1 if root in counts else 1
         del noted[:k]
         self._entered = 0
+
+    def counts_with(self, noted: list, root: np.ndarray) -> dict[int, int]:
+        """What `counts` will be when all that was noted is entered, given the owner of each slot's memory.
+
+        Long loops of writes end tapes; a sweep that goes on through them asks for no more than this.
+        """
+        noted = noted[self._entered :]
+        notes = zip(noted[::3], noted[1::3], noted[2::3], strict=True)
+        written = [shared for slot, shared, site in notes if site is not None or slot is None]
+        counts = Counter(self.counts)
+        counts.update(root[written].tolist())
+        return counts

@@ -42,6 +42,8 @@ SEGMENT_BYTES = 1 << 25
 """So is a tape whose results take more memory than this."""
 SEGMENT_HELD = 1 << 25
 """A tape that holds more bytes of large values is followed by a new one where nothing on it is used any more."""
+MANY_NOTED = 192
+"""So many items of `Tape.noted` are not entered for a question that rows which have run can answer."""
 UNSEALED = 1 << 62
 """Rank of a tape on which things are still being recorded: above all that have been sealed."""
 FIRST_CHUNK = 1 << 15
@@ -469,17 +471,37 @@ class Tape:
     def written_elsewhere(self):
         """(slot, buffer) of memory that was written through another tape since this one used it."""
         yield from self.foreign_writes.items()
-        for slot, _, _, buffer, version in self.imports:
-            if buffer is not None and self.is_outdated(slot, buffer, version):
-                yield slot, buffer
+        yield from self.outdated()
 
-    def is_outdated(self, slot, buffer, version) -> bool:
-        """Whether an import's memory was written through another tape since."""
-        return buffer.version != version + self.stamps.counts.get(self.root_of(slot), 0)
+    def outdated(self) -> list:
+        """(slot, buffer) of imports whose memory was written through another tape since."""
+        changed = [
+            (slot, buffer, version)
+            for slot, _, _, buffer, version in self.imports
+            if buffer is not None and buffer.version != version
+        ]
+        counts = self._write_counts() if changed else {}
+        return [(slot, b) for slot, b, version in changed if b.version != version + counts.get(self.root_of(slot), 0)]
+
+    def _write_counts(self) -> dict[int, int]:
+        """How often each buffer was written on this tape, by its first slot."""
+        if not self._tells_roots(len(self.rows) - 1):
+            return self.stamps.counts
+        return self._stamps.counts_with(self.noted, self.arrays.root)
 
     def root_of(self, slot) -> int:
         """The slot that a slot's memory belongs to: views and writes share their operand's."""
+        if self._tells_roots(slot):
+            return int(self.arrays.root[slot])
         return self.stamps.roots.get(slot, slot)
+
+    def _tells_roots(self, slot) -> bool:
+        """Whether what was noted need not be entered to say whose memory the slots up to that one have.
+
+        Rows that have run say it, but of imports that turned out to be the same memory, and of results of calls.
+        """
+        told = slot < self.done and self.device is None and not (self.shared_imports or self.sources)
+        return told and len(self.noted) > MANY_NOTED
 
     def signature(self, slot):
         """Signature of the row that gave a slot."""
