@@ -18,10 +18,10 @@ from .foreign import meet
 from .primitives.core import RECORDS, Promoting
 from .tape.current import new_tensor
 from .tape.handle import NOTHING, Tensor, attach
-from .tape.importing import COPY_BYTES, slot_of, stands_ready
+from .tape.importing import COPY_BYTES, is_plain, slot_of
 from .tape.memory import copy_array
 from .tape.record import append, record
-from .tape.signature import CAREFUL, FAST, fast_index, import_signature, signature_of
+from .tape.signature import CAREFUL, FAST, fast_index, import_codes, signature_of
 from .tape.size import Size
 from .tape.spec import spec_of_array
 from .tape.state import local
@@ -160,14 +160,14 @@ def _prompt(k, x, other, swapped):
             code, spec, char = entries[kind]
     except KeyError:
         return _at_once(k, x, other, swapped)
-    if not (_is_plain(x, tape) and (kind is not Tensor or _is_plain(other, tape))):
+    if not (is_plain(x, tape) and (kind is not Tensor or is_plain(other, tape))):
         return None
     i = slot_of(x, state, tape)
     if kind is Tensor:
         j = slot_of(other, state, tape)
     elif kind is np.ndarray:
         its = spec_of_array(array)
-        j = tape.bring_by(import_signature(its).code, array)
+        j = tape.bring_by(import_codes[its], array)
         if array.nbytes <= COMPARED_BYTES:
             tape.constants[id(other)] = other, other.shape, other.tobytes(), its, j
     else:
@@ -197,10 +197,10 @@ def _at_once(k, x, other, swapped):
         else None
     )
     signature = _LARGE.get((k, state.grad_enabled, its, x._spec) if swapped else (k, state.grad_enabled, x._spec, its))
-    if signature is None or its is None or not _is_plain(x, tape) or x._rare._borrowed or x._rare._inference:
+    if signature is None or its is None or not is_plain(x, tape) or x._rare._borrowed or x._rare._inference:
         return None
     if other.__class__ is Tensor:
-        if not _is_plain(other, tape) or other._rare._borrowed or other._rare._inference:
+        if not is_plain(other, tape) or other._rare._borrowed or other._rare._inference:
             return None
         j = slot_of(other, state, tape)
     else:
@@ -208,23 +208,13 @@ def _at_once(k, x, other, swapped):
         frozen = not other.flags.writeable and other.base is None
         if signature.out.requires_grad and signature.needs >> place & 1 and not frozen:
             other = copy_array(other, its)
-        j = tape.bring_by(import_signature(its).code, other)
+        j = tape.bring_by(import_codes[its], other)
         other = None
     i = slot_of(x, state, tape)
     if state.tape is not tape or tape.fast is CAREFUL or len(tape.rows) >= tape.limit:
         return None
     slots, tensors = ((j, i), (other, x)) if swapped else ((i, j), (x, other))
     return append(state, tape, signature, slots, tensors)
-
-
-def _is_plain(tensor, tape):
-    """Whether a tensor is on the tape, or on none, with nothing about it that needs thought."""
-    if tensor._tape is tape:
-        return True
-    rare = tensor._rare
-    if rare._borrowed or rare._inference or rare._base is not None:
-        return False
-    return tensor._tape is None or stands_ready(tensor, tape)
 
 
 def unary(primitive, name):

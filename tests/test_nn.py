@@ -370,3 +370,29 @@ def test_convolutions_do_not_depend_on_how_many_places_are_taken_at_a_time(band,
     monkeypatch.setattr("tapegrad.primitives.convolution.BAND_BYTES", band)
     for one, other in zip(gradients(), whole, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_cross_entropy_called_alike_again():
+    """The second call takes a shorter way: its class numbers are looked at as the first one's were."""
+    for dtype in (np.int64, np.int32, np.uint8):
+        x = wave(5, 4)
+        expected, calls = [], []
+        for k in range(4):
+            target = ((np.arange(5) + k) % 4).astype(dtype)
+            options = {} if k < 3 else {"reduction": "sum", "ignore_index": 1}
+            leaf, classes = tg.tensor(x, requires_grad=True), tg.tensor(target)
+            for _ in range(2):  # the second time the class numbers stand on the tape
+                leaf.grad = None
+                functional.cross_entropy(leaf * 1.0, classes, **options).backward()
+            calls.append(leaf.grad.numpy())
+            one_hot, counts = np.eye(4)[target], (target != 1) | (k < 3)
+            soft = np.exp(x) / np.exp(x).sum(1, keepdims=True)
+            expected.append((soft - one_hot) * counts[:, None] / (5 if k < 3 else 1))
+        np.testing.assert_allclose(calls, expected, rtol=1e-12)
+        classes[0] = 4
+        with pytest.raises(IndexError, match="Target 4 is out of bounds"):
+            functional.cross_entropy(leaf * 1.0, classes)
+    with pytest.raises(IndexError, match="Target -1 is out of bounds"):
+        functional.cross_entropy(leaf * 1.0, np.array([0, 1, 2, 3, -1]))
+    with pytest.raises(ValueError, match="reduction"):
+        functional.nll_loss(leaf * 1.0, np.array([0, 1, 2, 3, 3]), reduction=["mean"])

@@ -159,9 +159,10 @@ def notes_of(tensor: Tensor) -> Notes:
 
 def tensor_over(array: np.ndarray) -> Tensor:
     """A tensor without history over an array that is nobody else's."""
-    if not isinstance(array, (np.ndarray, np.generic)):  # it stands on a device
-        return array.device.tensor_over(array)
-    array = np.asarray(array)
+    if array.__class__ is not np.ndarray:
+        if not isinstance(array, (np.ndarray, np.generic)):  # it stands on a device
+            return array.device.tensor_over(array)
+        array = np.asarray(array)
     made = new_tensor(None, 0, spec_of_array(array))
     made._rare = rare = Rare()
     rare._memory = array

@@ -7,7 +7,7 @@ import numpy as np
 from ..tape.memory import address_of
 from ..tape.passes import run
 from ..tape.rows import Rows, gather
-from ..tape.signature import by_index, import_signature
+from ..tape.signature import by_index, import_codes
 from ..tape.tape import Tape
 from ..vm import opcodes as op
 from ..vm import traits as t
@@ -77,6 +77,6 @@ class Constants:
             out = by_index[words[slot] >> op.SIGNATURE_SHIFT].out
             value = np.array(self.folded.view(int(self.places[slot]), out))
             value.flags.writeable = False
-            words[slot] = import_signature(out.plain).code | len(tape.imports)
+            words[slot] = import_codes[out.plain] | len(tape.imports)
             tape.imports.append((slot, value, None, None, 0))
             tape.import_addr.append(address_of(value))

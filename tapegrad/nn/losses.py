@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..primitives.core import lift, ops
+from ..primitives.memo import remembered_pair
 from ..tape.handle import Tensor
+from ..values import are_below, value_of
 from .activation import log_softmax, logsigmoid
 from .operands import lifted, reduced
 
@@ -23,6 +25,8 @@ __all__ = [
     "nll_loss",
     "smooth_l1_loss",
 ]
+
+_INDEX = np.dtype(np.intp)
 
 
 def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
@@ -78,8 +82,14 @@ def _picked(x, target, w, ignore_index, reduction):
     target = _classes(x, target, ignore_index)
     if w is not None and w._spec.requires_grad:
         raise NotImplementedError("nll_loss: class weights are taken as constants; pass weight.detach()")
-    others = (target,) if w is None else (target, w)
-    return ops.nll_loss(x, *others, ignore_index=ignore_index, reduction=reduction)
+    if w is None:
+        return _picked_alike(x, target, ignore_index, reduction)
+    return ops.nll_loss(x, target, w, ignore_index=ignore_index, reduction=reduction)
+
+
+@remembered_pair
+def _picked_alike(x, target, ignore_index, reduction):
+    return ops.nll_loss(x, target, ignore_index=ignore_index, reduction=reduction)
 
 
 def _classes(x, target, ignore_index):
@@ -88,16 +98,14 @@ def _classes(x, target, ignore_index):
     if target._spec.dtype.kind not in "iu":
         raise RuntimeError(f"expected class numbers of an integer dtype, and got {target._spec.dtype}")
     if target._tape is None or not target._tape.tracing:
-        from ..values import are_below, value_of
-
         n = x._spec.shape[1 if x._spec.ndim > 1 else 0]
         if are_below(target, n):
-            return lift(target, np.dtype(np.intp))
+            return lift(target, _INDEX)
         values = value_of(target)
         wrong = values[(values != ignore_index) & ((values < 0) | (values >= n))]
         if wrong.size:
             raise IndexError(f"Target {int(wrong.flat[0])} is out of bounds: there are {n} classes.")
-    return lift(target, np.dtype(np.intp))
+    return lift(target, _INDEX)
 
 
 def cross_entropy(

@@ -1,4 +1,4 @@
-"""Functions of one tensor and fixed arguments, recorded by a look-up when they were called alike before."""
+"""Functions of one or two tensors and fixed arguments, recorded by a look-up when they were called alike before."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 
 from ..tape.current import new_tensor
 from ..tape.handle import NOTHING, Tensor
-from ..tape.signature import FAST, fast_index
+from ..tape.importing import is_plain, slot_of
+from ..tape.signature import CAREFUL, FAST, fast_index
 from ..tape.state import local
-from ..vm.opcodes import KERNEL, SLOT_BITS
+from ..vm.opcodes import IMPORT, KERNEL, SLOT_BITS
 
-__all__ = ["remembered"]
+__all__ = ["remembered", "remembered_pair"]
 
 
 def remembered(function: Callable) -> Callable:
@@ -52,21 +53,64 @@ def remembered(function: Callable) -> Callable:
         before = len(local.state.tape.rows)
         y = function(x, *args, **kwargs)
         if key is not None and y.__class__ is Tensor:
-            _remember(k, key, x, y, before)
+            _remember(k, key, (x,), y, before)
         return y
 
     return quick
 
 
-def _remember(k: int, key: Any, x: Tensor, y: Tensor, before: int) -> None:
-    """Enter a call into the table, if it left one row that may simply be appended."""
-    state, tape = local.state, y._tape
-    if tape is None or tape is not state.tape or x._tape is not tape or y._rare is not NOTHING or y._slot != before:
+def remembered_pair(function: Callable) -> Callable:
+    """The same for functions of two tensors, of which the second one may have to be brought onto the tape.
+
+    Parameters
+    ----------
+    function : callable
+        Takes two tensors, and other arguments of which no two that are equal differ in type.
+
+    Returns
+    -------
+    callable
+    """
+    k = fast_index()
+
+    @functools.wraps(function)
+    def quick(x: Tensor, other: Tensor, *args: Any) -> Any:
+        key, state = None, local.state
+        slot, tape = x._slot, x._tape
+        if tape is state.tape and tape.thread == get_ident() and is_plain(other, tape):
+            key = x._spec, other._spec, *args
+            try:
+                code, spec = tape.fast[k][key]
+            except (KeyError, TypeError):  # not met before; a list among the arguments
+                pass
+            else:
+                second = slot_of(other, state, tape)
+                row = len(tape.rows)
+                if state.tape is tape and tape.fast is not CAREFUL and row < tape.limit:
+                    tape.rows.append(code + (slot << SLOT_BITS) + second)
+                    return new_tensor(tape, row, spec)
+        before = len(state.tape.rows)
+        y = function(x, other, *args)
+        if key is not None and y.__class__ is Tensor:
+            _remember(k, key, (x, other), y, before)
+        return y
+
+    return quick
+
+
+def _remember(k: int, key: Any, xs: tuple[Tensor, ...], y: Tensor, before: int) -> None:
+    """Enter a call into the table, if it left one row that may simply be appended, behind those that bring operands."""
+    state, tape, slot = local.state, y._tape, y._slot
+    if tape is None or tape is not state.tape or y._rare is not NOTHING or len(tape.rows) != slot + 1:
         return
-    row = tape.signature(before)
-    if len(tape.rows) != before + 1 or row.kind != KERNEL or not row.deferrable or tape.operands(before) != [x._slot]:
+    row = tape.signature(slot)
+    if slot < before or any([tape.signature(brought).kind != IMPORT for brought in range(before, slot)]):
         return
-    if row.specs[0] is not key[0]:  # a view that was out of date, and has got a gradient since
+    if row.kind != KERNEL or not row.deferrable or any([x._tape is not tape for x in xs]):
+        return
+    if tape.operands(slot) != [x._slot for x in xs]:
+        return
+    if row.specs != key[: len(xs)]:  # a view that was out of date, and has got a gradient since
         return
     try:
         FAST[state.grad_enabled][k][key] = row.code, row.out

@@ -11,7 +11,7 @@ from .buffer import buffer_of
 from .current import current_tape, mark_careful, mark_escaped, new_tensor
 from .handle import Rare, Tensor
 from .memory import address_of, aligned_copy, empty_array
-from .signature import DEFER_BYTES, import_signature
+from .signature import DEFER_BYTES, import_codes
 from .spec import spec_of_array
 from .state import local
 from .tape import TapeError
@@ -23,6 +23,7 @@ __all__ = [
     "import_array",
     "import_leaf",
     "is_inference",
+    "is_plain",
     "slot_of",
     "stands_ready",
 ]
@@ -109,6 +110,16 @@ def stands_ready(tensor, tape) -> bool:
     if tensor._spec.requires_grad and not rare._leaf:
         return False
     return home is None or (home.device is None and home.done == len(home.rows) and not home.inference)
+
+
+def is_plain(tensor, tape) -> bool:
+    """Whether a tensor is on the tape, or on none, with nothing about it that needs thought."""
+    if tensor._tape is tape:
+        return True
+    rare = tensor._rare
+    if rare._borrowed or rare._inference or rare._base is not None:
+        return False
+    return tensor._tape is None or stands_ready(tensor, tape)
 
 
 def _import_at_once(tensor, tape) -> int:
@@ -216,7 +227,7 @@ def import_leaf(array: np.ndarray, scalar: bool = False):
         elif array.nbytes <= COPY_BYTES:
             array = aligned_copy(array)
         spec = spec_of_array(array).differentiable
-        kind = spec, import_signature(spec).code, array.nbytes <= COPY_BYTES
+        kind = spec, import_codes[spec], array.nbytes <= COPY_BYTES
         if flags.c_contiguous and spec.dtype == dtype:
             _leaf_kinds[array.shape, dtype] = kind
     elif kind[2]:

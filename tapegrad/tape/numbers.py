@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .memory import address_of
-from .signature import import_signature
+from .signature import import_codes
 from .spec import spec_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def take_back(slot: int, rows: list, imports: list, places: array) -> None:
 def _kind(char: str) -> tuple[np.dtype, int, dict]:
     """The dtype of a character, the code of rows that bring such numbers, and the numbers brought before."""
     dtype = np.dtype(char)
-    return dtype, import_signature(spec_of((), dtype)).code, {}
+    return dtype, import_codes[spec_of((), dtype)], {}
 
 
 class _NumbersOf(dict):

@@ -8,7 +8,16 @@ from ..vm import opcodes as op
 from ..vm.pools import pools
 from .spec import Spec
 
-__all__ = ["CAREFUL", "DEFER_BYTES", "FAST", "Signature", "fast_index", "import_signature", "signature_of"]
+__all__ = [
+    "CAREFUL",
+    "DEFER_BYTES",
+    "FAST",
+    "Signature",
+    "fast_index",
+    "import_codes",
+    "import_signature",
+    "signature_of",
+]
 
 DEFER_BYTES = 128 * 1024
 """Operations with an operand or a result of more bytes than this run at once."""
@@ -191,3 +200,13 @@ def import_signature(spec: Spec) -> Signature:
         with pools.lock:
             found = _interned.setdefault((_import, spec), Signature(_import, (), {}, spec, op.IMPORT))
     return found
+
+
+class _ImportCodes(dict):
+    def __missing__(self, spec):
+        self[spec] = code = import_signature(spec).code
+        return code
+
+
+import_codes = _ImportCodes()
+"""The first word of rows that bring values onto a tape, by their spec."""

@@ -28,7 +28,7 @@ from .callout import run_call
 from .floating import check_rows, is_strict
 from .memory import address_of, array_at
 from .numbers import Numbers, take_back
-from .signature import CAREFUL, by_index, import_signature
+from .signature import CAREFUL, by_index, import_codes
 from .stamps import Stamps
 from .workspace import workspace
 
@@ -319,7 +319,7 @@ class Tape:
                 self.noted += (slot, root, None)
                 self.shared_imports.append((slot, root))
                 version -= self.stamps.counts.get(root, 0)
-        code = import_signature(spec).code | index
+        code = import_codes[spec] | index
         try:
             self.imports.append((slot, owner, home, buffer, version))
             self.import_addr.append(address)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...tape.record import pack
 from ...tape.rows import Gathered
-from ...tape.signature import Signature, by_index, import_signature
+from ...tape.signature import Signature, by_index, import_codes
 from ...tape.spec import spec_of
 from ...vm import opcodes as op
 from ...vm.pools import pools
@@ -133,7 +133,7 @@ def gather_steps(graph: Graph, order: Order) -> tuple[Gathered, NativeRows]:
             native.steps[at], native.members[at], native.reads[at] = step, range(slots[0], at), places[step.reads]
     rows = np.concatenate([part for part in order if not isinstance(part, Step)])
     packed, origins = np.zeros(n, np.int64), np.full(n, -1, np.int32)
-    packed[0] = import_signature(ADDRESS).code
+    packed[0] = import_codes[ADDRESS]
     packed[list(native.steps)] = pack(native_signature(), [0])
     for step in native.steps.values():
         origins[places[step.slots]] = step.slots
@@ -146,7 +146,7 @@ def gather_steps(graph: Graph, order: Order) -> tuple[Gathered, NativeRows]:
 def _imports(kinds: np.ndarray) -> np.ndarray:
     """Rows of imports of what rows of those signatures compute."""
     found, which = np.unique(kinds, return_inverse=True)
-    return np.array([import_signature(by_index[k].out).code for k in found.tolist()], np.int64)[which]
+    return np.array([import_codes[by_index[k].out] for k in found.tolist()], np.int64)[which]
 
 
 class _Native:
