@@ -44,6 +44,7 @@ from .inspect.listing import format_tape
 from .jacobians import hessian, hvp, jacfwd, jacobian, jacrev, linearize
 from .methods.facts import is_tensor
 from .methods.standard import from_dlpack
+from .tape.exactness import is_numpy_loops_enabled, set_numpy_loops
 from .tape.handle import Tensor
 from .tape.state import is_deferral_enabled, set_deferral
 from .values import TracedValueError
@@ -93,6 +94,7 @@ __all__ = [
     "is_deferral_enabled",
     "is_grad_enabled",
     "is_inference_mode_enabled",
+    "is_numpy_loops_enabled",
     "is_tensor",
     "jacfwd",
     "jacobian",
@@ -118,6 +120,7 @@ __all__ = [
     "set_deferral",
     "set_grad_enabled",
     "set_num_threads",
+    "set_numpy_loops",
     "stop_gradient",
     "support",
     "tensor",

@@ -80,7 +80,8 @@ def _functions(frame: FrameType) -> Iterator[tuple[str, list[str]]]:
     if "<locals>" in names:
         for wrapped in frame.f_locals.values():
             if isinstance(wrapped, FunctionType) and "<locals>" not in wrapped.__qualname__:
-                yield wrapped.__module__, [wrapped.__qualname__]
+                if (wrapped.__module__ or "").partition(".")[0] in ("numpy", "scipy"):  # not the user's, of any name
+                    yield wrapped.__module__, [wrapped.__qualname__]
         return
     owner = getattr(frame.f_locals.get("self"), "name", None)
     if len(names) == 2 and isinstance(owner, str):  # a distribution

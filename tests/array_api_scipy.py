@@ -42,6 +42,17 @@ FUNCTIONS = {
     "stats.circmean": "stats.circmean(y)",
     "stats.ttest_ind": "stats.ttest_ind(y, w).statistic",
     "stats.ttest_ind, p-value": "stats.ttest_ind(y, w).pvalue",
+    "stats.kstat": "stats.kstat(y, 2)",
+    "stats.pmean": "stats.pmean(p, 3)",
+    "stats.differential_entropy": "stats.differential_entropy(y)",
+    "stats.jarque_bera": "stats.jarque_bera(y).statistic",
+    "stats.f_oneway": "stats.f_oneway(y, w).statistic",
+    "stats.power_divergence": "stats.power_divergence(p / p.sum() * w.sum(), w, lambda_=0.5).statistic",
+    "stats.bartlett": "stats.bartlett(y, w).statistic",
+    "stats.median_abs_deviation": "stats.median_abs_deviation(y)",
+    "stats.trim_mean": "stats.trim_mean(y, 0.2)",
+    "stats.circvar": "stats.circvar(y)",
+    "stats.boxcox_llf": "stats.boxcox_llf(0.5, p)",
     "stats.pearsonr": "stats.pearsonr(y, w).statistic",
     "fft.rfft": "(abs(fft.rfft(y)) ** 3).sum()",
     "fft.fftn": "(abs(fft.fftn(m)) ** 3).sum()",
@@ -50,8 +61,14 @@ FUNCTIONS = {
     "integrate.cumulative_simpson": "(integrate.cumulative_simpson(y, dx=1.0) ** 2).sum()",
     "signal.fftconvolve": "(signal.fftconvolve(y, w) ** 2).sum()",
     "signal.hilbert": "(abs(signal.hilbert(y)) ** 3).sum()",
+    "signal.oaconvolve": "(signal.oaconvolve(y, w) ** 2).sum()",
+    "signal.resample": "(signal.resample(y, 5) ** 2).sum()",
+    "signal.freqz": "(abs(signal.freqz(y, worN=16)[1]) ** 2).sum()",
+    "signal.envelope": "signal.envelope(y)[0].sum()",
     "signal.zpk2tf": "(signal.zpk2tf(y, w, 1.0)[0] ** 2).sum()",
     "spatial.transform.Rotation": "(spatial.transform.Rotation.from_rotvec(m).as_matrix()[..., 0] ** 3).sum()",
+    "spatial.transform.RigidTransform": "(spatial.transform.RigidTransform.from_translation(m).as_matrix() ** 3).sum()",
+    "cluster.vq.whiten": "(cluster.vq.whiten(m)[0] ** 2).sum()",
     "differentiate.derivative": "differentiate.derivative(lambda z: z**3, y).df.sum()",
     "optimize.rosen": "optimize.rosen(y)",
 }
@@ -84,9 +101,9 @@ def message_of(text: str, spaces: dict) -> str:
 
 
 if __name__ == "__main__":
-    from scipy import differentiate, fft, integrate, optimize, signal, spatial, special, stats
+    from scipy import cluster, differentiate, fft, integrate, optimize, signal, spatial, special, stats
 
     namespaces = {s.__name__.rpartition(".")[2]: s for s in (
-        differentiate, fft, integrate, optimize, signal, spatial, special, stats,
+        cluster, differentiate, fft, integrate, optimize, signal, spatial, special, stats,
     )}  # fmt: skip
     print(json.dumps({name: message_of(text, namespaces) for name, text in FUNCTIONS.items()}))

@@ -95,6 +95,11 @@ SKLEARN = {
     "metrics.pairwise.sigmoid_kernel": "metrics.pairwise.sigmoid_kernel(x, y).sum()",
     "metrics.pairwise.additive_chi2_kernel": "metrics.pairwise.additive_chi2_kernel(abs(x), abs(y)).sum()",
     "metrics.pairwise.manhattan_distances": "metrics.pairwise.manhattan_distances(x, y).sum()",
+    "metrics.pairwise.cosine_similarity": "(metrics.pairwise.cosine_similarity(x, y) ** 2).sum()",
+    "metrics.pairwise.laplacian_kernel": "metrics.pairwise.laplacian_kernel(x, y).sum()",
+    "metrics.pairwise.paired_cosine_distances": "metrics.pairwise.paired_cosine_distances(x, y[:4]).sum()",
+    "metrics.mean_pinball_loss": "metrics.mean_pinball_loss(y[:4], x, multioutput='raw_values').sum()",
+    "metrics.explained_variance_score": "metrics.explained_variance_score(y[:4], x, multioutput='raw_values').sum()",
     "metrics.mean_squared_error": "metrics.mean_squared_error(y[:4], x, multioutput='raw_values').sum()",
     "metrics.mean_absolute_error": "metrics.mean_absolute_error(y[:4], x, multioutput='raw_values').sum()",
     "metrics.r2_score": "metrics.r2_score(y[:4], x, multioutput='raw_values').sum()",
@@ -102,6 +107,21 @@ SKLEARN = {
     "preprocessing.MaxAbsScaler": "(preprocessing.MaxAbsScaler().fit_transform(x) ** 3).sum()",
     "preprocessing.PolynomialFeatures": "preprocessing.PolynomialFeatures(2).fit_transform(x).sum()",
     "preprocessing.KernelCenterer": "(preprocessing.KernelCenterer().fit_transform(x[:3]) ** 2).sum()",
+    "preprocessing.normalize": "(preprocessing.normalize(x, norm='l1') ** 3).sum()",
+    "decomposition.PCA": "abs(decomposition.PCA(2, svd_solver='full').fit_transform(x)).sum()",
+    "LinearDiscriminantAnalysis": (
+        "discriminant_analysis.LinearDiscriminantAnalysis().fit(x, c).predict_proba(x)[:, 0].sum()"
+    ),
+    "mixture.GaussianMixture": (
+        "mixture.GaussianMixture(1, init_params='random_from_data', random_state=0).fit(x).means_.sum()"
+    ),
+    "naive_bayes.GaussianNB": "naive_bayes.GaussianNB().fit(x, c).predict_joint_log_proba(x).sum()",
+    "kernel_approximation.Nystroem": (
+        "(kernel_approximation.Nystroem(n_components=3, random_state=0).fit_transform(x) ** 2).sum()"
+    ),
+    "linear_model.RidgeCV": "(linear_model.RidgeCV().fit(x, w).coef_ ** 2).sum()",
+    "covariance.ledoit_wolf": "(covariance.ledoit_wolf(x)[0] ** 2).sum()",
+    "utils.extmath.fast_logdet": "utils.extmath.fast_logdet(x.T @ x)",
     "linear_model.Ridge": "(linear_model.Ridge(solver='svd').fit(x, w).coef_ ** 2).sum()",
     "covariance.empirical_covariance": "(covariance.empirical_covariance(x) ** 2).sum()",
 }
@@ -110,16 +130,30 @@ SKLEARN = {
 @pytest.mark.parametrize("name", SKLEARN)
 def test_scikit_learn(name, monkeypatch):
     sklearn = pytest.importorskip("sklearn", minversion="1.9", reason="scikit-learn 1.9 is not installed")
-    from sklearn import covariance, linear_model, metrics, preprocessing
+    from sklearn import (
+        covariance,
+        decomposition,
+        discriminant_analysis,
+        kernel_approximation,
+        linear_model,
+        metrics,
+        mixture,
+        naive_bayes,
+        preprocessing,
+        utils,
+    )
 
+    modules = {m.__name__.rpartition(".")[2]: m for m in (
+        covariance, decomposition, discriminant_analysis, kernel_approximation, linear_model, metrics, mixture,
+        naive_bayes, preprocessing, utils,
+    )}  # fmt: skip
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # scikit-learn insists, though its own functions do without
 
     def f(x, constant):
         with sklearn.config_context(array_api_dispatch=isinstance(x, tg.Tensor)):
-            return eval(SKLEARN[name], {
-                "x": x, "y": constant(Y), "w": constant(W), "metrics": metrics, "preprocessing": preprocessing,
-                "linear_model": linear_model, "covariance": covariance,
-            })  # fmt: skip
+            return eval(
+                SKLEARN[name], modules | {"x": x, "y": constant(Y), "w": constant(W), "c": constant(np.arange(4) % 2)}
+            )
 
     check(f, X)
 

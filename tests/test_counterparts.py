@@ -66,6 +66,13 @@ def test_what_has_none(name):
         tg.grad(WITHOUT[name])(X)
 
 
+def test_what_a_function_without_a_module_meets():
+    elementwise = importlib.import_module("scipy.optimize.elementwise")
+    cube = eval("lambda x, c: x**3 - c", {})
+    with pytest.raises(TracedValueError, match="rule with tapegrad"):
+        tg.grad(lambda x: elementwise.find_root(cube, (0.01, 2.0), args=(x,)).x.sum())(X)
+
+
 def test_arrays_that_the_user_asks_for():
     with pytest.raises(TracedValueError, match=r"^a NumPy function that tapegrad cannot see"):
         tg.grad(lambda x: np.sum(np.array([x[0], x[1]])))(X)

@@ -1,5 +1,9 @@
 """Every ufunc of NumPy and `scipy.special` gives tensors what it gives arrays: the same bits, but for a list."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -63,6 +67,120 @@ def allowed(name, char, y):
     with np.errstate(all="ignore"):
         scale = np.maximum(np.abs(y), np.finfo(y.dtype).tiny)
         return distance * np.spacing(np.where(np.isfinite(scale), scale, 1.0))
+
+
+@pytest.fixture(params=["deferred", "at once"])
+def numpys_loops(request):
+    """Within the test NumPy's and SciPy's own loops are called."""
+    loops, deferral = tg.set_numpy_loops(True), tg.set_deferral(request.param == "deferred")
+    yield
+    tg.set_numpy_loops(loops)
+    tg.set_deferral(deferral)
+
+
+def of_type(ufunc, char, k):
+    """An operand for a type of the ufunc's loops: other points for each `k`."""
+    dtype = np.dtype(char)
+    if ufunc.__name__.startswith(("pro_", "obl_")):
+        points = np.resize([[1.0], [2.0, 3.0], [0.3, 0.5, 0.9]][min(k, 2)], 29)  # elsewhere SciPy's take all memory
+    elif dtype.kind in "fc":
+        points = operands(ufunc, "D" if dtype.kind == "c" else "d")[0]
+        if ufunc.__name__.startswith("eval_"):
+            points = np.resize(points[np.abs(points) < 50.0], len(points))  # SciPy's take long
+    else:  # no negative powers of integers
+        points = np.arange(49 if ufunc.signature else 62) % 5 - (3 if dtype.kind == "i" and k == 0 else 0)
+        points = points.reshape(7, 7) if ufunc.signature else points
+    return np.roll(points, 5 * k).astype(dtype)
+
+
+LAYOUTS = {
+    "without gaps": np.copy,
+    "gaps": lambda x: np.repeat(x, 2, axis=-1)[..., ::2],
+    "reversed": lambda x: x[..., ::-1].copy()[..., ::-1],
+    "columns": lambda x: np.asfortranarray(x if x.ndim > 1 else np.stack([x, np.roll(x, 3)])),
+    "many": lambda x: np.tile(x, 40) if x.ndim == 1 else np.copy(x),
+}
+
+
+@pytest.mark.parametrize("name", UFUNCS)
+@np.errstate(all="ignore")
+@pytest.mark.filterwarnings("ignore")
+def test_numpys_loops(name, numpys_loops):
+    ufunc = UFUNCS[name]
+    tried = 0
+    for types in ufunc.types:
+        if set(types) & set("OmM"):
+            continue
+        if ufunc.__name__.startswith(("mathieu", "obl_", "pro_")) and types.startswith("f"):
+            continue  # SciPy's loops give NaN, or take forever; tensors get values
+        xs = [of_type(ufunc, char, k) for k, char in enumerate(types.partition("->")[0])]
+        for layout in LAYOUTS.values():
+            arrays = [layout(x) for x in xs]
+            if ufunc.nin > 1 and not ufunc.signature:
+                arrays[1] = arrays[1][..., :1]  # broadcast
+            tensors = [tg.from_numpy(x) if x.dtype.char in "fdFD" else tg.tensor(x) for x in arrays]
+            wanted, got = ufunc(*[t.numpy() for t in tensors]), ufunc(*tensors)
+            for w, g in zip(*[v if isinstance(v, tuple) else (v,) for v in (wanted, got)], strict=True):
+                assert_same(g.numpy(), w)
+            tried += 1
+    assert tried or all(set(types) & set("OmM") for types in ufunc.types)
+
+
+def assert_same(got, wanted):
+    """The same dtype, shape and bits, whatever a NaN's."""
+    assert (got.dtype, got.shape) == (wanted.dtype, wanted.shape)
+    np.testing.assert_array_equal(got, wanted)
+    if wanted.dtype.kind in "fc":
+        for part in (np.real, np.imag):
+            known = ~np.isnan(part(wanted))
+            np.testing.assert_array_equal(np.signbit(part(got)[known]), np.signbit(part(wanted)[known]))
+
+
+def test_numpys_loops_at_every_switch():
+    x = np.linspace(-5.0, 5.0, 1001)
+    functions = (np.sin, special.erf, lambda x: np.logaddexp(x, x[::-1]), lambda x: x**3, lambda x: np.power(x, 5.0))
+
+    def equal():
+        return [bool(np.array_equal(f(tg.tensor(x)).numpy(), f(x))) for f in functions]
+
+    before = tg.set_numpy_loops(False)
+    by_default = equal()
+    try:
+        for _ in range(2):
+            assert tg.set_numpy_loops(True) is False
+            assert tg.is_numpy_loops_enabled()
+            assert all(equal())
+            compiled = [tg.compile(f) for f in functions]
+            for f, step in zip(functions, compiled, strict=True):
+                np.testing.assert_array_equal(step(x), f(x))
+                np.testing.assert_array_equal(step(x), f(x))
+            assert tg.set_numpy_loops(False) is True
+            assert equal() == by_default
+            assert not all(by_default)
+    finally:
+        tg.set_numpy_loops(before)
+
+
+def test_numpys_loops_of_a_process():
+    code = (
+        "import numpy as np, tapegrad as tg; x = np.linspace(-5.0, 5.0, 1001); "
+        "assert tg.is_numpy_loops_enabled(); assert np.array_equal(np.sin(tg.tensor(x)).numpy(), np.sin(x))"
+    )
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "TAPEGRAD_NUMPY_LOOPS": "1"}, check=True)
+
+
+def test_graphs_across_a_switch():
+    x = tg.tensor(np.linspace(0.1, 2.0, 50), requires_grad=True)
+    y = (np.sin(x) * x**3).sum()
+    before = tg.set_numpy_loops(True)
+    try:
+        y.backward()
+        by_them = tg.grad(lambda x: (np.sin(x) * x**3).sum())(x.detach().numpy())
+    finally:
+        tg.set_numpy_loops(before)
+    v = x.detach().numpy()
+    for found in (x.grad.numpy(), by_them):
+        np.testing.assert_allclose(found, np.cos(v) * v**3 + 3.0 * v**2 * np.sin(v), rtol=1e-14)
 
 
 @pytest.mark.parametrize("char", ["d", "f", "D", "l"])

@@ -217,6 +217,25 @@ def test_no_grad_inside_grad():
 def test_stop_gradient():
     np.testing.assert_allclose(tg.grad(lambda x: np.sum(x * tg.stop_gradient(x)))(X), X)
     assert tg.stop_gradient(3.0) == 3.0
+    assert tg.stop_gradient({"a": [None, "b"]}) == {"a": [None, "b"]}
+
+
+def test_stop_gradient_of_a_container():
+    np.testing.assert_allclose(tg.grad(lambda x: np.sum(x * tg.stop_gradient({"a": [x]})["a"][0]))(X), X)
+
+
+@pytest.mark.parametrize(("library", "remedy"), [("jax", "jax.lax.stop_gradient"), ("autograd", "getval")])
+def test_stop_gradient_of_others(library, remedy):
+    grad = pytest.importorskip(library).grad
+    with pytest.raises(TypeError, match=remedy):
+        grad(lambda x: x * tg.stop_gradient(x))(3.0)
+
+
+def test_stop_gradient_of_torch():
+    torch = pytest.importorskip("torch")
+    assert tg.stop_gradient(plain := torch.ones(2)) is plain
+    with pytest.raises(TypeError, match=r"x\.detach"):
+        tg.stop_gradient(torch.ones(2, requires_grad=True))
 
 
 def test_twice_nested():

@@ -22,6 +22,7 @@ VARIABLES = (
     "TAPEGRAD_CACHE_DIR",
     "TAPEGRAD_DEFERRAL",
     "TAPEGRAD_NATIVE",
+    "TAPEGRAD_NUMPY_LOOPS",
     "NUMBA_CACHE_DIR",
     "NUMBA_CPU_NAME",
     "NUMBA_ENABLE_CUDASIM",
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def collect(arguments: argparse.Namespace | None = None) -> dict[str, Any]:
     """Versions, processor, kernels, recording, cache, CUDA, and the environment variables that are set."""
     from ..descriptors import is_supported
+    from ..tape.exactness import is_numpy_loops_enabled
     from ..tape.state import is_deferral_enabled
     from ..vm import cache, native
 
@@ -54,6 +56,7 @@ def collect(arguments: argparse.Namespace | None = None) -> dict[str, Any]:
         "kernels": kernels(),
         "recording": "machine code" if is_supported() else "Python",
         "deferral": is_deferral_enabled(),
+        "ufuncs": "NumPy's and SciPy's own" if is_numpy_loops_enabled() else "loops by address",
         "cache": state,
         "cuda": _cuda(),
         "environment": {name: os.environ[name] for name in VARIABLES if name in os.environ},
@@ -89,6 +92,7 @@ def show(found: dict[str, Any]) -> str:
         ["features", " ".join(processor["features"]) or "none that matter here"],
         ["recording", found["recording"]],
         ["deferral", "on" if found["deferral"] else "off"],
+        ["ufuncs", found["ufuncs"]],
         ["cache", _cache_text(cache)],
         ["cuda", cuda["device"] or f"none: {cuda['reason']}"],
         *[[name, value] for name, value in found["environment"].items()],

@@ -15,6 +15,7 @@ import numpy as np
 import optree
 
 from ..descriptors import place_of
+from ..tape.exactness import is_numpy_loops_enabled
 from ..tape.faults import IndexFault
 from ..tape.handle import Tensor
 from ..tape.state import local
@@ -127,7 +128,7 @@ class Compiled(Leaving):
         functools.update_wrapper(self, fun, updated=())
         self.fun = fun
         self.max_paths, self.lines = max_paths, lines
-        self.native = native and os.environ.get("TAPEGRAD_NATIVE", "1") != "0"
+        self.native = native and os.environ.get("TAPEGRAD_NATIVE", "1") != "0" and not is_numpy_loops_enabled()
         self.programs: dict[tuple, Paths] = {}
         self._captured: Captured | None = None
         self._watch: Watch | None = None

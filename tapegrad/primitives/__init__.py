@@ -52,6 +52,7 @@ from . import (
     sorting,
     statistics,
     trigonometric,
+    vector_products,
 )
 
 __all__ = [
@@ -106,4 +107,5 @@ __all__ = [
     "matrix_functions",
     "scimath",
     "trigonometric",
+    "vector_products",
 ]

@@ -8,7 +8,7 @@ from .core import BY_FUNCTION, implements, lift
 from .indexing import getitem
 from .layout import view_of_function
 from .matmul import conjugated, matmul
-from .reduction import numpy_sum, refuse
+from .reduction import refuse
 from .shape import insert_axis, reshape_to
 
 
@@ -155,42 +155,6 @@ def linalg_cross(x1, x2, /, *, axis=-1):
 def linalg_matmul(x1, x2, /):
     """`numpy.linalg.matmul`."""
     return matmul(x1, x2)
-
-
-def _vecdot(x1, x2, /, *, axis=-1):
-    """`numpy.vecdot`."""
-    x1, x2 = lift(x1), lift(x2)
-    x1, x2 = (
-        view_of_function(np.moveaxis, "Permute", x1, axis, -1),
-        view_of_function(np.moveaxis, "Permute", x2, axis, -1),
-    )
-    if x1._spec.shape[-1] != x2._spec.shape[-1]:
-        raise _differ("vecdot", x1, x2)
-    y = conjugated(x1) * x2
-    return numpy_sum(y, -1, dtype=y._spec.dtype)
-
-
-def _matvec(x1, x2, /):
-    """`numpy.matvec`."""
-    return reshape_last(matmul(x1, insert_axis(lift(x2), -1)), -1)
-
-
-def _vecmat(x1, x2, /):
-    """`numpy.vecmat`."""
-    return reshape_last(matmul(insert_axis(conjugated(lift(x1)), -2), x2), -2)
-
-
-def reshape_last(x, axis):
-    """Drop an axis of length one."""
-    shape = list(x._spec.shape)
-    del shape[axis]
-    return reshape_to(x, tuple(shape))
-
-
-for _name, _function in (("vecdot", _vecdot), ("matvec", _matvec), ("vecmat", _vecmat)):
-    if hasattr(np, _name):
-        implements(getattr(np, _name))(_function)
-implements(np.linalg.vecdot)(_vecdot)
 
 
 @implements(np.linalg.multi_dot)

@@ -16,6 +16,7 @@ from ..vm.bridge import loop_address
 from ..vm.kernels import extra_loop
 from ..vm.plans import in_place, loop_plan
 from ..vm.pools import pools
+from .exactness import called_ufunc
 from .spec import spec_of
 from .state import local
 from .tape import Tape
@@ -183,7 +184,11 @@ def lower_forward(signature):
     emitter = Emitter(nin + 1)
     first = 1 if signature.kind == op.WRITE else 0  # operand 0 of a write is only the target
     operands = [(k + 1, s.plain) for k, s in enumerate(signature.specs)][first:]
-    signature.primitive.kernel(emitter, (0, signature.out.plain), operands, signature.attrs)
+    out, called = (0, signature.out.plain), called_ufunc(signature.primitive)
+    if called is not None:
+        emitter.call(called, signature.attrs, out, operands)
+    else:
+        signature.primitive.kernel(emitter, out, operands, signature.attrs)
     row = pools.table[signature.index]
     row[op.HAS_CALL] = emitter.calls > 0
     row[op.FORWARD_LEN], row[op.FORWARD_TEMPS], row[op.FORWARD_NTEMPS] = 0, 0, 0
