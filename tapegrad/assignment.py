@@ -6,12 +6,13 @@ import contextlib
 from sys import _getframe
 
 from .descriptors import Operator
-from .inplace import check_target, look_after_views, patch, patch_of, prepared, write
+from .inplace import check_target, look_after_views, patch, patch_of, prepared, write, written
 from .operators import NUMBERS, STEP, described, hand_over, waiting
 from .primitives.core import lift, ops
-from .primitives.indexing import advanced_key, basic_view, gathered_shape, index_put, is_traced, key_form
+from .primitives.indexing import advanced_key, basic_view, gathered_shape, index_put, key_form
 from .primitives.shape import reshape_to, view_of
 from .tape.handle import Tensor
+from .tape.importing import slot_of
 from .tape.signature import FAST, fast_index, signature_of
 from .tape.site import site_of
 from .tape.state import local
@@ -21,7 +22,7 @@ from .updates import attach_in_place
 __all__ = ["assign"]
 
 _ASSIGNED = fast_index()
-"""By the spec, the key's form, and the value's spec or type: see `_remember_assignment`."""
+"""By the spec, the key's form, or a mask's spec, and the value's spec or type: see `_remember_assignment`."""
 
 
 def assign(self, key, value):
@@ -32,6 +33,8 @@ def assign(self, key, value):
     """
     form, kind = None, value.__class__
     region = row = -1
+    if key.__class__ is Tensor and _written_where(self, key, value):
+        return
     try:
         if kind is Tensor and value._rare._base is self and _stands_there(self, key, value):
             if assign in waiting:
@@ -65,6 +68,39 @@ def assign(self, key, value):
     if assign in waiting:
         hand_over(assign)
     _assign(self, key, value, form)
+
+
+def _written_where(x, mask, value):
+    """Write a value to the places where a mask is true, if such a write was met before; returns whether that was done.
+
+    See `updates.in_place`.
+    """
+    kind, row = value.__class__, -1
+    try:
+        tape, i, buffer, base = prepared(x)
+        rows, site = tape.rows, site_of(_getframe(2))
+        if site is None or value is x or value is base:
+            return False
+        entry = tape.fast[_ASSIGNED][x._spec][mask._spec][value._spec if kind is Tensor else kind]
+        head, out, _, char, patches = entry
+        if kind is Tensor and value._tape is not tape:
+            return False
+        j = value._slot if kind is Tensor else tape.numbers[char][value]
+        patched = None if base is None or out is None else patch_of(x, out, patches)
+        k = slot_of(mask, local.state, tape)
+        row = len(rows)
+        rows += (head + i * STEP + k, j * STEP + i)
+        tape.note_write(row, i, site, buffer)
+        if out is not None:
+            written(x, base, row, out, patched)
+        buffer.end = len(rows)
+        return True
+    except (KeyError, AttributeError):
+        return False
+    except BaseException:  # an interrupt
+        if row >= 0 and tape.takes_back(row, row) and out is not None:
+            written(x, base, row, out, patched)
+        raise
 
 
 def _brief_form(key):
@@ -122,9 +158,12 @@ def _assign(self, key, value, form):
     plan = basic_view(self, key)
     whole = plan is None or plan == (self._spec.shape, self._spec.strides, 0)
     check_target(self, local.state, part=not whole)
-    if plan is None and _is_traced_mask(self, key) and lift(value)._spec.shape in ((), (1,)):
-        mask = reshape_to(key, key._spec.shape + (1,) * (self._spec.ndim - key._spec.ndim))
-        write(self, ops.where, (mask, _cast(value, self._spec.dtype), self))
+    if plan is None and _is_mask(self, key) and lift(value)._spec.shape in ((), (1,)):
+        spec, mask = self._spec, reshape_to(key, key._spec.shape + (1,) * (self._spec.ndim - key._spec.ndim))
+        operand = _cast(value, spec.dtype)
+        write(self, ops.where, (mask, operand, self))
+        if mask is key and operand._spec.dtype == spec.dtype:
+            _remember_masked(spec, mask._spec, value.__class__, operand._spec)
         return
     if plan is None:
         form, indices, unique = advanced_key(self, key)
@@ -181,11 +220,23 @@ def _remember_assignment(x, form, spec, view, plan, kind, value):
             patches[x._base._spec] = patch_of(x, written.out, {}, plan[1])
 
 
-def _is_traced_mask(x, key):
-    """Whether a key is a mask that has no values yet; how many elements it selects matters to no single number."""
-    if not isinstance(key, Tensor) or key._spec.dtype.kind != "b" or not is_traced(key):
+def _remember_masked(spec, mask, kind, value):
+    """Enter an assignment of one value where a mask is true into the fast table; as `inplace._remember`."""
+    grad_enabled = local.state.grad_enabled
+    if not (kind is Tensor or kind in NUMBERS) or spec.dtype.char not in "fd":  # no mask shares such memory
+        return
+    written = signature_of(ops.where.writer, (spec, mask, value, spec), (), grad_enabled)
+    if written.deferrable:
+        entries = FAST[grad_enabled][_ASSIGNED].setdefault(spec, {}).setdefault(mask, {})
+        out = written.out if written.out.requires_grad else None
+        entries[value if kind is Tensor else kind] = written.code, out, 0, spec.dtype.char, {}
+
+
+def _is_mask(x, key):
+    """Whether a key is a mask over leading axes; how many elements it selects matters to no single value."""
+    if not isinstance(key, Tensor) or key._spec.dtype.kind != "b" or key._spec.device is not x._spec.device:
         return False
-    return key._spec.shape == x._spec.shape[: key._spec.ndim]
+    return key._spec.ndim > 0 and key._spec.shape == x._spec.shape[: key._spec.ndim]
 
 
 def _with_axes(value, most):

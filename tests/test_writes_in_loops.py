@@ -324,6 +324,49 @@ def saved_on_one_tape_and_overwritten_on_another(lib):
     return y.sum() + x.sum(), w
 
 
+def where_a_mask_is_true(lib):
+    w = leaf(lib, 1, 2, 3, 4)
+    x = w * 1
+    odd = zeros(lib, 4) > lib.tensor(np.array([1.0, -1.0, 1.0, -1.0]))
+    for i in range(3):
+        x[odd] = 0.5 * i
+        x[~odd] = w[i]
+        x[1:][odd[1:]] = w[3] * x[0]
+        x[x > 1.5] = 1.5
+    return (x * x * w).sum(), w
+
+
+def where_a_mask_of_rows_is_true(lib):
+    w = leaf(lib, 1, 2, 3, 4)
+    x = w * ones(lib, 3, 4)
+    for i in range(3):
+        x[x[:, i] > 1] = w[i]
+        x[i][w.detach() > 2] = w[i] * 2
+        x[x > 7] = w[0:1]
+        x[w.detach()[:3] > 4] = 1.0
+    return (x * x).sum(), w
+
+
+def mask_overwritten(lib):
+    w = leaf(lib, 1, 2, 3, 4)
+    x = w * 1
+    odd = zeros(lib, 4) > lib.tensor(np.array([1.0, -1.0, 1.0, -1.0]))
+    for _ in range(2):
+        x[odd] = w[0]
+    odd.fill_(True)
+    return x.sum(), w
+
+
+def saved_and_overwritten_where_a_mask_is_true(lib):
+    w = leaf(lib, 1, 2, 3, 4)
+    x = w * 1
+    odd = zeros(lib, 4) > lib.tensor(np.array([1.0, -1.0, 1.0, -1.0]))
+    y = x * x
+    for _ in range(2):
+        x[odd] = 1.0
+    return y.sum(), w
+
+
 CASES = [
     elements, running_sum, recurrence, neighbours, rows_and_columns, broadcast_values, kept_views,
     view_kept_while_others_write, view_and_base_in_turn, view_of_a_view, constant_that_becomes_differentiable,
@@ -331,6 +374,7 @@ CASES = [
     assigned_to_itself, whole_times_itself, detached_and_written, parts_of_rows, parts_of_a_kept_row,
     parts_of_a_row_beside_another_view, saved_part_of_a_row_overwritten, named_parts, zeros_and_their_signs,
     several_views_of_what_is_written, many_views_of_what_is_written, hooked_view_of_what_is_written,
+    where_a_mask_is_true, where_a_mask_of_rows_is_true, mask_overwritten, saved_and_overwritten_where_a_mask_is_true,
     increments_on_several_tapes, interior_on_several_tapes, saved_on_one_tape_and_overwritten_on_another,
 ]  # fmt: skip
 

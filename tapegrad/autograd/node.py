@@ -59,11 +59,26 @@ class Node(metaclass=_NodeType):
     @property
     def next_functions(self):
         """Nodes that the gradient goes to, each with an output number; ``(None, 0)`` where it ends."""
-        found = []
-        row = self._tape.signature(self._slot)
-        for k, spec in zip(self._tape.operands(self._slot), row.specs, strict=True):
-            found.append(edge_to((self._tape, k)) if spec.requires_grad else (None, 0))
-        return tuple(found)
+        row, operands = self._tape.signature(self._slot), self._tape.operands(self._slot)
+        edges = [
+            edge_to((self._tape, k)) if spec.requires_grad else (None, 0)
+            for k, spec in zip(operands, row.specs, strict=True)
+            if spec.dtype.kind in "fc"
+        ]
+        return tuple(self._edges_of_write(operands, edges) if row.kind == op.WRITE else edges)
+
+    def _edges_of_write(self, operands, edges):
+        """Of a row that writes in place: a function reads the target's old value, or a copy of that, as an operand."""
+        tape, target = self._tape, operands[0]
+        if tape.signature(self._slot).primitive.inner.name == "where":  # ``x[mask] = v``
+            return edges[:2]
+        for k, slot in enumerate(operands[1:], start=1):
+            row = tape.signature(slot)
+            copied = row.kind == op.KERNEL and row.primitive.name == "copy" and tape.operands(slot) == [target]
+            if slot == target or copied:
+                edges[k] = edges[0]
+                return edges[1:]
+        return edges
 
     @property
     def metadata(self):

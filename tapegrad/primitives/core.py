@@ -177,7 +177,7 @@ class _Writer:
     def __init__(self, inner):
         self.inner = inner
         self.name = inner.name + "_"
-        self.grad_name = "CopyBackwards" if inner.name == "copy" else inner.grad_name
+        self.grad_name = {"copy": "CopyBackwards", "where": "IndexPut"}.get(inner.name, inner.grad_name)
         self.kernel = inner.kernel
         self.derivative = inner.derivative
 

@@ -186,10 +186,11 @@ def is_number(value, at):
 
 
 @jit
-def brought(x, form, value, tape, at):
+def brought(x, form, value, char_at, tape, at):
     """The slot of a number that is to be written to a tensor or to ``x[form]``; -1 for an error, -2 if it is not known.
 
-    A number not met before is brought by Python code, which may change anything: so this comes before all look-ups.
+    The table's entry has its dtype at `char_at`. A number not met before is brought by Python code, which may change
+    anything: so this comes before all look-ups.
     """
     c = i64(at)
     table = table_of(tape, at)
@@ -200,7 +201,7 @@ def brought(x, form, value, tape, at):
         entry = call_python(c[DICT_ITEM], entry, type_of(value), 0)
     if entry == 0:
         return -2
-    return slot_of_number(tape, tuple_item(entry, 3 if form == 0 else 7), value, at)
+    return slot_of_number(tape, tuple_item(entry, char_at), value, at)
 
 
 @jit
@@ -249,17 +250,19 @@ def note_end(buffer, rows, at):
 
 
 @jit
-def write_rows(x, other, number, copies, tape, buffer, site, at):
+def write_rows(x, mask, other, number, copies, tape, buffer, site, at):
     """Append the rows of a write met before: 1 where that was done, 0 where it takes the long way, -1 for an error.
 
     What is written is a function of the tensor, and of another operand if there is one; or (`copies`) that operand,
-    which may be a `number` at that slot.
+    which may be a `number` at that slot; or, where there is a mask, that operand where it is true.
     """
     c = i64(at)
     table = table_of(tape, at)
     if table == 0:
         return 0
     entry = call_python(c[DICT_ITEM], table, i64(x + c[SPEC_AT])[0], 0)
+    if mask != 0:
+        entry = entry_for(entry, mask, tape, x, at)
     if other != 0:
         entry = entry_for(entry, other, tape, x, at)
     if entry == 0:
@@ -283,7 +286,7 @@ def write_rows(x, other, number, copies, tape, buffer, site, at):
     i = integer(place, at)
     head = integer(tuple_item(entry, 0), at)
     extra = integer(tuple_item(entry, 2), at)
-    source, done = j if copies else i, True
+    source, last, done = j if copies else slot_of(mask, at) if mask != 0 else i, i if mask != 0 else 0, True
     if extra:  # a copy of the tensor, for the reverse; or the operand, broadcast
         first = list_size(rows, at)
         done = append_word(rows, extra + (source << SLOT_BITS), at)
@@ -293,7 +296,7 @@ def write_rows(x, other, number, copies, tape, buffer, site, at):
     row = call_python(c[INT], list_size(rows, at), 0, 0)
     done = done and row != 0 and append_word(rows, head + (i << SLOT_BITS) + source, at)
     if other != 0 and not copies:
-        done = done and append_word(rows, j << SLOT_BITS, at)
+        done = done and append_word(rows, (j << SLOT_BITS) + last, at)
     done = done and note_write(tape, place, row, buffer, site, at)
     if done and patch != 0:
         done = patch_rows(x, base, patch, row, c[ZERO], tape, at)
@@ -409,7 +412,7 @@ def assign_rows(x, form, value, number, tape, buffer, site, at):
 
 
 @jit
-def write(x, other, copies, at):
+def write(x, mask, other, copies, at):
     """Write where nothing needs thought; as `write_rows`."""
     c = i64(at)
     tape = i64(x + c[TAPE_AT])[0]
@@ -417,14 +420,14 @@ def write(x, other, copies, at):
         return 0
     number = -2
     if other != 0 and is_number(other, at):
-        number = brought(x, 0, other, tape, at)
+        number = brought(x, 0 if mask == 0 else i64(mask + c[SPEC_AT])[0], other, 3, tape, at)
         if number < 0:
             return 0 if number == -2 else -1
     site = site_of(x, at)
     buffer = 0 if site == 0 or i64(x + c[TAPE_AT])[0] != tape else ready_buffer(x, tape, at)
     outcome = 0
     if buffer != 0:
-        outcome = write_rows(x, other, number, copies, tape, buffer, site, at)
+        outcome = write_rows(x, mask, other, number, copies, tape, buffer, site, at)
     call_python(c[RELEASE], site, 0, 0)
     call_python(c[RELEASE], buffer, 0, 0)
     return outcome
@@ -432,7 +435,7 @@ def write(x, other, copies, at):
 
 def write_unary(x, nothing, at):
     """A function of a tensor, written in place; the tensor as a new reference, or 0 with Python's error set."""
-    outcome = write(x, 0, 0, at)
+    outcome = write(x, 0, 0, 0, at)
     if outcome == 0:
         call_python(i64(at)[CLEAR_ERROR], 0, 0, 0)
         return call(x, 0, at)
@@ -444,7 +447,7 @@ def write_other(x, arguments, count, names, copies, at):
     """A write of one operand, or by one; as `write_unary`."""
     outcome = 0
     if count == 1 and names == 0:
-        outcome = write(x, i64(arguments)[0], copies, at)
+        outcome = write(x, 0, i64(arguments)[0], copies, at)
     if outcome == 0:
         call_python(i64(at)[CLEAR_ERROR], 0, 0, 0)
         return call_general(x, arguments, count, names, at)
@@ -493,7 +496,7 @@ def write_copy(x, arguments, count, names, at):
 
 def write_zero(x, nothing, at):
     """Zero, copied to where a tensor stands; as `write_unary`."""
-    outcome = write(x, i64(at)[ZERO], 1, at)
+    outcome = write(x, 0, i64(at)[ZERO], 1, at)
     if outcome == 0:
         call_python(i64(at)[CLEAR_ERROR], 0, 0, 0)
         return call(x, 0, at)
@@ -504,12 +507,14 @@ def write_zero(x, nothing, at):
 def assigned(x, key, value, tape, at):
     """An assignment where nothing needs thought; as `write_rows`."""
     c = i64(at)
+    if type_of(key) == c[TENSOR_TYPE]:
+        return write(x, key, value, 0, at)
     form = form_of(key, at) if is_eager(tape, at) else 0
     if form == 0:
         return 0
     outcome = count_again(x, form, value, tape, at)
     if outcome == 0:
-        number = brought(x, form, value, tape, at) if is_number(value, at) else -2
+        number = brought(x, form, value, 7, tape, at) if is_number(value, at) else -2
         if number == -1:
             outcome = -1
         else:
