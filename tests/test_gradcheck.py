@@ -118,6 +118,11 @@ def test_no_input_requires_grad():
         gradcheck(lambda x: x, (tg.ones(2),))
 
 
+def test_a_function_that_returns_nothing_is_no_success():
+    with pytest.raises(TypeError, match="returned None"):
+        tg.autograd.gradcheck(lambda x: None, (tg.tensor([1.0], requires_grad=True),))
+
+
 def test_no_mode():
     with pytest.raises(AssertionError, match="at least one of check_forward_ad or check_backward_ad"):
         gradcheck(lambda x: x, (leaf(1.0),), check_backward_ad=False)

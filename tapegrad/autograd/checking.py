@@ -244,6 +244,8 @@ def _check_inputs(given: tuple) -> list[Tensor]:
 
 def _tensors(func: Callable, given: tuple) -> list[Tensor]:
     found = func(*given)
+    if found is None:
+        raise TypeError("the function whose derivatives are checked returned None: return the tensors that it computes")
     return [y for y in (found if isinstance(found, (tuple, list)) else (found,)) if isinstance(y, Tensor)]
 
 

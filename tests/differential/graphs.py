@@ -561,6 +561,33 @@ def graph_goes_through_views_and_writes(lib):
 
 
 @program()
+def edges_of_writes_in_place(lib):
+    w, c = leaf(lib, 1, 2, 3), lib.tensor([2.0, 3.0, 4.0])
+    mask = c > 2.5
+    writes = [
+        lambda y: y.mul_(w), lambda y: y.mul_(2.0), lambda y: y.mul_(c), lambda y: y.add_(w), lambda y: y.sub_(w),
+        lambda y: y.div_(w), lambda y: y.exp_(), lambda y: y.sin_(), lambda y: y.sqrt_(), lambda y: y.neg_(),
+        lambda y: y.copy_(w), lambda y: y.copy_(c), lambda y: y.tanh_(),
+        lambda y: y.__setitem__(mask, 2.0), lambda y: y.__setitem__(mask, w[0]),
+        lambda y: y.__setitem__(lib.tensor([0, 2]), w[:2]),
+    ]  # fmt: skip
+    found = []
+    for write in writes:
+        y = w.exp()
+        write(y)
+        found.append((name_of(y.grad_fn), [(name_of(n), k) for n, k in y.grad_fn.next_functions]))
+    return found
+
+
+@program()
+def edges_go_to_differentiable_operands_only(lib):
+    w, index = leaf(lib, 1, 2, 3), lib.tensor([0, 2])
+    mask = w.detach() > 1.5
+    results = [w.where(mask, w * 2), w[index], w[mask], w * 2, w + 1]
+    return [[(name_of(n), k) for n, k in y.grad_fn.next_functions] for y in results]
+
+
+@program()
 def leaf_nodes_hold_their_leaf(lib):
     x = leaf(lib, 1, 2)
     a, b = (x * 2).grad_fn.next_functions[0][0], (x + 1).grad_fn.next_functions[0][0]

@@ -166,3 +166,8 @@ def class_that_does_not_exist(lib):
 @program("must be the same as input size")
 def wrong_shape_of_a_target(lib):
     lib.nn.functional.binary_cross_entropy_with_logits(leaf(lib, 1, 2), lib.ones(3))
+
+
+@program("all elements of input should be between 0 and 1")
+def probability_beyond_one(lib):
+    lib.nn.functional.binary_cross_entropy(leaf(lib, 0.5, 2), lib.ones(2))
