@@ -177,7 +177,8 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
         if values.size and not (values.min() >= 0 and values.max() <= 1):
             raise RuntimeError(
                 f"binary_cross_entropy: all elements of input should be between 0 and 1, and they lie from "
-                f"{values.min()} to {values.max()}: pass what `sigmoid` gives, or logits to `binary_cross_entropy_with_logits`"
+                f"{values.min()} to {values.max()}: pass what `sigmoid` gives, or logits to "
+                f"`binary_cross_entropy_with_logits`"
             )
     losses = -(y * ops.maximum(ops.log(p), -100.0) + (1.0 - y) * ops.maximum(ops.log1p(-p), -100.0))
     return reduced(losses if w is None else losses * w, reduction)
