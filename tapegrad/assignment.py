@@ -201,7 +201,7 @@ def _remember_assignment(x, form, spec, view, plan, kind, value):
     if not state.grad_enabled or not (kind is Tensor or (kind in NUMBERS and spec.dtype.char in "fd")):
         return
     given, spread = value, 0
-    if value.shape != plan[0]:
+    if value.shape != plan[0] and (value.shape or value.requires_grad):
         expanded = signature_of(ops.broadcast_to, (value,), (("shape", plan[0]),), True)
         value, spread = expanded.out, expanded.code
     written = signature_of(ops.copy.writer, (view.out, value), (), True)

@@ -207,7 +207,7 @@ def remember_copy(index, target, kind, value, grad_enabled):
     The third word is that of the row which broadcasts a value.
     """
     given, spread = value, 0
-    if value.shape != target.shape:
+    if value.shape != target.shape and (value.shape or value.requires_grad):
         expanded = signature_of(ops.broadcast_to, (value,), (("shape", target.shape),), grad_enabled)
         value, spread = expanded.out, expanded.code
     signature = signature_of(ops.copy.writer, (target, value), (), grad_enabled)

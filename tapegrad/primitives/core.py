@@ -184,7 +184,8 @@ class _Writer:
     def infer(self, specs, attrs):
         target = specs[0]
         out, _ = self.inner.infer(specs[1:], attrs)
-        if out.shape != target.shape or out.dtype != target.dtype:
+        fills = self.inner.name == "copy" and not (out.shape or specs[1].requires_grad)  # an array, with a number
+        if not (out.shape == target.shape or fills) or out.dtype != target.dtype:
             raise ValueError(
                 f"{self.inner.name} in place: the result is {out.dtype}{list(out.shape)}, "
                 f"the target {target.dtype}{list(target.shape)}"
