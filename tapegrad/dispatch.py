@@ -27,13 +27,15 @@ def _array_ufunc(self, ufunc, method, *inputs, **options):
                 result = recorder(*inputs)
                 if result is not NotImplemented:  # as it is for lists
                     return result
-        elif inputs[0].__class__ is np.ndarray and self is inputs[-1]:
+        elif inputs[0].__class__ in _FIRST and self is inputs[-1]:
             recorder = _swapped.get(ufunc) or _find_swapped(ufunc)
             if recorder is not None:
                 return recorder(self, inputs[0])
     return _general(ufunc, method, inputs, **options)
 
 
+_FIRST = frozenset((np.ndarray, np.float64, np.float32))
+"""Types of what may stand before a tensor."""
 _recorders: dict = {}
 _swapped: dict = {}
 _tables: dict = {}

@@ -77,9 +77,10 @@ def _view_as(self, other):
 
 def _reshape(self, *shape, order="C"):
     """`numpy.reshape` of the tensor; the shape as numbers or as one tuple."""
-    shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
-    if type(shape) is list:
-        shape = tuple(shape)
+    if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)):
+        shape = tuple(shape[0]) if type(shape[0]) is list else shape[0]
+        if shape.__class__ is tuple and order == "C" and len(shape) > 1 and all([n.__class__ is int for n in shape]):
+            return self.reshape(*shape)  # which remembers views by numbers
     try:
         return numpy_reshape(self, shape, order=order)
     except ValueError as error:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import numpy as np
 
+from ..tape.handle import Tensor
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .core import BY_FUNCTION, implements, lift, ops, primitive
 from .indexing import getitem
+from .memo import keep_in_mind, recall
 from .reduction import refuse
 from .shape import cast, insert_axis, reshape_to
 
@@ -126,7 +129,25 @@ def _join(record, tensors, axis):
         parts, record = joined, concatenate
 
 
+def _recalled(function):
+    """Have a function of several arrays, and an axis at most, look whether it has met such tensors before."""
+
+    @functools.wraps(function)
+    def quick(arrays, axis=0, *args, **kwargs):
+        if args or kwargs or axis.__class__ is not int or arrays.__class__ not in (list, tuple):
+            return function(arrays, axis, *args, **kwargs)
+        y = recall((function, axis), arrays)
+        if y is None:
+            y = function(arrays, axis)
+            if all([x.__class__ is Tensor for x in arrays]):
+                keep_in_mind((function, axis), arrays, arrays, y)
+        return y
+
+    return quick
+
+
 @implements(np.concatenate)
+@_recalled
 def numpy_concatenate(arrays, /, axis=0, out=None, *, dtype=None, casting="same_kind"):
     """`numpy.concatenate`."""
     refuse("concatenate", out=out)
@@ -145,6 +166,7 @@ def numpy_concatenate(arrays, /, axis=0, out=None, *, dtype=None, casting="same_
 
 
 @implements(np.stack)
+@_recalled
 def numpy_stack(arrays, axis=0, out=None, *, dtype=None, casting="same_kind"):
     """`numpy.stack`."""
     refuse("stack", out=out)
@@ -163,17 +185,27 @@ def _as_list(made):
     return list(made) if isinstance(made, tuple) else [made]
 
 
+def _with_axes(a, least):
+    """An array with so many axes at least; new ones come first."""
+    x = lift(a)
+    return x if x._spec.ndim >= least else x[(None,) * (least - x._spec.ndim)]
+
+
+def _joined(parts, axis, dtype):
+    return numpy_concatenate(parts, axis) if dtype is None else numpy_concatenate(parts, axis, dtype=dtype)
+
+
 @implements(np.vstack)
 def numpy_vstack(tup, *, dtype=None, casting="same_kind"):
     """`numpy.vstack`."""
-    return numpy_concatenate(_as_list(BY_FUNCTION[np.atleast_2d](*tup)), 0, dtype=dtype)
+    return _joined([_with_axes(a, 2) for a in tup], 0, dtype)
 
 
 @implements(np.hstack)
 def numpy_hstack(tup, *, dtype=None, casting="same_kind"):
     """`numpy.hstack`."""
-    parts = _as_list(BY_FUNCTION[np.atleast_1d](*tup))
-    return numpy_concatenate(parts, 0 if parts and parts[0]._spec.ndim == 1 else 1, dtype=dtype)
+    parts = [_with_axes(a, 1) for a in tup]
+    return _joined(parts, 0 if parts and parts[0]._spec.ndim == 1 else 1, dtype)
 
 
 @implements(np.dstack)

@@ -26,6 +26,7 @@ from ..tape.record import record
 from ..tape.spec import spec_of
 from ..tape.subclasses import refuse_other_algebra
 from ..vm import opcodes as op
+from .memo import keep_in_mind, recall
 
 __all__ = [
     "BY_FUNCTION",
@@ -224,7 +225,12 @@ class Promoting(Primitive):
 
     def __call__(self, *operands):
         """Record the function on tensors, arrays and numbers, with NumPy's promotion."""
-        return record(self, self.lift(operands))
+        y = recall((self,), operands)
+        if y is None:
+            tensors = self.lift(operands)
+            y = record(self, tensors)
+            keep_in_mind((self,), operands, tensors, y)
+        return y
 
 
 class Elementwise(Promoting):

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import functools
 from _thread import get_ident
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from ..tape.current import new_tensor
 from ..tape.handle import NOTHING, Tensor
 from ..tape.importing import is_plain, slot_of
+from ..tape.record import pack
 from ..tape.signature import CAREFUL, FAST, fast_index
 from ..tape.state import local
 from ..vm.opcodes import IMPORT, KERNEL, SLOT_BITS
 
-__all__ = ["remembered", "remembered_pair"]
+__all__ = ["keep_in_mind", "recall", "remembered", "remembered_pair"]
 
 
 def remembered(function: Callable) -> Callable:
@@ -96,6 +99,63 @@ def remembered_pair(function: Callable) -> Callable:
         return y
 
     return quick
+
+
+_MANY = fast_index()
+_NUMBERS = frozenset((float, int, np.float64, np.float32))
+
+
+def recall(call: tuple, operands: Sequence) -> Tensor | None:
+    """The result of a function that has met such operands before, tensors and numbers; None if it has not.
+
+    Parameters
+    ----------
+    call : tuple
+        The function, and all else that the row depends on.
+    operands : sequence
+    """
+    state = local.state
+    tape = state.tape
+    kinds = [x._spec if x.__class__ is Tensor else x.__class__ for x in operands]
+    try:
+        signature, chars = tape.fast[_MANY][(*call, *kinds)]
+    except KeyError:
+        return None
+    slots = []
+    for x, char in zip(operands, chars, strict=True):
+        if char is not None:
+            slots.append(tape.numbers[char][x])
+        elif is_plain(x, tape):
+            slots.append(slot_of(x, state, tape))
+        else:
+            return None
+    row = len(tape.rows)
+    if state.tape is not tape or tape.fast is CAREFUL or row >= tape.limit:
+        return None
+    tape.rows.extend(pack(signature, slots))
+    return new_tensor(tape, row, signature.out)
+
+
+def keep_in_mind(call: tuple, operands: Sequence, tensors: Sequence[Tensor], y: Tensor) -> None:
+    """Enter a call for `recall`, if its row, of these tensors, may simply be appended."""
+    state, tape = local.state, y._tape
+    kinds, chars = [], []
+    for x, t in zip(operands, tensors, strict=True):
+        if x.__class__ in _NUMBERS:
+            kinds.append(x.__class__)
+            chars.append(t._spec.dtype.char)
+        elif x is t:
+            kinds.append(t._spec)
+            chars.append(None)
+        else:
+            return
+    if tape is None or tape is not state.tape or y._rare is not NOTHING or y._spec.device is not None:
+        return
+    if any([t._tape is not tape for t in tensors]):
+        return
+    row, slots = tape.signature(y._slot), [t._slot for t in tensors]
+    if row.kind == KERNEL and row.deferrable and tape.operands(y._slot) == slots:
+        FAST[state.grad_enabled][_MANY][(*call, *kinds)] = row, chars
 
 
 def _remember(k: int, key: Any, xs: tuple[Tensor, ...], y: Tensor, before: int) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from ..tape.handle import Tensor
 from .core import BY_FUNCTION, implements, lift
 from .indexing import getitem
 from .layout import view_of_function
@@ -11,9 +14,12 @@ from .matmul import conjugated, matmul
 from .reduction import refuse
 from .shape import insert_axis, reshape_to
 
+_ARRAYS = (Tensor, np.ndarray)
+"""Types of which operators take the short way."""
+
 
 def _flat(x):
-    return reshape_to(x, (x._spec.size,))
+    return x if x._spec.ndim == 1 else reshape_to(x, (x._spec.size,))
 
 
 def _differ(name, a, b):
@@ -24,11 +30,13 @@ def _differ(name, a, b):
 def numpy_dot(a, b, out=None):
     """`numpy.dot`."""
     refuse("dot", out=out)
-    a, b = lift(a), lift(b)
-    if a._spec.ndim == 0 or b._spec.ndim == 0:
+    if a.__class__ not in _ARRAYS or b.__class__ not in _ARRAYS:
+        a, b = lift(a), lift(b)
+    if a.ndim == 0 or b.ndim == 0:
         return a * b
-    if b._spec.ndim <= 2:
-        return matmul(a, b)
+    if b.ndim <= 2:
+        return a @ b
+    a, b = lift(a), lift(b)
     if a._spec.shape[-1] != b._spec.shape[-2]:
         raise _differ("dot", a, b)
     return numpy_tensordot(a, b, ((-1,), (-2,)))
@@ -51,6 +59,8 @@ def numpy_inner(a, b, /):
         return a * b
     if a._spec.shape[-1] != b._spec.shape[-1]:
         raise _differ("inner", a, b)
+    if a._spec.ndim == 1 and b._spec.ndim == 1:
+        return a @ b
     return numpy_tensordot(a, b, ((-1,), (-1,)))
 
 
@@ -58,7 +68,7 @@ def numpy_inner(a, b, /):
 def numpy_outer(a, b, out=None):
     """`numpy.outer`."""
     refuse("outer", out=out)
-    return insert_axis(_flat(lift(a)), 1) * insert_axis(_flat(lift(b)), 0)
+    return _flat(lift(a))[:, None] * _flat(lift(b))[None]
 
 
 @implements(np.linalg.outer)
@@ -92,8 +102,8 @@ def numpy_tensordot(a, b, axes=2):
     for d in left:
         n *= sa[d]
     rows, columns = [sa[d] for d in free_a], [sb[d] for d in free_b]
-    a = reshape_to(_permuted(a, (*free_a, *left)), (int(np.prod(rows)), n))
-    b = reshape_to(_permuted(b, (*right, *free_b)), (n, int(np.prod(columns))))
+    a = reshape_to(_permuted(a, (*free_a, *left)), (math.prod(rows), n))
+    b = reshape_to(_permuted(b, (*right, *free_b)), (n, math.prod(columns)))
     return reshape_to(matmul(a, b), (*rows, *columns))
 
 

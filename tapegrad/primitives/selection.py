@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..tape.record import record
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from ..vm.bridge import loop_address
 from ..vm.kernels import extra_loop
-from .core import BY_FUNCTION, Primitive, broadcast_shapes, implements, lift, ops, primitive, unbroadcast
+from .core import BY_FUNCTION, Promoting, broadcast_shapes, implements, lift, ops, primitive, unbroadcast
 
 C = np.array([True, False, True])
 A, B = np.array([1.0, 2.0, 3.0]), np.array([-1.0, 5.0, 0.5])
@@ -22,7 +21,7 @@ def _example(operand):
     return operand if type(operand) in (int, float, complex) else np.asarray(operand).dtype
 
 
-class _Where(Primitive):
+class _Where(Promoting):
     elementwise = True
     accumulates = True
 
@@ -34,9 +33,6 @@ class _Where(Primitive):
 
     def carries_grad(self, specs, out):
         return out.dtype.kind in "fc" and (specs[1].requires_grad or specs[2].requires_grad)
-
-    def __call__(self, condition, a, b):
-        return record(self, self.lift((condition, a, b)))
 
     def lift(self, operands):
         condition, a, b = operands
