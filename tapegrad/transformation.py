@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from traceback import walk_tb
+from types import TracebackType
 from typing import Any
 
 from .tape.state import local
@@ -25,6 +27,7 @@ class Transformation:
         state.depth += 1
         self.is_open = True
         state.tape.sparing = True
+        state.refusal = None
         if not state.grad_enabled:
             state.switch(True)
         return self
@@ -39,10 +42,20 @@ class Transformation:
         if isinstance(error, ValueError) and isinstance(error.__cause__, TracedValueError):
             # ``array[i] = x[i]``: NumPy says "setting an array element with a sequence" of whatever goes wrong there.
             raise TracedValueError(*error.__cause__.args).with_traceback(traceback) from None
+        if state.refusal and _is_of_scipy(error, traceback):
+            # `scipy.optimize.brentq`: compiled code drops the error of a function, and finds no root of it.
+            raise TracedValueError(*state.refusal).with_traceback(traceback) from error
 
     def __del__(self) -> None:
         if self.is_open:
             self.__exit__()
+
+
+def _is_of_scipy(error: BaseException | None, traceback: TracebackType | None) -> bool:
+    """Whether an error, of another kind than ours, comes out of SciPy or a function that it calls."""
+    if not isinstance(error, Exception) or isinstance(error, TracedValueError):
+        return False
+    return any(frame.f_globals.get("__name__", "").startswith("scipy.") for frame, _ in walk_tb(traceback))
 
 
 def is_within() -> bool:

@@ -21,6 +21,10 @@ class TracedValueError(TypeError, RuntimeError):
     PyTorch has a `RuntimeError` for this, JAX a `TypeError`.
     """
 
+    def __init__(self, *args: object):
+        super().__init__(*args)
+        local.state.refusal = args
+
 
 _UNSIGNED = {dtype.itemsize: dtype for dtype in map(np.dtype, "BHIQ")}
 

@@ -66,6 +66,27 @@ def test_what_has_none(name):
         tg.grad(WITHOUT[name])(X)
 
 
+@pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
+@pytest.mark.parametrize("name", ["brentq", "bisect", "fsolve"])
+@pytest.mark.parametrize("transform", [tg.grad, tg.elementwise_grad])
+def test_errors_that_compiled_code_drops(name, transform, capfd):
+    start = (np.ones(1),) if name == "fsolve" else (-5.0, 5.0)
+    with pytest.raises(TracedValueError, match=rf"tapegrad\.scipy\.optimize\.{name} in"):
+        transform(lambda x: getattr(scipy.optimize, name)(lambda t: t**3 + t - x[0], *start))(X)
+
+
+def test_errors_of_scipys_own_stay():
+    def f(x):
+        with pytest.raises(TracedValueError):
+            float(x[0])
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        tg.grad(f)(X)
+    with pytest.raises(ValueError, match="different signs"):
+        tg.grad(lambda x: x[0] * scipy.optimize.brentq(lambda t: t * t + 1.0, -1.0, 1.0))(X)
+
+
 def test_what_a_function_without_a_module_meets():
     elementwise = importlib.import_module("scipy.optimize.elementwise")
     cube = eval("lambda x, c: x**3 - c", {})

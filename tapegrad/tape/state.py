@@ -45,6 +45,8 @@ class State:
         Who looks at each row as it is recorded.
     packing : bool
         One of them keeps the values that the reverse will read, so that the tape need not.
+    refusal : tuple or None
+        What was said last to code that wanted a plain number, within a transformation.
     spares : bool
         A function of the user's is recorded for its derivative, be it outside of any transformation, see `as_in_grad`.
     paused : tuple or None
@@ -65,6 +67,7 @@ class State:
         "outer_depth",
         "packing",
         "paused",
+        "refusal",
         "spares",
         "tape",
     )
@@ -82,6 +85,7 @@ class State:
         self.observers: list = []
         self.devices: list = []
         self.paused: tuple | None = None
+        self.refusal: tuple | None = None
         self.refresh()
 
     def refresh(self) -> None:
