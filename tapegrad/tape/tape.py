@@ -23,10 +23,11 @@ from ..vm import opcodes as op
 from ..vm.entry import forward_sweep
 from ..vm.integers import read as read_integers
 from ..vm.pools import pools
+from .answers import Answers, TapeError
 from .blocks import MOST_EXPECTED, ROW_TEMPORARIES, RowArrays, give_block, recycled, take_block
 from .callout import run_call
 from .floating import check_rows, is_strict
-from .memory import address_of, array_at
+from .memory import address_of
 from .numbers import Numbers, take_back
 from .signature import CAREFUL, by_index, import_codes
 from .stamps import Stamps
@@ -42,8 +43,6 @@ SEGMENT_BYTES = 1 << 25
 """So is a tape whose results take more memory than this."""
 SEGMENT_HELD = 1 << 25
 """A tape that holds more bytes of large values is followed by a new one where nothing on it is used any more."""
-MANY_NOTED = 192
-"""So many items of `Tape.noted` are not entered for a question that rows which have run can answer."""
 UNSEALED = 1 << 62
 """Rank of a tape on which things are still being recorded: above all that have been sealed."""
 FIRST_CHUNK = 1 << 15
@@ -68,11 +67,7 @@ class Elsewhere(MixedDevicesError):
         self.device = device
 
 
-class TapeError(RuntimeError):
-    """A tape's rows or slots are inconsistent: a defect in tapegrad or in a rule given to it."""
-
-
-class Tape:
+class Tape(Answers):
     """Rows, imports and result memory of one recording.
 
     Attributes
@@ -273,13 +268,6 @@ class Tape:
         """Sweeps visit tapes of higher rank first: a tape only imports from tapes sealed before it."""
         return UNSEALED + self.level if self.sealed is None else self.sealed
 
-    @property
-    def stamps(self) -> Stamps:
-        """Who owns each slot's memory, and what was written to it."""
-        if self.noted:
-            self._stamps.enter(self.noted)
-        return self._stamps
-
     # --- recording ------------------------------------------------------------------------------------
 
     def note_write(self, row, target, site, buffer):
@@ -442,86 +430,6 @@ class Tape:
             self.limit = 0
         address = address_of(chunk)
         self.memory, self.memory_end = (address + 63) & ~63, address + chunk.nbytes
-
-    # --- reading --------------------------------------------------------------------------------------
-
-    def view(self, slot, spec) -> np.ndarray:
-        """A NumPy array over a slot's memory, which it keeps alive."""
-        owner = self.owner(slot)
-        if owner is None:
-            raise TapeError(f"the memory of row {slot} is gone; please report this")
-        return array_at(int(self.arrays.addr[slot]), spec, owner)
-
-    def owner(self, slot):
-        """The array that owns a slot's memory."""
-        root = int(self.arrays.root[slot])
-        kept = self.kept.get(root)
-        if kept is not None:
-            return kept
-        signature = by_index[self.arrays.words[root] >> op.SIGNATURE_SHIFT]
-        if signature.kind == op.IMPORT:
-            return self.imported(root)[1]
-        address = int(self.arrays.addr[root])
-        for chunk in self.chunks:
-            start = address_of(chunk)
-            if start <= address < start + chunk.nbytes:
-                return chunk
-        return None
-
-    def written_elsewhere(self):
-        """(slot, buffer) of memory that was written through another tape since this one used it."""
-        yield from self.foreign_writes.items()
-        yield from self.outdated()
-
-    def outdated(self) -> list:
-        """(slot, buffer) of imports whose memory was written through another tape since."""
-        changed = [
-            (slot, buffer, version)
-            for slot, _, _, buffer, version in self.imports
-            if buffer is not None and buffer.version != version
-        ]
-        counts = self._write_counts() if changed else {}
-        return [(slot, b) for slot, b, version in changed if b.version != version + counts.get(self.root_of(slot), 0)]
-
-    def _write_counts(self) -> dict[int, int]:
-        """How often each buffer was written on this tape, by its first slot."""
-        if not self._tells_roots(len(self.rows) - 1):
-            return self.stamps.counts
-        return self._stamps.counts_with(self.noted, self.arrays.root)
-
-    def root_of(self, slot) -> int:
-        """The slot that a slot's memory belongs to: views and writes share their operand's."""
-        if self._tells_roots(slot):
-            return int(self.arrays.root[slot])
-        return self.stamps.roots.get(slot, slot)
-
-    def _tells_roots(self, slot) -> bool:
-        """Whether what was noted need not be entered to say whose memory the slots up to that one have.
-
-        Rows that have run say it, but of imports that turned out to be the same memory, and of results of calls.
-        """
-        told = slot < self.done and self.device is None and not (self.shared_imports or self.sources)
-        return told and len(self.noted) > MANY_NOTED
-
-    def signature(self, slot):
-        """Signature of the row that gave a slot."""
-        return by_index[self.rows[slot] >> op.SIGNATURE_SHIFT]
-
-    def imported(self, slot) -> tuple:
-        """The entry of `imports` that an import's row stands for."""
-        return self.imports[self.rows[slot] & ((1 << op.SIGNATURE_SHIFT) - 1)]
-
-    def operands(self, slot) -> list[int]:
-        """Operand slots of a row."""
-        word = self.rows[slot]
-        signature = by_index[word >> op.SIGNATURE_SHIFT]
-        count = len(signature.specs)
-        if count == 2:
-            return [word >> op.SLOT_BITS & op.SLOT_MASK, word & op.SLOT_MASK]
-        if count == 1:
-            return [word >> op.SLOT_BITS & op.SLOT_MASK]
-        rows = self.rows
-        return [rows[slot + k // 2] >> (0 if k & 1 else op.SLOT_BITS) & op.SLOT_MASK for k in range(count)]
 
     def __del__(self):
         if not hasattr(self, "chunks"):  # an interrupt came when it was made
