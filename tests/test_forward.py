@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tapegrad as tg
+from tapegrad.vm.bridge import loop_address
 from tapegrad.vm.simd import BINARY, UNARY, WRITTEN_OUT, simd_loop
 
 special = pytest.importorskip("scipy.special")
@@ -217,6 +218,29 @@ def test_bits(name, char):
             assert np.all(same | near), (v[~(same | near)][:3], y[~(same | near)][:3])
             zeros = (v == 0) & (y == 0)
             np.testing.assert_array_equal(np.signbit(y[zeros]), np.signbit(v[zeros]))
+
+
+@pytest.mark.skipif(np.dtype("l") != np.dtype("q"), reason="long long is longer than long here")
+@pytest.mark.parametrize(
+    ("ufunc", "types", "own"),
+    [
+        (special.smirnov, "qd->d", "ld->d"),
+        (special.nbdtr, "qld->d", "lld->d"),
+        (special.bdtri, "dqd->d", "dld->d"),
+        (np.ldexp, "gq->g", "gl->g"),
+        (np.add, "ll->l", "ll->l"),
+    ],
+)
+def test_two_names_of_the_same_integers(ufunc, types, own):
+    assert loop_address(ufunc, types) == loop_address(ufunc, own)
+
+
+def test_long_long_arrays_come_first():
+    code = (
+        "import numpy as np, tapegrad as tg, scipy.special as s; n = np.arange(1, 4); tg.tensor(n.astype('q')) + 1; "
+        "assert np.array_equal(s.kn(tg.tensor(n), 0.5).numpy(), s.kn(n, 0.5))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_list_names_ufuncs():

@@ -25,7 +25,7 @@ PLAIN = set("?fdFD->")
 """Types whose loops never turn to Python."""
 
 LONGEST = str.maketrans("lL", "qQ") if np.dtype("l") == np.dtype("q") else {}
-"""Two names of the same integers: NumPy has loops that compare int64 with uint64 under one of them only."""
+"""Two names of the same integers: NumPy and SciPy have some loops under one of them only."""
 
 
 class _PyUFuncObject(ctypes.Structure):
@@ -71,9 +71,12 @@ def loop_address(ufunc: np.ufunc, signature: str) -> tuple[int, int]:
         raise RuntimeError(
             f"NumPy {np.__version__} lays PyUFuncObject out differently; tapegrad supports NumPy 2.0 and newer"
         )
-    k = next((ufunc.types.index(s) for s in (signature, signature.translate(LONGEST)) if s in ufunc.types), None)
-    if k is None:
+    types, wanted = ufunc.types, signature
+    if signature not in types:
+        types, wanted = [s.translate(LONGEST) for s in types], signature.translate(LONGEST)
+    if wanted not in types:
         raise KeyError(f"{ufunc.__name__} has no loop {signature!r}, only {ufunc.types}")
+    k = types.index(wanted)
     address = struct.functions[k]
     if getattr(np, ufunc.__name__, None) is ufunc and not ufunc.signature and set(signature) <= PLAIN:
         elementwise.add(address)
