@@ -6,7 +6,7 @@ import contextlib
 from sys import _getframe
 
 from .descriptors import Operator
-from .inplace import check_target, look_after_views, patch, patch_of, prepared, write, written
+from .inplace import check_target, look_after_views, patch, patch_of, prepared, renew_views, write, written
 from .operators import NUMBERS, STEP, described, hand_over, waiting
 from .primitives.core import lift, ops
 from .primitives.indexing import advanced_key, basic_view, gathered_shape, index_put, key_form
@@ -117,6 +117,7 @@ def _become_whole(x, base, row, entry, patched):
         rows += (after + x._slot * STEP + row, shift)
         tape.noted += (last, row, None)
         x._slot, x._spec = last, out
+        renew_views(x, x)
         return
     code, spec, again, out = patched
     start = x._rare._offset
@@ -124,6 +125,7 @@ def _become_whole(x, base, row, entry, patched):
     tape.noted += (last, row, None, last + 2, row, None)
     base._slot, base._spec = last, spec
     x._slot, x._spec = last + 2, out
+    renew_views(base, x)
 
 
 def _met_before(x, form, value, kind, tape):

@@ -35,6 +35,7 @@ __all__ = [
     "patch_of",
     "prepared",
     "remember_copy",
+    "renew_views",
     "rewrite",
     "write",
     "written",
@@ -442,7 +443,7 @@ def settle(target, view=None):
         return
     slot_of(target, state, tape)
     buffer = buffer_of(target)
-    if tape is state.tape and not buffer.copies_reads and buffer.is_alone(tape, view):
+    if tape is state.tape and not buffer.copies_reads and not buffer.loose and buffer.is_here(tape):
         buffer.settle(tape)
 
 
@@ -464,19 +465,58 @@ def prepared(target):
         if buffer is None or buffer.settled is None:
             settle(target)
             tape, buffer = target._tape, target._rare._buffer
-        known = buffer is not None and (buffer.quiet is tape or buffer.resumes(tape, target))
+        known = buffer is not None and (buffer.quiet is tape or _resumes(buffer, tape, target, target))
     else:
         known = rare._seen == buffer.history and rare._memory is None
         known = known and not (rare._unrecorded or rare._one_of_many or rare._made_by or rare._retains)
         if known and buffer.settled is None:
             settle(base, target)
-        known = known and base._tape is tape and buffer.resumes(tape, target)
+        known = known and base._tape is tape and _resumes(buffer, tape, target, base)
     slot = target._slot  # read before the tape: see `importing._import_tensor`
     if known and tape.sparing and (buffer.saved or is_needed(tape, slot)):
         known = False
     if not known or target._tape is not tape or tape.thread != get_ident() or len(tape.rows) >= tape.limit:
         raise KeyError(target)
     return tape, slot, buffer, base
+
+
+def _resumes(buffer, tape, target, base):
+    """Whether a tensor may be written on the tape without further thought, other views being gone or renewed after."""
+    if buffer.resumes(tape, target):
+        return True
+    if buffer.settled is not tape or buffer.loose or not base._spec.requires_grad:
+        return False
+    views = buffer.views_beside(target)
+    return len(views) <= MOST_RENEWED and all([_is_renewed(view, base._spec, tape, buffer.history) for view in views])
+
+
+def _is_renewed(view, base, tape, history):
+    """Whether `renew_views` can record a view anew, of a base of that spec whose `Buffer.history` is given."""
+    rare, known = view._rare, _again.get((base, view._spec), False)
+    if type(rare) is not ViewFacts or view._tape is not tape or rare._seen != history:
+        return False
+    if known is False:
+        attrs = view_attrs(base, (view._spec.shape, view._spec.strides, 0), None, "AsStrided")
+        plain = view._spec.requires_grad and view._spec.dtype == base.dtype and "offset" not in dict(attrs)
+        known = _again[base, view._spec] = signature_of(ops.view, (base,), attrs, True) if plain else None
+    return known is not None and known.out is view._spec
+
+
+_again: dict = {}
+"""Signature of the row that records a view anew, by the base's and the view's spec; None where that needs thought."""
+
+
+def renew_views(base, target):
+    """Record the views of a base anew, but for a target, after a write to that went by look-up."""
+    buffer, tape = base._rare._buffer, base._tape
+    if not buffer.views or buffer.quiet is tape:
+        return
+    for view in buffer.views_beside(target):
+        known, rows = _again[base._spec, view._spec], tape.rows
+        last = len(rows)
+        rows += (known.code + (base._slot << op.SLOT_BITS), view._rare._offset)
+        tape.noted += (last, base._slot, None)
+        view._slot = last
 
 
 def patch_of(view, value, known, strides=None):
@@ -508,6 +548,7 @@ def written(target, base, row, out, entry):
     tape, rows = target._tape, target._tape.rows
     if base is None:
         target._slot, target._spec = row, out
+        renew_views(target, target)
         return
     code, spec, again, out = entry
     offset, last = target._rare._offset, len(rows)
@@ -515,6 +556,7 @@ def written(target, base, row, out, entry):
     tape.noted += (last, row, None, last + 2, row, None)
     base._slot, base._spec = last, spec
     target._slot, target._spec = last + 2, out
+    renew_views(base, target)
 
 
 def _rebase(base, target, result, state, tape):

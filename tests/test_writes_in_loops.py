@@ -289,6 +289,21 @@ def many_views_of_what_is_written(lib):
     return sum((view * view).sum() for view in views), w
 
 
+def halves_in_turn(lib):
+    w = leaf(lib, 1, 2, 3, 4)
+    x = w * 1
+    a, b, c = x[:2], x[2:], x[1:3]
+    for i in range(4):
+        a.mul_(1.5)
+        b.add_(0.5)
+        x[i] = w[i] + c[0]
+        c *= 0.5
+        x.mul_(1.1)
+        b[1] = c[1] + 2
+        a.neg_()
+    return (x * x).sum() + (a + b).sum() + c.sum(), w
+
+
 def hooked_view_of_what_is_written(lib):
     w = leaf(lib, 1, 2, 3, 4)
     x = w * 1
@@ -373,7 +388,7 @@ CASES = [
     exchanged, without_gradient, on_two_tapes, saved_and_overwritten, saved_view_and_another_element_overwritten,
     assigned_to_itself, whole_times_itself, detached_and_written, parts_of_rows, parts_of_a_kept_row,
     parts_of_a_row_beside_another_view, saved_part_of_a_row_overwritten, named_parts, zeros_and_their_signs,
-    several_views_of_what_is_written, many_views_of_what_is_written, hooked_view_of_what_is_written,
+    several_views_of_what_is_written, halves_in_turn, many_views_of_what_is_written, hooked_view_of_what_is_written,
     where_a_mask_is_true, where_a_mask_of_rows_is_true, mask_overwritten, saved_and_overwritten_where_a_mask_is_true,
     increments_on_several_tapes, interior_on_several_tapes, saved_on_one_tape_and_overwritten_on_another,
 ]  # fmt: skip
@@ -454,6 +469,24 @@ def test_after_a_write_beside_views_all_goes_on_by_look_up(live):
         views.clear()
     assert not local.state.careful
     assert all(view._seen == x._buffer.history for view in views)
+
+
+def test_writes_beside_living_views_go_by_look_up():
+    tg.set_deferral(True)
+    x = leaf(tg, 1, 2, 3, 4) * 1
+    a, b = x[:2], x[1:]
+    for k in range(3):
+        a.mul_(2.0)
+        b.add_(1.0)
+        x[k] = 0.5
+    assert prepared(a)[3] is x  # a KeyError if they were to take the long way
+    assert prepared(x)[0] is x._tape
+    history = x._rare._buffer.history
+    a.mul_(2.0)
+    assert x._rare._buffer.history == history  # nobody is out of date
+    b.register_hook(lambda bar: bar)
+    with pytest.raises(KeyError):
+        prepared(a)
 
 
 def test_writes_on_a_tape_that_ended_are_counted_without_being_entered():

@@ -129,7 +129,11 @@ class Buffer:
 
         Other tapes that were told of a write need not be told of another.
         """
-        if self.escaped or self.is_viewed(but):
+        return not self.is_viewed(but) and self.is_here(tape)
+
+    def is_here(self, tape):
+        """The same, of the memory and all views of it."""
+        if self.escaped:
             return False
         for reference, slot in self.places:
             other = reference()
