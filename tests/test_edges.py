@@ -108,3 +108,21 @@ def test_an_empty_list_of_places_is_none():
     for y in (np.delete(x, []), np.insert(x, [], [])):
         np.testing.assert_array_equal(y.detach().numpy(), [1.0, 2.0, 3.0])
         assert y.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("function", "x", "slope"),
+    [  # by mpmath with 60 digits
+        (special.dawsn, 51.0, -0.00019234472439892056),
+        (special.dawsn, -1e8, -5e-17),
+        (special.dawsn, np.inf, 0.0),
+        (special.erfcx, 51.0, -0.00021678759208511815),
+        (special.erfcx, 1e8, -5.641895835477563e-17),
+        (special.ndtri_exp, -1e18, 7.0710678118654752e-10),
+        (special.berp, 0.0, 0.0),
+        (special.it2struve0, 0.0, -2.0 / np.pi),
+    ],
+)
+def test_slopes_that_are_small_differences(function, x, slope):
+    np.testing.assert_allclose(tg.grad(function)(x), slope, rtol=1e-13)
+    np.testing.assert_allclose(tg.grad(function)(np.float32(x)), slope, rtol=1e-5)

@@ -5,6 +5,8 @@ Equations are those of the NIST Digital Library of Mathematical Functions, https
 
 from __future__ import annotations
 
+import math
+
 from .core import ops
 from .domain import Above, Between, Integers
 from .scipy_bessel import over
@@ -247,10 +249,11 @@ class berp:
     """Derivative of the Kelvin function ber (DLMF 10.61.3)."""
 
     def partials(y, x):
-        return -ops.bei(x) - y / x
+        return -ops.bei(x) - y / ops.where(x == 0.0, 1.0, x)
 
     domain = Above(0.2)
     probes = (1.0, 3.0)
+    kinks = {(0.0,): (0.0,)}
 
 
 @scipy_ufunc
@@ -393,10 +396,12 @@ class it2struve0:
     """Integral of the Struve function of order 0 over t, from x on."""
 
     def partials(y, x):
-        return -ops.struve(0.0, x) / x
+        at_zero = x == 0.0
+        return ops.where(at_zero, -2.0 / math.pi, -ops.struve(0.0, x) / ops.where(at_zero, 1.0, x))
 
     domain = Above(0.2)
     probes = (1.0, 3.0)
+    kinks = {(0.0,): (-2.0 / math.pi,)}
 
 
 @scipy_ufunc

@@ -33,7 +33,7 @@ class ndtri_exp:
     """Inverse of the logarithm of the normal distribution function."""
 
     def partials(y, x):
-        return SQRT_2PI * ops.exp(x + 0.5 * y * y)
+        return 0.5 * SQRT_2PI * ops.erfcx(-math.sqrt(0.5) * y)  # exp(x + y²/2) would be a difference of large numbers
 
     domain = Between(-4.0, -0.1)
     probes = (-1.0, -0.3)
