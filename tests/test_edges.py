@@ -126,3 +126,9 @@ def test_an_empty_list_of_places_is_none():
 def test_slopes_that_are_small_differences(function, x, slope):
     np.testing.assert_allclose(tg.grad(function)(x), slope, rtol=1e-13)
     np.testing.assert_allclose(tg.grad(function)(np.float32(x)), slope, rtol=1e-5)
+
+
+def test_slopes_of_powers_of_nearly_one():
+    slope, y = tg.grad(special.boxcox1p)(1e-20, 1e20), special.boxcox1p(1e-20, 1e20)
+    np.testing.assert_allclose(slope, np.e, rtol=1e-14)
+    np.testing.assert_allclose(tg.grad(special.inv_boxcox1p)(y, 1e20), 1.0 / slope, rtol=1e-14)

@@ -140,7 +140,7 @@ class boxcox1p:
         for k in range(16, 0, -1):
             series = series * small + k / math.factorial(k + 1)
         slope = ops.where(near, series, (ops.exp(large) - ops.expm1(large) / large) / large)
-        return (1.0 + x) ** (p - 1.0), log_x * log_x * slope
+        return ops.exp((p - 1.0) * log_x), log_x * log_x * slope
 
     domain = (Above(-0.8), Normal())
     probes = ((2.0, 0.5), (3.0, 0.0), (-0.5, -2.0))
@@ -162,8 +162,7 @@ class inv_boxcox1p:
     """Inverse of the Box-Cox transformation of 1 + x."""
 
     def partials(x, y, p):
-        full = x + 1.0
-        return full ** (1.0 - p), full * y * y * _log_series(p * y)
+        return ops.exp((1.0 - p) * ops.log1p(x)), (x + 1.0) * y * y * _log_series(p * y)
 
     domain = (Between(-0.8, 0.8), Between(-1.0, 1.0))
     probes = ((0.5, 0.5), (1.0, 0.0), (-0.5, -1.0))
