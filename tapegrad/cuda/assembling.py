@@ -1,11 +1,12 @@
 """PTX to machine code where there is no device, by nvJitLink.
 
 The assembler takes several kernels as one text, in two thirds of the time that they take one by one; what it reports is
-told apart by names.
+told apart by names. Kernels that differ in their names only, such as those of ``jv`` and ``jve``, are one text.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 import struct
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from . import toolchain
 
 __all__ = ["TOGETHER", "assembled", "joined"]
 
-TOGETHER = 96
+TOGETHER = 48
 """Kernels that are assembled as one text."""
 _HEAD = ".address_size 64\n"
 _NAMES = re.compile(r"(?<![\w$%.])(_[\w$]+?)(_param_\d+)?(?![\w$])")
@@ -62,7 +63,16 @@ def _forms(kernel: Any, architectures: tuple[tuple[int, int], ...]) -> Any:
 
 
 def _assembled(texts: list[str], cc: tuple[int, int]) -> Iterator[Any]:
-    """Sizes of each text's machine code, or the error: together, or one by one where that fails."""
+    """Sizes of each text's machine code, or the error."""
+    kinds = {_body(text): text for text in texts}
+    found = dict(zip(kinds, _of_each(list(kinds.values()), cc), strict=True))
+    for text in texts:
+        sizes = found[_body(text)]
+        yield sizes if isinstance(sizes, Exception) else {**sizes, "ptx": len(text)}
+
+
+def _of_each(texts: list[str], cc: tuple[int, int]) -> Iterator[Any]:
+    """The same for different texts: together, or one by one where that fails."""
     try:
         yield from _linked(texts, cc)
     except Exception:  # which of them it was, and why, is found out below
@@ -76,15 +86,22 @@ def _assembled(texts: list[str], cc: tuple[int, int]) -> Iterator[Any]:
 def joined(texts: list[str]) -> str:
     """Several modules as one, in which the names of number k begin with ``K{k}_``."""
     head = texts[0].partition(_HEAD)[0] + _HEAD
-    bodies = []
-    for k, text in enumerate(texts):
-        known: dict[str, str] = {}
+    return head + "\n".join([_body(text).replace("K_", f"K{k}_") for k, text in enumerate(texts)])
 
-        def renamed(found: re.Match, k: int = k, known: dict[str, str] = known) -> str:
-            return known.setdefault(found[1], f"K{k}_{len(known)}") + (found[2] or "")
 
-        bodies.append(_NAMES.sub(renamed, text.partition(_HEAD)[2]))
-    return head + "\n".join(bodies)
+def _body(text: str) -> str:
+    """A module without its head, whose names are ``K_0``, ``K_1`` ... in the order of their use."""
+    return _named_in_order(text.partition(_HEAD)[2])
+
+
+@functools.lru_cache(2 * TOGETHER)
+def _named_in_order(body: str) -> str:
+    known: dict[str, str] = {}
+
+    def renamed(found: re.Match) -> str:
+        return known.setdefault(found[1], f"K_{len(known)}") + (found[2] or "")
+
+    return _NAMES.sub(renamed, body)
 
 
 def _linked(texts: list[str], cc: tuple[int, int]) -> list[dict]:
@@ -107,8 +124,7 @@ def _linked(texts: list[str], cc: tuple[int, int]) -> list[dict]:
     code = _code_sizes(bytes(image))
     reports = _reports(log.decode())
     return [
-        {"ptx": len(text), "sass": code[k], **_sizes(reports[k]), "barrier": "cudaCGSynchronize" in text}
-        for k, text in enumerate(texts)
+        {"sass": code[k], **_sizes(reports[k]), "barrier": "cudaCGSynchronize" in text} for k, text in enumerate(texts)
     ]
 
 

@@ -181,8 +181,7 @@ def fused_source(
     source.add("if i < n:", 1)
     left = "i"
     for d in range(ndim - 1, 0, -1):
-        source.add(f"i{d} = {left} % d{d}")
-        source.add(f"r{d} = {left} // d{d}")
+        source.add(f"r{d}, i{d} = divmod({left}, d{d})")
         left = f"r{d}"
     source.add(f"i0 = {left}")
     for k, where in loads:

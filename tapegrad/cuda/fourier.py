@@ -26,11 +26,13 @@ def transform(size, n, kept, inner, sign, zero, x, ox, y, oy):
     """y[k] = sum of x[j] exp(sign 2 pi i j k / n) along lanes of n elements, `inner` apart, for k below `kept`."""
     at = cuda.grid(1)
     while at < size:
-        k = (at // inner) % kept
-        base = ox + at // (inner * kept) * n * inner + at % inner
+        line, place = divmod(at, inner)
+        block, k = divmod(line, kept)
+        base = ox + block * n * inner + place
         total = zero
         for j in range(n):
-            angle = sign * 6.283185307179586 * ((j * k) % n) / n
+            _, turn = divmod(j * k, n)
+            angle = sign * 6.283185307179586 * turn / n
             total += x[base + j * inner] * complex(math.cos(angle), math.sin(angle))
         y[oy + at] = cast(total)
         at += cuda.gridsize(1)
@@ -41,11 +43,13 @@ def transform_half(size, n, inner, zero, x, ox, y, oy):
     at = cuda.grid(1)
     count = n // 2 + 1
     while at < size:
-        k = (at // inner) % n
-        base = ox + at // (inner * n) * count * inner + at % inner
+        line, place = divmod(at, inner)
+        block, k = divmod(line, n)
+        base = ox + block * count * inner + place
         total = zero
         for j in range(count):
-            angle = 6.283185307179586 * ((j * k) % n) / n
+            _, turn = divmod(j * k, n)
+            angle = 6.283185307179586 * turn / n
             value = x[base + j * inner]
             part = value.real * math.cos(angle) - value.imag * math.sin(angle)
             total += 2.0 * part if 0 < 2 * j < n else part

@@ -103,11 +103,10 @@ def apart(i, axes, row, lengths):
     """Counter i as places along four axes, of which all lengths but the first stand in the row."""
     if axes < 2:
         return i, 0, 0, 0
-    i3 = i % row[lengths + 2]
-    i = i // row[lengths + 2]
-    i2 = i % row[lengths + 1]
-    i = i // row[lengths + 1]
-    return i // row[lengths], i % row[lengths], i2, i3
+    i, i3 = divmod(i, row[lengths + 2])
+    i, i2 = divmod(i, row[lengths + 1])
+    i0, i1 = divmod(i, row[lengths])
+    return i0, i1, i2, i3
 
 
 def along(places, row, steps):

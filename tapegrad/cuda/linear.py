@@ -66,7 +66,7 @@ def solve_rows(count, n, m, a, oa, order, oo, b, ob, y, oy):
     """y = solutions for right-hand sides b (n, m), by the factors in a: a thread takes a column."""
     at = cuda.grid(1)
     while at < count:
-        matrix, column = at // m, at % m
+        matrix, column = divmod(at, m)
         base, target = oa + matrix * n * n, oy + matrix * n * m + column
         for i in range(n):
             total = b[ob + matrix * n * m + order[oo + matrix * n + i] * m + column]
@@ -86,7 +86,7 @@ def back_substitute(count, n, m, lower, a, oa, b, ob, y, oy):
     """y = solutions of triangular systems, of which the other triangle is not read: a thread takes a column."""
     at = cuda.grid(1)
     while at < count:
-        matrix, column = at // m, at % m
+        matrix, column = divmod(at, m)
         base, target = oa + matrix * n * n, oy + matrix * n * m + column
         for q in range(n):
             i = q if lower else n - 1 - q
@@ -162,9 +162,9 @@ def minors(count, n, one, a, oa, work, ow, y, oy):
     """y[i, j] = cofactors, each by elimination of its minor in a workspace of (n - 1)**2 elements."""
     at = cuda.grid(1)
     while at < count:
-        j = at % n
-        i = (at // n) % n
-        source = oa + at // (n * n) * n * n
+        line, j = divmod(at, n)
+        matrix, i = divmod(line, n)
+        source = oa + matrix * n * n
         m = n - 1
         base = ow + at * m * m
         for r in range(m):

@@ -27,8 +27,9 @@ def matmul_tiled(batches, m, n, k, zero, a, oa, ab, ai, aj, b, ob, bb, bi, bj, y
     right = cuda.shared.array((TILE, TILE), dtype)
     column, row = cuda.threadIdx.x, cuda.threadIdx.y
     across = (n + TILE - 1) // TILE
-    i = (cuda.blockIdx.x // across) * TILE + row
-    j = (cuda.blockIdx.x % across) * TILE + column
+    down, along = divmod(cuda.blockIdx.x, across)
+    i = down * TILE + row
+    j = along * TILE + column
     batch = cuda.blockIdx.y
     while batch < batches:
         total = zero

@@ -28,8 +28,7 @@ def _index(source: Source, prefix: str, counter: str, ndim: int, lengths: str) -
     """Lines that take a flat counter apart into axes."""
     left = counter
     for d in range(ndim - 1, 0, -1):
-        source.add(f"{prefix}{d} = {left} % {lengths}{d}")
-        source.add(f"{prefix}r{d} = {left} // {lengths}{d}")
+        source.add(f"{prefix}r{d}, {prefix}{d} = divmod({left}, {lengths}{d})")
         left = f"{prefix}r{d}"
     source.add(f"{prefix}0 = {left}")
 
@@ -95,8 +94,8 @@ def reduction_source(kept: int, red: int, block: int, dtype: str, mapped: bool, 
     s.add("me = cuda.threadIdx.x")
     s.add("task = cuda.blockIdx.x")
     s.add("while task < outs * chunks:", 1)
-    s.add("i = task // chunks")
-    s.add("start = (task % chunks) * span")
+    s.add("i, chunk = divmod(task, chunks)")
+    s.add("start = chunk * span")
     s.add("stop = min(start + span, n)")
     _index(s, "i_", "i", kept, "d")
     s.add(f"base = o + {_place('i_', 's', kept)}")

@@ -25,7 +25,8 @@ def scan(lanes, n, inner, identity, x, ox, y, oy):
     me = cuda.threadIdx.x
     lane = cuda.blockIdx.x
     while lane < lanes:
-        base = (lane // inner) * n * inner + lane % inner
+        block, place = divmod(lane, inner)
+        base = block * n * inner + place
         carry = identity
         start = 0
         while start < n:
@@ -54,7 +55,8 @@ def affine_scan(lanes, n, inner, zero, one, a, oa, b, ob, y, oy):
     me = cuda.threadIdx.x
     lane = cuda.blockIdx.x
     while lane < lanes:
-        base = (lane // inner) * n * inner + lane % inner
+        block, place = divmod(lane, inner)
+        base = block * n * inner + place
         carry = zero
         start = 0
         while start < n:
@@ -85,7 +87,8 @@ def extremum_scan(lanes, n, inner, x, ox, y, oy):
     me = cuda.threadIdx.x
     lane = cuda.blockIdx.x
     while lane < lanes:
-        base = (lane // inner) * n * inner + lane % inner
+        block, place = divmod(lane, inner)
+        base = block * n * inner + place
         carry = 0
         start = 0
         while start < n:

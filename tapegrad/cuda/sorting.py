@@ -39,9 +39,10 @@ def load_rows(size, n, width, inner, x, ox, keys, okeys, places, oplaces):
     """Copy lanes of n elements into rows of `width`, with their places."""
     i = cuda.grid(1)
     while i < size:
-        row, j = i // width, i % width
+        row, j = divmod(i, width)
         if j < n:
-            keys[okeys + i] = x[ox + (row // inner) * n * inner + row % inner + j * inner]
+            block, place = divmod(row, inner)
+            keys[okeys + i] = x[ox + block * n * inner + place + j * inner]
         else:
             keys[okeys + i] = x[ox]
         places[oplaces + i] = j
@@ -52,8 +53,9 @@ def store_rows(size, n, width, inner, keys, okeys, y, oy):
     """Copy rows of `width` back into lanes of n elements."""
     i = cuda.grid(1)
     while i < size:
-        lane, j = i // n, i % n
-        y[oy + (lane // inner) * n * inner + lane % inner + j * inner] = keys[okeys + lane * width + j]
+        lane, j = divmod(i, n)
+        block, place = divmod(lane, inner)
+        y[oy + block * n * inner + place + j * inner] = keys[okeys + lane * width + j]
         i += cuda.gridsize(1)
 
 
@@ -64,7 +66,8 @@ def bitonic_step(size, n, width, stage, distance, keys, okeys, places, oplaces):
         other = i ^ distance
         if other > i:
             a, b, p, q = keys[okeys + i], keys[okeys + other], places[oplaces + i], places[oplaces + other]
-            upward = (i % width) & stage == 0
+            _, place = divmod(i, width)
+            upward = place & stage == 0
             if comes_before(b, q, a, p, n) == upward:
                 keys[okeys + i], keys[okeys + other] = b, a
                 places[oplaces + i], places[oplaces + other] = q, p

@@ -317,6 +317,13 @@ class _Arithmetic:
 ARITHMETIC = _Arithmetic()
 
 
+def parts(place: Any, length: Any) -> tuple:
+    """`divmod` of what it takes on a device."""
+    if place < 0 or length <= 0:
+        raise BoundsError(f"divmod({place}, {length}): kernels divide places, from 0 on, by lengths, from 1 on")
+    return divmod(place, length)
+
+
 _BARRIERS = {"cuda.syncthreads": "block", "cuda.cg.this_grid().sync": "grid"}
 
 
@@ -386,7 +393,7 @@ class StepKernel:
         """Run all threads of all blocks; `buffers` are what may be used by address."""
         place = _Place(self.name, grid, block)
         logs: dict = {}
-        names = {"cuda": place, "math": ARITHMETIC, **_Addresses(place, buffers, logs).names()}
+        names = {"cuda": place, "math": ARITHMETIC, "divmod": parts, **_Addresses(place, buffers, logs).names()}
         body = toolchain.build(self.function, lambda f: f, names)
         given = [self._seen(a, place, logs) if isinstance(a, np.ndarray) and a.ndim else a for a in args]
         with np.errstate(all="ignore"):

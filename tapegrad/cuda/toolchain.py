@@ -8,6 +8,7 @@ place of a device where ``NUMBA_ENABLE_CUDASIM=1``.
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import functools
 import importlib
@@ -16,6 +17,7 @@ import os
 import re
 import threading
 import types
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -158,12 +160,17 @@ def _made(kernel: Any, wrap: Any) -> Any:
         return wrap(copy) if copy.__name__ == kernel.__name__ else device(copy)
 
     with _lock:
-        return build(kernel, either, {"cuda": compiler(), "math": math, **_at_addresses()}, _ON_DEVICE)
+        return build(kernel, either, {"cuda": compiler(), "math": math, **_intrinsics()}, _ON_DEVICE)
 
 
 @functools.cache
-def _at_addresses() -> dict:
-    """Functions of the device that read and write at an address: ``peek_double(address)`` and so on."""
+def _intrinsics() -> dict:
+    """Functions of the device that Numba has not, or makes more of than kernels need.
+
+    They read and write at an address: ``peek_double(address)`` and so on. And ``divmod`` takes apart the place of an
+    element, which is never negative, by a length, which is positive: the compiler would write out loops around Python's
+    division three times, for a divisor of 0, for one of -1 and for all others.
+    """
     from numba import types as nb
 
     try:
@@ -192,8 +199,16 @@ def _at_addresses() -> dict:
 
         return intrinsic(poke)
 
+    def parts(context: Any, place: Any, length: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            quotient = builder.udiv(*args)
+            rest = builder.sub(args[0], builder.mul(quotient, args[1]))
+            return context.make_tuple(builder, signature.return_type, [quotient, rest])
+
+        return nb.UniTuple(nb.int64, 2)(nb.int64, nb.int64), code
+
     kinds = {"byte": nb.uint8, "single": nb.float32, "double": nb.float64}
-    found = {f"peek_{name}": reading(kind) for name, kind in kinds.items()}
+    found = {"divmod": intrinsic(parts)} | {f"peek_{name}": reading(kind) for name, kind in kinds.items()}
     return found | {f"poke_{name}": writing(kind) for name, kind in kinds.items()}
 
 
@@ -219,7 +234,7 @@ def lowered(function: Any, types: tuple, cc: tuple[int, int]) -> Any:
     from numba import types as nb
 
     stages: Any = importlib.import_module("numba.cuda.compiler")
-    with _no_device(cc):
+    with _no_device(cc), _remembered_types():
         library, _ = stages._compile_pyfunc_with_fixup(
             _made(function, lambda copy: copy), nb.void(*[_type(t) for t in types]), device=False, cc=cc, abi="numba"
         )
@@ -301,6 +316,34 @@ class _no_device:
         from numba.cuda import dispatcher
 
         return dispatcher
+
+
+_KNOWN: dict = {}
+"""Signatures of functions that Numba brings, operators among them, by what they are called with."""
+
+
+@contextlib.contextmanager
+def _remembered_types() -> Iterator[None]:
+    """Spare the compiler to go through all candidates again at each ``a + b``: a third of its time."""
+    from numba import types as nb
+    from numba.cuda.descriptor import cuda_target
+
+    context = cuda_target.typing_context
+    resolve = context.resolve_function_type
+
+    def remembered(function: Any, args: Any, kws: Any) -> Any:
+        if not callable(function) and not isinstance(function, nb.BaseFunction):
+            return resolve(function, args, kws)
+        key = function, tuple(args), tuple(dict(kws).items())
+        if key not in _KNOWN:
+            _KNOWN[key] = resolve(function, args, kws)
+        return _KNOWN[key]
+
+    context.resolve_function_type = remembered
+    try:
+        yield
+    finally:
+        del context.resolve_function_type
 
 
 def device_runtime() -> str:

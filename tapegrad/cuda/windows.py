@@ -28,12 +28,13 @@ def convolve_image(
     """y[n, o, r, c] = sum of x[n, g, r sh + i dh - ph, ...] w[o, g, i, j]: a convolution."""
     at = cuda.grid(1)
     while at < size:
-        c = at % columns
-        r = (at // columns) % rows
-        o = (at // (columns * rows)) % outputs
-        image = at // (columns * rows * outputs)
-        each = channels // groups
-        first = (o // (outputs // groups)) * each
+        above, c = divmod(at, columns)
+        plane, r = divmod(above, rows)
+        image, o = divmod(plane, outputs)
+        each, _ = divmod(channels, groups)
+        many, _ = divmod(outputs, groups)
+        group, _ = divmod(o, many)
+        first = group * each
         total = zero
         for g in range(each):
             for i in range(kh):
@@ -48,6 +49,16 @@ def convolve_image(
         at += cuda.gridsize(1)
 
 
+def window_at(place, step, count):
+    """Number of the window that begins at a place; -1 if none of so many does."""
+    end = step * count
+    if 0 <= place < end:
+        k, rest = divmod(place, step)
+        if rest == 0:
+            return k
+    return -1
+
+
 def convolve_transposed(
     size, zero, channels, height, width, outputs, rows, columns, kh, kw, sh, sw, ph, pw, dh, dw, groups,
     v, ov, w, ow, y, oy,
@@ -55,23 +66,23 @@ def convolve_transposed(
     """y[n, g, h, l] = sum of v[n, o, r, c] w[o, g, i, j] where r sh + i dh - ph = h: the transpose in the image."""
     at = cuda.grid(1)
     while at < size:
-        column = at % width
-        line = (at // width) % height
-        g = (at // (width * height)) % channels
-        image = at // (width * height * channels)
-        each, many = channels // groups, outputs // groups
-        group = g // each
+        above, column = divmod(at, width)
+        plane, line = divmod(above, height)
+        image, channel = divmod(plane, channels)
+        each, _ = divmod(channels, groups)
+        many, _ = divmod(outputs, groups)
+        group, g = divmod(channel, each)
         total = zero
         for i in range(kh):
-            r = line + ph - i * dh
-            if r >= 0 and r % sh == 0 and r // sh < rows:
+            r = window_at(line + ph - i * dh, sh, rows)
+            if r >= 0:
                 for j in range(kw):
-                    c = column + pw - j * dw
-                    if c >= 0 and c % sw == 0 and c // sw < columns:
+                    c = window_at(column + pw - j * dw, sw, columns)
+                    if c >= 0:
                         for k in range(many):
                             o = group * many + k
-                            value = v[ov + ((image * outputs + o) * rows + r // sh) * columns + c // sw]
-                            total += value * w[ow + ((o * each + g % each) * kh + i) * kw + j]
+                            value = v[ov + ((image * outputs + o) * rows + r) * columns + c]
+                            total += value * w[ow + ((o * each + g) * kh + i) * kw + j]
         y[oy + at] = total
         at += cuda.gridsize(1)
 
@@ -83,12 +94,13 @@ def convolve_weights(
     """y[o, g, i, j] = sum of v[n, o, r, c] x[n, g, r sh + i dh - ph, ...]: the transpose in the weights."""
     at = cuda.grid(1)
     while at < size:
-        j = at % kw
-        i = (at // kw) % kh
-        each = channels // groups
-        g = (at // (kw * kh)) % each
-        o = at // (kw * kh * each)
-        channel = (o // (outputs // groups)) * each + g
+        above, j = divmod(at, kw)
+        plane, i = divmod(above, kh)
+        each, _ = divmod(channels, groups)
+        many, _ = divmod(outputs, groups)
+        o, g = divmod(plane, each)
+        group, _ = divmod(o, many)
+        channel = group * each + g
         total = zero
         for image in range(images):
             for r in range(rows):
@@ -107,9 +119,9 @@ def pool_max(size, low, height, width, rows, columns, kh, kw, sh, sw, ph, pw, dh
     """y = the greatest element of each window, NaN if one is."""
     at = cuda.grid(1)
     while at < size:
-        c = at % columns
-        r = (at // columns) % rows
-        base = (at // (columns * rows)) * height * width
+        above, c = divmod(at, columns)
+        plane, r = divmod(above, rows)
+        base = plane * height * width
         best = low
         for i in range(kh):
             line = r * sh + i * dh - ph
@@ -142,9 +154,9 @@ def pool_take(size, zero, height, width, rows, columns, kh, kw, sh, sw, ph, pw, 
     """y = the element of v at the place of each window's first maximum in x."""
     at = cuda.grid(1)
     while at < size:
-        c = at % columns
-        r = (at // columns) % rows
-        base = (at // (columns * rows)) * height * width
+        above, c = divmod(at, columns)
+        plane, r = divmod(above, rows)
+        base = plane * height * width
         k = first_place(x, ox + base, z[oz + at], r, c, height, width, kh, kw, sh, sw, ph, pw, dh, dw)
         y[oy + at] = v[ov + base + k] if k >= 0 else zero
         at += cuda.gridsize(1)
@@ -154,21 +166,18 @@ def pool_spread(size, zero, height, width, rows, columns, kh, kw, sh, sw, ph, pw
     """y = the sum of the windows' values at the places of their first maxima in x."""
     at = cuda.grid(1)
     while at < size:
-        column = at % width
-        line = (at // width) % height
-        plane = at // (width * height)
+        above, column = divmod(at, width)
+        plane, line = divmod(above, height)
         base = plane * height * width
         total = zero
         for i in range(kh):
-            r = line + ph - i * dh
-            if r >= 0 and r % sh == 0 and r // sh < rows:
+            r = window_at(line + ph - i * dh, sh, rows)
+            if r >= 0:
                 for j in range(kw):
-                    c = column + pw - j * dw
-                    if c >= 0 and c % sw == 0 and c // sw < columns:
-                        w = (plane * rows + r // sh) * columns + c // sw
-                        k = first_place(
-                            x, ox + base, z[oz + w], r // sh, c // sw, height, width, kh, kw, sh, sw, ph, pw, dh, dw
-                        )
+                    c = window_at(column + pw - j * dw, sw, columns)
+                    if c >= 0:
+                        w = (plane * rows + r) * columns + c
+                        k = first_place(x, ox + base, z[oz + w], r, c, height, width, kh, kw, sh, sw, ph, pw, dh, dw)
                         if k == line * width + column:
                             total += v[ov + w]
         y[oy + at] = total
@@ -179,9 +188,9 @@ def pool_sum(size, zero, height, width, rows, columns, kh, kw, sh, sw, ph, pw, d
     """y = the sum of each window."""
     at = cuda.grid(1)
     while at < size:
-        c = at % columns
-        r = (at // columns) % rows
-        base = (at // (columns * rows)) * height * width
+        above, c = divmod(at, columns)
+        plane, r = divmod(above, rows)
+        base = plane * height * width
         total = zero
         for i in range(kh):
             line = r * sh + i * dh - ph
@@ -198,17 +207,16 @@ def sum_spread(size, zero, height, width, rows, columns, kh, kw, sh, sw, ph, pw,
     """y = the sum of the values of all windows that an element is in."""
     at = cuda.grid(1)
     while at < size:
-        column = at % width
-        line = (at // width) % height
-        plane = at // (width * height)
+        above, column = divmod(at, width)
+        plane, line = divmod(above, height)
         total = zero
         for i in range(kh):
-            r = line + ph - i * dh
-            if r >= 0 and r % sh == 0 and r // sh < rows:
+            r = window_at(line + ph - i * dh, sh, rows)
+            if r >= 0:
                 for j in range(kw):
-                    c = column + pw - j * dw
-                    if c >= 0 and c % sw == 0 and c // sw < columns:
-                        total += v[ov + (plane * rows + r // sh) * columns + c // sw]
+                    c = window_at(column + pw - j * dw, sw, columns)
+                    if c >= 0:
+                        total += v[ov + (plane * rows + r) * columns + c]
         y[oy + at] = total
         at += cuda.gridsize(1)
 
@@ -224,7 +232,8 @@ def pick(size, zero, one, classes, inner, ignored, weighted, x, ox, target, ot, 
                 k += classes
             part = weight[ow + k] if weighted else one
             if part != zero:
-                loss = -(x[ox + (at // inner * classes + k) * inner + at % inner] * part)
+                block, place = divmod(at, inner)
+                loss = -(x[ox + (block * classes + k) * inner + place] * part)
         losses[ol + at] = loss
         parts[op + at] = part
         at += cuda.gridsize(1)
@@ -236,8 +245,9 @@ def put_back(
     """y = -v weight where a target picks, else 0; v is one number unless there is one for `each` target."""
     at = cuda.grid(1)
     while at < size:
-        k = (at // inner) % classes
-        place = at // (inner * classes) * inner + at % inner
+        line, rest = divmod(at, inner)
+        block, k = divmod(line, classes)
+        place = block * inner + rest
         chosen = target[ot + place]
         if chosen != ignored and chosen < 0:
             chosen += classes

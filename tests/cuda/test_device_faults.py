@@ -40,6 +40,7 @@ KERNELS = {
     "sort_block": (sorting, "sort", [((_LONG,), {"axis": 1})]),
     "search": (sorting, "searchsorted", None),
     "convolve_image": (windows, "conv2d", None),
+    "window_at": (windows, "window_spread", [((_IMAGE,), {**_WINDOWS, "shape": _IMAGE.shape})]),
     "convolve_transposed": (windows, "conv2d_image", None),
     "convolve_weights": (windows, "conv2d_weights", None),
     "pool_max": (windows, "max_pool2d", [((_IMAGE,), _WINDOWS)]),
