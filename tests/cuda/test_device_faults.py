@@ -234,6 +234,18 @@ def test_places_out_of_range_are_found(name, source):
         run_directly(defined(name, source, dict(vars(module))), args())
 
 
+@pytest.mark.parametrize(("place", "length"), [(-1, 3), (2, 0), (2, -1)])
+def test_places_are_divided_from_0_on(place, length):
+    """On a device, `divmod` takes unsigned numbers."""
+    source = "def f(x, place, length):\n    x[0], x[1] = divmod(place, length)\n"
+    kernel = StepKernel(defined("f", source, {"__name__": "tapegrad.cuda.x"}))
+    x = np.zeros(2)
+    kernel.launch((1, 1, 1), (1, 1, 1), (x, 8, 3))
+    assert x.tolist() == [2.0, 2.0]
+    with pytest.raises(BoundsError, match=rf"divmod\({place}, {length}\)"):
+        kernel.launch((1, 1, 1), (1, 1, 1), (x, place, length))
+
+
 def test_additions_without_atomics_race():
     kernel = inspect.getsource(indexing.add_at).replace(
         "cuda.atomic.add(y, oy + k, v[ov + i])", "y[oy + k] = y[oy + k] + v[ov + i]"
