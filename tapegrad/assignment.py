@@ -40,7 +40,7 @@ def assign(self, key, value):
             if assign in waiting:
                 hand_over(assign)
             return
-        tape, i, buffer, base = prepared(self)
+        tape, i, buffer, base = prepared(self, value)
         rows, site = tape.rows, site_of(_getframe(1))
         if site is not None and value is not base:
             form = key if key.__class__ is int else _brief_form(key)
@@ -77,7 +77,7 @@ def _written_where(x, mask, value):
     """
     kind, row = value.__class__, -1
     try:
-        tape, i, buffer, base = prepared(x)
+        tape, i, buffer, base = prepared(x, value)
         rows, site = tape.rows, site_of(_getframe(2))
         if site is None or value is x or value is base:
             return False

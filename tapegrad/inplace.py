@@ -420,8 +420,8 @@ def look_after_views(target):
         state.refresh()
 
 
-def settle(target, view=None):
-    """Have a tensor's buffer say that it may be written without further thought but for a view, if that is so.
+def settle(target):
+    """Have a tensor's buffer say that it may be written without further thought but for views, if that is so.
 
     That holds for a tensor that is no view, stands on the thread's tape or nowhere yet, and whose memory no leaf, array
     outside or other tape shares.
@@ -447,13 +447,14 @@ def settle(target, view=None):
         buffer.settle(tape)
 
 
-def prepared(target):
+def prepared(target, operand=None):
     """Tape, slot, buffer and, of a view, the base of a tensor that may be written without further thought.
 
     Raises
     ------
     KeyError
-        If a write needs thought; in a function under transformation, if a derivative will read what is there.
+        If a write needs thought, as one does whose other operand shares the memory;
+        in a function under transformation, if a derivative will read what is there.
     """
     rare, tape = target._rare, target._tape
     base = rare._base
@@ -470,10 +471,12 @@ def prepared(target):
         known = rare._seen == buffer.history and rare._memory is None
         known = known and not (rare._unrecorded or rare._one_of_many or rare._made_by or rare._retains)
         if known and buffer.settled is None:
-            settle(base, target)
+            settle(base)
         known = known and base._tape is tape and _resumes(buffer, tape, target, base)
     slot = target._slot  # read before the tape: see `importing._import_tensor`
     if known and tape.sparing and (buffer.saved or is_needed(tape, slot)):
+        known = False
+    if known and operand.__class__ is Tensor and operand._rare._buffer is buffer and operand is not target:
         known = False
     if not known or target._tape is not tape or tape.thread != get_ident() or len(tape.rows) >= tape.limit:
         raise KeyError(target)

@@ -59,7 +59,7 @@ def _binary(record, k, operator):
             return _with_options(record, self, other, alpha, rounding_mode)
         kind, start, row = other.__class__, -1, -1
         try:
-            tape, i, buffer, base = prepared(self)
+            tape, i, buffer, base = prepared(self, other)
             rows, frame = tape.rows, _getframe(1)
             site = site_of(frame) or site_of(frame.f_back)  # type: ignore[arg-type]
             if site is not None:
@@ -150,7 +150,7 @@ def copied(target, given, k):
     """
     kind, start, row = given.__class__, -1, -1
     try:
-        tape, i, buffer, base = prepared(target)
+        tape, i, buffer, base = prepared(target, given)
         rows, site = tape.rows, site_of(_getframe(2))
         if site is None or given is target or given is base:
             return False

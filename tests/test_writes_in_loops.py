@@ -304,6 +304,21 @@ def halves_in_turn(lib):
     return (x * x).sum() + (a + b).sum() + c.sum(), w
 
 
+def neighbouring_views_as_operands(lib):
+    w = leaf(lib, 1, 2, 3, 4)
+    x = w * 1
+    for _ in range(3):
+        other = w[:3] * 2
+        x[1:] += other
+        x[1:].add_(other)
+        x[1:] += x[:-1] if lib is tg else x[:-1].clone()  # as NumPy has it; PyTorch refuses it
+        x[1:].add_(x[:-1] if lib is tg else x[:-1].clone())
+        x[1:] = x[:-1] if lib is tg else x[:-1].clone()
+        x[1:].copy_(x[:-1] if lib is tg else x[:-1].clone())
+        x[x > 3] = x[1] if lib is tg else x[1].clone()
+    return (x * w).sum(), w
+
+
 def hooked_view_of_what_is_written(lib):
     w = leaf(lib, 1, 2, 3, 4)
     x = w * 1
@@ -388,6 +403,7 @@ CASES = [
     exchanged, without_gradient, on_two_tapes, saved_and_overwritten, saved_view_and_another_element_overwritten,
     assigned_to_itself, whole_times_itself, detached_and_written, parts_of_rows, parts_of_a_kept_row,
     parts_of_a_row_beside_another_view, saved_part_of_a_row_overwritten, named_parts, zeros_and_their_signs,
+    neighbouring_views_as_operands,
     several_views_of_what_is_written, halves_in_turn, many_views_of_what_is_written, hooked_view_of_what_is_written,
     where_a_mask_is_true, where_a_mask_of_rows_is_true, mask_overwritten, saved_and_overwritten_where_a_mask_is_true,
     increments_on_several_tapes, interior_on_several_tapes, saved_on_one_tape_and_overwritten_on_another,
