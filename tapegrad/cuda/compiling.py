@@ -69,11 +69,12 @@ def _share(names: str, backwards: bool, claims: str, shared: str, records: tuple
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """The compiler makes many objects that stay, and few cycles."""
+    """The compiler makes many objects that stay, and few cycles: nobody looks through them later, either."""
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         gc.enable()
 
 
