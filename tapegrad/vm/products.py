@@ -66,12 +66,15 @@ def _pointer(builder, address, kind):
 
 
 @intrinsic(prefer_literal=True)
-def tile(typingctx, rows, vectors, a, a_row, a_k, panel, depth, y, y_row, columns, more, dtype):
-    """Let y = a @ panel for some rows and the columns of so many vectors, or y += that if `more` is not zero."""
+def tile(typingctx, rows, vectors, a, a_row, a_k, panel, depth, y, y_row, columns, more, soon, soon_k, dtype):
+    """Let y = a @ panel for some rows and the columns of so many vectors, or y += that if `more` is not zero.
+
+    What stands at `soon`, and in steps of `soon_k` from there, is asked for meanwhile.
+    """
     height, width = rows.literal_value, vectors.literal_value
 
     def codegen(context, builder, signature, values):
-        a, a_row, a_k, panel, depth, y, y_row, columns, more = values[2:11]
+        a, a_row, a_k, panel, depth, y, y_row, columns, more, soon, soon_k = values[2:13]
         vector = vector_type(context, dtype)
         size = element_bytes(vector)
         span = WORD(vector.count * size)
@@ -84,7 +87,7 @@ def tile(typingctx, rows, vectors, a, a_row, a_k, panel, depth, y, y_row, column
                 for v in range(width):
                     builder.store(masked_load(builder, at[r][v], vector, inside[v]), sums[r][v])
         firsts = [cgutils.alloca_once_value(builder, _step(builder, a, a_row, r)) for r in range(0, height, GROUP)]
-        row, ahead = cgutils.alloca_once_value(builder, panel), builder.mul(a_row, WORD(AHEAD * height))
+        row, wanted = cgutils.alloca_once_value(builder, panel), cgutils.alloca_once_value(builder, soon)
         with cgutils.for_range(builder, depth):
             place = builder.load(row)
             right = [
@@ -92,7 +95,9 @@ def tile(typingctx, rows, vectors, a, a_row, a_k, panel, depth, y, y_row, column
                 for v in range(width)
             ]
             builder.store(_step(builder, place, span, width), row)
-            prefetch(builder, builder.add(builder.load(firsts[0]), ahead))
+            asked = builder.load(wanted)
+            prefetch(builder, asked)
+            builder.store(builder.add(asked, soon_k), wanted)
             for g, first in enumerate(firsts):
                 start = builder.load(first)
                 builder.store(builder.add(start, a_k), first)
@@ -107,7 +112,7 @@ def tile(typingctx, rows, vectors, a, a_row, a_k, panel, depth, y, y_row, column
                 masked_store(builder, builder.load(sums[r][v]), at[r][v], inside[v])
         return context.get_dummy_value()
 
-    words = [types.int64] * 9
+    words = [types.int64] * 11
     return types.void(rows, vectors, *words, dtype), codegen
 
 
@@ -178,16 +183,16 @@ def _bands(width, dtype):
     """Function: as many rows at a time as there are left, with a panel of so many vectors."""
     many, few, single = ROWS
 
-    def bands(m, a, a_row, a_k, panel, depth, y, y_row, columns, more):
+    def bands(m, a, a_row, a_k, panel, depth, y, y_row, columns, more, soon, soon_row, soon_k):
         while m >= many:
-            tile(many, width, a, a_row, a_k, panel, depth, y, y_row, columns, more, dtype)
-            a, y, m = a + many * a_row, y + many * y_row, m - many
+            tile(many, width, a, a_row, a_k, panel, depth, y, y_row, columns, more, soon, soon_k, dtype)
+            a, y, m, soon = a + many * a_row, y + many * y_row, m - many, soon + many * soon_row
         while m >= few:
-            tile(few, width, a, a_row, a_k, panel, depth, y, y_row, columns, more, dtype)
-            a, y, m = a + few * a_row, y + few * y_row, m - few
+            tile(few, width, a, a_row, a_k, panel, depth, y, y_row, columns, more, soon, soon_k, dtype)
+            a, y, m, soon = a + few * a_row, y + few * y_row, m - few, soon + few * soon_row
         while m > 0:
-            tile(single, width, a, a_row, a_k, panel, depth, y, y_row, columns, more, dtype)
-            a, y, m = a + a_row, y + y_row, m - 1
+            tile(single, width, a, a_row, a_k, panel, depth, y, y_row, columns, more, soon, soon_k, dtype)
+            a, y, m, soon = a + a_row, y + y_row, m - 1, soon + soon_row
 
     return jit(bands)
 
@@ -235,17 +240,23 @@ def panels(char: str):
                 for row in range(0, m, height):
                     rows = min(height, m - row)
                     x, x_row, x_k = a + row * a_row, a_row, a_k
+                    soon, soon_row, soon_k = x + AHEAD * many * a_row, a_row, a_k
                     if turned:
                         copy_rows(across, x, a_k, depth, rows, band, dtype)
                         x, x_row, x_k = band, size, across * vector
+                        soon_row, soon_k = 0, many * 2 * vector // depth
                     y = table[Y] + row * y_row
                     for q in range(p, stop):
                         left, panel = 2 * lanes * q, copies + (q - p) * length * 2 * vector
-                        columns = min(n - left, 2 * lanes)
+                        columns, out = min(n - left, 2 * lanes), y + left * size
+                        if turned:  # the rows of the result that come next, if they lie together
+                            soon = y + many * y_row + (q - p) * many * 2 * vector
                         if columns > lanes:
-                            wide(rows, x, x_row, x_k, panel, depth, y + left * size, y_row, columns, start)
+                            wide(rows, x, x_row, x_k, panel, depth, out, y_row, columns, start, soon, soon_row, soon_k)
                         else:
-                            narrow(rows, x, x_row, x_k, panel, depth, y + left * size, y_row, columns, start)
+                            narrow(
+                                rows, x, x_row, x_k, panel, depth, out, y_row, columns, start, soon, soon_row, soon_k
+                            )
 
     return some
 
