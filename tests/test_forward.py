@@ -170,6 +170,31 @@ def test_numpys_loops_of_a_process():
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "TAPEGRAD_NUMPY_LOOPS": "1"}, check=True)
 
 
+def test_functions_compiled_before_and_after_a_switch():
+    """Rows that were lowered before are lowered anew for those made later; a program keeps its own instructions."""
+    x = np.linspace(-5.0, 5.0, 1001)
+
+    def f(x):
+        return np.sum(np.sin(x) * x**3 + np.sort(x))
+
+    made = [tg.compile(tg.value_and_grad(f))]
+    expected = made[0](x)
+    before = tg.set_numpy_loops(True)
+    try:
+        made.append(tg.compile(tg.value_and_grad(f)))
+        by_them = made[1](x)
+    finally:
+        tg.set_numpy_loops(before)
+    made.append(tg.compile(tg.value_and_grad(f), native=False))
+    for step in made:
+        value, slope = step(x)
+        np.testing.assert_allclose(value, expected[0], rtol=1e-12)
+        np.testing.assert_allclose(slope, expected[1], rtol=1e-12)
+        lines = str(step.profile(x, repeats=1)).splitlines()
+        assert sum("(Python)" in line for line in lines) >= 1
+    assert by_them[0] == pytest.approx(expected[0], rel=1e-12)
+
+
 def test_graphs_across_a_switch():
     x = tg.tensor(np.linspace(0.1, 2.0, 50), requires_grad=True)
     y = (np.sin(x) * x**3).sum()

@@ -34,13 +34,18 @@ class Lowered(NamedTuple):
     aliases: list[tuple[int, int, int]]
 
 
-@functools.cache
 def lowered(row: Signature) -> Lowered:
     """The instructions of a row that computes something."""
     if pools.table[row.index, op.FORWARD] < 0:
         row.lower_forward()
+    return _lowered(row, int(pools.table[row.index, op.FORWARD]))
+
+
+@functools.cache
+def _lowered(row: Signature, at: int) -> Lowered:
+    """The same of instructions that begin at a place: `tapegrad.set_numpy_loops` has rows lowered anew."""
     fields = pools.table[row.index].tolist()
-    at, length = fields[op.FORWARD], fields[op.FORWARD_LEN]
+    length = fields[op.FORWARD_LEN]
     first, count = fields[op.FORWARD_TEMPS], fields[op.FORWARD_NTEMPS]
     template, aliases, p = pools.templates[at : at + length].tolist(), [], 0
     while p < length:

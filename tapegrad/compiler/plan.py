@@ -74,6 +74,9 @@ class Plan:
         Arrays of imports, by slot; None for inputs.
     steps, members, reads, table
         As of `NativeRows`.
+    linked : dict of tuple
+        By a signature's index: where its instructions begin in the pool, how many words they are, and whether they
+        leave the interpreter. It is what they were when the plan was made: see `tapegrad.set_numpy_loops`.
     scratch : list of int
         Where in the address table that of each native step's own memory stands.
     """
@@ -196,6 +199,9 @@ class Plan:
     def _link(self):
         """Instructions for all rows, in one go."""
         run = self.kinds[computes(self.kinds)]
+        found = np.unique(run)
+        fields = pools.table[found][:, [op.FORWARD, op.FORWARD_LEN, op.HAS_CALL]]
+        self.linked = dict(zip(found.tolist(), map(tuple, fields.tolist()), strict=True))
         total = int(pools.table[run, op.FORWARD_LEN].sum()) + 64
         self.code = np.zeros(total, np.int32)
         words = self.rows.words
@@ -260,8 +266,8 @@ class Plan:
         found, at = [], 0
         for slot, row in self.signatures.items():
             if row.kind in (op.KERNEL, op.WRITE) and not self.is_member[slot]:
-                start = int(pools.table[row.index, op.FORWARD])
-                words = pools.templates[start : start + int(pools.table[row.index, op.FORWARD_LEN])].tolist()
+                start, count, _ = self.linked[row.index]
+                words = pools.templates[start : start + count].tolist()
                 p, length = 0, 0
                 while p < len(words):
                     length += 0 if words[p] & 255 == op.ALIAS else words[p] >> 8 & 255

@@ -320,6 +320,5 @@ def _distinct(spec: Spec) -> int:
 
 
 def _is_outside(plan: Any, slot: int) -> bool:
-    from ..vm.pools import pools
-
-    return bool(pools.table[plan.signatures[slot].index, op.HAS_CALL])
+    linked = plan.linked.get(plan.signatures[slot].index)
+    return linked is not None and bool(linked[2])
