@@ -35,7 +35,9 @@ def load_idioms():
 
 
 def own(error) -> bool:
-    """Whether an error was raised by tapegrad."""
+    """Whether an error was raised by tapegrad, be it at the user's line."""
+    if isinstance(error, tg.TracedValueError):
+        return True
     frames = traceback.extract_tb(error.__traceback__)
     return pathlib.Path(tg.__file__).parent in pathlib.Path(frames[-1].filename).parents
 

@@ -1,13 +1,14 @@
-"""Operators between tensors and SciPy's sparse matrices, which take part as constants.
+"""Operators between tensors and what is neither array nor number of Python's own: fractions, and sparse matrices.
 
-SciPy's product asks its operand for an array, and gives way (``NotImplemented``) where there is none to be had: so
-Python asks the tensor, and `meet` finds the operation.
+Both take part as constants, a fraction as the float that it is. SciPy's product asks its operand for an array, and
+gives way (``NotImplemented``) where there is none to be had: so Python asks the tensor, and `meet` finds the operation.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from numbers import Rational
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def meet(name: str, tensor: Tensor, other: Any) -> Any:
-    """What an operator of a tensor does with an operand that is neither array nor number.
+    """What an operator of a tensor does with an operand that is neither array nor number of a type it knows.
 
     Parameters
     ----------
@@ -107,6 +108,8 @@ def meet(name: str, tensor: Tensor, other: Any) -> Any:
     -------
     Tensor or NotImplemented
     """
+    if isinstance(other, Rational):
+        return getattr(tensor, name)(float(other))
     module, operator = sys.modules.get("scipy.sparse"), _OPERATORS.get(name)
     if module is None or operator is None or not module.issparse(other):
         return NotImplemented

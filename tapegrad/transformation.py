@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from traceback import walk_tb
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Any
 
 from .tape.state import local
@@ -39,22 +39,31 @@ class Transformation:
         state.tape.sparing = state.is_sparing()
         if state.grad_enabled is not self.grad_enabled:
             state.switch(self.grad_enabled)
-        if isinstance(error, ValueError) and isinstance(error.__cause__, TracedValueError):
-            # ``array[i] = x[i]``: NumPy says "setting an array element with a sequence" of whatever goes wrong there.
-            raise TracedValueError(*error.__cause__.args).with_traceback(traceback) from None
-        if state.refusal and _is_of_scipy(error, traceback):
-            # `scipy.optimize.brentq`: compiled code drops the error of a function, and finds no root of it.
-            raise TracedValueError(*state.refusal).with_traceback(traceback) from error
+        if state.refusal and isinstance(error, Exception) and not isinstance(error, TracedValueError):
+            said, site = state.refusal
+            if _place_of(traceback) == site:
+                # ``array[i] = x[i]``: NumPy says "setting an array element with a sequence" of whatever goes wrong
+                # there; and `numpy.nditer` that it cannot write to its operand.
+                raise TracedValueError(*said).with_traceback(traceback) from None
+            if _is_of_scipy(traceback):
+                # `scipy.optimize.brentq`: compiled code drops the error of a function, and finds no root of it.
+                raise TracedValueError(*said).with_traceback(traceback) from error
 
     def __del__(self) -> None:
         if self.is_open:
             self.__exit__()
 
 
-def _is_of_scipy(error: BaseException | None, traceback: TracebackType | None) -> bool:
-    """Whether an error, of another kind than ours, comes out of SciPy or a function that it calls."""
-    if not isinstance(error, Exception) or isinstance(error, TracedValueError):
-        return False
+def _place_of(traceback: TracebackType | None) -> tuple[CodeType, int] | None:
+    """The code in which an error was raised, and the position in it."""
+    place = None
+    while traceback is not None:
+        place, traceback = (traceback.tb_frame.f_code, traceback.tb_lasti), traceback.tb_next
+    return place
+
+
+def _is_of_scipy(traceback: TracebackType | None) -> bool:
+    """Whether an error comes out of SciPy or a function that it calls."""
     return any(frame.f_globals.get("__name__", "").startswith("scipy.") for frame, _ in walk_tb(traceback))
 
 

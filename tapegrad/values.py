@@ -10,6 +10,7 @@ from .foreign import sparse_asks
 from .tape.current import escape
 from .tape.handle import attach
 from .tape.memory import scalar_at
+from .tape.site import user_site
 from .tape.state import local
 
 __all__ = ["INTO_A_PLAIN_ARRAY", "TracedValueError", "are_below", "limits_of", "refuse_traced", "scalar_of", "value_of"]
@@ -23,7 +24,7 @@ class TracedValueError(TypeError, RuntimeError):
 
     def __init__(self, *args: object):
         super().__init__(*args)
-        local.state.refusal = args
+        local.state.refusal = args, user_site()
 
 
 _UNSIGNED = {dtype.itemsize: dtype for dtype in map(np.dtype, "BHIQ")}

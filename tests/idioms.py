@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import copy
 import decimal
+import fractions
 import functools
+import io
 import itertools
 import math
 import operator
@@ -19,7 +21,7 @@ import numpy as np
 
 import tapegrad as tg
 
-__all__ = ["IDIOMS", "NUMPYS_OWN_ERROR", "POINT", "SECTIONS", "W"]
+__all__ = ["IDIOMS", "NUMPYS_OWN_ERROR", "NUMPYS_OWN_ERROR_EAGERLY", "POINT", "SECTIONS", "W"]
 
 POINT = np.array([0.51, -1.2, 0.73])
 W = np.array([1.0, 2.0, 3.0])
@@ -255,6 +257,13 @@ def setdiag_by_flat(x):
 
 
 @idiom
+def element_by_flat(x):
+    out = np.zeros(3)
+    out.flat[1] = x[0] * x[1]
+    return out.sum()
+
+
+@idiom
 def choose(x):
     return np.sum(np.choose([0, 1, 0], [x, W]))
 
@@ -305,6 +314,11 @@ def asfarray_like(x):
 @idiom
 def array_interfaces(x):
     return np.frombuffer(x).sum()
+
+
+@idiom
+def address_in_memory(x):
+    return x[0] * (x.__array_interface__["data"][0] != 0)
 
 
 @idiom
@@ -531,6 +545,16 @@ def enumerated_and_reversed(x):
 @idiom
 def statistics_mean(x):
     return statistics.fmean(x)
+
+
+@idiom
+def statistics_exact(x):
+    return statistics.mean(x) + statistics.pstdev(x)
+
+
+@idiom
+def whole_or_not(x):
+    return x[0] * (2.0 if x[0].is_integer() else 3.0)
 
 
 @idiom
@@ -1010,6 +1034,35 @@ def decimal_number(x):
 
 
 @idiom
+def fraction_times_a_number(x):
+    return fractions.Fraction(1, 2) * x[0] - (x * fractions.Fraction(1, 3)).sum() / fractions.Fraction(3, 4)
+
+
+@idiom
+def saved_and_read(x):
+    file = io.BytesIO()
+    np.save(file, x)
+    file.seek(0)
+    return np.sum(np.load(file) ** 2)
+
+
+@idiom
+def saved_by_name(x):
+    file = io.BytesIO()
+    np.savez(file, x=x)
+    file.seek(0)
+    return np.sum(np.load(file)["x"] ** 2)
+
+
+@idiom
+def saved_as_text(x):
+    file = io.StringIO()
+    np.savetxt(file, x)
+    file.seek(0)
+    return np.sum(np.loadtxt(file) ** 2)
+
+
+@idiom
 def quadrature(x):
     from scipy import integrate
 
@@ -1023,8 +1076,7 @@ def function_of_numba(x):
     return numba.njit(lambda a: a.sum())(x)
 
 
-NUMPYS_OWN_ERROR = {
-    "array_interfaces", "nditer", "shuffle_in_place", "bytes_in_memory", "packed_bytes", "decimal_number",
-    "function_of_numba",
-}  # fmt: skip
+NUMPYS_OWN_ERROR = {"array_interfaces", "shuffle_in_place", "bytes_in_memory", "decimal_number", "function_of_numba"}
 """Where C code of NumPy, Python or Numba refuses, or warns, before it asks the tensor anything."""
+NUMPYS_OWN_ERROR_EAGERLY = {"nditer", "packed_bytes", "element_by_flat"}
+"""Where it drops the tensor's error for one of its own; `grad` gives that error back."""

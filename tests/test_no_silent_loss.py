@@ -11,7 +11,7 @@ import pathlib
 
 import numpy as np
 import pytest
-from idioms import IDIOMS, NUMPYS_OWN_ERROR, POINT, SECTIONS
+from idioms import IDIOMS, NUMPYS_OWN_ERROR, NUMPYS_OWN_ERROR_EAGERLY, POINT, SECTIONS
 
 import tapegrad as tg
 
@@ -35,11 +35,11 @@ def names_the_remedy(error):
     return False
 
 
-def assert_not_silent(compute, function):
+def assert_not_silent(compute, function, own_errors=NUMPYS_OWN_ERROR):
     try:
         found = compute()
     except (Exception, UserWarning) as error:
-        loud = function.__name__ in NUMPYS_OWN_ERROR
+        loud = function.__name__ in own_errors
         assert loud or names_the_remedy(error), f"no remedy in: {type(error).__name__}: {error}"
         return
     np.testing.assert_allclose(found, numeric(function, POINT), atol=1e-6)
@@ -88,7 +88,7 @@ READ_ON_PURPOSE = {
 def test_eagerly(name):
     function = IDIOMS[name]
     x = tg.tensor(POINT, requires_grad=True)
-    assert_not_silent(lambda: eager_gradient(function, x), function)
+    assert_not_silent(lambda: eager_gradient(function, x), function, NUMPYS_OWN_ERROR | NUMPYS_OWN_ERROR_EAGERLY)
 
 
 @pytest.mark.parametrize(
@@ -123,11 +123,40 @@ def test_stop_gradient_is_the_way_out(name):
         ("math_sin", r"np\.sin\(x\)"),
         ("python_float", "stop_gradient"),
         ("tolist", "stop_gradient"),
+        ("element_by_flat", r"tapegrad\.tensor\(array\)"),
+        ("nditer", "Use a NumPy function on the tensor itself"),
+        ("packed_bytes", "stop_gradient"),
+        ("saved_and_read", r"numpy\.save writes plain values.*float64\[3\].*tapegrad\.stop_gradient\(x\)"),
+        ("saved_by_name", r"numpy\.savez writes plain values"),
+        ("saved_as_text", r"numpy\.savetxt writes plain values"),
     ],
 )
 def test_message(name, match):
     with pytest.raises(tg.TracedValueError, match=match):
         tg.grad(IDIOMS[name])(POINT)
+
+
+@pytest.mark.parametrize("name", ["saved_and_read", "saved_by_name", "saved_as_text"])
+def test_values_are_saved(name):
+    """What requires no grad may be written, and what requires it is refused outside of transformations, too."""
+    assert IDIOMS[name](tg.tensor(POINT)) == np.sum(POINT**2)
+    with pytest.raises(tg.TracedValueError, match="writes plain values"):
+        IDIOMS[name](tg.tensor(POINT, requires_grad=True))
+    assert tg.grad(lambda x: x[0] * IDIOMS[name](tg.stop_gradient(x)))(POINT)[0] == np.sum(POINT**2)
+
+
+def test_an_error_of_another_place_is_left_alone():
+    """Only where NumPy's error comes from the very place that asked for a number is it ours."""
+
+    def loses_its_error(x):
+        try:
+            float(x)
+        except tg.TracedValueError:
+            pass
+        return x * int("none")
+
+    with pytest.raises(ValueError, match="invalid literal"):
+        tg.grad(loses_its_error)(2.0)
 
 
 # --- constants that change --------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import fractions
 import inspect
 import math
 import operator
@@ -130,6 +131,24 @@ def test_formats_of_numbers_that_are_not_there_yet():
     assert texts == ["tensor(..., shape=(), dtype=float64, traced)"] * 2
 
 
+@pytest.mark.parametrize("op", ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "eq", "ne", "lt", "ge"])
+def test_fractions_take_part_as_floats(op):
+    third = fractions.Fraction(1, 3)
+    for dtype in (np.float32, np.float64, np.int64):
+        x = tg.tensor(np.array([1, 2, 3], dtype))
+        for found, expected in (
+            (getattr(operator, op)(x, third), getattr(operator, op)(x, float(third))),
+            (getattr(operator, op)(third, x), getattr(operator, op)(float(third), x)),
+        ):
+            assert found.dtype == expected.dtype and found.numpy().tolist() == expected.numpy().tolist()
+
+
+@pytest.mark.parametrize(("number", "whole"), [(2.0, True), (-0.5, False), (np.inf, False), (np.nan, False), (3, True)])
+def test_whole_numbers(number, whole):
+    assert tg.tensor(number).is_integer() is whole
+    assert tg.compile(lambda x: x * 2 if x.is_integer() else x + 1)(np.array(2.0)) == 4.0
+
+
 REFUSED = {
     "float": (lambda x: float(x[0]), r"np\.sin\(x\)"),
     "int": (lambda x: int(x[0]), "stop_gradient"),
@@ -137,6 +156,7 @@ REFUSED = {
     "item": (lambda x: x[0].item(), "stop_gradient"),
     "percent": (lambda x: "%.3f" % x[0], "stop_gradient"),  # noqa: UP031 -- the format under test
     "pickle": (lambda x: pickle.dumps(x), "stop_gradient"),
+    "ratio": (lambda x: x[0].as_integer_ratio(), r"np\.mean\(x\)"),
     "index": (lambda x: [1, 2, 3][x[0]], r"int\(tapegrad\.stop_gradient\(x\)\)"),
     "range": (lambda x: range(x[0]), r"int\(tapegrad\.stop_gradient\(x\)\)"),
 }

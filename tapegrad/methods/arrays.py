@@ -49,6 +49,19 @@ def _rdivmod(self, other):
     return other // self, other % self
 
 
+def _as_integer_ratio(self):
+    """Refused: a ratio of integers carries no gradient. `statistics` asks for it, and `fractions`."""
+    raise TypeError(
+        f"as_integer_ratio() of a tensor would lose its gradient: it is {self.dtype.name}{list(self.shape)}. Use "
+        f"NumPy's functions (np.mean(x) rather than statistics.mean(x)), or tapegrad.stop_gradient(x).item()."
+    )
+
+
+def _is_integer(self):
+    """Whether the only element is a whole number, as of a float."""
+    return bool(self % 1 == 0)
+
+
 def _part(name):
     get = operator.attrgetter(name)
 
@@ -102,6 +115,8 @@ attach(
     put=_put,
     real=property(_part("real"), _set_real, doc="Real part, a view; a real tensor itself. Assignments write to it."),
     imag=property(_part("imag"), _set_imag, doc="Imaginary part, a view, and written to; zeros for a real tensor."),
+    as_integer_ratio=_as_integer_ratio,
+    is_integer=_is_integer,
     __iter__=_iter,
     __round__=_rounded,
     __trunc__=_forward("__trunc__", np.trunc),
@@ -125,8 +140,10 @@ def _missing(name):
     """
     instead = _INSTEAD.get(name) or (f"numpy.{name}(x)" if hasattr(np, name) else f"x.detach().numpy().{name}")
 
+    message = f"tensors have no {name!r}, which arrays have: use {instead}"
+
     def refuse(self):
-        raise AttributeError(f"tensors have no {name!r}, which arrays have: use {instead}")
+        raise AttributeError(message)
 
     return property(refuse)
 
@@ -134,3 +151,5 @@ def _missing(name):
 for _name in dir(np.ndarray):
     if not _name.startswith("_") and not hasattr(Tensor, _name):
         attach(**{_name: _missing(_name)})
+for _name in ("__array_interface__", "__array_struct__"):
+    attach(**{_name: _missing(_name)})

@@ -46,7 +46,7 @@ class State:
     packing : bool
         One of them keeps the values that the reverse will read, so that the tape need not.
     refusal : tuple or None
-        What was said last to code that wanted a plain number, within a transformation.
+        What was said last to code that wanted a plain number or array, within a transformation; and where it was.
     spares : bool
         A function of the user's is recorded for its derivative, be it outside of any transformation, see `as_in_grad`.
     paused : tuple or None
