@@ -258,6 +258,22 @@ def test_values(name):
         np.testing.assert_allclose(y.numpy(), want, rtol=1e-10, atol=1e-11)
 
 
+@pytest.mark.parametrize("norm", [None, "ortho", "forward"])
+@pytest.mark.parametrize("name", ["fft", "ifft", "rfft", "irfft", "hfft", "ihfft", "fft2", "ifftn", "rfftn", "irfftn"])
+def test_scaled_transforms_of_infinities(name, norm):
+    """They are scaled part by part, as NumPy's are: an infinity times a complex number would be NaN."""
+    transform = getattr(np.fft, name)
+    for place, value in ((0, np.inf), (3, -np.inf), (7, np.nan)):
+        x = A.copy()
+        x.flat[place] = value
+        np.testing.assert_allclose(transform(tg.tensor(x), norm=norm).numpy(), transform(x, norm=norm), rtol=1e-12)
+
+
+def test_a_norm_that_there_is_not():
+    with pytest.raises(ValueError, match='Invalid norm value unit; should be "backward"'):
+        np.fft.rfft(tg.tensor(V), norm="unit")
+
+
 def reach(operands, bars):
     """Without the gradients of elements that are missing."""
     return [np.where(np.isnan(x), 0.0, b) for b, x in zip(bars, operands, strict=True)]

@@ -1,7 +1,8 @@
 """Discrete Fourier transforms.
 
 Three records carry the family: the complex transform over any axes, and the two between real arrays and half spectra.
-All are taken without scale; each is, up to weights, the adjoint of another.
+Each is, up to weights, the adjoint of another. Their `norm` is NumPy's for a forward transform, whichever their sign:
+"backward" takes them without a scale.
 """
 
 from __future__ import annotations
@@ -21,40 +22,43 @@ _Z = np.array([[1.0 + 2.0j, -3.0 + 0.5j, 0.2j], [0.5, 1.0 - 1.0j, 2.0]])
 _X = np.array([[1.0, -2.0, 3.0, 0.3], [0.5, 4.0, -1.0, 2.0]])
 
 
+_SWAPPED = {"backward": "forward", "ortho": "ortho", "forward": "backward"}
+
+
 @primitive()
 class dft:
-    """Complex discrete Fourier transform over axes, with the sign of its exponent, without a scale."""
+    """Complex discrete Fourier transform over axes, with the sign of its exponent."""
 
     linear = True
     grad_name = "FftC2C"
     samples = (
-        ((_Z,), {"axes": (1,), "sign": -1}),
-        ((_Z,), {"axes": (0, 1), "sign": 1}),
-        ((_Z[0],), {"axes": (0,), "sign": -1}),
+        ((_Z,), {"axes": (1,), "sign": -1, "norm": "backward"}),
+        ((_Z,), {"axes": (0, 1), "sign": 1, "norm": "ortho"}),
+        ((_Z[0],), {"axes": (0,), "sign": -1, "norm": "forward"}),
     )
 
     def infer(specs, attrs):
         return specs[0].dense, op.KERNEL
 
-    def compute(x, axes, sign):
+    def compute(x, axes, sign, norm):
         if sign < 0:
-            return np.fft.fftn(x, axes=axes)
-        return np.fft.ifftn(x, axes=axes, norm="forward")
+            return np.fft.fftn(x, axes=axes, norm=norm)
+        return np.fft.ifftn(x, axes=axes, norm=_SWAPPED[norm])
 
-    def pullback(y_bar, y, x, axes, sign):
-        return dft(y_bar, axes=axes, sign=-sign)
+    def pullback(y_bar, y, x, axes, sign, norm):
+        return dft(y_bar, axes=axes, sign=-sign, norm=norm)
 
 
 @primitive()
 class rdft:
-    """First half of the discrete Fourier transform of real arrays along an axis, without a scale."""
+    """First half of the discrete Fourier transform of real arrays along an axis."""
 
     linear = True
     grad_name = "FftR2C"
     samples = (
-        ((_X,), {"axis": 1}),
-        ((_X.T[:3].copy(),), {"axis": 0}),
-        ((np.array([2.0]),), {"axis": 0}),
+        ((_X,), {"axis": 1, "norm": "backward"}),
+        ((_X.T[:3].copy(),), {"axis": 0, "norm": "forward"}),
+        ((np.array([2.0]),), {"axis": 0, "norm": "ortho"}),
     )
 
     def infer(specs, attrs):
@@ -62,24 +66,24 @@ class rdft:
         shape = (*x.shape[:axis], x.shape[axis] // 2 + 1, *x.shape[axis + 1 :])
         return spec_of(shape, np.result_type(x.dtype, np.complex64)), op.KERNEL
 
-    def compute(x, axis):
-        return np.fft.rfft(x, axis=axis)
+    def compute(x, axis, norm):
+        return np.fft.rfft(x, axis=axis, norm=norm)
 
-    def pullback(y_bar, y, x, axis):
+    def pullback(y_bar, y, x, axis, norm):
         n = x._spec.shape[axis]
-        return irdft(y_bar * (1.0 / _multiplicity(n, axis, y)), n=n, axis=axis)
+        return irdft(y_bar * (1.0 / _multiplicity(n, axis, y)), n=n, axis=axis, norm=norm)
 
 
 @primitive()
 class irdft:
-    """Real discrete Fourier transform of a half spectrum along an axis, without a scale."""
+    """Real discrete Fourier transform of a half spectrum along an axis."""
 
     linear = True
     grad_name = "FftC2R"
     samples = (
-        ((_Z,), {"n": 4, "axis": 1}),
-        ((_Z,), {"n": 5, "axis": 1}),
-        ((_Z,), {"n": 2, "axis": 0}),
+        ((_Z,), {"n": 4, "axis": 1, "norm": "backward"}),
+        ((_Z,), {"n": 5, "axis": 1, "norm": "ortho"}),
+        ((_Z,), {"n": 2, "axis": 0, "norm": "forward"}),
     )
 
     def infer(specs, attrs):
@@ -87,11 +91,11 @@ class irdft:
         shape = (*x.shape[:axis], attrs["n"], *x.shape[axis + 1 :])
         return spec_of(shape, np.dtype(x.dtype.char.lower())), op.KERNEL
 
-    def compute(x, n, axis):
-        return np.fft.irfft(x, n, axis=axis, norm="forward")
+    def compute(x, n, axis, norm):
+        return np.fft.irfft(x, n, axis=axis, norm=_SWAPPED[norm])
 
-    def pullback(y_bar, y, x, n, axis):
-        return rdft(y_bar, axis=axis) * _multiplicity(n, axis, x)
+    def pullback(y_bar, y, x, n, axis, norm):
+        return rdft(y_bar, axis=axis, norm=norm) * _multiplicity(n, axis, x)
 
 
 def _multiplicity(n, axis, spectrum):
@@ -132,18 +136,12 @@ def fitted(x, n, axis):
     return ops.place(x, shape=shape, strides=strides, offset=0, base_strides=strides)
 
 
-def _scale(n, norm, forward):
-    """By what the transform is multiplied."""
+def _norm(norm, forward):
+    """How a transform is scaled, in the words of a forward one."""
     norm = norm or "backward"
-    if norm not in ("backward", "ortho", "forward"):
+    if norm not in _SWAPPED:
         raise ValueError(f'Invalid norm value {norm}; should be "backward","ortho" or "forward".')
-    if norm == "ortho":
-        return 1.0 / np.sqrt(n)
-    return 1.0 / n if (norm == "forward") == forward else None
-
-
-def _scaled(y, factor):
-    return y if factor is None else y * float(factor)
+    return norm if forward else _SWAPPED[norm]
 
 
 def _axis(x, axis):
@@ -154,8 +152,7 @@ def _one(a, n, axis, norm, forward):
     x = _complex(a)
     axis = _axis(x, axis)
     x = fitted(x, x._spec.shape[axis] if n is None else n, axis)
-    y = dft(x, axes=(axis,), sign=-1 if forward else 1)
-    return _scaled(y, _scale(x._spec.shape[axis], norm, forward))
+    return dft(x, axes=(axis,), sign=-1 if forward else 1, norm=_norm(norm, forward))
 
 
 def _shape_and_axes(x, s, axes):
@@ -179,8 +176,7 @@ def _many(a, s, axes, norm, forward):
         x = fitted(x, n, d)
     if not axes:
         return x
-    y = dft(x, axes=tuple(axes), sign=-1 if forward else 1)
-    return _scaled(y, _scale(int(np.prod(sizes)), norm, forward))
+    return dft(x, axes=tuple(axes), sign=-1 if forward else 1, norm=_norm(norm, forward))
 
 
 @implements(np.fft.fft)
@@ -226,13 +222,11 @@ def fft_ifft2(a, s=None, axes=(-2, -1), norm=None, out=None):
 
 
 def _half(x, n, axis, norm):
-    x = fitted(x, n, axis)
-    return _scaled(rdft(x, axis=axis), _scale(n, norm, True))
+    return rdft(fitted(x, n, axis), axis=axis, norm=_norm(norm, True))
 
 
 def _whole(x, n, axis, norm):
-    x = fitted(x, n // 2 + 1, axis)
-    return _scaled(irdft(x, n=n, axis=axis), _scale(n, norm, False))
+    return irdft(fitted(x, n // 2 + 1, axis), n=n, axis=axis, norm=_norm(norm, False))
 
 
 @implements(np.fft.rfft)
@@ -253,27 +247,18 @@ def fft_irfft(a, n=None, axis=-1, norm=None, out=None):
     return _whole(x, (x._spec.shape[axis] - 1) * 2 if n is None else n, axis, norm)
 
 
-_SWAPPED = {"backward": "forward", None: "forward", "ortho": "ortho", "forward": "backward"}
-
-
-def _swapped(norm):
-    if norm not in _SWAPPED:
-        raise ValueError(f'Invalid norm value {norm}; should be "backward","ortho" or "forward".')
-    return _SWAPPED[norm]
-
-
 @implements(np.fft.hfft)
 def fft_hfft(a, n=None, axis=-1, norm=None, out=None):
     """`numpy.fft.hfft`."""
     refuse("hfft", out=out)
-    return fft_irfft(ops.conjugate(_complex(a)), n, axis, _swapped(norm))
+    return fft_irfft(ops.conjugate(_complex(a)), n, axis, _norm(norm, False))
 
 
 @implements(np.fft.ihfft)
 def fft_ihfft(a, n=None, axis=-1, norm=None, out=None):
     """`numpy.fft.ihfft`."""
     refuse("ihfft", out=out)
-    return ops.conjugate(fft_rfft(a, n, axis, _swapped(norm)))
+    return ops.conjugate(fft_rfft(a, n, axis, _norm(norm, False)))
 
 
 @implements(np.fft.rfftn)
