@@ -11,7 +11,8 @@ import numpy as np
 import optree
 
 from .autograd.engine import one, sweep
-from .autograd.recorded import pushforward, recorded_sweep
+from .autograd.pushforward import pushforward
+from .autograd.recorded import recorded_sweep
 from .errors import NotScalarError
 from .primitives.core import lift, ops
 from .tape.handle import Tensor
@@ -256,8 +257,7 @@ def _gradients(value: Any, leaves: list[Tensor], nested: bool) -> list[Any]:
     if not isinstance(value, Tensor) or not value.requires_grad:
         return [_zeros_like(t) for t in leaves]
     if nested or not all([t._leaf for t in leaves]):
-        seed = lift(np.ones((), value._spec.dtype))
-        found = recorded_sweep([value], [seed], leaves, _is_differentiated_again())
+        found = recorded_sweep([value], None, leaves, _is_differentiated_again())
         return [_zeros_like(t) if g is None else g for g, t in zip(found, leaves, strict=True)]
     reached, _ = sweep([(value, one((), value._spec.dtype))], leaves)
     for t in leaves:

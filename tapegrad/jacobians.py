@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from .autograd.recorded import pushforward
+from .autograd.pushforward import pushforward
 from .batching import vmap
 from .errors import BatchedValueError
 from .functional import (

@@ -15,7 +15,8 @@ from ..tape.tape import Tape
 from ..values import value_of
 from .api import grad
 from .call import Call
-from .recorded import home_of, pushforward, source_of
+from .pushforward import pushforward
+from .recorded import home_of, source_of
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
 

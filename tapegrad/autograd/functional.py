@@ -14,7 +14,7 @@ from ..tape.importing import import_array
 from ..tape.state import local
 from .api import grad
 from .modes import enable_grad
-from .recorded import pushforward
+from .pushforward import pushforward
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 
-from ..primitives.core import ops
 from ..primitives.shape import view
 from ..tape.current import new_tensor
 from ..tape.state import grad_mode, local
@@ -14,11 +12,22 @@ from ..vm import opcodes as op
 from . import messages
 from .contributions import complete, joined, windowed
 from .hooks import finish_sweep, run_node_hooks, run_tensor_hooks, watchers
+from .repeated import is_repeatable, ones, repeated_sweep
 from .saved import revive
 from .straight import straight_sweep
-from .tangents import direct_tangent
 
-__all__ = ["home_of", "place_of", "pushforward", "recorded_sweep"]
+__all__ = [
+    "Graph",
+    "check_saved",
+    "home_of",
+    "leading_cotangents",
+    "place_of",
+    "placed_with",
+    "recorded_sweep",
+    "row_cotangents",
+    "source_of",
+    "tape_of",
+]
 
 
 def home_of(tensor):
@@ -26,7 +35,7 @@ def home_of(tensor):
     return tensor._home or (tensor._tape, tensor._slot)
 
 
-class _Graph:
+class Graph:
     """Rows that lead from some inputs to some outputs, over all tapes."""
 
     def __init__(self, inputs, ends=()):
@@ -94,7 +103,7 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=(),
     Parameters
     ----------
     outputs, seeds : list of Tensor
-        Same shapes pairwise.
+        Same shapes pairwise; None in place of the seeds, for a one each.
     inputs : list of Tensor
     create_graph : bool
         Whether the cotangents can be differentiated in turn.
@@ -112,13 +121,31 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=(),
     list of Tensor or None
         None for an input that no output depends on.
     """
-    if inputs and retained is None and not ends and not visit and _is_straight(local.state.tape, (*inputs, *outputs)):
-        found = straight_sweep(local.state.tape, outputs, seeds, inputs, create_graph, row_cotangents)
+    tape = local.state.tape
+    if inputs and retained is None and not ends and not visit and _is_straight(tape, (*inputs, *outputs)):
+        seeds = ones(outputs) if seeds is None else seeds
+        found = straight_sweep(tape, outputs, seeds, inputs, create_graph, row_cotangents)
         finish_sweep()
         return found
+
+    def by_rules(seeds):
+        seeds = ones(outputs) if seeds is None else seeds
+        return _swept(outputs, seeds, inputs, create_graph, retained, ends, visit, part_of)
+
+    if inputs and not ends and part_of is None and is_repeatable(tape, outputs, inputs):
+        found = repeated_sweep(tape, outputs, seeds, inputs, create_graph, by_rules)
+    else:
+        found = by_rules(seeds)
+    if part_of is None:
+        finish_sweep()
+    return found
+
+
+def _swept(outputs, seeds, inputs, create_graph, retained, ends, visit, part_of):
+    """The same, row by row."""
     keys = [id(t) if t._leaf else home_of(t) for t in inputs]
     roots = [id(t) if t._leaf else home_of(t) for t in outputs]
-    graph = _Graph(inputs, ends)
+    graph = Graph(inputs, ends)
     graph.mark(roots)
     run = _Sweep(graph, keys, create_graph, retained, visit, part_of)
     with grad_mode(create_graph):
@@ -126,8 +153,6 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=(),
             run.reach(key, placed_with(seed, output._spec))
         run.run()
         run.end()
-    if part_of is None:
-        finish_sweep()
     return [run.done.get(key) for key in keys]
 
 
@@ -201,7 +226,7 @@ class _Sweep:
             return
         if self.part_of is not None:
             self.part_of.visited.add(slot)
-        for source, x_bar in zip(sources, _row_cotangents(self.graph, key, bar), strict=True):
+        for source, x_bar in zip(sources, leading_cotangents(self.graph, key, bar), strict=True):
             if x_bar is not None:
                 self.reach(source, x_bar)
 
@@ -210,7 +235,7 @@ class _Sweep:
         tape, slot = key
         source = source_of(tape, slot)
         if source is None:
-            _check(tape, slot, tape.signature(slot))
+            check_saved(tape, slot, tape.signature(slot))
         else:
             self.ending.setdefault(source[0], {})[source[1]] = bar
 
@@ -305,7 +330,7 @@ def _through_window(key, bar):
     return (tape, source), windowed(bar, row.out, row.specs[0].bar, row.attrs["strides"], tape.rows[slot + 1])
 
 
-def _row_cotangents(graph, key, bar):
+def leading_cotangents(graph, key, bar):
     """Cotangents of a row's operands, as far as they lead somewhere."""
     tape, slot = key
     row = tape.signature(slot)
@@ -348,7 +373,7 @@ def row_cotangents(tape, slot, bar, wanted, handle=None):
     notes = tape.notes.get(slot)
     if notes is not None and notes.packed:
         packed = {k: _unpack(tape, slot, k, *how) for k, how in notes.packed.items()}
-    _check(tape, slot, row, packed)
+    check_saved(tape, slot, row, packed)
     xs = [packed[k] if k in packed else handle(tape, q) for k, q in enumerate(tape.operands(slot))]
     y = packed[-1] if -1 in packed else handle(tape, slot)
     attrs = row.attrs
@@ -371,7 +396,7 @@ def saved_value(tape, slot, k):
     """
     notes = tape.notes.get(slot)
     packed = notes.packed if notes is not None else {}
-    _check(tape, slot, tape.signature(slot), packed)
+    check_saved(tape, slot, tape.signature(slot), packed)
     if k in packed:
         return _unpack(tape, slot, k, *packed[k])
     source = slot if k < 0 else tape.operands(slot)[k]
@@ -397,7 +422,7 @@ def _unpack(tape, slot, k, packed, unpack):
     return made
 
 
-def _check(tape, slot, row, packed=()):
+def check_saved(tape, slot, row, packed=()):
     """Refuse to use a value that was overwritten or freed; one that was packed was kept elsewhere."""
     freed = tape.freed is not None and slot < len(tape.freed) and tape.freed[slot]
     if not (freed or tape.stamps.last or tape.foreign_writes):
@@ -416,76 +441,6 @@ def _check(tape, slot, row, packed=()):
             raise messages.stale(tape, slot, k - 1)
 
 
-def pushforward(outputs, inputs, tangents):
-    """Tangents of `outputs`, row by row from `inputs`, recorded on the tape."""
-    graph = _Graph(inputs)
-    roots = [id(t) if t._leaf else home_of(t) for t in outputs]
-    graph.mark(roots)
-    dots = {id(t) if t._leaf else home_of(t): d for t, d in zip(inputs, tangents, strict=True)}
-    keys = sorted((k for k, leads in graph.leads.items() if leads and isinstance(k, tuple)), key=place_of)
-    for key in keys:
-        if key in dots:
-            continue
-        sources = graph.sources(key)
-        moving = [dots.get(s) for s in sources]
-        if all(d is None for d in moving):
-            continue
-        if isinstance(key[0], Tape):
-            dots[key] = _row_tangent(graph, key, moving)
-        else:
-            dots.update(((key[0], k), d) for k, d in enumerate(key[0].tangents(moving)) if d is not None)
-    return [dots.get(r) for r in roots]
-
-
 def place_of(key):
     """Place of a row, or of a call of a `Function`, in the order of all: its tape's, and that within the tape."""
     return key[0].rank, key[1] if isinstance(key[0], Tape) else key[0].position
-
-
-def _row_tangent(graph, key, moving):
-    """A row's tangent: by `direct_tangent`, or its pullback, transposed.
-
-    The pullback is linear in the cotangent; its own transpose, applied to the operands' tangents, is the
-    pushforward (Christianson 1992; Townsend 2017, "A new trick for calculating Jacobian vector products").
-    """
-    tape, slot = key
-    row = tape.signature(slot)
-    if row.kind == op.IMPORT or source_of(tape, slot) is not None:
-        return moving[0]
-    spec = row.out
-    if slot not in tape.notes and tape.device is None and row.kind not in (op.WRITE, op.PATCHED):
-        _check(tape, slot, row)
-        xs = [graph.handle(tape, k) for k in tape.operands(slot)]
-        offset = tape.rows[slot + 1] if row.kind in op.WITH_OFFSET else 0
-        y_dot = direct_tangent(row, graph.handle(tape, slot), xs, moving, offset)
-        if y_dot is not None:
-            return y_dot
-    y_bar = ops.track(_zeros(spec))
-    with _leading(graph, tape, tape.operands(slot), moving), grad_mode(True):
-        bars = _row_cotangents(graph, key, y_bar)
-    pairs = [(b, d) for b, d in zip(bars, moving, strict=True) if b is not None and d is not None]
-    pairs = [(b, d) for b, d in pairs if b._spec.requires_grad]  # others are zero, whatever y_bar is
-    if not pairs:
-        return _zeros(spec)
-    (y_dot,) = recorded_sweep([b for b, _ in pairs], [d for _, d in pairs], [y_bar], True)
-    return _zeros(spec) if y_dot is None else y_dot
-
-
-@contextlib.contextmanager
-def _leading(graph, tape, operands, moving):
-    before = {k: graph.leads.get((tape, k), False) for k in operands}
-    for k, d in zip(operands, moving, strict=True):
-        graph.leads[tape, k] = graph.leads.get((tape, k), False) or d is not None
-    try:
-        yield
-    finally:
-        for k, value in before.items():
-            graph.leads[tape, k] = value
-
-
-def _zeros(spec):
-    import numpy as np
-
-    from ..tape.importing import import_array
-
-    return placed_with(import_array(np.zeros(spec.shape, spec.dtype)), spec)

@@ -1,7 +1,7 @@
 """Tangents of a row's result from those of its operands, where the record says more than a pullback.
 
 Elementwise functions scale tangents by their partial derivatives, views are taken of them, linear functions are applied
-to them, and products to each of them with the other factors. For the rest see `recorded.pushforward`.
+to them, and products to each of them with the other factors. For the rest see `tapegrad.autograd.pushforward`.
 """
 
 from __future__ import annotations
