@@ -132,3 +132,46 @@ def test_slopes_of_powers_of_nearly_one():
     slope, y = tg.grad(special.boxcox1p)(1e-20, 1e20), special.boxcox1p(1e-20, 1e20)
     np.testing.assert_allclose(slope, np.e, rtol=1e-14)
     np.testing.assert_allclose(tg.grad(special.inv_boxcox1p)(y, 1e20), 1.0 / slope, rtol=1e-14)
+
+
+INF = np.inf
+FAR = {  # by mpmath with 40 digits
+    "agm, its lesser operand tiny": (special.agm, (1e300, 1e-300), (0.0011350192299466543, INF)),
+    "agm at 0": (special.agm, (0.0, 2.0), (INF, 0.0)),
+    "agm of negative numbers": (special.agm, (-2.0, -1.0), (0.4257908959543788, 0.6052092391381491)),
+    "agm of a subnormal number": (special.agm, (1e-308, 1.0), (3.1109344347148267e302, 0.002207464642864059)),
+    "binom where it is 0": (special.binom, (5.0, 6.0), (1.0 / 6.0, -1.0 / 6.0)),
+    "binom of a negative k": (special.binom, (2.0, -4.0), (0.0, -1.0 / 60.0)),
+    "binom of zeros": (special.binom, (0.0, 1.0), (1.0, -1.0)),
+    "binom far out": (special.binom, (1e20, 1.0), (1.0, 4.5628917524782446e21)),
+    "poch far out": (special.poch, (1e20, 1.0), (1.0, 4.605170185988091e21)),
+    "betaln far out": (special.betaln, (1e10, 2.0), (-1.9999999999e-10, -22.60306659499199)),
+    "beta far out": (special.beta, (1e10, 2.0), (-1.9999999997e-30, -2.2603066592731685e-19)),
+    "stdtr of infinitely many degrees": (special.stdtr, (INF, 0.5), (0.0, 0.3520653267642995)),
+    "zetac far out": (special.zetac, (1e300,), (0.0,)),
+    "zetac of infinity": (special.zetac, (INF,), (0.0,)),
+    "zeta of two, far out": (special.zeta, (INF, 1.0), (0.0, -INF)),
+}
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_slopes_far_out(name):
+    function, point, slopes = FAR[name]
+    found = tg.grad(function, argnums=tuple(range(len(point))))(*point)
+    np.testing.assert_allclose(found, slopes, rtol=1e-12, atol=1e-45)
+
+
+@pytest.mark.parametrize("point", [(5.0, 6.0), (5.0, 8.0), (2.5, 4.5), (5.0, -1.0), (2.5, -3.5), (0.0, 1.0)])
+def test_second_order_of_binom_where_it_vanishes(point):
+    tg.check_grads(special.binom, point, order=2, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("order", [0.0, 0.5, 1.5, 2.7, -0.5])
+@pytest.mark.filterwarnings("ignore:floating point number truncated")
+def test_orders_that_scipy_truncates(order):
+    tg.check_grads(lambda x: special.expn(order, x), (2.0,), order=1)
+
+
+@pytest.mark.parametrize("x", [20.0, 60.0, 100.0, 120.0])
+def test_zetac_of_float32(x):
+    np.testing.assert_allclose(tg.grad(special.zetac)(np.float32(x)), tg.grad(special.zetac)(x), rtol=1e-4)

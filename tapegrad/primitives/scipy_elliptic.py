@@ -228,17 +228,25 @@ class elliprj:
     probes = ((0.5, 1.5, 2.5, 1.2), (2.0, 0.7, 1.0, 3.0), (1.0, 1.0, 1.0, 1.0), (0.5, 1.5, 2.5, 1.5))
 
 
+def _agm_slope(y, x, total, part):
+    """Slope of the arithmetic-geometric mean y in one of its operands, whose sum is the total: infinite at 0."""
+    zero = ops.logical_and(x == 0.0, total != 0.0)
+    return ops.where(zero, math.inf, y / total * (1.0 + part * (y / ops.where(zero, 1.0, x))))
+
+
 @scipy_ufunc
 class agm:
     """Arithmetic-geometric mean (DLMF 19.8.5)."""
 
     def partials(y, a, b):
-        # M = pi (a + b) / (4 K(r²)), r = (a - b) / (a + b); K'(m) = RD(0, 1, 1 - m) / 6 has no division by m.
+        # M = pi (a + b) / (4 K(r²)), r = (a - b) / (a + b). K'(r²) is RD(0, 1, q) / 6 with q = 1 - r², and q K' is
+        # 1 / 2 where q is next to 0.
         total = a + b
-        r = (a - b) / total
-        m = r * r
-        slope = y / ops.ellipk(m) * ops.elliprd(0.0, 1.0, 1.0 - m) / 6.0 * 2.0 * r
-        return y / total - slope * 2.0 * b / total**2, y / total + slope * 2.0 * a / total**2
+        q = 4.0 * (a / total) * (b / total)
+        far = q < 1e-20
+        near = ops.where(far, 1.0, q)
+        part = ops.where(far, 0.5, near * ops.elliprd(0.0, 1.0, near) / 6.0) * (a - b) / total * (4.0 / math.pi)
+        return _agm_slope(y, a, total, -part), _agm_slope(y, b, total, part)
 
     domain = (Above(1.5), Between(0.3, 1.2))
     probes = ((1.0, 2.0), (3.0, 0.5))

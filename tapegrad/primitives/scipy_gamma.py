@@ -95,6 +95,17 @@ def trigamma(x):
     return ops.where(left, slope * slope - positive, positive)
 
 
+def psi_rise(x, m):
+    """``psi(x + m) - psi(x)``; far out, where the difference has no digits, by the asymptotic series (DLMF 5.11.2)."""
+    far = ops.logical_and(x > 100.0, x + m > 100.0)
+    x_, m_ = ops.where(far, 1.0, x), ops.where(far, 1.0, m)
+    p = 1.0 / ops.where(far, x, 1.0)
+    q = 1.0 / ops.where(far, x + m, 1.0)
+    step = ops.where(far, m, 0.0) * p
+    series = ops.log1p(step) + step * q * (0.5 + (p + q) * (10.0 - p * p - q * q) / 120.0)
+    return ops.where(far, series, ops.psi(x_ + m_) - ops.psi(x_))
+
+
 BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330)
 """The first of those with even index."""
 
@@ -102,12 +113,14 @@ BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 
 def _zeta_slope(s, q):
     """Derivative of the Hurwitz zeta function with respect to s: Euler and Maclaurin's formula (DLMF 25.11.5)."""
     count, total = 10, 0.0
+    s = ops.where(s == math.inf, 1e30, s)  # infinite times the logarithm of 1 would be NaN
     for k in range(count):
         log = ops.log(q + k)
         total = total - log * ops.exp(-s * log)
     a = q + count
     log = ops.log(a)
     power = ops.exp(-s * log)
+    s = ops.where(power == 0.0, 2.0, s)  # whose powers would be infinite, and are multiplied by 0
     total = total - power * (a * (log / (s - 1.0) + 1.0 / (s - 1.0) ** 2) + 0.5 * log)
     rising, slope = s, 1.0  # s (s + 1) ... and its derivative
     scale = power / a
@@ -146,7 +159,7 @@ class zetac:
         grown = (ops.psi(u) - math.log(2.0 * math.pi)) * value + _zeta_slope(u, 1.0)
         factor = ops.gamma(u) * ops.exp(-u * math.log(2.0 * math.pi)) * 2.0
         reflected = factor * (0.5 * math.pi * ops.sin(turn) * value - ops.cos(turn) * grown)
-        return ops.where(left, reflected, _zeta_slope(right, 1.0))
+        return ops.where(left, reflected, _zeta_slope(right, lift(1.0, x.dtype)))
 
     domain = Above(1.2)
     probes = (2.0, 0.5, 0.0, -0.5, -2.0, -3.5, 20.0)
@@ -173,8 +186,7 @@ class poch:
     """Pochhammer symbol, gamma(x + m) / gamma(x)."""
 
     def partials(y, x, m):
-        total = ops.psi(x + m)
-        return y * (total - ops.psi(x)), y * total
+        return y * psi_rise(x, m), y * ops.psi(x + m)
 
     domain = (Above(0.2), Above(0.2))
     probes = ((1.0, 2.0), (0.5, 0.5))
@@ -185,8 +197,7 @@ class beta:
     """Beta function."""
 
     def partials(y, a, b):
-        total = ops.psi(a + b)
-        return y * (ops.psi(a) - total), y * (ops.psi(b) - total)
+        return -y * psi_rise(a, b), -y * psi_rise(b, a)
 
     domain = (Above(0.2), Above(0.2))
     probes = ((1.0, 2.0), (0.5, 0.5))
@@ -197,11 +208,20 @@ class betaln:
     """Logarithm of the absolute value of the beta function."""
 
     def partials(y, a, b):
-        total = ops.psi(a + b)
-        return ops.psi(a) - total, ops.psi(b) - total
+        return -psi_rise(a, b), -psi_rise(b, a)
 
     domain = (Above(0.2), Above(0.2))
     probes = ((1.0, 2.0), (0.5, 0.5))
+
+
+def _binom_beyond(n, k):
+    """Derivatives of `binom` with k > n, where it is sin(pi z) / pi beta(n + 1, z), z = k - n (DLMF 5.5.3)."""
+    z = k - n
+    turn = math.pi * (z - 2.0 * ops.rint(0.5 * z))
+    scale = ops.beta(n + 1.0, z)
+    wave = ops.sin(turn) / math.pi * scale
+    by_z = ops.cos(turn) * scale
+    return wave * (ops.psi(n + 1.0) - ops.psi(z)) - by_z, by_z - wave * psi_rise(z, n + 1.0)
 
 
 @scipy_ufunc
@@ -209,11 +229,21 @@ class binom:
     """Binomial coefficient of two real numbers."""
 
     def partials(y, n, k):
-        rest = ops.psi(n - k + 1.0)
-        return y * (ops.psi(n + 1.0) - rest), y * (rest - ops.psi(k + 1.0))
+        below = k < -0.5  # as good as k = n - k
+        outside = ops.logical_or(below, k > n + 0.5)
+        mirrored = ops.where(below, n - k, k)
+        n_beyond, k_beyond = _binom_beyond(ops.where(outside, n, 1.0), ops.where(outside, mirrored, 2.0))
+        inner = ops.where(outside, 0.5 * n, k)
+        rest = n - inner + 1.0
+        by_n = ops.where(below, n_beyond + k_beyond, n_beyond)
+        by_k = ops.where(below, -k_beyond, k_beyond)
+        return (
+            ops.where(outside, by_n, y * psi_rise(rest, inner)),
+            ops.where(outside, by_k, y * (ops.psi(rest) - ops.psi(inner + 1.0))),
+        )
 
     domain = (Above(3.0), Between(0.3, 2.7))
-    probes = ((5.0, 2.0), (4.5, 1.5))
+    probes = ((5.0, 2.0), (4.5, 1.5), (5.0, 6.0), (2.5, -3.5))
 
 
 @scipy_ufunc

@@ -203,6 +203,7 @@ class expn:
     """Generalised exponential integral of integer order (DLMF 8.19.13)."""
 
     def partials(y, n, x):
+        n = ops.trunc(n)  # as SciPy does
         first = n == 0
         lower = ops.expn(ops.where(first, 0, n - 1), x)
         return NO_ORDER, ops.where(first, -y * (1.0 + 1.0 / x), -lower)
