@@ -55,6 +55,9 @@ def value_of(tensor) -> np.ndarray:
         if tape.tracing:
             return _questions(tensor).value(tensor)
         tape.flush()
+    buffer = tensor._rare._buffer
+    if buffer is not None:
+        buffer.flush()
     found = tensor._memory if tensor._memory is not None else tape.view(tensor._slot, tensor._spec)
     return found if isinstance(found, np.ndarray) else found.to_host()
 

@@ -13,10 +13,14 @@ from numpy.typing import ArrayLike
 from ..creation import check_differentiable, tensor
 from ..errors import BatchedValueError
 from ..primitives.core import lift, ops
-from ..tape.buffer import Buffer
+from ..tape.buffer import Buffer, buffer_of
+from ..tape.current import new_tensor
 from ..tape.handle import NOTHING, Rare, Tensor, attach
 from ..tape.importing import is_inference
+from ..tape.memory import copied
+from ..tape.signature import DEFER_BYTES
 from ..tape.state import grad_mode, local
+from ..tape.tape import Tape
 from ..values import value_of
 from .engine import one, sweep
 from .graph import GradientEdge, reachable_leaves, tensor_at
@@ -442,6 +446,11 @@ def _requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
 
 def _detach(self: Tensor) -> Tensor:
     """The same memory without the history; writes to one are seen, and noticed, in the other."""
+    if _stands_apart(self):
+        alias = new_tensor(None, 0, self._spec.plain)
+        alias._memory = self._memory
+        alias._buffer = buffer_of(self)
+        return alias
     alias = ops.detach(self)
     if self._buffer is None:
         self._buffer = Buffer()
@@ -449,6 +458,22 @@ def _detach(self: Tensor) -> Tensor:
     if is_inference(self):
         alias._inference = True
     return alias
+
+
+def _stands_apart(tensor: Tensor) -> bool:
+    """Whether a result has memory of its own, beside a tape that has ended: its alias needs no row, nor that tape.
+
+    A few elements that no other tensor sees, as a loss's, get such memory.
+    """
+    state, tape, rare = local.state, tensor._tape, tensor._rare
+    if type(tape) is not Tape or tape.sealed is None or tape.inference or tape.done != len(tape.rows):
+        return False
+    if rare._base is not None or rare._leaf or rare._inference or state.tape.tracing or state.observers:
+        return False
+    spec = tensor._spec
+    if rare._memory is None and rare._buffer is None and spec.contiguous and spec.nbytes <= DEFER_BYTES:
+        tensor._memory = copied(tape.arrays.addr[tensor._slot], spec)
+    return tensor._memory is not None
 
 
 def _is_leaf(self: Tensor) -> bool:

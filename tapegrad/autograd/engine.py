@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import functools
 import heapq
+import operator
 
 import numpy as np
 
 from ..tape.blocks import MOST_EXPECTED, SWEEP_TEMPORARIES, SweepArrays, recycled
 from ..tape.current import rotate
+from ..tape.forgetting import leads_beyond, let_go
 from ..tape.memory import address_of, aligned, array_at, empty_array
 from ..tape.signature import by_index
 from ..tape.state import local
 from ..tape.tape import Tape, TapeError
 from ..tape.workspace import workspace
 from ..vm import opcodes as op
-from ..vm.entry import begin_reverse, reads_left, reverse_sweep, spread
+from ..vm.entry import begin_reverse, reads_left, reverse_sweep
 from ..vm.pools import pools
 from . import messages
 from .hooks import finish_sweep, run_leaf_hooks, watchers
@@ -173,12 +175,15 @@ def _sweep_alone(tensor, seed, inputs, retain_graph):
         wanted = {id(t) for t in inputs if t._leaf}
         if len(wanted) < len(inputs):
             return None
+    beyond = False
     for entry in tape.imports:
         home = entry[2]
-        if home is not None and (
-            home.__class__ is tuple or home._rare._hooks is not None or (inputs is not None and id(home) not in wanted)
-        ):
+        if home.__class__ is tuple:
+            beyond = True
+        elif home is not None and (home._rare._hooks is not None or (inputs is not None and id(home) not in wanted)):
             return None
+    if beyond and leads_beyond(tape)[tensor._slot]:
+        return None
     run = _TapeSweep(tape, {tensor._slot: seed})
     run.frees = not retain_graph
     run.run((), None)
@@ -250,15 +255,23 @@ def _relevant(pending, inputs, targets, ends=()):
         for (other, slot), _ in targets.items():
             if other is tape:
                 wanted[slot] = True
-        space = workspace()
-        state = space.prepare(tape.done, tape.cap, 0, tape.arrays.at)
-        state[op.AT_WANTED] = address_of(wanted)
-        spread(space.at)
+        tape.spread(wanted)
         return wanted
 
-    for tape in list(pending):
+    for tape in _behind(pending):
         visit(tape)
     return found
+
+
+def _behind(tapes):
+    """Tapes and those whose results they use, the first ones first: they may be thousands, one behind another."""
+    found, todo = set(), list(tapes)
+    while todo:
+        tape = todo.pop()
+        if tape not in found:
+            found.add(tape)
+            todo += [entry[2][0] for entry in tape.imports if entry[2].__class__ is tuple]
+    return sorted(found, key=operator.attrgetter("rank"))
 
 
 class _TapeSweep:
@@ -450,6 +463,7 @@ class _TapeSweep:
         state = local.state
         if state.tape is tape:
             rotate(state)
+        let_go(tape)
 
     def set_apart(self):
         """Let a graph that stays, and keeps large values, be all that its tape holds: it goes with its tensors."""

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..vm import opcodes as op
+from ..vm.entry import spread
 from .memory import address_of, array_at
 from .signature import by_index
+from .workspace import workspace
 
 if TYPE_CHECKING:
     from .blocks import RowArrays
@@ -30,6 +32,7 @@ class Answers:
     __slots__ = ()
 
     arrays: RowArrays
+    cap: int
     chunks: list[np.ndarray]
     device: Any
     done: int
@@ -114,6 +117,13 @@ class Answers:
     def imported(self, slot) -> tuple:
         """The entry of `imports` that an import's row stands for."""
         return self.imports[self.rows[slot] & ((1 << op.SIGNATURE_SHIFT) - 1)]
+
+    def spread(self, marked):
+        """Mark the differentiable rows, of those that have run, that depend on marked ones; a flag for each slot."""
+        space = workspace()
+        state = space.prepare(self.done, self.cap, 0, self.arrays.at)
+        state[op.AT_WANTED] = address_of(marked)
+        spread(space.at)
 
     def operands(self, slot) -> list[int]:
         """Operand slots of a row."""

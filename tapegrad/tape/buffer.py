@@ -124,6 +124,13 @@ class Buffer:
         found = [(reference(), slot) for reference, slot in self.places]
         return [(tape, slot) for tape, slot in found if tape is not None]
 
+    def flush(self):
+        """Run what may write to this memory yet."""
+        for reference, _ in self.places:
+            tape = reference()
+            if tape is not None:
+                tape.flush()
+
     def is_alone(self, tape, but=None):
         """Whether nobody but tensors on that tape can see this memory, each of them as a whole but for one view.
 

@@ -9,6 +9,7 @@ import numpy as np
 from ..vm import opcodes as op
 from .buffer import buffer_of
 from .current import current_tape, mark_careful, mark_escaped, new_tensor
+from .forgetting import follow
 from .handle import Rare, Tensor
 from .memory import address_of, aligned_copy, empty_array
 from .signature import DEFER_BYTES, import_codes
@@ -68,6 +69,7 @@ def _import_tensor(tensor, state, tape) -> int:
             if home_tape is not None:
                 home_tape.seal()
             home = tensor._home or (home_tape, home_slot)
+            follow(tape, home[0])
     buffer_of(tensor)
     slot = tape.bring(spec, data, address, home, tensor._buffer)
     tensor._buffer.stands(tape, slot)

@@ -11,7 +11,7 @@ import numpy as np
 from .spare import LARGE, borrowed
 from .spec import spec_of
 
-__all__ = ["address_of", "aligned", "aligned_copy", "array_at", "copy_array", "empty_array", "scalar_at"]
+__all__ = ["address_of", "aligned", "aligned_copy", "array_at", "copied", "copy_array", "empty_array", "scalar_at"]
 
 _BYTE = np.dtype(np.uint8)
 _probe = np.zeros(1, np.int64)
@@ -99,6 +99,13 @@ def copy_array(array, spec) -> np.ndarray:
         return aligned_copy(array)
     memory = array_at(address_of(array) + spec.low, spec_of((spec.extent,), _BYTE), array).copy()
     return array_at(address_of(memory) - spec.low, spec, memory)
+
+
+def copied(address: int, spec) -> np.ndarray:
+    """A copy of what stands at an address, in C order."""
+    made = aligned(spec.shape, spec.dtype)
+    ctypes.memmove(address_of(made), int(address), spec.nbytes)
+    return made
 
 
 def empty_array(spec) -> np.ndarray:

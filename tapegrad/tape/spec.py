@@ -44,6 +44,7 @@ class Spec:
 
     __slots__ = (
         "_bar",
+        "_plain",
         "_tracked",
         "bar_strides",
         "contiguous",
@@ -70,7 +71,7 @@ class Spec:
         self.contiguous = strides == own
         self.injective = self.contiguous or size == 0 or _injective(shape, strides, dtype.itemsize)
         self.bar_strides = strides if self.injective and size else own
-        self._bar = self._tracked = None
+        self._bar = self._plain = self._tracked = None
         self.low, self.extent = _span(shape, self.bar_strides, dtype.itemsize)
 
     device: Any = None
@@ -105,7 +106,9 @@ class Spec:
     @property
     def plain(self):
         """Same layout, no gradient: what kernels depend on."""
-        return spec_of(self.shape, self.dtype, self.strides)
+        if self._plain is None:
+            self._plain = spec_of(self.shape, self.dtype, self.strides)
+        return self._plain
 
     @property
     def bar(self):

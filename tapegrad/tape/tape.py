@@ -100,7 +100,7 @@ class Tape(Answers):
     held : int
         Bytes that have gone into `kept`, and of constants from outside.
     followed : int
-        How many tapes came before it that filled up, since a sweep.
+        How many tapes came before it, each of which used results of the one before, since that was last looked at.
     guests : list
         Weak references to tensors from outside that stand for a slot of this tape, but for leaves that require grad.
     foreign_writes : dict
