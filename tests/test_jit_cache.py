@@ -19,7 +19,7 @@ from tapegrad.vm import native
 from tapegrad.vm.kernels import extra_loop
 
 SOURCES = Path(tapegrad.vm.__file__).parent
-FILES = ("cache.py", "helpers.py", "intrinsics.py", "jit.py", "kernels.py", "loops.py", "memory.py", "native.py")
+FILES = tuple(f"{name}.py" for name in "cache helpers intrinsics jit kernels loops memory native resolving".split())
 
 PROGRAM = """
 import ctypes, sys

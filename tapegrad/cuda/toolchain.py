@@ -318,32 +318,24 @@ class _no_device:
         return dispatcher
 
 
-_KNOWN: dict = {}
-"""Signatures of functions that Numba brings, operators among them, by what they are called with."""
-
-
 @contextlib.contextmanager
 def _remembered_types() -> Iterator[None]:
-    """Spare the compiler to go through all candidates again at each ``a + b``: a third of its time."""
-    from numba import types as nb
+    """Have the compiler for devices remember what operators give for types that it met before."""
     from numba.cuda.descriptor import cuda_target
 
     context = cuda_target.typing_context
-    resolve = context.resolve_function_type
-
-    def remembered(function: Any, args: Any, kws: Any) -> Any:
-        if not callable(function) and not isinstance(function, nb.BaseFunction):
-            return resolve(function, args, kws)
-        key = function, tuple(args), tuple(dict(kws).items())
-        if key not in _KNOWN:
-            _KNOWN[key] = resolve(function, args, kws)
-        return _KNOWN[key]
-
-    context.resolve_function_type = remembered
+    context.resolve_function_type = _resolving(context)
     try:
         yield
     finally:
         del context.resolve_function_type
+
+
+@functools.cache
+def _resolving(context: Any) -> Any:
+    from ..vm.resolving import remembering
+
+    return remembering(context.resolve_function_type)
 
 
 def device_runtime() -> str:

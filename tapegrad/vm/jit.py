@@ -7,6 +7,7 @@ of its callers, and wrap every one for Python.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ from numba.core.untyped_passes import FixupArgs, IRProcessing, ReconstructSSA, T
 from numba.extending import intrinsic as _intrinsic
 
 from .native import target_machine
+from .resolving import Remembering
 
 __all__ = ["Function", "compile_object", "intrinsic", "jit"]
 
@@ -109,6 +111,11 @@ class _Library(CodeLibrary):
     get_llvm_str = get_asm_str = finalize
 
 
+@functools.cache
+def _typing() -> Remembering:
+    return Remembering(cpu_target.typing_context)
+
+
 class Function:
     """A Python function in the nopython subset, translated to intermediate code when that is asked for.
 
@@ -139,7 +146,7 @@ class Function:
             library = _Library(context.codegen(), self.function.__qualname__)
             try:
                 self._result = compiler.compile_extra(
-                    cpu_target.typing_context, context, self.function, arguments, None, flags, {}, library, _Compiler
+                    _typing(), context, self.function, arguments, None, flags, {}, library, _Compiler
                 )
             finally:
                 Function._caller = caller
