@@ -150,11 +150,27 @@ FAR = {  # by mpmath with 40 digits
     "stdtr of infinitely many degrees": (special.stdtr, (INF, 0.5), (0.0, 0.3520653267642995)),
     "zetac far out": (special.zetac, (1e300,), (0.0,)),
     "zetac of infinity": (special.zetac, (INF,), (0.0,)),
+    "kn, its order cut off": (lambda x: special.kn(1.5, x), (0.5,), (-4.237301311234267,)),
+    "yn, its order cut off": (lambda x: special.yn(1.5, x), (0.5,), (2.4984260518337797,)),
+    "poch at 0": (special.poch, (0.0, 2.0), (1.0, 0.0)),
+    "poch at a pole of both gammas": (lambda x: special.poch(x, 2.0), (-3.0,), (-5.0,)),
+    "poch from one pole on": (special.poch, (-3.0, 5.0), (-6.0, 0.0)),
+    "poch of a step that is not whole": (special.poch, (-2.0, 1.3), (-8.547339964821687, 0.0)),
+    "ellipk at 1": (special.ellipk, (1.0,), (INF,)),
+    "ellipk left of 0": (special.ellipk, (-1e10,), (5.949609912611339e-15,)),
+    "quantile of 0": (special.gammaincinv, (2.0, 0.0), (0.0, INF)),
+    "quantile of 1": (special.betaincinv, (2.0, 3.0, 1.0), (0.0, 0.0, INF)),
+    "powm1 at 0": (special.powm1, (0.0, 2.0), (0.0, 0.0)),
+    "boxcox at 0": (special.boxcox, (0.0, 2.0), (0.0, 0.25)),
+    "boxcox1p at -1": (special.boxcox1p, (-1.0, 2.0), (0.0, 0.25)),
+    "tklmbda, logistic": (special.tklmbda, (0.5, 0.0), (0.2350037122015945, 0.08508038960103016)),
+    "relative entropy of a quotient beyond all numbers": (special.rel_entr, (1e20, 1e-300), (737.8272297580946, -INF)),
     "zeta of two, far out": (special.zeta, (INF, 1.0), (0.0, -INF)),
 }
 
 
 @pytest.mark.parametrize("name", FAR)
+@pytest.mark.filterwarnings("ignore:floating point number truncated")
 def test_slopes_far_out(name):
     function, point, slopes = FAR[name]
     found = tg.grad(function, argnums=tuple(range(len(point))))(*point)
@@ -164,6 +180,12 @@ def test_slopes_far_out(name):
 @pytest.mark.parametrize("point", [(5.0, 6.0), (5.0, 8.0), (2.5, 4.5), (5.0, -1.0), (2.5, -3.5), (0.0, 1.0)])
 def test_second_order_of_binom_where_it_vanishes(point):
     tg.check_grads(special.binom, point, order=2, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("point", [(-3.0, 5.0), (0.0, 2.0), (-2.0, 1.3), (-1.5, 3.5)])
+def test_second_order_of_poch_at_poles(point):
+    x, m = point
+    tg.check_grads(lambda x: special.poch(x, m), (x,), order=2, atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("order", [0.0, 0.5, 1.5, 2.7, -0.5])

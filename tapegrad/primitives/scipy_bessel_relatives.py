@@ -31,6 +31,7 @@ class kn:
     """Modified Bessel function of the second kind of integer order (DLMF 10.29.1)."""
 
     def partials(y, n, x):
+        n = ops.trunc(n)  # as SciPy does
         return NO_ORDER, -0.5 * (ops.kv(n - 1.0, x) + ops.kv(n + 1.0, x))
 
     domain = (Integers(0, 4), Above(0.5))
@@ -42,6 +43,7 @@ class yn:
     """Bessel function of the second kind of integer order (DLMF 10.6.1)."""
 
     def partials(y, n, x):
+        n = ops.trunc(n)  # as SciPy does
         return NO_ORDER, 0.5 * (ops.yv(n - 1.0, x) - ops.yv(n + 1.0, x))
 
     domain = (Integers(0, 4), Above(0.5))

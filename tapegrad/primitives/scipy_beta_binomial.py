@@ -21,6 +21,7 @@ from .scipy_densities import (
     noncentral_t_slopes,
     t_slopes,
 )
+from .scipy_entropy import power_slope
 from .scipy_loader import scipy_ufunc
 
 # --- beta, binomial, F -----------------------------------------------------------------------------------------------
@@ -318,8 +319,7 @@ class tklmbda:
         p = ops.where(flat, 0.5, y)
         rest = 1.0 - p
         density = 1.0 / (p ** (lam - 1.0) + rest ** (lam - 1.0))
-        left, right = p**lam, rest**lam
-        by_lam = (left * ops.log(p) - right * ops.log(rest)) / lam - (left - right) / (lam * lam)
+        by_lam = power_slope(ops.log(p), lam) - power_slope(ops.log(rest), lam)
         return ops.where(flat, 0.0, density), ops.where(flat, 0.0, -by_lam * density)
 
     domain = (Between(-0.8, 0.8), Between(0.2, 0.9))

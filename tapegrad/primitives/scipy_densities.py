@@ -117,7 +117,9 @@ def inverse(slopes, k):
         return 1.0 / given(slopes[k])
 
     def by(slope):
-        return -given(slope) / given(slopes[k])
+        slope = given(slope)
+        none = slope == 0.0  # where the quantile of 0 is 0 the other slope can be 0, too
+        return -slope / ops.where(none, 1.0, given(slopes[k]))
 
     return tuple(
         by_value if j == k else s if isinstance(s, str) else functools.partial(by, s) for j, s in enumerate(slopes)

@@ -48,18 +48,29 @@ class log_expit:
     probes = (0.0, -30.0, 30.0)
 
 
+def _exprel_slope(x):
+    """``(exp(x) - exprel(x)) / x``; near 0, where that has no digits, the series: the sum of k x^(k-1) / (k+1)!."""
+    near = ops.absolute(x) < 0.5
+    small, large = ops.where(near, x, 0.0), ops.where(near, 1.0, x)
+    series = 0.0
+    for k in range(16, 0, -1):
+        series = series * small + k / math.factorial(k + 1)
+    return ops.where(near, series, (ops.exp(large) - ops.expm1(large) / large) / large)
+
+
+def power_slope(log_x, p):
+    """Derivative of ``(x**p - 1) / p`` with respect to p: log(x)² times the slope of `exprel` at p log(x)."""
+    none = log_x == -np.inf
+    log_x = ops.where(none, 0.0, log_x)
+    return ops.where(none, ops.where(none, p, 1.0) ** -2.0, log_x * log_x * _exprel_slope(p * log_x))
+
+
 @scipy_ufunc
 class exprel:
     """Relative error exponential, (exp(x) - 1) / x."""
 
     def partials(y, x):
-        # d/dx = (exp(x) - y) / x; near 0 the difference has no digits, and the series is sum k x^(k-1) / (k+1)!
-        near = ops.absolute(x) < 0.5
-        small, large = ops.where(near, x, 0.0), ops.where(near, 1.0, x)
-        series = 0.0
-        for k in range(16, 0, -1):
-            series = series * small + k / math.factorial(k + 1)
-        return ops.where(near, series, (ops.exp(large) - ops.expm1(large) / large) / large)
+        return _exprel_slope(x)
 
     probes = (0.0, 1e-9, -0.3, 2.0)
 
@@ -106,12 +117,19 @@ class entr:
     kinks = {(0.0,): (np.inf,)}
 
 
+def _log_ratio(a, b):
+    """``log(a / b)``, also where the quotient is too large or too small for a number."""
+    ratio = a / b
+    far = ops.logical_or(ratio == 0.0, ratio == np.inf)
+    return ops.where(far, ops.log(a) - ops.log(b), ops.log(ops.where(far, 1.0, ratio)))
+
+
 @scipy_ufunc
 class rel_entr:
     """Relative entropy, a log(a / b)."""
 
     def partials(y, a, b):
-        return 1.0 + ops.log(a / b), -a / b
+        return 1.0 + _log_ratio(a, b), -a / b
 
     domain = (Above(0.0), Above(0.0))
     probes = ((1.0, 2.0), (0.1, 0.1))
@@ -122,7 +140,7 @@ class kl_div:
     """Kullback-Leibler divergence, a log(a / b) - a + b."""
 
     def partials(y, a, b):
-        return ops.log(a / b), 1.0 - a / b
+        return _log_ratio(a, b), 1.0 - a / b
 
     domain = (Above(0.0), Above(0.0))
     probes = ((1.0, 2.0), (0.1, 0.1))
@@ -159,15 +177,7 @@ class boxcox:
     """Box-Cox transformation, (x**p - 1) / p."""
 
     def partials(y, x, p):
-        log_x = ops.log(x)
-        scaled = p * log_x  # d/dp = log(x)**2 times the slope of exprel at p log(x)
-        near = ops.absolute(scaled) < 0.5
-        small, large = ops.where(near, scaled, 0.0), ops.where(near, 1.0, scaled)
-        series = 0.0
-        for k in range(16, 0, -1):
-            series = series * small + k / math.factorial(k + 1)
-        slope = ops.where(near, series, (ops.exp(large) - ops.expm1(large) / large) / large)
-        return x ** (p - 1.0), log_x * log_x * slope
+        return x ** (p - 1.0), power_slope(ops.log(x), p)
 
     domain = (Above(0.0), Normal())
     probes = ((2.0, 0.5), (3.0, 0.0), (0.5, -2.0))

@@ -54,17 +54,24 @@ class loggamma:
     probes = (0.5, 1.0, 5.0)
 
 
+def _rgamma_slope(y, x):
+    """Slope of the reciprocal y of the gamma function.
+
+    Left of 1/2 by reflection (DLMF 5.5.3): y = gamma(1 - x) sin(pi x) / pi, also where y is 0 and psi infinite.
+    """
+    left = (ops.real(x) if x._spec.dtype.kind == "c" else x) < 0.5
+    u, v = ops.where(left, 1.0 - x, 1.0), ops.where(left, 1.0, x)
+    turn = math.pi * x
+    reflected = ops.gamma(u) * (ops.cos(turn) - ops.psi(u) * ops.sin(turn) / math.pi)
+    return ops.where(left, reflected, -y * ops.psi(v))
+
+
 @scipy_ufunc
 class rgamma:
     """Reciprocal of the gamma function."""
 
     def partials(y, x):
-        # Left of 1/2 by reflection (DLMF 5.5.3): y = gamma(1 - x) sin(pi x) / pi, also where y is 0 and psi infinite.
-        left = (ops.real(x) if x._spec.dtype.kind == "c" else x) < 0.5
-        u, v = ops.where(left, 1.0 - x, 1.0), ops.where(left, 1.0, x)
-        turn = math.pi * x
-        reflected = ops.gamma(u) * (ops.cos(turn) - ops.psi(u) * ops.sin(turn) / math.pi)
-        return ops.where(left, reflected, -y * ops.psi(v))
+        return _rgamma_slope(y, x)
 
     complex_orders = 1
     domain = Above(0.2)
@@ -186,10 +193,17 @@ class poch:
     """Pochhammer symbol, gamma(x + m) / gamma(x)."""
 
     def partials(y, x, m):
-        return y * psi_rise(x, m), y * ops.psi(x + m)
+        # psi is infinite at 0, -1, ...: there by reflection (DLMF 5.5.4), or by 1 / gamma(x), which has a slope.
+        left = x < 0.5
+        both = ops.logical_and(left, ops.logical_and(x + m < 0.5, m == ops.rint(m)))
+        one = ops.logical_and(left, ops.logical_not(both))
+        rise = psi_rise(ops.where(both, 1.0 - x, ops.where(one, 1.0, x)), ops.where(both, -m, ops.where(one, 1.0, m)))
+        end = ops.where(one, x + m, 1.0)
+        by_one = y * ops.psi(end) + ops.gamma(end) * _rgamma_slope(1.0, ops.where(one, x, 0.0))
+        return ops.where(one, by_one, y * rise), y * ops.psi(x + m)
 
     domain = (Above(0.2), Above(0.2))
-    probes = ((1.0, 2.0), (0.5, 0.5))
+    probes = ((1.0, 2.0), (0.5, 0.5), (0.0, 2.0), (-1.5, 3.5))
 
 
 @scipy_ufunc

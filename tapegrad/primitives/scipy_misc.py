@@ -10,6 +10,7 @@ import math
 
 from .core import ZERO, ops
 from .domain import Above, Between, Integers, Normal
+from .scipy_entropy import power_slope
 from .scipy_loader import NO_ORDER, scipy_ufunc
 
 DEGREE = math.pi / 180.0
@@ -99,7 +100,7 @@ class powm1:
     """Power minus one, without cancellation."""
 
     def partials(y, x, p):
-        return p * x ** (p - 1.0), (1.0 + y) * ops.log(x)
+        return p * x ** (p - 1.0), ops.xlogy(1.0 + y, x)
 
     domain = (Above(0.2), Normal())
     probes = ((2.0, 0.5), (1.0, 1e-9), (0.5, -2.0))
@@ -131,16 +132,8 @@ class boxcox1p:
     """Box-Cox transformation of 1 + x."""
 
     def partials(y, x, p):
-        # As boxcox: the slope of exprel at p log(1 + x), times the logarithm squared.
         log_x = ops.log1p(x)
-        scaled = p * log_x
-        near = ops.absolute(scaled) < 0.5
-        small, large = ops.where(near, scaled, 0.0), ops.where(near, 1.0, scaled)
-        series = 0.0
-        for k in range(16, 0, -1):
-            series = series * small + k / math.factorial(k + 1)
-        slope = ops.where(near, series, (ops.exp(large) - ops.expm1(large) / large) / large)
-        return ops.exp((p - 1.0) * log_x), log_x * log_x * slope
+        return ops.exp((p - 1.0) * log_x), power_slope(log_x, p)
 
     domain = (Above(-0.8), Normal())
     probes = ((2.0, 0.5), (3.0, 0.0), (-0.5, -2.0))
