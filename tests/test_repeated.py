@@ -7,7 +7,7 @@ import pytest
 from records import RECORDS, differentiable, orders, precise, real_parts, smooth_cases, weighted, weights_like
 
 import tapegrad as tg
-from tapegrad.autograd import recorded, repeated
+from tapegrad.autograd import pushforward, recorded, repeated
 from tapegrad.primitives.core import ops
 from tapegrad.tape.current import rotate
 from tapegrad.tape.state import local
@@ -19,7 +19,7 @@ ROUNDS = 4  # met, learnt, and twice repeated
 
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch):
-    monkeypatch.setattr(repeated, "_known", {})
+    monkeypatch.setattr(repeated, "_known", repeated._Known())
     rotate(local.state)  # a tape that shares memory with NumPy's arrays takes the long way
 
 
@@ -40,7 +40,8 @@ def followed(monkeypatch):
 def by_rules(compute, monkeypatch):
     """What a function gives where every rule is asked."""
     with monkeypatch.context() as patch:
-        patch.setattr(recorded, "is_repeatable", lambda *_: False)
+        for module in (recorded, pushforward):
+            patch.setattr(module, "is_repeatable", lambda *_: False)
         return compute()
 
 
@@ -92,25 +93,40 @@ def test_every_rule_repeats_itself(name, monkeypatch):
         if orders(case) < 2 or not precise(case):
             continue
         points = real_parts(case)
-        numbers = tuple(range(len(points)))
+        numbers, ahead = tuple(range(len(points))), [np.cos(x) for x in points]
         total = weighted(case, weights_like(case))
 
         def slope(*xs, total=total, numbers=numbers):
             return sum(np.sum(g * g) for g in tg.grad(total, numbers)(*xs))
 
+        def derivatives(slope=slope, numbers=numbers, points=points, ahead=ahead):
+            return [*tg.grad(slope, numbers)(*points), tg.jvp(slope, points, ahead)[1]]
+
         for _ in range(ROUNDS):
-            found = tg.grad(slope, numbers)(*points)
-        expected = by_rules(lambda: tg.grad(slope, numbers)(*points), monkeypatch)  # noqa: B023
-        for a, b in zip(found, expected, strict=True):
+            found = derivatives()
+        for a, b in zip(found, by_rules(derivatives, monkeypatch), strict=True):
             np.testing.assert_array_equal(a, b, str(case))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_tangents_are_repeated(name, monkeypatch, followed):
+    f = FUNCTIONS[name]
+    for k in range(ROUNDS):
+        point = X * (1.0 + 0.01 * k)
+        found = tg.jvp(tg.grad(f), (point,), (X - 0.5,))[1]
+        assert found.tolist() == by_rules(lambda: tg.jvp(tg.grad(f), (point,), (X - 0.5,)), monkeypatch)[1].tolist()  # noqa: B023
+    assert followed
 
 
 def test_the_rules_are_not_asked_again(monkeypatch):
     f = FUNCTIONS["elementwise"]
     for _ in range(2):
         tg.grad(lambda x: np.sum(tg.grad(f)(x)))(X)
+        tg.jvp(tg.grad(f), (X,), (X - 0.5,))
     monkeypatch.setattr(recorded, "row_cotangents", None)  # which would be called
+    monkeypatch.setattr(pushforward, "direct_tangent", None)
     tg.grad(lambda x: np.sum(tg.grad(f)(x)))(X)
+    tg.jvp(tg.grad(f), (X,), (X - 0.5,))
 
 
 def test_a_gradient_in_a_loop(monkeypatch, followed):
@@ -299,7 +315,7 @@ def test_a_rule_that_looks_at_values_is_asked_each_time(monkeypatch, followed):
 
 
 def test_what_is_forgotten_is_learnt_again(monkeypatch, followed):
-    monkeypatch.setattr(repeated, "MOST_KNOWN", 2)
+    monkeypatch.setattr(repeated, "MOST_KNOWN", 4)
     for n in (2, 3, 4, 5, 4, 4, 4):
         point = np.linspace(0.5, 1.0, n)
         found = tg.grad(lambda x: np.sum(tg.grad(lambda y: np.sum(y**4))(x)))(point)

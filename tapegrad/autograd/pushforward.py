@@ -8,10 +8,11 @@ import numpy as np
 
 from ..primitives.core import ops
 from ..tape.importing import import_array
-from ..tape.state import grad_mode
+from ..tape.state import grad_mode, local
 from ..tape.tape import Tape
 from ..vm import opcodes as op
 from .recorded import Graph, check_saved, home_of, leading_cotangents, place_of, placed_with, recorded_sweep, source_of
+from .repeated import is_repeatable, repeated_sweep
 from .tangents import direct_tangent
 
 __all__ = ["pushforward"]
@@ -19,6 +20,18 @@ __all__ = ["pushforward"]
 
 def pushforward(outputs, inputs, tangents):
     """Tangents of `outputs`, row by row from `inputs`, recorded on the tape."""
+    state = local.state
+    if outputs and inputs and is_repeatable(state.tape, outputs, inputs):
+
+        def by_rules(dots):
+            return _pushed(outputs, inputs, dots)
+
+        return repeated_sweep(state.tape, "forward", state.grad_enabled, outputs, inputs, tangents, by_rules)
+    return _pushed(outputs, inputs, tangents)
+
+
+def _pushed(outputs, inputs, tangents):
+    """The same, where each row's tangent is worked out."""
     graph = Graph(inputs)
     roots = [id(t) if t._leaf else home_of(t) for t in outputs]
     graph.mark(roots)

@@ -129,13 +129,12 @@ def recorded_sweep(outputs, seeds, inputs, create_graph, retained=None, ends=(),
         return found
 
     def by_rules(seeds):
-        seeds = ones(outputs) if seeds is None else seeds
         return _swept(outputs, seeds, inputs, create_graph, retained, ends, visit, part_of)
 
     if inputs and not ends and part_of is None and is_repeatable(tape, outputs, inputs):
-        found = repeated_sweep(tape, outputs, seeds, inputs, create_graph, by_rules)
+        found = repeated_sweep(tape, "reverse", create_graph, outputs, inputs, seeds, by_rules)
     else:
-        found = by_rules(seeds)
+        found = by_rules(ones(outputs) if seeds is None else seeds)
     if part_of is None:
         finish_sweep()
     return found

@@ -1,10 +1,10 @@
-"""The recorded reverse over rows like those of a sweep before: what that left is appended, with other slots.
+"""Recorded sweeps over rows like those of one before: what that left is appended, with other slots.
 
 A gradient inside of what is differentiated is recorded each time that the code around it runs, mostly over the same few
-rows. What a sweep leaves depends on the rows between outputs and inputs, and on nothing else, as long as nothing is
-attached to them and nothing was overwritten. So the key is what these rows are, each operand by its number in the order
-of meeting, and what was left is words with blanks for slots. Rules look at no values, on which the sweep in machine
-code relies as well; should one do so all the same, values are computed, and nothing is learnt.
+rows; so are tangents. What a sweep leaves depends on the rows between outputs and inputs, and on nothing else, as long
+as nothing is attached to them and nothing was overwritten. So the key is what these rows are, each operand by its
+number in the order of meeting, and what was left is words with blanks for slots. Rules look at no values, on which the
+sweep in machine code relies as well; should one do so all the same, values are computed, and nothing is learnt.
 """
 
 from __future__ import annotations
@@ -29,18 +29,31 @@ from .rules import Rule, is_learnable, learnt
 
 __all__ = ["is_repeatable", "ones", "repeated_sweep"]
 
-MOST_ROWS = 256
-"""Rows of a sweep that is remembered."""
-MOST_KNOWN = 1024
-"""Sweeps that are remembered; what is forgotten will be learnt again."""
-MOST_BYTES = 4096
+MOST_ROWS = 2048
+"""Of a sweep that is remembered."""
+MOST_KNOWN = 1 << 16
+"""Rows of all sweeps that are remembered; what is forgotten will be learnt again."""
+MOST_CONSTANTS = 64
+"""Numbers and arrays that such a sweep brings onto the tape."""
+MOST_BYTES = 1024
 """Of an array that a rule makes, such as a mask, and that is kept."""
 
-MOST_CONSTANTS = 64
-"""Numbers and arrays that a sweep brings onto the tape."""
 
-_known: dict[tuple, _Plan | bool] = {}
-"""By key, what a sweep leaves; True of one that was met once, False of one that must be done each time."""
+class _Known(dict):
+    """By key, what a sweep leaves; True of one that was met once, False of one that must be done each time."""
+
+    rows = 0
+
+    def meet(self, key: tuple, rows: int) -> None:
+        """Note a sweep over so many rows."""
+        if self.rows + rows > MOST_KNOWN:
+            self.clear()
+            self.rows = 0
+        self.rows += rows
+        self[key] = True
+
+
+_known = _Known()
 
 
 class _Plan(NamedTuple):
@@ -48,6 +61,8 @@ class _Plan(NamedTuple):
 
     Attributes
     ----------
+    size : int
+        Words that the tape must have room for.
     constants : list of tuple
         A number's dtype (its character) and the number; or an array's spec and the array.
     words : list of (int, int, int)
@@ -59,6 +74,7 @@ class _Plan(NamedTuple):
         or None.
     """
 
+    size: int
     constants: list[tuple[Any, Any]]
     words: list[tuple[int, int, int]]
     views: list[tuple[int, int]]
@@ -82,42 +98,48 @@ def is_repeatable(tape: Tape, outputs: Sequence[Tensor], inputs: Sequence[Tensor
 
 def repeated_sweep(
     tape: Tape,
+    kind: str,
+    graph: bool,
     outputs: Sequence[Tensor],
-    seeds: Sequence[Tensor] | None,
     inputs: Sequence[Tensor],
-    create_graph: bool,
-    by_rules: Callable[[Sequence[Tensor] | None], list],
+    seeds: Sequence[Tensor] | None,
+    by_rules: Callable[[Sequence[Tensor]], list],
 ) -> list[Tensor | None]:
-    """As `recorded_sweep`, for what `is_repeatable`.
+    """What a sweep finds, for tensors that are `is_repeatable`.
 
     Parameters
     ----------
+    tape : Tape
+    kind : {"reverse", "forward"}
+    graph : bool
+        Whether what it leaves can be differentiated.
+    outputs, inputs : sequence of Tensor
+    seeds : sequence of Tensor, optional
+        What it begins with; by default, `ones`.
     by_rules : callable
-        Takes the seeds, and asks each row's rule.
+        Takes the seeds and does the sweep, row by row.
     """
-    found = _described(tape, outputs, inputs)
-    if found is None:
-        return by_rules(seeds)
-    number, words, order = found
-    roots = tuple([number[t._slot] for t in outputs])
-    asked = tuple([number.get(t._slot) for t in inputs])
+    described = _described(tape, outputs, inputs)
+    if described is None:
+        return by_rules(ones(outputs) if seeds is None else seeds)
+    number, words, order = described
+    at = tuple([number.get(t._slot) for t in (*outputs, *inputs)])
     begin = None if seeds is None else _numbered(seeds, tape, number)
-    key = (create_graph, roots, asked, begin, words, order)
+    key = (kind, graph, len(outputs), at, begin, words, order)
     plan = _known.get(key)
-    if plan is True:
-        if seeds is None:
-            seeds = ones(outputs)
-            _numbered(seeds, tape, number)
-        return _learn(key, tape, list(number), lambda: by_rules(seeds))
-    if plan is None:
-        if len(_known) >= MOST_KNOWN:
-            _known.clear()
-        _known[key] = True
-    elif plan and tape.fast is not CAREFUL and len(tape.rows) + len(plan.words) + MOST_CONSTANTS < tape.limit:
+    if plan and plan is not True and tape.fast is not CAREFUL and plan.size < tape.limit - len(tape.rows):
         given = list(number)
         if seeds is None:
             given += [tape.numbers[t._spec.dtype.char][1.0] for t in outputs]
         return _follow(plan, tape, given)
+    if seeds is None:
+        seeds = ones(outputs)
+        _numbered(seeds, tape, number)
+    if plan is True and tape.fast is not CAREFUL:
+        found, _known[key] = _learnt(tape, graph, list(number), lambda: by_rules(seeds))
+        return found
+    if plan is None:
+        _known.meet(key, len(order))
     return by_rules(seeds)
 
 
@@ -129,7 +151,12 @@ def ones(outputs: Sequence[Tensor]) -> list[Tensor]:
 def _numbered(tensors: Sequence[Tensor], tape: Tape, number: dict[int, int]) -> tuple:
     """Tensors from elsewhere by number and type."""
     state = local.state
-    return tuple([(number.setdefault(slot_of(t, state, tape), len(number)), t._spec) for t in tensors])
+    found = []
+    for t in tensors:
+        if t._rare._base is not None:
+            t._refresh_view()
+        found.append((number.setdefault(slot_of(t, state, tape), len(number)), t._spec))
+    return tuple(found)
 
 
 def _described(
@@ -214,18 +241,21 @@ def _result(result: tuple[int, int, int], tape: Tape, slots: list[int], made: di
 # --- what is learnt -------------------------------------------------------------------------------
 
 
-def _learn(key: tuple, tape: Tape, given: list[int], sweep: Callable[[], list]) -> list[Tensor | None]:
-    """Do a sweep, and remember what it leaves, if that is the same each time."""
+def _learnt(tape: Tape, graph: bool, given: list[int], sweep: Callable[[], list]) -> tuple[list, _Plan | bool]:
+    """What a sweep finds, and what it leaves; False if that is not the same each time."""
     if tape.done == len(tape.rows):
         Numbers(tape)["d"][0.0]  # a row that has not run: it would, if a rule looked at a value
     start, done = len(tape.rows), tape.done
-    bars, rule = learnt(tape, given, sweep)
-    plan = None
-    if rule is not None and local.state.tape is tape and tape.done == done:
-        if all([is_learnable(tape.signature(slot)) for slot in given if tape.signature(slot).kind != op.IMPORT]):
-            plan = _plan(rule, tape, len(given), start)
-    _known[key] = plan or False
-    return bars
+    found, rule = learnt(tape, given, sweep)
+    if rule is None or local.state.tape is not tape or tape.done != done:
+        return found, False
+    rows = [tape.signature(slot) for slot in given]
+    if not all([is_learnable(row) for row in rows if row.kind != op.IMPORT]):
+        return found, False
+    plan = _plan(rule, tape, len(given), start)
+    if plan is None or not (graph or all([r is None or r[0] == r[1] for r in plan.results])):
+        return found, False  # views that are not recorded are known as such
+    return found, plan
 
 
 def _plan(rule: Rule, tape: Tape, given: int, start: int) -> _Plan | None:
@@ -255,7 +285,7 @@ def _plan(rule: Rule, tape: Tape, given: int, start: int) -> _Plan | None:
             codes = [row.code, *[0] * (row.width - 1)]
             words += [(code, *blanks[2 * k : 2 * k + 2]) for k, code in enumerate(codes)]
     results = [None if r is None else _form(r, rule, places, first - 1) for r in rule.results]
-    return None if False in results else _Plan(constants, words, views, results)
+    return None if False in results else _Plan(len(words) + len(constants) + given, constants, words, views, results)
 
 
 def _form(result: Any, rule: Rule, places: list[int], own: int) -> Any:
@@ -265,7 +295,7 @@ def _form(result: Any, rule: Rule, places: list[int], own: int) -> Any:
         row, operands, at = rule.rows[root - own]
         if row.kind == op.KERNEL:
             return places[result], places[root], offset
-        if row.primitive is ops.detach or not row.out.requires_grad:  # views of another kind
+        if row.primitive is ops.detach:  # no view of what it stands for
             break
         root, offset = operands[0], offset + at
     return False
