@@ -89,9 +89,8 @@ def test_what_is_repeated_is_the_same(name, monkeypatch, followed):
 
 @pytest.mark.parametrize("name", [n for n, r in RECORDS.items() if differentiable(r)])
 def test_every_rule_repeats_itself(name, monkeypatch):
-    for case in smooth_cases(RECORDS[name]):
-        if orders(case) < 2 or not precise(case):
-            continue
+    cases = [case for case in smooth_cases(RECORDS[name]) if orders(case) >= 2 and precise(case)]
+    for case in cases[:2]:
         points = real_parts(case)
         numbers, ahead = tuple(range(len(points))), [np.cos(x) for x in points]
         total = weighted(case, weights_like(case))
