@@ -9,8 +9,8 @@ import operator
 import numpy as np
 
 from ..tape.blocks import MOST_EXPECTED, SWEEP_TEMPORARIES, SweepArrays, recycled
+from ..tape.chains import leading, leads_beyond, let_go
 from ..tape.current import rotate
-from ..tape.forgetting import leads_beyond, let_go
 from ..tape.memory import address_of, aligned, array_at, empty_array
 from ..tape.signature import by_index
 from ..tape.state import local
@@ -21,7 +21,7 @@ from ..vm.entry import begin_reverse, reads_left, reverse_sweep
 from ..vm.pools import pools
 from . import messages
 from .hooks import finish_sweep, run_leaf_hooks, watchers
-from .interleaved import InterleavedSweep, leading
+from .interleaved import InterleavedSweep
 from .recorded import home_of
 from .room import LARGE, Room, drop_saved
 from .stepping import leave, step_through

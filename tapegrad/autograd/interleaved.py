@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..tape.chains import let_go
 from ..tape.current import new_tensor, rotate
 from ..tape.handle import Tensor
 from ..tape.signature import CAREFUL, by_index
@@ -22,41 +23,10 @@ from ..values import value_of
 from ..vm import opcodes as op
 from .call import end_tape
 from .hooks import tensor_over, watchers
-from .recorded import recorded_sweep, row_cotangents, source_of
+from .recorded import recorded_sweep, row_cotangents
 from .rules import Rules
 
-__all__ = ["InterleavedSweep", "leading"]
-
-
-def leading(tape: Tape, leads: Any, targets: dict) -> np.ndarray:
-    """Which slots lead to an input.
-
-    Parameters
-    ----------
-    tape : Tape
-    leads : callable
-        Whether a home, which may be on this tape, leads to one.
-    targets : dict
-        Inputs, by tape and slot.
-    """
-    tape.flush()
-    found = np.zeros(tape.cap, np.bool_)
-    through: dict = {}
-    slot, last = 0, len(tape.rows)
-    while slot < last:
-        row, source = tape.signature(slot), source_of(tape, slot)
-        if source is not None:
-            call = source[0]
-            if call not in through:
-                through[call] = any([found[h] if h.__class__ is int else leads(h) for h in call.homes])
-            found[slot] = through[call]
-        elif row.kind == op.IMPORT:
-            found[slot] = leads(tape.imported(slot)[2])
-        elif row.out.requires_grad:
-            found[slot] = any(found[k] for k in tape.operands(slot))
-        found[slot] |= (tape, slot) in targets
-        slot += row.width
-    return found
+__all__ = ["InterleavedSweep"]
 
 
 class InterleavedSweep:
@@ -240,6 +210,7 @@ class InterleavedSweep:
         for call in self.calls:
             call.forget()
         self._end()
+        let_go(tape)
 
     def release(self) -> None:
         """End the tape: it has the reverse's rows."""

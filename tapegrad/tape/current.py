@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from .buffer import buffer_of
-from .forgetting import follow
+from .forgetting import forget
 from .handle import NOTHING, Tensor
 from .spec import spec_of
 from .state import local
 from .tape import MAX_ROWS, Tape, TapeError
 
 __all__ = ["begin_anew", "constant", "current_tape", "escape", "mark_careful", "mark_escaped", "new_tensor", "rotate"]
+
+CHAIN = 16
+"""After how many tapes that filled up, with no sweep between, it is looked what the last needs of the others."""
 
 
 def escape(tensor):
@@ -63,7 +66,10 @@ def current_tape(state) -> Tape:
     if tape.tracing:
         raise TapeError(f"a function that records more than {MAX_ROWS:,} rows cannot be compiled; compile parts of it")
     tape.flush()
-    follow(following := rotate(state), tape)
+    if tape.followed % CHAIN == CHAIN - 1:  # so that what nobody needs on it does not keep the tapes before it
+        forget(tape)
+    following = rotate(state)
+    following.followed = tape.followed + 1
     return following
 
 

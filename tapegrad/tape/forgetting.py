@@ -13,8 +13,6 @@ import sys
 from types import CellType, FrameType, SimpleNamespace
 from typing import Any
 
-import numpy as np
-
 from .handle import Tensor
 from .numbers import Numbers
 from .signature import DEFER_BYTES
@@ -22,11 +20,7 @@ from .spare import drop_spare
 from .state import State, local
 from .tape import Tape
 
-__all__ = ["follow", "forget", "leads_beyond", "let_go"]
-
-
-CHAIN = 16
-"""After how many tapes, each of which needs the one before, it is looked what the last needs of the others."""
+__all__ = ["forget"]
 
 
 def forget(tape: Any) -> None:
@@ -62,42 +56,6 @@ def forget(tape: Any) -> None:
             tape.imports[k] = slot, owner, None, buffer, version
         elif home is None and owner is not None and owner.nbytes > DEFER_BYTES:
             tape.imports[k] = slot, None, None, None, 0
-
-
-def follow(tape: Any, before: Any) -> None:
-    """Note that one tape needs another; at the end of a long chain, look first what that needs of those before it."""
-    if type(before) is not Tape:
-        return
-    if before.followed >= CHAIN:
-        before.followed = 0
-        forget(before)
-    tape.followed = max(tape.followed, before.followed + 1)
-
-
-def leads_beyond(tape: Any) -> np.ndarray:
-    """For each slot, whether a cotangent there would go on to other tapes."""
-    tape.flush()
-    marked = np.zeros(tape.cap, np.bool_)
-    marked[[slot for slot, _, home, *_ in tape.imports if type(home) is tuple]] = True
-    tape.spread(marked)
-    return marked
-
-
-def let_go(tape: Any) -> None:
-    """Let go of other tapes, if nothing more is recorded on this one and no cotangent here would go on to them.
-
-    That is so where their results were only looked at, as a loss is under `no_grad`. Rows that have been swept count:
-    those that saved nothing may be swept again.
-    """
-    beyond = [k for k, entry in enumerate(tape.imports) if type(entry[2]) is tuple]
-    if not beyond or tape.sealed is None or tape.sources:
-        return
-    goes = leads_beyond(tape)
-    goes[[tape.imports[k][0] for k in beyond]] = False
-    if not goes.any():
-        for k in beyond:
-            slot, owner, _, buffer, version = tape.imports[k]
-            tape.imports[k] = slot, owner, None, buffer, version
 
 
 def _reached(tape: Any) -> set[int] | None:

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..vm import opcodes as op
 from .buffer import buffer_of
+from .chains import follow
 from .current import current_tape, mark_careful, mark_escaped, new_tensor
-from .forgetting import follow
 from .handle import Rare, Tensor
 from .memory import address_of, aligned_copy, empty_array
 from .signature import DEFER_BYTES, import_codes

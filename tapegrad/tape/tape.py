@@ -100,7 +100,9 @@ class Tape(Answers):
     held : int
         Bytes that have gone into `kept`, and of constants from outside.
     followed : int
-        How many tapes came before it, each of which used results of the one before, since that was last looked at.
+        How many tapes came before it that filled up, since a sweep.
+    behind : int
+        Length of the longest chain of tapes, each of which used a result of the next one, that began with it.
     guests : list
         Weak references to tensors from outside that stand for a slot of this tape, but for leaves that require grad.
     foreign_writes : dict
@@ -132,6 +134,7 @@ class Tape(Answers):
     __slots__ = (
         "__weakref__",
         "arrays",
+        "behind",
         "cap",
         "called",
         "captured",
@@ -190,7 +193,7 @@ class Tape(Answers):
         self.thread = threading.get_ident()
         self.captured: dict = {}
         self.kept: dict = {}
-        self.held = self.followed = 0
+        self.held = self.followed = self.behind = 0
         self.guests: list[weakref.ref] = []
         self.preset: dict = {}
         self.shared_imports: list[tuple[int, int]] = []
