@@ -7,7 +7,7 @@ import pytest
 from records import RECORDS, differentiable, orders, precise, real_parts, smooth_cases, weighted, weights_like
 
 import tapegrad as tg
-from tapegrad.autograd import pushforward, recorded, repeated
+from tapegrad.autograd import api, pushforward, recorded, repeated
 from tapegrad.primitives.core import ops
 from tapegrad.tape.current import rotate
 from tapegrad.tape.state import local
@@ -40,7 +40,7 @@ def followed(monkeypatch):
 def by_rules(compute, monkeypatch):
     """What a function gives where every rule is asked."""
     with monkeypatch.context() as patch:
-        for module in (recorded, pushforward):
+        for module in (recorded, pushforward, api):
             patch.setattr(module, "is_repeatable", lambda *_: False)
         return compute()
 
@@ -114,6 +114,33 @@ def test_tangents_are_repeated(name, monkeypatch, followed):
         point = X * (1.0 + 0.01 * k)
         found = tg.jvp(tg.grad(f), (point,), (X - 0.5,))[1]
         assert found.tolist() == by_rules(lambda: tg.jvp(tg.grad(f), (point,), (X - 0.5,)), monkeypatch)[1].tolist()  # noqa: B023
+    assert followed
+
+
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_jacobians_are_repeated(name, graph, monkeypatch, followed):
+    f = FUNCTIONS[name]
+    for k in range(ROUNDS):
+        x = tg.tensor(X * (1.0 + 0.01 * k), requires_grad=True)
+
+        def derivatives(x=x):
+            second = tg.autograd.functional.hessian(f, x, create_graph=graph)
+            return [second, *(tg.autograd.grad((second**2).sum(), x) if second.requires_grad else [])]
+
+        for a, b in zip(derivatives(), by_rules(derivatives, monkeypatch), strict=True):
+            assert a.tolist() == b.tolist() and (a._base is None) is (b._base is None)
+    assert followed
+
+
+def test_views_that_are_not_recorded_know_it(followed):
+    for _ in range(ROUNDS):
+        x = tg.tensor(np.stack([X, X]), requires_grad=True) * 1.0
+        y = x.sum(0) ** 2
+        seeds = tg.tensor(np.eye(3))
+        (g,) = tg.autograd.grad(y, x, seeds, retain_graph=True, is_grads_batched=True)
+        assert g.shape == (3, 2, 3) and g[1, 0].tolist() == [0.0, 4 * X[1], 0.0]
+        assert g._base is not None and g._unrecorded and not g.requires_grad
     assert followed
 
 

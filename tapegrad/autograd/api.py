@@ -27,6 +27,7 @@ from .graph import GradientEdge, reachable_leaves, tensor_at
 from .hooks import run_accumulated_hooks, tensor_over
 from .node import node_of
 from .recorded import recorded_sweep
+from .repeated import is_repeatable, repeated_sweep
 
 __all__ = ["backward", "grad"]
 
@@ -322,11 +323,19 @@ def _batched_gradients(
     def together(*bars: Tensor) -> list[Tensor | None]:
         return recorded_sweep(outputs, list(bars), wanted, create_graph)
 
+    def swept(stacks: Sequence[Tensor]) -> list[Tensor | None]:
+        return vmap(together, randomness="same")(*stacks)
+
     keeps = retain_graph or create_graph or local.state.tape.tracing
     stacks = [lift(g, t._spec.dtype) for t, g in pairs]
     with grad_mode(create_graph):
         try:
-            found = vmap(together, randomness="same")(*[g if keeps else g[:-1] for g in stacks])
+            given = stacks if keeps else [g[:-1] for g in stacks]
+            tape = local.state.tape
+            if is_repeatable(tape, outputs, wanted):
+                found = repeated_sweep(tape, "batched", create_graph, outputs, wanted, given, swept)
+            else:
+                found = swept(given)
         except BatchedValueError:  # a backward of the user's own looks at cotangents' values
             return _gradients_one_by_one(outputs, stacks, wanted, retain_graph, create_graph)
         if keeps or 0 in sizes:

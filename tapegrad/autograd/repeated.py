@@ -110,7 +110,7 @@ def repeated_sweep(
     Parameters
     ----------
     tape : Tape
-    kind : {"reverse", "forward"}
+    kind : {"reverse", "forward", "batched"}
     graph : bool
         Whether what it leaves can be differentiated.
     outputs, inputs : sequence of Tensor
@@ -131,12 +131,12 @@ def repeated_sweep(
         given = list(number)
         if seeds is None:
             given += [tape.numbers[t._spec.dtype.char][1.0] for t in outputs]
-        return _follow(plan, tape, given)
+        return _follow(plan, tape, given, graph)
     if seeds is None:
         seeds = ones(outputs)
         _numbered(seeds, tape, number)
     if plan is True and tape.fast is not CAREFUL:
-        found, _known[key] = _learnt(tape, graph, list(number), lambda: by_rules(seeds))
+        found, _known[key] = _learnt(tape, list(number), lambda: by_rules(seeds))
         return found
     if plan is None:
         _known.meet(key, len(order))
@@ -208,7 +208,7 @@ def _described(
     return number, tuple(words), tuple(sorted(range(len(between)), key=between.__getitem__))
 
 
-def _follow(plan: _Plan, tape: Tape, given: list[int]) -> list[Tensor | None]:
+def _follow(plan: _Plan, tape: Tape, given: list[int], graph: bool) -> list[Tensor | None]:
     """Append what a sweep leaves."""
     rows, numbers = tape.rows, tape.numbers
     slots = [0, *given]
@@ -220,7 +220,12 @@ def _follow(plan: _Plan, tape: Tape, given: list[int]) -> list[Tensor | None]:
     for at, source in plan.views:
         tape.noted += (start + at, slots[source], None)
     made: dict[int, Tensor] = {}
-    return [None if r is None else _result(r, tape, slots, made) for r in plan.results]
+    found = [None if r is None else _result(r, tape, slots, made) for r in plan.results]
+    if not graph:
+        for t in found:
+            if t is not None and t._rare._base is not None:
+                t._unrecorded = True
+    return found
 
 
 def _result(result: tuple[int, int, int], tape: Tape, slots: list[int], made: dict[int, Tensor]) -> Tensor:
@@ -241,7 +246,7 @@ def _result(result: tuple[int, int, int], tape: Tape, slots: list[int], made: di
 # --- what is learnt -------------------------------------------------------------------------------
 
 
-def _learnt(tape: Tape, graph: bool, given: list[int], sweep: Callable[[], list]) -> tuple[list, _Plan | bool]:
+def _learnt(tape: Tape, given: list[int], sweep: Callable[[], list]) -> tuple[list, _Plan | bool]:
     """What a sweep finds, and what it leaves; False if that is not the same each time."""
     if tape.done == len(tape.rows):
         Numbers(tape)["d"][0.0]  # a row that has not run: it would, if a rule looked at a value
@@ -252,10 +257,7 @@ def _learnt(tape: Tape, graph: bool, given: list[int], sweep: Callable[[], list]
     rows = [tape.signature(slot) for slot in given]
     if not all([is_learnable(row) for row in rows if row.kind != op.IMPORT]):
         return found, False
-    plan = _plan(rule, tape, len(given), start)
-    if plan is None or not (graph or all([r is None or r[0] == r[1] for r in plan.results])):
-        return found, False  # views that are not recorded are known as such
-    return found, plan
+    return found, _plan(rule, tape, len(given), start) or False
 
 
 def _plan(rule: Rule, tape: Tape, given: int, start: int) -> _Plan | None:
