@@ -296,7 +296,7 @@ def check_target(target, state, part=False):
                 "a leaf Variable that requires grad is being used in an in-place operation. Write under "
                 "`with tapegrad.no_grad():`, or to a copy (`x = x.clone()`)."
             )
-        if target._leaf or (base is not None and base._leaf and target._spec.requires_grad):
+        if target._leaf or (base is not None and base._leaf and target.requires_grad):
             raise RuntimeError(
                 "a view of a leaf Variable that requires grad is being used in an in-place operation. Write under "
                 "`with tapegrad.no_grad():`, or to a view of a copy (`x = x.clone()`)."

@@ -111,6 +111,29 @@ def test_a_detached_loss_shares_memory_and_versions_with_it():
     assert (alias + 1.0).item() == 13.0
 
 
+@pytest.mark.parametrize("look", [lambda y: y.data, lambda y: y.detach().numpy(), lambda y: y.data.numpy()])
+def test_who_looked_before_sees_what_is_written_after_a_detach(look):
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    y = (x * x).sum()
+    y.backward()
+    before = look(y)
+    alias = y.detach()
+    alias.add_(1.0)
+    assert float(before) == y.item() == alias.item() == 6.0
+
+
+def test_views_made_before_their_base_required_grad_lead_to_it():
+    x = tg.tensor([1.0, 2.0, 3.0])
+    head, half = x[:2], x[:2][:1]
+    x.requires_grad_()
+    with pytest.raises(RuntimeError, match="a view of a leaf Variable that requires grad"):
+        head.add_(1.0)
+    assert head.requires_grad and half.requires_grad
+    (head * 3.0).sum().backward()
+    (half * 4.0).sum().backward()
+    np.testing.assert_array_equal(x.grad, [7.0, 3.0, 0.0])
+
+
 def test_a_write_through_a_later_tape_is_seen_at_once():
     x = tg.tensor(np.ones(3), requires_grad=True)
     y = x * 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Sequence
 from itertools import chain, starmap
@@ -437,6 +438,8 @@ def _set_requires_grad(self: Tensor, value: bool) -> None:
         elif self._tape is not None:
             self._tape.flush()
         self._tape = None
+        if self._buffer is not None and self._base is None:
+            self._buffer.history += 1  # views made before lead here from now on; in PyTorch their gradient is lost
     self._spec = self._spec.replace(requires_grad=bool(value))
     self._leaf = bool(value)
     if value and local.state.forward is not None:
@@ -472,7 +475,7 @@ def _detach(self: Tensor) -> Tensor:
 def _stands_apart(tensor: Tensor) -> bool:
     """Whether a result has memory of its own, beside a tape that has ended: its alias needs no row, nor that tape.
 
-    A few elements that no other tensor sees, as a loss's, get such memory.
+    A few elements that nobody else can see, as a loss's, get such memory.
     """
     state, tape, rare = local.state, tensor._tape, tensor._rare
     if type(tape) is not Tape or tape.sealed is None or tape.inference or tape.done != len(tape.rows):
@@ -481,8 +484,20 @@ def _stands_apart(tensor: Tensor) -> bool:
         return False
     spec = tensor._spec
     if rare._memory is None and rare._buffer is None and spec.contiguous and spec.nbytes <= DEFER_BYTES:
+        if _is_looked_at(tape, tensor._slot):
+            return False
         tensor._memory = copied(tape.arrays.addr[tensor._slot], spec)
     return tensor._memory is not None
+
+
+def _is_looked_at(tape: Any, slot: int) -> bool:
+    """Whether there may be an array over the memory of a slot, or of one near it."""
+    owner = tape.owner(slot)
+    return sys.getrefcount(owner) > _UNSEEN
+
+
+_UNSEEN = 3
+"""References to a tape's memory that only it holds, one of them for a moment: no Python has more."""
 
 
 def _is_leaf(self: Tensor) -> bool:

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 from ..creation import tensor
-from ..tape.buffer import Buffer
+from ..tape.buffer import Buffer, buffer_of
 from ..tape.current import escape, new_tensor
 from ..tape.handle import Tensor, attach
 from ..tape.spec import spec_of_array
@@ -22,7 +22,7 @@ def _get_data(self: Tensor) -> Tensor:
     made = new_tensor(None, 0, spec_of_array(array))
     made._memory = array
     made._buffer = Buffer()
-    made._buffer.escaped = True
+    made._buffer.escaped, made._buffer.source = True, buffer_of(self)
     return made
 
 

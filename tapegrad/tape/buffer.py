@@ -37,6 +37,8 @@ class Buffer:
         Some view of this memory retains, or retained, its gradient.
     copies_reads : bool
         What a rule will read of this memory is copied when it is recorded, so that later writes do no harm.
+    source : Buffer or None
+        Of ``x.data``, which has a version of its own: that of x, through which the same memory is written.
     saved : bool
         A call of a user's `Function` saved a tensor that has this memory, for its backward.
     places : list
@@ -46,12 +48,12 @@ class Buffer:
 
     __slots__ = (
         "copies_reads", "end", "escaped", "history", "loose", "places", "quiet", "retained", "saved", "settled",
-        "site", "version", "views",
+        "site", "source", "version", "views",
     )  # fmt: skip
 
     def __init__(self):
         self.version = self.history = 0
-        self.site = self.quiet = self.settled = None
+        self.site = self.quiet = self.settled = self.source = None
         self.loose = self.escaped = self.retained = self.copies_reads = self.saved = False
         self.places = []
         self.views = []
@@ -130,6 +132,8 @@ class Buffer:
             tape = reference()
             if tape is not None:
                 tape.flush()
+        if self.source is not None:
+            self.source.flush()
 
     def is_alone(self, tape, but=None):
         """Whether nobody but tensors on that tape can see this memory, each of them as a whole but for one view.

@@ -17,12 +17,13 @@ CHAIN = 16
 
 def escape(tensor):
     """A NumPy array outside shares the tensor's memory from now on: rows of tapes that see it run at once."""
-    buffer = buffer_of(tensor)
-    buffer.escaped = True
-    buffer.unsettle()
-    state = local.state
-    if tensor._tape is state.tape:
-        mark_escaped(state, tensor._tape)
+    state, buffer = local.state, buffer_of(tensor)
+    while buffer is not None:
+        buffer.escaped = True
+        buffer.unsettle()
+        if tensor._tape is state.tape or buffer.place_on(state.tape) is not None:
+            mark_escaped(state, state.tape)
+        buffer = buffer.source
 
 
 def mark_escaped(state, tape):
