@@ -7,6 +7,7 @@ import pytest
 
 import tapegrad as tg
 from tapegrad.tape.tape import Tape
+from tapegrad.values import value_of
 
 kept: list = []
 
@@ -120,6 +121,14 @@ def test_who_looked_before_sees_what_is_written_after_a_detach(look):
     alias = y.detach()
     alias.add_(1.0)
     assert float(before) == y.item() == alias.item() == 6.0
+
+
+def test_memory_that_an_array_looks_at_is_not_left_behind():
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    y = (x * x).sum()
+    y.backward()
+    array = value_of(y)
+    assert y.detach().add_(1.0).item() == y.item() == array == 6.0
 
 
 def test_views_made_before_their_base_required_grad_lead_to_it():
