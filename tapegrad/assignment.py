@@ -6,11 +6,12 @@ import contextlib
 from sys import _getframe
 
 from .descriptors import Operator
-from .inplace import check_target, look_after_views, patch, patch_of, prepared, renew_views, write, written
+from .inplace import check_target, look_after_views, patch_of, prepared, write, written
 from .operators import NUMBERS, STEP, described, hand_over, waiting
 from .primitives.core import lift, ops
 from .primitives.indexing import advanced_key, basic_view, gathered_shape, index_put, key_form
 from .primitives.shape import reshape_to, view_of
+from .renewal import patch, renew_views
 from .tape.handle import Tensor
 from .tape.importing import slot_of
 from .tape.signature import FAST, fast_index, signature_of

@@ -18,9 +18,10 @@ import numpy as np
 from .autograd.call import Call
 from .autograd.function import Function
 from .errors import BatchedValueError
-from .inplace import copy_slices, write
+from .inplace import write
 from .primitives.batching import BatchedRow, repeat, rule_of
 from .primitives.core import lift, ops
+from .primitives.patching import copy_slices
 from .primitives.shape import expand_to
 from .tape.current import constant, new_tensor
 from .tape.handle import Tensor

@@ -9,11 +9,12 @@ import numpy as np
 
 from . import sparing
 from .errors import CastingError, ShapeError
-from .primitives.core import lift, ops, primitive
-from .primitives.shape import broadcasts, expand_to, placed, view_attrs, view_of, window_of
+from .primitives.core import lift, ops
+from .primitives.shape import broadcasts, expand_to, view_attrs
+from .renewal import MOST_RENEWED, check_kind_of_view, is_renewed, patch, rebase, rebind, renew_views
 from .tape.buffer import buffer_of
 from .tape.current import current_tape, new_tensor, rotate
-from .tape.handle import Rare, Tensor, ViewFacts, attach
+from .tape.handle import Tensor, ViewFacts
 from .tape.importing import is_inference, slot_of
 from .tape.needed import is_needed
 from .tape.record import append, own_borrowed
@@ -26,45 +27,17 @@ from .vm import opcodes as op
 
 __all__ = [
     "adopt_shape",
-    "adopt_written",
     "check_target",
     "is_number",
     "look_after_views",
     "may_be_written",
-    "patch",
     "patch_of",
     "prepared",
     "remember_copy",
-    "renew_views",
     "rewrite",
     "write",
     "written",
 ]
-
-MOST_RENEWED = 8
-"""Views that are recorded anew at once where another tensor was written that has their memory."""
-
-
-@primitive()
-class copy_slices:
-    """A base after one of its views was written: the view's region from the new value, the rest from the old."""
-
-    kind = op.PATCHED
-    grad_name = "CopySlices"
-
-    def infer(specs: Any, attrs):
-        base, value = specs
-        plain = base.dtype == value.dtype and base.injective and value.injective
-        return base, op.PATCHED if plain and base.bar_strides == base.strides else op.VIEW
-
-    def compute(base, value, strides, offset):
-        return base
-
-    def pullback(y_bar, y, base, value, strides, offset):
-        layout = base._spec.bar
-        inside = window_of(y_bar, layout, value._spec.shape, strides, offset, value._spec.dtype)
-        outside = y_bar - placed(inside, layout, strides, offset)
-        return outside, ops.copy(inside)
 
 
 def write(target: Tensor, made, operands, attrs=(), index=None, passing=False) -> Tensor:
@@ -259,7 +232,7 @@ def adopt_shape(target: Tensor, view, args=(), kwargs=None) -> Tensor:
         made = view(target, *args, **(kwargs or {}))
     if made is not target:
         target._memory = None if target._memory is None else value_of(made)
-        _rebind(target, made)
+        rebind(target, made)
     return target
 
 
@@ -302,7 +275,7 @@ def check_target(target, state, part=False):
                 "`with tapegrad.no_grad():`, or to a view of a copy (`x = x.clone()`)."
             )
         if target._made_by is not None or (target._one_of_many and base is not None and base.requires_grad):
-            _check_kind_of_view(target, "is being")
+            check_kind_of_view(target, "is being")
     if is_inference(target) and not state.inference:
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a "
@@ -334,32 +307,7 @@ def _check_recorded(target, operands, state):
     base = target._base
     if base is not None and state.grad_enabled:
         if base._spec.requires_grad or any(t._spec.requires_grad for t in operands):
-            _check_kind_of_view(target, "is being")
-
-
-def _check_kind_of_view(view, done):
-    """Refuse views whose history cannot follow a write to their memory; `done` tells what was written, and when."""
-    if view._made_by is not None:
-        raise RuntimeError(
-            f"Output 0 of {view._made_by} is a view and {done} modified inplace. This view was created inside a custom "
-            f"Function (or because an input was returned as-is) and the autograd logic to handle view+inplace would "
-            f"override the custom backward associated with the custom Function, leading to incorrect gradients. This "
-            f"behavior is forbidden: clone() the output of the custom Function."
-        )
-    if view._unrecorded:
-        mode = "inference mode" if view._unrecorded == "inference" else "no_grad mode"
-        now = "in normal mode" if view._unrecorded == "inference" else "with grad mode enabled"
-        raise RuntimeError(
-            f"A view was created in {mode} and {done} modified inplace {now}: whether the write should be "
-            f"differentiated cannot be told. Make both the view and the write under `tapegrad.no_grad()` (or "
-            f"`inference_mode()`), or neither."
-        )
-    if view._one_of_many:
-        raise RuntimeError(
-            f"Output of {view._one_of_many} is a view and {done} modified inplace. This view is the output of a "
-            f"function that returns multiple views. Such functions do not allow the output views to be modified "
-            f"inplace: write to a part taken by itself (`x[2:4]`, `x.narrow(...)`), or to a copy."
-        )
+            check_kind_of_view(target, "is being")
 
 
 def _separate(target, made, operands, state, attrs):
@@ -386,9 +334,9 @@ def _take_over(target, result, state, tape, passing):
     buffer.tell(tape)
     requires = result._spec.requires_grad
     if base is not None and (requires or base._spec.requires_grad) and state.grad_enabled:
-        _rebase(base, target, result, state, tape)
+        rebase(base, target, result, state, tape)
     elif state.grad_enabled and (requires or target._spec.requires_grad):
-        _rebind(target, result)
+        rebind(target, result)
         buffer.history += 1
         target._seen = buffer.history
     if base is None and not (target._leaf or target._foreign or target._retains) and buffer.is_alone(tape):
@@ -490,36 +438,7 @@ def _resumes(buffer, tape, target, base):
     if buffer.settled is not tape or buffer.loose or not base._spec.requires_grad:
         return False
     views = buffer.views_beside(target)
-    return len(views) <= MOST_RENEWED and all([_is_renewed(view, base._spec, tape, buffer.history) for view in views])
-
-
-def _is_renewed(view, base, tape, history):
-    """Whether `renew_views` can record a view anew, of a base of that spec whose `Buffer.history` is given."""
-    rare, known = view._rare, _again.get((base, view._spec), False)
-    if type(rare) is not ViewFacts or view._tape is not tape or rare._seen != history:
-        return False
-    if known is False:
-        attrs = view_attrs(base, (view._spec.shape, view._spec.strides, 0), None, "AsStrided")
-        plain = view._spec.requires_grad and view._spec.dtype == base.dtype and "offset" not in dict(attrs)
-        known = _again[base, view._spec] = signature_of(ops.view, (base,), attrs, True) if plain else None
-    return known is not None and known.out is view._spec
-
-
-_again: dict = {}
-"""Signature of the row that records a view anew, by the base's and the view's spec; None where that needs thought."""
-
-
-def renew_views(base, target):
-    """Record the views of a base anew, but for a target, after a write to that went by look-up."""
-    buffer, tape = base._rare._buffer, base._tape
-    if not buffer.views or buffer.quiet is tape:
-        return
-    for view in buffer.views_beside(target):
-        known, rows = _again[base._spec, view._spec], tape.rows
-        last = len(rows)
-        rows += (known.code + (base._slot << op.SLOT_BITS), view._rare._offset)
-        tape.noted += (last, base._slot, None)
-        view._slot = last
+    return len(views) <= MOST_RENEWED and all([is_renewed(view, base._spec, tape, buffer.history) for view in views])
 
 
 def patch_of(view, value, known, strides=None):
@@ -560,76 +479,3 @@ def written(target, base, row, out, entry):
     base._slot, base._spec = last, spec
     target._slot, target._spec = last + 2, out
     renew_views(base, target)
-
-
-def _rebase(base, target, result, state, tape):
-    """The base's history goes through what was written into its view."""
-    base_slot = slot_of(base, state, tape)
-    signature, offset = patch(base._spec, result._spec, target._spec.strides, target._offset, state.grad_enabled)
-    rebased = append(state, tape, signature, [base_slot, result._slot], (base, result), offset)
-    _rebind(base, rebased)
-    base._buffer.history += 1  # every view of it is recorded anew when it is next used
-
-
-def patch(base, value, strides, offset, grad_enabled):
-    """Signature, and offset word, of the row for a base of which a window, given by strides and offset, was written."""
-    signature = signature_of(copy_slices, (base, value), (("strides", strides),), grad_enabled)
-    if signature.kind == op.PATCHED:
-        return signature, offset
-    return signature_of(copy_slices, (base, value), (("offset", offset), ("strides", strides)), grad_enabled), 0
-
-
-def adopt_written(target):
-    """A view that was written without a row, and has its new history already, brings that into its base."""
-    state = local.state
-    tape = current_tape(state)
-    slot_of(target, state, tape)
-    _rebase(target._base, target, target, state, tape)
-    target._seen = target._buffer.history
-    if not state.careful:
-        state.careful = True
-        state.refresh()
-
-
-def _rebind(tensor, result):
-    if tensor._retains:  # what it retains is the gradient of the value that it has now
-        tape, slot = tensor._home or (tensor._tape, tensor._slot)
-        tape.retaining.pop(slot, None)
-        result._tape.retain(result._slot, tensor)
-    if tensor._home is not None:
-        tensor._home = None
-    tensor._slot, tensor._tape, tensor._spec = result._slot, result._tape, result._spec
-
-
-def _is_stale_view(self):
-    return self._base is not None and self._buffer.history != self._seen
-
-
-def _is_cut_off(self):
-    """Whether the view's history cannot follow the write that came after it: it can be read, but not used."""
-    return self._is_stale_view() and bool(self._unrecorded or self._one_of_many or self._made_by)
-
-
-def _refresh_view(self, anyway=False):
-    """Record the view again, from its base as it is now, if that was written since (or `anyway`)."""
-    if not (_is_stale_view(self) or anyway):
-        return
-    base, history = self._base, self._buffer.history
-    if not (base._spec.requires_grad or self._spec.requires_grad):
-        self._seen = history
-        return
-    if local.state.grad_enabled and self._is_cut_off():
-        _check_kind_of_view(self, "its base or another view of its base has been")
-    with grad_mode(True):  # whatever the mode in which it is looked at, it has its base's history
-        fresh = view_of(base, self._spec.shape, self._spec.strides, self._offset, "AsStrided", self._spec.dtype)
-    _rebind(self, fresh)
-    self._seen = history
-    facts = self._rare
-    if type(fresh._rare) is ViewFacts and type(facts) is Rare:
-        if all([name in _OF_VIEWS or fact is getattr(Rare, name) for name, fact in vars(facts).items()]):
-            self._rare = fresh._rare  # which machine code knows, on whatever tape the view was made
-
-
-_OF_VIEWS = {*ViewFacts.__slots__, "_memory"}
-
-attach(_is_cut_off=_is_cut_off, _is_stale_view=_is_stale_view, _refresh_view=_refresh_view)

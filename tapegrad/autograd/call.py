@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ..inplace import adopt_written
 from ..primitives.core import ops, unbroadcast
+from ..renewal import adopt_written
 from ..tape.buffer import buffer_of
 from ..tape.current import new_tensor, rotate
 from ..tape.handle import NOTHING, Tensor
