@@ -40,22 +40,30 @@ def assembly(count: int, words: int) -> str:
     words : int
         Address of `WORDS` words, and `HELPER` more for each thread.
     """
+    parts = [_FROM_C, _pause(), _PIECE, _claim(words), _run(words), _wake(count, words), _work(words)]
+    return "\n\n".join([*parts, _share(count, words)]) + "\n"
 
-    def word(place: int) -> str:
-        return f"inttoptr (i64 {words + 8 * place} to ptr)"
 
-    names = {"loop": (LOOP, "ptr"), "table": (TABLE, "ptr"), "rounds": (ROUNDS, "i64"), "sums": (SUMS, "ptr")}
-    names |= {"bytes": (BYTES, "i64"), "pieces": (PIECES, "i64")}
-    read = "\n".join([f"  %{name} = load {kind}, ptr {word(place)}" for name, (place, kind) in names.items()])
-    write = "\n".join([f"  store {kind} %{name}, ptr {word(place)}" for name, (place, kind) in names.items()])
-    wake = "\n".join([f"  call void @wake(i64 {k})" for k in (1, 2) if k < count])
-    return f"""
-declare i32 @sem_wait(ptr)
+def _word(words: int, place: int) -> str:
+    return f"inttoptr (i64 {words + 8 * place} to ptr)"
+
+
+_OF_LOOPS = {
+    "loop": (LOOP, "ptr"),
+    "table": (TABLE, "ptr"),
+    "rounds": (ROUNDS, "i64"),
+    "sums": (SUMS, "ptr"),
+    "bytes": (BYTES, "i64"),
+    "pieces": (PIECES, "i64"),
+}
+"""Words that describe a loop, and their types, by the names that they have in functions."""
+
+_FROM_C = """declare i32 @sem_wait(ptr)
 declare i32 @sem_post(ptr)
-declare i32 @sched_yield()
-{_pause()}
+declare i32 @sched_yield()"""
 
-define internal void @piece(ptr %loop, ptr %table, i64 %rounds, ptr %sums, i64 %bytes, i64 %pieces, i64 %k) {{
+_PIECE = """
+define internal void @piece(ptr %loop, ptr %table, i64 %rounds, ptr %sums, i64 %bytes, i64 %pieces, i64 %k) {
   %next = add i64 %k, 1
   %a = mul i64 %k, %rounds
   %first = udiv i64 %a, %pieces
@@ -65,40 +73,50 @@ define internal void @piece(ptr %loop, ptr %table, i64 %rounds, ptr %sums, i64 %
   %own = getelementptr i8, ptr %sums, i64 %skip
   call void %loop(ptr %table, i64 %first, i64 %last, ptr %own)
   ret void
-}}
+}"""
 
-; The pieces that nobody had taken, of which the caller now has one; or 0.
-define internal i64 @claim() {{
+
+def _claim(words: int) -> str:
+    """How many pieces nobody had taken, of which the caller has one now; 0 if there was none."""
+    ticket = _word(words, TICKET)
+    return f"""define internal i64 @claim() {{
 entry:
   br label %look
 look:
-  %ticket = load atomic i64, ptr {word(TICKET)} acquire, align 8
+  %ticket = load atomic i64, ptr {ticket} acquire, align 8
   %left = and i64 %ticket, {COUNT}
   %none = icmp eq i64 %left, 0
   br i1 %none, label %end, label %take
 take:
   %less = sub i64 %ticket, 1
-  %pair = cmpxchg ptr {word(TICKET)}, i64 %ticket, i64 %less acq_rel acquire
+  %pair = cmpxchg ptr {ticket}, i64 %ticket, i64 %less acq_rel acquire
   %taken = extractvalue {{ i64, i1 }} %pair, 1
   br i1 %taken, label %end, label %look
 end:
   ret i64 %left
-}}
+}}"""
 
-define internal void @run(i64 %left) {{
+
+def _run(words: int) -> str:
+    """Do the piece that one has taken, of so many that were left."""
+    read = "\n".join([f"  %{name} = load {kind}, ptr {_word(words, at)}" for name, (at, kind) in _OF_LOOPS.items()])
+    return f"""define internal void @run(i64 %left) {{
 {read}
   %k = sub i64 %pieces, %left
   call void @piece(ptr %loop, ptr %table, i64 %rounds, ptr %sums, i64 %bytes, i64 %pieces, i64 %k)
-  %before = atomicrmw sub ptr {word(LEFT)}, i64 1 acq_rel
+  %before = atomicrmw sub ptr {_word(words, LEFT)}, i64 1 acq_rel
   ret void
-}}
+}}"""
 
-define internal void @wake(i64 %k) {{
+
+def _wake(count: int, words: int) -> str:
+    """Wake the helper of that number, if there is one and it sleeps."""
+    return f"""define internal void @wake(i64 %k) {{
 entry:
   %there = icmp ult i64 %k, {count}
   br i1 %there, label %look, label %end
 look:
-  %helper = getelementptr [{HELPER} x i64], ptr {word(WORDS)}, i64 %k
+  %helper = getelementptr [{HELPER} x i64], ptr {_word(words, WORDS)}, i64 %k
   %place = getelementptr i64, ptr %helper, i64 {SLEEPS}
   %sleeps = load atomic i64, ptr %place seq_cst, align 8
   %awake = icmp eq i64 %sleeps, 0
@@ -113,9 +131,13 @@ post:
   br label %end
 end:
   ret void
-}}
+}}"""
 
-define ptr @work(ptr %helper) {{
+
+def _work(words: int) -> str:
+    """A helper's life."""
+    ticket = _word(words, TICKET)
+    return f"""define ptr @work(ptr %helper) {{
 entry:
   %semaphore = getelementptr i64, ptr %helper, i64 {SEMAPHORE}
   %place = getelementptr i64, ptr %helper, i64 {SLEEPS}
@@ -145,7 +167,7 @@ idle:
   br i1 %tired, label %rest, label %look
 rest:
   %was = atomicrmw xchg ptr %place, i64 1 seq_cst
-  %ticket = load atomic i64, ptr {word(TICKET)} seq_cst, align 8
+  %ticket = load atomic i64, ptr {ticket} seq_cst, align 8
   %now = and i64 %ticket, {COUNT}
   %nothing = icmp eq i64 %now, 0
   br i1 %nothing, label %sleep, label %rise
@@ -157,11 +179,17 @@ sleep:
   %status = call i32 @sem_wait(ptr %semaphore)
   %woken = icmp eq i32 %status, 0
   br i1 %woken, label %begin, label %sleep
-}}
+}}"""
 
-define void @share(ptr %loop, ptr %table, i64 %rounds, ptr %sums, i64 %bytes) {{
+
+def _share(count: int, words: int) -> str:
+    """Divide a loop among the threads, and take part; alone if they are busy."""
+    write = "\n".join([f"  store {kind} %{name}, ptr {_word(words, at)}" for name, (at, kind) in _OF_LOOPS.items()])
+    wake = "\n".join([f"  call void @wake(i64 {k})" for k in (1, 2) if k < count])
+    busy, left, ticket = [_word(words, place) for place in (BUSY, LEFT, TICKET)]
+    return f"""define void @share(ptr %loop, ptr %table, i64 %rounds, ptr %sums, i64 %bytes) {{
 entry:
-  %taken = cmpxchg ptr {word(BUSY)}, i64 0, i64 1 acquire monotonic
+  %taken = cmpxchg ptr {busy}, i64 0, i64 1 acquire monotonic
   %ours = extractvalue {{ i64, i1 }} %taken, 1
   %own = icmp ugt i64 %bytes, 1
   %fewer = icmp ult i64 %rounds, {FINE * count}
@@ -172,11 +200,11 @@ entry:
   br i1 %ours, label %together, label %alone
 together:
 {write}
-  store i64 %pieces, ptr {word(LEFT)}
-  %old = load i64, ptr {word(TICKET)}
+  store i64 %pieces, ptr {left}
+  %old = load i64, ptr {ticket}
   %number = add i64 %old, {COUNT + 1}
   %ticket = or i64 %number, %pieces
-  %before = atomicrmw xchg ptr {word(TICKET)}, i64 %ticket seq_cst
+  %before = atomicrmw xchg ptr {ticket}, i64 %ticket seq_cst
 {wake}
   br label %look
 look:
@@ -188,7 +216,7 @@ act:
   br label %look
 await:
   %looks = phi i64 [ 0, %look ], [ %more, %wait ], [ 0, %yield ]
-  %others = load atomic i64, ptr {word(LEFT)} acquire, align 8
+  %others = load atomic i64, ptr {left} acquire, align 8
   %done = icmp eq i64 %others, 0
   br i1 %done, label %end, label %wait.or.yield
 wait.or.yield:
@@ -202,7 +230,7 @@ yield:
   %yielded = call i32 @sched_yield()
   br label %await
 end:
-  store atomic i64 0, ptr {word(BUSY)} release, align 8
+  store atomic i64 0, ptr {busy} release, align 8
   ret void
 alone:
   %k = phi i64 [ 0, %entry ], [ %next, %alone ]
@@ -212,8 +240,7 @@ alone:
   br i1 %finished, label %back, label %alone
 back:
   ret void
-}}
-"""
+}}"""
 
 
 def _pause() -> str:
