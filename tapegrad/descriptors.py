@@ -167,7 +167,7 @@ def shared_words() -> np.ndarray:
         },
         BufferFacts(Buffer()): {"OWN_BUFFER_AT": "_buffer"},
         Spec((1,), (8,), np.dtype(float), False): {"SHAPE_AT": "shape"},
-        State(): {"DEPTH_AT": "depth", "STATE_TAPE_AT": "tape"},
+        State(): {"WITHIN_AT": "within", "STATE_TAPE_AT": "tape"},
     }  # fmt: skip
     for thing, places in slots.items():
         for name, slot in places.items():

@@ -244,7 +244,7 @@ def is_number(tensor) -> bool:
     if tensor._spec.shape:
         return False
     state, base, buffer = local.state, tensor._base, tensor._buffer
-    if not (state.depth or state.tape.tracing) or (buffer is not None and buffer.copies_reads):
+    if not (state.within or state.tape.tracing) or (buffer is not None and buffer.copies_reads):
         return False
     return base is None or not may_be_written(base, state)
 

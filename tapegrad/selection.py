@@ -20,7 +20,7 @@ def element(x, key):
     PyTorch.
     """
     state, rare = local.state, x._rare
-    if key.__class__ is int and (rare._leaf or not (state.depth or state.tape.tracing)):
+    if key.__class__ is int and (rare._leaf or not (state.within or state.tape.tracing)):
         y = indexed(x, key)
         if y is not None:
             return y
@@ -30,7 +30,7 @@ def element(x, key):
     base = y._base
     if y._spec.shape or base is None:
         return y
-    if not (state.depth or state.tape.tracing or base._buffer.copies_reads) or not may_be_written(base, state):
+    if not (state.within or state.tape.tracing or base._buffer.copies_reads) or not may_be_written(base, state):
         return y
     if key is Ellipsis or (type(key) is tuple and any([k is Ellipsis for k in key])):
         return y

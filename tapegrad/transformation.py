@@ -25,6 +25,7 @@ class Transformation:
         self.nested = state.depth > 0 or state.tape.tracing
         self.grad_enabled = state.grad_enabled
         state.depth += 1
+        state.within += 1
         self.is_open = True
         state.tape.sparing = True
         state.refusal = None
@@ -35,6 +36,7 @@ class Transformation:
     def __exit__(self, _: Any = None, error: BaseException | None = None, traceback: Any = None) -> None:
         state = local.state
         state.depth -= self.is_open
+        state.within -= self.is_open
         self.is_open = False
         state.tape.sparing = state.is_sparing()
         if state.grad_enabled is not self.grad_enabled:

@@ -279,3 +279,13 @@ def test_times_as_a_list():
         return np.sum(y)
 
     np.testing.assert_allclose(tg.grad(end)(0.7), -3.0 * (0.5 * np.exp(-0.35) + np.exp(-0.7)), rtol=1e-7)
+
+
+@pytest.mark.parametrize("times", [[0.0, 0.5], (0, 0.25, 0.5)])
+def test_odeint_at_times_in_a_list(times):
+    def end(p):
+        return integrate.odeint(lambda y, t: -p * y, [1.0, 2.0], times)[-1, 0]
+
+    np.testing.assert_allclose(tg.grad(end)(0.7), -0.5 * np.exp(-0.35), rtol=1e-6)
+    later = lambda s: integrate.odeint(lambda y, t: -y, [1.0, 2.0], [0.0, s])[-1, 0]
+    np.testing.assert_allclose(tg.grad(later)(0.7), -np.exp(-0.7), rtol=1e-6)

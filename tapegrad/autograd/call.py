@@ -45,19 +45,22 @@ _LITTLE = {int, float, complex, bool, str, type(None), type, types.FunctionType,
 
 
 @contextlib.contextmanager
-def users_code(grad_enabled: bool) -> Iterator[None]:
-    """The user's own code runs: with values at hand, in the given gradient mode."""
+def users_code(grad_enabled: bool, within: int = 0) -> Iterator[None]:
+    """The user's own code runs: with values at hand, in the given gradient mode.
+
+    It means what it means where it was called, so that many transformations were under way there.
+    """
     state = local.state
-    around = state.grad_enabled, state.depth, state.in_rule, state.outer_depth, state.forward
+    around = state.grad_enabled, state.depth, state.in_rule, state.within, state.forward
     try:
         if state.grad_enabled != grad_enabled:
             state.switch(grad_enabled)
-        state.depth, state.in_rule, state.outer_depth = 0, grad_enabled, state.outer_depth + state.depth
+        state.depth, state.in_rule, state.within = 0, grad_enabled, max(state.within, within)
         state.tape.sparing = state.is_sparing()
         yield
     finally:  # an interrupt may come with the first call: all is as it was by then
         state.tape.fast = CAREFUL
-        state.grad_enabled, state.depth, state.in_rule, state.outer_depth, state.forward = around
+        state.grad_enabled, state.depth, state.in_rule, state.within, state.forward = around
         state.refresh()
 
 
@@ -86,11 +89,13 @@ class Call:
         Specs of the results that carry gradients, and of all that are tensors; None for others.
     notes : dict
         Hooks of the results.
+    within : int
+        How many transformations were under way.
     """
 
     __slots__ = (
         "__weakref__", "_place", "_rank", "arguments", "arrays", "cls", "count", "ctx", "foreign_writes", "homes",
-        "inputs", "notes", "outs", "position", "retaining", "specs", "types",
+        "inputs", "notes", "outs", "position", "retaining", "specs", "types", "within",
     )  # fmt: skip
 
     notes: dict
@@ -104,7 +109,7 @@ class Call:
         self._place: weakref.ref | None = None  # between whose rows it lies; the tape holds the call
         self.arguments = tuple(arguments)
         self.specs = tuple([args[k]._spec for k in arguments])
-        self.count = len(args)
+        self.count, self.within = len(args), local.state.within
         self.arrays: Sequence[int] = ()
         if self.count > len(arguments):
             self.arrays = tuple([k for k, a in enumerate(args) if isinstance(a, np.ndarray)])
@@ -319,7 +324,7 @@ class Call:
             ]
         for watcher in watchers:
             watcher.before(self, 0)
-        with users_code(create_graph):
+        with users_code(create_graph, self.within):
             notes = self.ctx._node_notes
             if notes is not None and notes.before:
                 given = list(run_node_hooks(notes.before, tuple(given)))
@@ -397,7 +402,7 @@ class Call:
         saved = ctx._saved
         try:
             ctx._saved = ctx._saved_forward or saved
-            with users_code(True):
+            with users_code(True, self.within):
                 found = self.cls.jvp(ctx, *given)
         finally:
             ctx._saved = saved

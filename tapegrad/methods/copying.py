@@ -23,7 +23,7 @@ def _deepcopy(self: Tensor, memo: dict) -> Tensor:
     RuntimeError
         If the tensor has a history.
     """
-    if self._spec.requires_grad and local.state.depth:
+    if self._spec.requires_grad and local.state.within:
         return memo.setdefault(id(self), ops.copy(self))
     if self._spec.requires_grad and not self._leaf:
         raise RuntimeError(

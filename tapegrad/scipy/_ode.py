@@ -45,6 +45,7 @@ class Solution:
 
     def __call__(self, t: Any) -> Any:
         """The state at times: shape (n,) for a number, (n, k) for k of them."""
+        t = stacked(t)
         times = np.asarray(plain(t), float)
         if times.ndim == 0:
             return self.segments[int(self.index(times))](t)
@@ -331,6 +332,7 @@ def odeint(
     """
     refuse_tracing("odeint")
     args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
+    t = stacked(t)
     times = np.asarray(plain(t), float)
     start = np.atleast_1d(np.asarray(plain(stacked(y0)), float))
 

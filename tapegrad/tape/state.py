@@ -39,8 +39,6 @@ class State:
         A rule of the user's own is being recorded, and may be differentiated in turn, whatever `depth` is inside.
     inference : bool
         In inference mode: what is recorded can take no part in autograd later.
-    outer_depth : int
-        What `depth` was around a rule of the user's own that runs.
     observers : list
         Who looks at each row as it is recorded.
     packing : bool
@@ -51,6 +49,9 @@ class State:
         A function of the user's is recorded for its derivative, be it outside of any transformation, see `as_in_grad`.
     paused : tuple or None
         While garbage is collected: the tape on which a row may be half recorded, and what else was then, see `pause`.
+    within : int
+        Transformations under way, also those around a rule of the user's own that runs: there an element of an array
+        is a number, as in NumPy.
     """
 
     __slots__ = (
@@ -64,12 +65,12 @@ class State:
         "in_rule",
         "inference",
         "observers",
-        "outer_depth",
         "packing",
         "paused",
         "refusal",
         "spares",
         "tape",
+        "within",
     )
 
     def __init__(self) -> None:
@@ -79,7 +80,7 @@ class State:
         self.grad_enabled = self.grad_asked = True
         self.careful = False
         self.deferred = False
-        self.depth = self.outer_depth = 0
+        self.depth = self.within = 0
         self.forward: Any = None
         self.in_rule = self.inference = self.packing = self.spares = False
         self.observers: list = []
@@ -105,7 +106,7 @@ class State:
 
     def is_differentiated(self) -> bool:
         """Whether a transformation is under way, be it around a rule that may be differentiated in turn."""
-        return bool(self.depth or self.tape.tracing or (self.in_rule and self.outer_depth))
+        return bool(self.depth or self.tape.tracing or (self.in_rule and self.within))
 
     def is_sparing(self) -> bool:
         """Whether writes spare what derivatives read, see `tapegrad.sparing`."""
@@ -118,14 +119,14 @@ class State:
         these record must not come between.
         """
         tape = self.tape
-        self.paused = tape, tape.limit, self.deferred, self.depth
+        self.paused = tape, tape.limit, self.deferred, self.depth, self.within
         tape.limit, tape.fast = PAUSED, CAREFUL
 
     def step_aside(self) -> Tape:
         """A tape for what finalizers record."""
         from .tape import Tape
 
-        self.tape, self.deferred, self.depth = Tape(), False, 0
+        self.tape, self.deferred, self.depth, self.within = Tape(), False, 0, 0
         self.refresh()
         return self.tape
 
@@ -133,11 +134,11 @@ class State:
         """Go on where `pause` was called; what finalizers recorded is on a tape that has ended."""
         if self.paused is None:
             return
-        tape, limit, deferred, depth = self.paused
+        tape, limit, deferred, depth, within = self.paused
         self.paused = None
         if self.tape is not tape:
             self.tape.seal()
-            self.tape, self.deferred, self.depth = tape, deferred, depth
+            self.tape, self.deferred, self.depth, self.within = tape, deferred, depth, within
         if tape.limit == PAUSED:
             tape.limit = limit
         if tape.sealed is None:

@@ -16,7 +16,6 @@ from .fields import (
     CALL_WITH,
     CLEAR_ERROR,
     COMPARE,
-    DEPTH_AT,
     DICT_ITEM,
     DICT_NEW,
     DICT_SET,
@@ -61,6 +60,7 @@ from .fields import (
     TUPLE_NEW,
     TUPLE_SET,
     TUPLE_SIZE,
+    WITHIN_AT,
     ZERO,
     ZERO_TEXT,
 )
@@ -147,7 +147,7 @@ def is_free(at):
         call_python(c[CLEAR_ERROR], 0, 0, 0)
         return 0
     tape = i64(state + c[STATE_TAPE_AT])[0]
-    free = i64(state + c[DEPTH_AT])[0] == c[ZERO] and i64(tape + c[TRACING_AT])[0] == c[FALSE]
+    free = i64(state + c[WITHIN_AT])[0] == c[ZERO] and i64(tape + c[TRACING_AT])[0] == c[FALSE]
     call_python(c[RELEASE], state, 0, 0)
     return 1 if free else 0
 
