@@ -6,11 +6,12 @@ import contextlib
 from sys import _getframe
 
 from .descriptors import Operator
-from .inplace import check_target, look_after_views, patch_of, prepared, write, written
+from .inplace import check_target, look_after_views, write
 from .operators import NUMBERS, STEP, described, hand_over, waiting
 from .primitives.core import lift, ops
 from .primitives.indexing import advanced_key, basic_view, gathered_shape, index_put, key_form
 from .primitives.shape import reshape_to, view_of
+from .prompt import patch_of, prepared, written
 from .renewal import patch, renew_views
 from .tape.handle import Tensor
 from .tape.importing import slot_of
@@ -34,7 +35,7 @@ def assign(self, key, value):
     """
     form, kind = None, value.__class__
     region = row = -1
-    if key.__class__ is Tensor and _written_where(self, key, value):
+    if key.__class__ is Tensor and key._spec.dtype.kind == "b" and _written_where(self, key, value):
         return
     try:
         if kind is Tensor and value._rare._base is self and _stands_there(self, key, value):
@@ -171,8 +172,10 @@ def _assign(self, key, value, form):
     if plan is None:
         form, indices, unique = advanced_key(self, key)
         attrs = (("key", form), ("unique", unique or not indices))
-        chosen = gathered_shape(self._spec.shape, form, [t._spec for t in indices])
-        value = _with_axes(_cast(value, self._spec.dtype), len(chosen))
+        value = _cast(value, self._spec.dtype)
+        if value._spec.shape[:1] == (1,):  # which may be one axis too many
+            chosen = gathered_shape(self._spec.shape, form, [t._spec for t in indices])
+            value = _with_axes(value, len(chosen))
         write(self, index_put, (self, value, *indices), attrs)
         return
     spec, kind = self._spec, value.__class__

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from _thread import get_ident
 from typing import Any
 
 import numpy as np
@@ -10,33 +9,27 @@ import numpy as np
 from . import sparing
 from .errors import CastingError, ShapeError
 from .primitives.core import lift, ops
-from .primitives.shape import broadcasts, expand_to, view_attrs
-from .renewal import MOST_RENEWED, check_kind_of_view, is_renewed, patch, rebase, rebind, renew_views
+from .primitives.shape import broadcasts, expand_to
+from .prompt import is_made_here, remember_again, written_again
+from .renewal import MOST_RENEWED, check_kind_of_view, rebase, rebind
 from .tape.buffer import buffer_of
 from .tape.current import current_tape, new_tensor, rotate
 from .tape.handle import Tensor, ViewFacts
 from .tape.importing import is_inference, slot_of
-from .tape.needed import is_needed
 from .tape.record import append, own_borrowed
 from .tape.signature import FAST, signature_of
 from .tape.site import user_site
 from .tape.spec import spec_of_array
 from .tape.state import grad_mode, local
 from .values import value_of
-from .vm import opcodes as op
 
 __all__ = [
     "adopt_shape",
     "check_target",
-    "is_number",
     "look_after_views",
-    "may_be_written",
-    "patch_of",
-    "prepared",
     "remember_copy",
     "rewrite",
     "write",
-    "written",
 ]
 
 
@@ -71,6 +64,10 @@ def write(target: Tensor, made, operands, attrs=(), index=None, passing=False) -
     device = target._spec.device
     if device is not None and device is not state.tape.device:
         return _write_elsewhere(device, target, made, operands, attrs, passing)
+    lookable = index is None and not passing
+    if lookable and written_again(target, made, operands, attrs):
+        return target
+    asked, before = (made, tuple(attrs), operands), target._spec
     check_target(target, state)
     operands = made.lift(operands) if hasattr(made, "lift") else tuple(lift(o) for o in operands)
     _check_recorded(target, operands, state)
@@ -122,6 +119,8 @@ def write(target: Tensor, made, operands, attrs=(), index=None, passing=False) -
     target._buffer.end = len(tape.rows)
     if index is not None and not attrs and signature.deferrable:
         _remember(index, spec, given, operands, signature, state.grad_enabled)
+    elif lookable and made is asked[0]:
+        remember_again(target, before, *asked, given, operands, signature)
     return target
 
 
@@ -236,24 +235,6 @@ def adopt_shape(target: Tensor, view, args=(), kwargs=None) -> Tensor:
     return target
 
 
-def is_number(tensor) -> bool:
-    """Whether NumPy would have a number here, to which nothing can be written: ``s += x`` makes a new one.
-
-    That is so for 0-d tensors in a function under transformation, but for views and those made to be filled.
-    """
-    if tensor._spec.shape:
-        return False
-    state, base, buffer = local.state, tensor._base, tensor._buffer
-    if not (state.within or state.tape.tracing) or (buffer is not None and buffer.copies_reads):
-        return False
-    return base is None or not may_be_written(base, state)
-
-
-def may_be_written(base, state):
-    """Whether a function under transformation may write to a tensor: not where it was made outside."""
-    return not (base._leaf or base._foreign or (state.tape.tracing and not _is_made_here(base, state.tape)))
-
-
 def check_target(target, state, part=False):
     """Refuse what may not be written, or of which not a part may be."""
     base = target._base
@@ -281,7 +262,7 @@ def check_target(target, state, part=False):
             "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a "
             "normal tensor before doing inplace update."
         )
-    if state.tape.tracing and not _is_made_here(target if base is None else base, state.tape):
+    if state.tape.tracing and not is_made_here(target if base is None else base, state.tape):
         raise RuntimeError(
             "a function under compilation cannot write in place to a tensor that was made outside it, since a replay "
             "would not; nor to one of integers or bools made inside it, whose values are part of the program. Make it "
@@ -295,11 +276,6 @@ def check_target(target, state, part=False):
     data = target._memory if target._memory is not None else (base._memory if base is not None else None)
     if data is not None and not data.flags.writeable:
         raise ValueError("assignment destination is read-only: the tensor shares memory with a read-only array")
-
-
-def _is_made_here(tensor, tape):
-    """Whether each replay of a tape under compilation makes a tensor's memory anew."""
-    return tensor._tape is tape and tape.signature(tape.root_of(tensor._slot)).kind != op.IMPORT
 
 
 def _check_recorded(target, operands, state):
@@ -366,116 +342,3 @@ def look_after_views(target):
             view._refresh_view()
         state.careful = False
         state.refresh()
-
-
-def settle(target):
-    """Have a tensor's buffer say that it may be written without further thought but for views, if that is so.
-
-    That holds for a tensor that is no view, stands on the thread's tape or nowhere yet, and whose memory no leaf, array
-    outside or other tape shares.
-    """
-    state, rare = local.state, target._rare
-    tape = state.tape
-    if rare._base is not None or rare._leaf or rare._foreign or rare._retains or rare._home is not None:
-        return
-    if rare._borrowed or rare._inference or rare._unrecorded or rare._made_by or tape.inference:
-        return
-    if target._tape not in (tape, None) or not state.grad_enabled:
-        return
-    if tape.tracing and not _is_made_here(target, tape):
-        return
-    spec = target._spec
-    if spec.device is not None or not spec.injective or (rare._memory is not None and not rare._memory.flags.writeable):
-        return
-    if is_number(target) or (rare._buffer is not None and rare._buffer.escaped):
-        return
-    slot_of(target, state, tape)
-    buffer = buffer_of(target)
-    if tape is state.tape and not buffer.copies_reads and not buffer.loose and buffer.is_here(tape):
-        buffer.settle(tape)
-
-
-def prepared(target, operand=None):
-    """Tape, slot, buffer and, of a view, the base of a tensor that may be written without further thought.
-
-    Raises
-    ------
-    KeyError
-        If a write needs thought, as one does whose other operand shares the memory;
-        in a function under transformation, if a derivative will read what is there.
-    """
-    rare, tape = target._rare, target._tape
-    base = rare._base
-    if base is not None and tape.sparing and is_needed(tape, target._slot):
-        sparing.move(target)
-        rare, tape = target._rare, target._tape
-    buffer = rare._buffer
-    if base is None:
-        if buffer is None or buffer.settled is None:
-            settle(target)
-            tape, buffer = target._tape, target._rare._buffer
-        known = buffer is not None and (buffer.quiet is tape or _resumes(buffer, tape, target, target))
-    else:
-        known = rare._seen == buffer.history and rare._memory is None
-        known = known and not (rare._unrecorded or rare._one_of_many or rare._made_by or rare._retains)
-        if known and buffer.settled is None:
-            settle(base)
-        known = known and base._tape is tape and _resumes(buffer, tape, target, base)
-    slot = target._slot  # read before the tape: see `importing._import_tensor`
-    if known and tape.sparing and (buffer.saved or is_needed(tape, slot)):
-        known = False
-    if known and operand.__class__ is Tensor and operand._rare._buffer is buffer and operand is not target:
-        known = False
-    if not known or target._tape is not tape or tape.thread != get_ident() or len(tape.rows) >= tape.limit:
-        raise KeyError(target)
-    return tape, slot, buffer, base
-
-
-def _resumes(buffer, tape, target, base):
-    """Whether a tensor may be written on the tape without further thought, other views being gone or renewed after."""
-    if buffer.resumes(tape, target):
-        return True
-    if buffer.settled is not tape or buffer.loose or not base._spec.requires_grad:
-        return False
-    views = buffer.views_beside(target)
-    return len(views) <= MOST_RENEWED and all([is_renewed(view, base._spec, tape, buffer.history) for view in views])
-
-
-def patch_of(view, value, known, strides=None):
-    """Codes and results of two rows: the base of a view after `value` was written into that, and the view of it then.
-
-    What was found before is `known`, by the base's spec; `strides` are a value's that was written into a part of it.
-
-    Raises
-    ------
-    KeyError
-        If there are no such rows.
-    """
-    base, spec = view._rare._base._spec, view._spec
-    if base not in known:
-        rebased, _ = patch(base, value, spec.strides if strides is None else strides, 0, True)
-        attrs = view_attrs(rebased.out, (spec.shape, spec.strides, 0), None, "AsStrided")
-        again = None
-        if rebased.kind == op.PATCHED and spec.dtype == base.dtype and "offset" not in dict(attrs):
-            again = signature_of(ops.view, (rebased.out,), attrs, True)
-        known[base] = None if again is None else (rebased.code, rebased.out, again.code, again.out)
-    found = known[base]
-    if found is None:
-        raise KeyError(base)
-    return found
-
-
-def written(target, base, row, out, entry):
-    """Note that row `row` is what a tensor has become; with `patch_of`'s entry, what its base and it are then."""
-    tape, rows = target._tape, target._tape.rows
-    if base is None:
-        target._slot, target._spec = row, out
-        renew_views(target, target)
-        return
-    code, spec, again, out = entry
-    offset, last = target._rare._offset, len(rows)
-    rows += (code + (base._slot << op.SLOT_BITS) + row, offset, again + (last << op.SLOT_BITS), offset)
-    tape.noted += (last, row, None, last + 2, row, None)
-    base._slot, base._spec = last, spec
-    target._slot, target._spec = last + 2, out
-    renew_views(base, target)

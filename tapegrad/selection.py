@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .descriptors import Operator
-from .inplace import may_be_written
 from .operators import attach_operators, described, hand_over, waiting
 from .primitives.core import ops
 from .primitives.indexing import getitem
+from .prompt import may_be_written
 from .tape.state import local
 from .tape.viewing import KEYS, indexed
 

@@ -6,9 +6,10 @@ import sys
 from sys import _getframe
 
 from .descriptors import Operator, is_supported
-from .inplace import is_number, patch_of, prepared, rewrite, write, written
+from .inplace import rewrite, write
 from .operators import STEP, described, hand_over, waiting
 from .primitives.core import ops
+from .prompt import is_number, patch_of, prepared, written
 from .sparing import become
 from .tape.handle import NOTHING, Tensor, attach
 from .tape.signature import fast_index

@@ -13,7 +13,16 @@ from .tape.memory import scalar_at
 from .tape.site import user_site
 from .tape.state import local
 
-__all__ = ["INTO_A_PLAIN_ARRAY", "TracedValueError", "are_below", "limits_of", "refuse_traced", "scalar_of", "value_of"]
+__all__ = [
+    "INTO_A_PLAIN_ARRAY",
+    "TracedValueError",
+    "are_below",
+    "limits_of",
+    "refuse_traced",
+    "scalar_of",
+    "settled_value",
+    "value_of",
+]
 
 
 class TracedValueError(TypeError, RuntimeError):
@@ -62,13 +71,25 @@ def value_of(tensor) -> np.ndarray:
     return found if isinstance(found, np.ndarray) else found.to_host()
 
 
+def settled_value(tensor) -> np.ndarray:
+    """As `value_of`; what waits on a tape is not run for a tensor in memory of its own that was never written."""
+    rare = tensor._rare
+    if (
+        type(rare._memory) is np.ndarray
+        and (rare._buffer is None or not rare._buffer.version)
+        and not _is_traced(tensor)
+    ):
+        return rare._memory
+    return value_of(tensor)
+
+
 def limits_of(tensor):
     """The least and the greatest element of a tensor of integers; (0, -1) if it has none.
 
     On a device they are found there: two numbers come to the host, not the array.
     """
     if tensor._spec.device is None:
-        values = value_of(tensor)
+        values = settled_value(tensor)
         if not values.size:
             return 0, -1
         return int(np.minimum.reduce(values, axis=None)), int(np.maximum.reduce(values, axis=None))
@@ -82,7 +103,7 @@ def are_below(tensor, n) -> bool:
     if tensor._spec.device is not None:
         low, high = limits_of(tensor)
         return low >= 0 and high < n
-    values = value_of(tensor)
+    values = settled_value(tensor)
     if not values.size:
         return True
     unsigned = values.view(_UNSIGNED[values.itemsize])  # of which the negative ones are the largest

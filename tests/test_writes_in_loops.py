@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tapegrad as tg
-from tapegrad.inplace import prepared
+from tapegrad.prompt import prepared
 from tapegrad.tape.state import local
 
 

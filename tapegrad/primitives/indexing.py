@@ -257,9 +257,9 @@ def _check_mask(x, form, mask):
 
 def _value(index):
     if isinstance(index, Tensor):
-        from ..values import value_of
+        from ..values import settled_value
 
-        return value_of(index)
+        return settled_value(index)
     return index
 
 
