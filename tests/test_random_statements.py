@@ -2,9 +2,9 @@
 
 Values, versions, flags and gradients of all tensors are compared, after each statement or at the end. Where a backward
 fails, the session ends: PyTorch has accumulated some gradients then, tapegrad none. Left out is where tapegrad is meant
-to differ: what `grad` returns is copied (PyTorch's may be expanded, and cannot be written), a copy between overlapping
-views is left alone (PyTorch refuses it), and so are views of what begins to require grad (PyTorch loses gradients), or
-of what was written under no_grad between `grad`'s output and input (they have another history there).
+to differ: what `grad` returns is copied (PyTorch's may be expanded, and cannot be written); an operation that reads a
+part of the memory it writes is left alone (PyTorch refuses it), and so are views of what begins to require grad
+(PyTorch loses gradients) and gradients with respect to views (a write under no_grad changes their history there).
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ WRITES = {
     "sin_": lambda a, b: a.sin_(),
     "set": lambda a, b: a.__setitem__(slice(0, 1), 2.5),
     "zero_": lambda a, b: a.zero_(),
+    "put": lambda a, b: a.__setitem__([0, -1], 1.5),
+    "put a sum": lambda a, b: a.__setitem__([-1, 0], (b * 0.5).sum()),
+    "clamp_": lambda a, b: a.clamp_(-0.5, 0.5),
+    "masked_fill_": lambda a, b: a.masked_fill_(a > 0, 0.25),
 }
 MAKING = BINARY | UNARY
 SWEEPS = ("backward", "backward, retained", "grad", "grad, recorded")
@@ -72,11 +76,13 @@ class Session:
                 if kind in MAKING:
                     made = MAKING[kind](a, b)
                 elif name in WRITES:
+                    if lib is not tg:
+                        _ = a.grad_fn  # else PyTorch takes a view for a leaf whose base has begun to require grad
                     WRITES[name](a, b)
                 elif name.startswith("backward"):
                     a.sum().backward(retain_graph="retained" in kind)
                 elif kind.startswith("grad"):
-                    made = self.gradient(a, b, "recorded" in kind)
+                    made = self.gradient(a, pool[j % 2], "recorded" in kind)
                 elif kind in ("leaf", "constant"):
                     made = self.leaf(kind == "leaf")
                 elif kind == "drop":
