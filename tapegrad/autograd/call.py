@@ -161,6 +161,9 @@ class Call:
         """Results share no memory that rows of this call would read."""
         return k
 
+    may_run = False
+    """Nothing waits here."""
+
     def seal(self) -> None:
         """A call has its place in the order from the beginning."""
 

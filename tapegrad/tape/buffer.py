@@ -130,7 +130,7 @@ class Buffer:
         """Run what may write to this memory yet."""
         for reference, _ in self.places:
             tape = reference()
-            if tape is not None and not (tape.tracing or tape.running):
+            if tape is not None and tape.may_run:
                 tape.flush()
         if self.source is not None:
             self.source.flush()

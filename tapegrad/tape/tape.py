@@ -339,6 +339,11 @@ class Tape(Answers):
 
     # --- running --------------------------------------------------------------------------------------
 
+    @property
+    def may_run(self):
+        """Whether rows that wait can be run now: they are not being run, and have values."""
+        return not (self.running or self.tracing)
+
     def flush(self):
         """Run all rows that have not been run."""
         if self.done == len(self.rows):
