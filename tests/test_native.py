@@ -549,6 +549,23 @@ def test_a_process_may_end_meanwhile(calls):
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+def test_the_end_of_a_process_waits_for_the_thread_which_begins_nothing_more():
+    code = (
+        "import time\n"
+        "from tapegrad.compiler.native.background import request\n"
+        "class Program:\n"
+        "    def make_native(self, on_trial):\n"
+        "        time.sleep(0.5)\n"
+        "        print('made')\n"
+        "programs = [Program(), Program()]\n"
+        "for program in programs:\n"
+        "    request(program)\n"
+        "time.sleep(0.1)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "made\n", "")
+
+
 def test_it_can_be_left_out():
     step = tg.compile(tg.grad(lambda x: np.sum(x**3)), native=False)
     for _ in range(20):

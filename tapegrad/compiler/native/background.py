@@ -35,15 +35,29 @@ class _Workshop:
                 self._thread = threading.Thread(target=self._work, name="tapegrad-native", daemon=True)
                 self._thread.start()
 
+    def end(self) -> None:
+        """Let the thread end: the interpreter would stop it in the midst, and abort the process if that is in C++."""
+        thread = self._thread
+        if thread is not None and thread.is_alive():
+            with contextlib.suppress(queue.Full):
+                self._waiting.put_nowait(_nothing)
+            thread.join(PATIENCE)
+
     def _work(self) -> None:
         while True:
             program = self._waiting.get()()
+            if _leaving:
+                return
             if program is not None:
                 try:
                     program.make_native(on_trial=True)
                 except Exception as error:  # the interpreter goes on with it, and this thread with the others
                     program.native_failure = error
             del program
+
+
+def _nothing() -> None:
+    """A program that is not wanted any more, as dead references say."""
 
 
 _workshop = _Workshop()
@@ -68,8 +82,8 @@ def making() -> Iterator[None]:
 
 
 PATIENCE = 20.0
-"""Seconds that a copy of a process waits for machine code under way. It takes less; but a thread that was interrupted
-while it held LLVM's lock would keep this one waiting for ever."""
+"""Seconds that a copy, or the end, of a process waits for machine code under way. It takes less; but a thread that was
+interrupted while it held LLVM's lock would keep this one waiting for ever."""
 LAST_PATIENCE = 120.0
 """Seconds that the end of a process waits for LLVM, which takes less for the longest code that is made."""
 
@@ -88,11 +102,12 @@ def at_llvm() -> Iterator[None]:
 
 
 def _leave() -> None:
-    """Wait for LLVM, which would not notice that its process ends; a thread that runs Python does."""
+    """Wait for LLVM, which would not notice that its process ends, and for the thread, which begins nothing more."""
     global _leaving
     _leaving = True
     if _llvm.acquire(timeout=LAST_PATIENCE):
         _llvm.release()
+    _workshop.end()
 
 
 def _pause() -> None:
