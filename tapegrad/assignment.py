@@ -30,7 +30,7 @@ _ASSIGNED = fast_index()
 def assign(self, key, value):
     """``x[key] = value``: in place, on the tape, as ``x[key]`` would select.
 
-    Where nothing needs thought (see `inplace.prepared`; a key and a tensor as met before), it takes three rows: the
+    Where nothing needs thought (see `prompt.prepared`; a key and a tensor as met before), it takes three rows: the
     view, the write into it, and the whole after the write. One more, before the write, broadcasts a value.
     """
     form, kind = None, value.__class__
@@ -201,7 +201,7 @@ def _remember_assignment(x, form, spec, view, plan, kind, value):
 
     The view's code and offset, the write's code, those of the row for the whole and of that, what the whole is then,
     the code of the row that broadcasts the value, the dtype's character, and, where the tensor is a view itself, what
-    `inplace.patch_of` finds, by the specs of its bases.
+    `prompt.patch_of` finds, by the specs of its bases.
     """
     state, out = local.state, x._spec
     if not state.grad_enabled or not (kind is Tensor or (kind in NUMBERS and spec.dtype.char in "fd")):

@@ -206,7 +206,7 @@ def brought(x, form, value, char_at, tape, at):
 
 @jit
 def patch_rows(x, base, patch, row, inner, tape, at):
-    """Append what `inplace.written` does for a view that was written by a row; returns whether that was done.
+    """Append what `prompt.written` does for a view that was written by a row; returns whether that was done.
 
     What was written begins `inner` bytes, a Python integer, from the view's first element.
     """
