@@ -135,7 +135,7 @@ def _remember(k, primitive, tensors, other=None, swapped=False):
     mine, its, kind = tensors[swapped], tensors[not swapped], type(other)
     if its is other or (kind is np.ndarray and its._spec.dtype == other.dtype):
         table.setdefault(mine._spec, {})[its._spec] = signature.code, signature.out
-    elif kind in NUMBERS:
+    elif kind in NUMBERS and not (kind is int and primitive.beyond and mine._spec.dtype.kind in "iu"):
         table.setdefault(mine._spec, {})[kind] = signature.code, signature.out, its._spec.dtype.char
 
 

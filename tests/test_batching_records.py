@@ -125,6 +125,7 @@ ONE_BY_ONE = {
     "external": "calls a function of the user's",
     "recursion": "where the coefficients differ",
     "searchsorted": "where the sorted arrays differ",
+    "ufunc_method": "its options name axes in many ways",
     "csr_matmul": "where the matrices differ",
     "nll_loss": "where the classes' weights differ",
     "nll_loss_spread": "where the classes' weights differ",

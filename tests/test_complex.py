@@ -152,3 +152,27 @@ def test_cotangents_of_one_complex_number():
     for bar in (np.array(1.0 + 0.0j), np.complex128(1.0), 1.0 + 0.0j):
         (found,) = tg.vjp(np.sin, z)[1](bar)
         np.testing.assert_allclose(found, np.cos(z))
+
+
+@pytest.mark.parametrize(
+    "name", ["arcsin", "arccos", "arctan", "arcsinh", "arccosh", "arctanh", "sqrt", "log", "log1p"]
+)
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+@pytest.mark.parametrize("place", [-3.0, -1.5, 1.5, 3.0])
+def test_derivatives_on_branch_cuts_are_of_the_side_that_the_zero_tells(name, zero, place):
+    f = getattr(np, name)
+    for make in (lambda t: complex(t, zero), lambda t: complex(zero, t)):
+        step = make(1.0) - make(0.0)
+        wanted = (f(make(place + 1e-6)) - f(make(place - 1e-6))) / (2e-6 * step)
+        z, one = np.array(make(place)), np.array(1.0 + 0.0j)
+        np.testing.assert_allclose(tg.jvp(f, (z,), (one,))[1], wanted, rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(tg.grad(f, holomorphic=True)(z), wanted, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["arccos", "arcsin", "arctanh", "log", "sqrt"])
+def test_functions_of_emath_beyond_their_real_domain(name):
+    x = np.array([-2.7, -0.4, 0.6, 1.3])
+    f = getattr(np.emath, name)
+    for part in (np.real, np.imag):
+        found = tg.elementwise_grad(lambda v, part=part: part(f(v)))(x)
+        np.testing.assert_allclose(found, part(f(x + 1e-6) - f(x - 1e-6)) / 2e-6, rtol=1e-6, atol=1e-8)

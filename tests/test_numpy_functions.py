@@ -514,3 +514,45 @@ def test_the_gradient_of_sorting_many_elements():
     expected = np.zeros(500)
     expected[np.argsort(x, kind="stable")] = w
     np.testing.assert_array_equal(tg.grad(lambda x: np.sum(np.sort(x) * w))(x), expected)
+
+
+@pytest.mark.parametrize("function", [np.quantile, np.percentile, np.nanquantile, np.nanpercentile])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16])
+@pytest.mark.parametrize("method", ["linear", "lower", "nearest", "inverted_cdf", "closest_observation", "hazen"])
+def test_quantiles_have_the_dtype_of_numpy(function, dtype, method):
+    x, scale = (np.arange(15.0).reshape(3, 5) * 7 % 11).astype(dtype), 100 if "percent" in function.__name__ else 1
+    for q in (0.5 * scale, [0.3 * scale, 0.5 * scale], np.array([0.0, 1.0]) * scale):
+        for axis in (None, 1):
+            wanted, found = (
+                function(x, q, axis=axis, method=method),
+                function(tg.tensor(x), q, axis=axis, method=method),
+            )
+            assert found.dtype == wanted.dtype
+            np.testing.assert_array_equal(found.numpy(), wanted)
+    with pytest.raises(TypeError, match="real numbers"):
+        np.quantile(tg.tensor(x + 1j), 0.5)
+
+
+def test_spreads_of_one_element_have_a_gradient():
+    x, mask = np.array([[1.0, 2.0, 4.0], [3.0, 5.0, 7.0]]), np.array([[True, False, False], [True, True, False]])
+    holes = np.where(mask, 0.0, np.nan)
+    for f in (lambda x: np.std(x, axis=1, where=mask), lambda x: np.nanstd(x + holes, axis=1)):
+        np.testing.assert_allclose(tg.jacobian(f)(x)[0], 0.0)
+        np.testing.assert_allclose(tg.jacobian(f)(x)[1, 1], [-0.5, 0.5, 0.0])
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float32, np.bool_])
+def test_functions_that_compute_in_another_dtype_than_their_operand_has(dtype):
+    x = np.array([[1.4, 3.0, 7.7], [2.0, 0.4, 5.0]]).astype(dtype)
+    calls = (
+        lambda x: np.pad(x, ((1, 2), (3, 4)), mode="linear_ramp", end_values=((5, 1), (2, 9))),
+        lambda x: np.geomspace(x + 1.0, x + 2.0, 4),
+        lambda x: np.nanmedian(x, axis=0),
+        lambda x: np.linspace(0, x, 5),
+        lambda x: np.linspace(x, np.float64(2.0), 3, endpoint=False),
+    )
+    for call in calls:
+        wanted, found = call(x), call(tg.tensor(x))
+        assert found.dtype == wanted.dtype
+        single = wanted.dtype == np.float32  # NumPy adds one of linspace's ends in double precision
+        np.testing.assert_allclose(found.numpy(), wanted, rtol=2e-7 if single else 1e-14)

@@ -225,3 +225,109 @@ def test_signed_and_unsigned_integers_are_compared_exactly(name):
     for a, b in ((signed, unsigned), (unsigned, signed)):
         expected = [compare(int(p), int(q)) for p, q in zip(a, b, strict=True)]
         np.testing.assert_array_equal(compare(tg.tensor(a), tg.tensor(b)).numpy(), expected)
+
+
+FOLDS = ("reduce", "accumulate", "reduceat")
+ODD = np.array([0.3, 1.2, -0.7, 9e7, 2.1, -0.2, 3e-9, 1.1], np.float32)
+
+
+@pytest.mark.parametrize("ufunc", [f for f in BINARY if f is not np.arctan2], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16, np.bool_])
+def test_methods_have_the_bits_of_numpy(ufunc, dtype):
+    """Where no gradient is asked for: whole and odd options, empty axes, beginnings that are converted."""
+    x = np.resize(ODD, (5, 33)).astype(dtype)
+    calls = [
+        (method, options)
+        for method in FOLDS
+        for options in ({"axis": 1}, {"axis": 0, "dtype": np.float64}, {"axis": -1, "dtype": np.int64})
+    ]
+    calls += [("reduce", o) for o in ({"axis": ()}, {"axis": (0, 1)}, {"initial": 1.5, "axis": 1}, {"initial": 2})]
+    calls += [("reduce", {"axis": 1, "initial": 1, "where": np.arange(33) % 3 > 0, "keepdims": True})]
+    calls += [("reduce", {"axis": (), "initial": 0.5})]
+    for method, options in calls:
+        more = ([0, 3, 1],) if method == "reduceat" else ()
+        try:
+            wanted = getattr(ufunc, method)(x, *more, **options)
+        except (TypeError, ValueError) as error:
+            with pytest.raises(type(error)):
+                getattr(ufunc, method)(tg.tensor(x), *more, **options)
+            continue
+        found = getattr(ufunc, method)(tg.tensor(x), *more, **options).numpy()
+        assert found.dtype == wanted.dtype, (method, options)
+        np.testing.assert_array_equal(found, wanted, err_msg=f"{method} {options}")
+    a = x[0].copy()
+    t = tg.tensor(a)
+    try:
+        ufunc.at(a, [0, 3, 3, -1, 3], x[1, :5])
+    except (TypeError, ValueError):
+        return
+    ufunc.at(t, [0, 3, 3, -1, 3], tg.tensor(x[1, :5]))
+    np.testing.assert_array_equal(t.numpy(), a)
+
+
+def test_arctan2_is_reduced_one_after_another():
+    """NumPy 2.4's own `arctan2.reduce` reads what its vector loop is still to write; `accumulate` is right."""
+    for dtype in (np.float32, np.float64):
+        x = ODD[:6].astype(dtype)
+        wanted = functools.reduce(np.arctan2, x)
+        for options in ({}, {"requires_grad": True}):
+            np.testing.assert_allclose(np.arctan2.reduce(tg.tensor(x, **options)).item(), wanted, rtol=1e-6)
+    x = np.array([0.3, 1.2, 0.7, -0.4])
+    wanted = tg.grad(lambda x: np.arctan2.accumulate(x)[-1])(x)
+    np.testing.assert_allclose(tg.grad(np.arctan2.reduce)(x), wanted)
+
+
+@pytest.mark.parametrize("name", ["sum", "prod", "max", "min", "nansum", "nanprod", "nanmax", "nanmin"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int8, np.bool_])
+def test_beginnings_and_masks_of_reductions(name, dtype):
+    f, x = getattr(np, name), np.resize(ODD, (3, 7)).astype(dtype)
+    for options in (
+        {"initial": 0.5},
+        {"initial": 1, "axis": 0},
+        {"initial": 2.5, "axis": 1, "where": np.arange(7) % 3 > 0},
+        {"initial": 0.5, "axis": (0, 1), "keepdims": True},
+    ):
+        wanted = f(x, **options)
+        for more in ({}, {"requires_grad": True}) if x.dtype.kind == "f" else ({},):
+            found = f(tg.tensor(x, **more), **options).detach().numpy()
+            assert found.dtype == wanted.dtype
+            np.testing.assert_allclose(found, wanted, rtol=1e-6 if more else 0)
+    np.testing.assert_array_equal(f(tg.tensor(x[:, :0]), axis=1, initial=1).numpy(), f(x[:, :0], axis=1, initial=1))
+
+
+def test_methods_are_compiled_and_carried_over_batches():
+    def f(x, i):
+        y = x.copy()
+        np.multiply.at(y, i, 3.0)
+        return np.hypot.reduce(x) + np.sum(y, initial=2.0) + np.add.reduceat(x, [0, 2])[1]
+
+    x, i = ODD[:5].astype(float), np.array([0, 2, 2])
+    compiled = tg.compile(f)
+    for j in (i, i, i + 1):
+        np.testing.assert_array_equal(compiled(x, j), f(x, j))
+    rows = np.stack([x, 2.0 * x])
+    np.testing.assert_array_equal(tg.vmap(np.hypot.reduce)(rows), np.hypot.reduce(rows, axis=1))
+
+
+def test_castings_that_numpy_refuses_leave_its_types_alone():
+    """`ufunc.resolve_dtypes` gives types back that it never took, for some of them, until the process dies."""
+    x = tg.tensor(np.ones(3, bool))
+    for _ in range(200):
+        with pytest.raises(TypeError, match="cast"):
+            np.add(x, 3, dtype=np.float32, casting="equiv")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int64, np.uint64])
+@pytest.mark.parametrize("number", [300, -1, -300, 10**20, -(10**20), 2**63, 100])
+def test_comparisons_with_integers_that_the_dtype_does_not_have(dtype, number):
+    a = np.array([0, 1, 100], dtype)
+    x = tg.tensor(a)
+    for compare in (operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne, np.equal, np.less):
+        for _ in range(2):
+            np.testing.assert_array_equal(compare(x, number).numpy(), compare(a, number))
+            np.testing.assert_array_equal(compare(number, x).numpy(), compare(number, a))
+    x == 5  # noqa: B015  (a number that is kept, and the same look-up for one that is not)
+    np.testing.assert_array_equal((x == number).numpy(), a == number)
+    if number > 2**16:
+        with pytest.raises(OverflowError):
+            x + number if dtype is not np.uint64 else x + 10**30

@@ -17,7 +17,23 @@ HALVES = (-1.5, -0.5, 0.5, 1.5, 2.5, 0.0)
 BITS = ((6, 3), (0, 5), (-1, 7))
 
 
-@primitive(np.less)
+class _Comparison(Elementwise):
+    """Comparisons, which know about Python's integers that an array's dtype does not have."""
+
+    beyond = True
+
+    def lift(self, operands):
+        try:
+            return super().lift(operands)
+        except OverflowError:  # larger than all elements, or smaller
+            return super().lift([_beyond(x) if type(x) is int else lift(x, np.dtype(np.float64)) for x in operands])
+
+
+def _beyond(x):
+    return np.inf if x > 0 else -np.inf
+
+
+@primitive(np.less, base=_Comparison)
 class less:
     """Whether a < b."""
 
@@ -25,7 +41,7 @@ class less:
     probes = ORDERED
 
 
-@primitive(np.less_equal)
+@primitive(np.less_equal, base=_Comparison)
 class less_equal:
     """Whether a <= b."""
 
@@ -33,7 +49,7 @@ class less_equal:
     probes = ORDERED
 
 
-@primitive(np.greater)
+@primitive(np.greater, base=_Comparison)
 class greater:
     """Whether a > b."""
 
@@ -41,7 +57,7 @@ class greater:
     probes = ORDERED
 
 
-@primitive(np.greater_equal)
+@primitive(np.greater_equal, base=_Comparison)
 class greater_equal:
     """Whether a >= b."""
 
@@ -49,7 +65,7 @@ class greater_equal:
     probes = ORDERED
 
 
-@primitive(np.equal)
+@primitive(np.equal, base=_Comparison)
 class equal:
     """Whether a == b."""
 
@@ -57,7 +73,7 @@ class equal:
     probes = ORDERED
 
 
-@primitive(np.not_equal)
+@primitive(np.not_equal, base=_Comparison)
 class not_equal:
     """Whether a != b."""
 

@@ -241,6 +241,8 @@ class Elementwise(Promoting):
 
     Attributes
     ----------
+    beyond : bool
+        Takes Python's integers that the other operand's dtype does not have, with a loop of another dtype.
     inline : int or None
         Opcode that does the same to a few float64 elements.
     domain : Domain or tuple of Domain, optional
@@ -262,6 +264,7 @@ class Elementwise(Promoting):
     elementwise = True
     vectors = True
     accumulates = True
+    beyond = False
     inline = None
     domain = None
     probes = None

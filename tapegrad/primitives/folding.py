@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 
 import numpy as np
 
@@ -11,11 +12,12 @@ from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .combining import numpy_stack
 from .core import BY_FUNCTION, ZERO, Elementwise, NoRuleError, _kind, lift, ops, primitive
-from .indexing import advanced_key, getitem
+from .folded import by_numpy
+from .indexing import advanced_key, getitem, is_traced
 from .picking import _plain, gather_along
-from .reduction import axes_of_ufunc, given
+from .reduction import axes_of_ufunc, given, start_of
 from .scan import along
-from .shape import cast, reshape_to
+from .shape import cast, expand_to, reshape_to
 
 __all__ = ["cast_for", "methods_of_ufuncs"]
 
@@ -61,8 +63,11 @@ class extremum_so_far:
 def cast_for(ufunc, inputs, dtype, casting="same_kind"):
     """The operands in the dtypes of the loop that `dtype=` and `casting=` ask for, or NumPy's own error."""
     given = [x._spec.dtype if isinstance(x, Tensor) else _kind(x) for x in inputs]
+    if ufunc.signature is None:  # NumPy itself says what is wrong: `resolve_dtypes` crashes for some castings
+        empty = [np.empty(0, k) if isinstance(k, np.dtype) else x for x, k in zip(inputs, given, strict=True)]
+        ufunc(*empty, dtype=dtype, casting=casting)
     signature = (None,) * ufunc.nin + (dtype if dtype is None else np.dtype(dtype),) * ufunc.nout
-    found = ufunc.resolve_dtypes((*given, *[None] * ufunc.nout), signature=signature, casting=casting)
+    found = ufunc.resolve_dtypes((*given, *[None] * ufunc.nout), signature=signature, casting="unsafe")
     return tuple(lift(x, d) for x, d in zip(inputs, found, strict=False))
 
 
@@ -97,6 +102,9 @@ def methods_of_ufuncs(ufunc, handler, method, inputs, kwargs):
     NotImplementedError
         If there is a gradient, and no rule.
     """
+    y = _exactly(ufunc, method, inputs, kwargs)
+    if y is not None:
+        return y
     known = isinstance(handler, Elementwise)
     constant = known and handler.derivative is ZERO
     folds = method in ("reduce", "accumulate", "reduceat")
@@ -113,6 +121,45 @@ def methods_of_ufuncs(ufunc, handler, method, inputs, kwargs):
     if method == "at":
         return _at(ufunc, handler, *inputs)
     return _by_values(ufunc, method, inputs, kwargs)
+
+
+def _exactly(ufunc, method, inputs, kwargs):
+    """What NumPy's own method gives where nobody asks for a gradient; None where rows give the same, or have one."""
+    if method not in ("reduce", "accumulate", "reduceat") or not isinstance(inputs[0], Tensor):
+        return None
+    options = dict(zip(_PARAMETERS[method], inputs[1:], strict=False)) | kwargs
+    if method == "reduce" and ufunc in _REDUCTIONS and not options.keys() & {"initial", "where", "dtype"}:
+        return None  # a row of its own
+    if (method == "accumulate" and ufunc in _SCANS and options.get("dtype") is None) or ufunc is np.arctan2:
+        return None  # NumPy 2.4's vector loop for arctan2 is wrong where it reads what it has just written
+    x, operands = inputs[0], {}
+    initial, where = options.pop("initial", None), options.pop("where", True)
+    if initial is not np._NoValue and ("initial" in kwargs or len(inputs) > 5):
+        if initial is None:
+            return None  # no beginning at all, not even the identity
+        dtype = options.get("dtype") or ufunc.reduce(np.ones((2,) * max(x._spec.ndim, 1), x._spec.dtype), 0).dtype
+        operands["initial"] = start_of(initial, np.dtype(dtype))
+    if where is not True and where is not np._NoValue:
+        operands["where"] = lift(where)
+    if method == "reduceat":
+        operands["indices"] = lift(np.asarray(_plain(options.pop("indices")), np.intp))
+    options.pop("out", None)
+    if options.get("dtype") is None:
+        options.pop("dtype", None)
+    else:
+        options["dtype"] = np.dtype(options["dtype"])
+    axis = options.get("axis", 0)
+    options["axis"] = tuple(map(operator.index, axis)) if isinstance(axis, (tuple, list)) else axis
+    if options.get("keepdims") is np._NoValue:
+        options.pop("keepdims")
+    return by_numpy(ufunc, method, x, options, operands)
+
+
+_PARAMETERS = {
+    "reduce": ("axis", "dtype", "out", "keepdims", "initial", "where"),
+    "accumulate": ("axis", "dtype", "out"),
+    "reduceat": ("indices", "axis", "dtype", "out"),
+}
 
 
 def _passes_on(handler, x):
@@ -145,6 +192,11 @@ def _reduce(ufunc, handler, array, axis=0, dtype=None, keepdims=False, initial=N
         return BY_FUNCTION[_REDUCTIONS[ufunc]](array, axis=axis, keepdims=keepdims, **options)
     x = lift(array) if dtype is None else lift(array, np.dtype(dtype))
     axes = axes_of_ufunc(axis, x._spec.ndim)
+    if given(initial):
+        initial = start_of(initial, x._spec.dtype)
+    if not axes and where is True:
+        start = initial if given(initial) else ufunc.identity
+        return x if start is None else handler(start, x)
     if len(axes) > 1:
         ufunc.reduce(np.ones((1,) * x._spec.ndim, x._spec.dtype), axes)  # NumPy's own error, if the order matters
     shape = x._spec.shape
@@ -160,17 +212,18 @@ def _fold(ufunc, handler, x, axis, initial):
     """``x[0] op x[1] op x[2] ...``: in halves where the order does not matter, else one after another."""
     ndim, n = x._spec.ndim, x._spec.shape[axis]
     if n == 0:
-        ufunc.reduce(np.empty(x._spec.shape), axis)  # NumPy's own error, if there is no identity
+        if initial is None:
+            ufunc.reduce(np.empty(x._spec.shape), axis)  # NumPy's own error, if there is no identity
         start = ufunc.identity if initial is None else initial
         shape = (*x._spec.shape[:axis], *x._spec.shape[axis + 1 :])
-        return lift(np.full(shape, start, x._spec.dtype))
+        return expand_to(start_of(start, x._spec.dtype), shape)
     if ufunc in _INVERSES and n > 1:  # a - b - c = a - (b + c)
         rest = _fold(_INVERSES[ufunc], BY_FUNCTION[_INVERSES[ufunc]], _cut(x, axis, 1, n), axis, None)
         first = getitem(x, along(ndim, axis, 0))
         if initial is not None:
             first = handler(initial, first)
         return handler(first, rest)
-    if ufunc.identity is not None or ufunc in _ASSOCIATIVE:
+    if ufunc in _ASSOCIATIVE:
         while n > 1:
             half = n // 2
             y = handler(_cut(x, axis, 0, half), _cut(x, axis, half, 2 * half))
@@ -189,7 +242,7 @@ def _fold(ufunc, handler, x, axis, initial):
 
 def _fold_where(ufunc, handler, x, axes, where, initial):
     """A reduction over the elements that a mask chooses, one after another."""
-    start = ufunc.identity if initial is None else initial
+    start = ufunc.identity if not given(initial) else initial
     if start is None:
         raise ValueError(
             f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where mask one has to "
@@ -200,13 +253,16 @@ def _fold_where(ufunc, handler, x, axes, where, initial):
     lines = (math.prod(x._spec.shape[d] for d in axes), *[x._spec.shape[d] for d in rest])
     mask = np.broadcast_to(_plain(where), x._spec.shape).transpose(order).reshape(lines)
     x = BY_FUNCTION[np.reshape](BY_FUNCTION[np.transpose](x, order), lines)
-    y = lift(np.full(mask.shape[1:], start, x._spec.dtype))
+    y = expand_to(start_of(start, x._spec.dtype), mask.shape[1:])
     for k in range(len(mask)):
         y = ops.where(mask[k], handler(y, getitem(x, k)), y)
     return y
 
 
-_ASSOCIATIVE = (np.logaddexp, np.logaddexp2, np.hypot, np.fmax, np.fmin, np.maximum, np.minimum)
+_ASSOCIATIVE = (
+    np.add, np.multiply, np.logaddexp, np.logaddexp2, np.hypot, np.fmax, np.fmin, np.maximum, np.minimum,
+    np.logical_and, np.logical_or, np.logical_xor,
+)  # fmt: skip
 
 
 def _cut(x, axis, start, stop):
@@ -218,7 +274,7 @@ def _accumulate(ufunc, handler, array, axis=0, dtype=None):
     x, axis = _lead(array, axis, dtype)
     if ufunc in _SCANS:
         y = BY_FUNCTION[_SCANS[ufunc]](x, axis=axis)
-        return y if dtype is None and x._spec.dtype.kind != "b" else cast(y, x._spec.dtype if dtype is None else dtype)
+        return y if dtype is None else cast(y, dtype)
     if ufunc in (np.maximum, np.minimum):
         return gather_along(x, extremum_so_far(x, axis=axis, largest=ufunc is np.maximum), axis)
     n = x._spec.shape[axis]
@@ -268,6 +324,15 @@ def _at(ufunc, handler, a, indices, b=None):
             )
         ufunc.at(a, _plain_key(indices), *(() if b is None else (_plain(b),)))
         return None
+    if not _has_symbols(indices):
+        places = np.arange(a._spec.size).reshape(a._spec.shape)[_plain_key(indices)]
+        operands = {"places": lift(places.ravel())}
+        if b is not None:
+            operands["b"] = reshape_to(BY_FUNCTION[np.broadcast_to](lift(b), places.shape), (places.size,))
+        y = by_numpy(ufunc, "at", a, {}, operands)
+        if y is not None:
+            write(a, ops.copy, (y,))
+            return None
     if ufunc in (np.add, np.subtract):
         form, places, unique = advanced_key(a, indices)
         shape = getitem(lift(np.empty(a._spec.shape, np.bool_)), indices)._spec.shape
@@ -300,6 +365,13 @@ def _rounds(places):
     turn = np.empty(places.size, np.intp)
     turn[order] = np.arange(places.size) - np.repeat(starts, np.diff(np.r_[starts, places.size]))
     return [np.flatnonzero(turn == k) for k in range(turn.max(initial=-1) + 1)]
+
+
+def _has_symbols(key):
+    """Whether a key has values that are not known yet, since a function is being compiled."""
+    if isinstance(key, tuple):
+        return any(map(_has_symbols, key))
+    return isinstance(key, Tensor) and is_traced(key)
 
 
 def _plain_key(key):

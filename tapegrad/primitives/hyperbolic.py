@@ -45,7 +45,10 @@ class arcsinh:
     grad_name = "Asinh"
 
     def partials(y, x):
-        return 1.0 / ops.sqrt(1.0 + x * x)
+        square = x * x
+        if x._spec.dtype.kind == "c":  # 1 + z would lose the sign of a zero, which tells the side of a branch cut
+            return 1.0 / ops.sqrt(square - (-1.0))
+        return 1.0 / ops.sqrt(1.0 + square)
 
     probes = (0.0, 1e-12, -2.0, 100.0)
 
@@ -57,7 +60,7 @@ class arccosh:
     grad_name = "Acosh"
 
     def partials(y, x):
-        return 1.0 / (ops.sqrt(x - 1.0) * ops.sqrt(x + 1.0))
+        return 1.0 / (ops.sqrt(x - 1.0) * ops.sqrt(x - (-1.0)))  # x + 1 would lose the sign of an imaginary zero
 
     domain = Above(1.0)
     probes = (1.1, 3.0)

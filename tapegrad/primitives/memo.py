@@ -124,7 +124,10 @@ def recall(call: tuple, operands: Sequence) -> Tensor | None:
     slots = []
     for x, char in zip(operands, chars, strict=True):
         if char is not None:
-            slots.append(tape.numbers[char][x])
+            try:
+                slots.append(tape.numbers[char][x])
+            except OverflowError:  # the long way knows what becomes of it
+                return None
         elif is_plain(x, tape):
             slots.append(slot_of(x, state, tape))
         else:

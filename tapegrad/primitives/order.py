@@ -9,8 +9,16 @@ from .core import NoRuleError, implements, lift, ops
 from .layout import view_of_function
 from .picking import _plain, numpy_take_along_axis
 from .reduction import given, refuse
-from .shape import reshape_to
-from .sorting import _sorted_for, between, numpy_median, numpy_percentile, numpy_quantile, virtual_index
+from .shape import cast, reshape_to
+from .sorting import (
+    _sorted_for,
+    between,
+    numpy_median,
+    numpy_percentile,
+    numpy_quantile,
+    quantile_dtype,
+    virtual_index,
+)
 from .weighted import weighted_quantile
 
 
@@ -20,15 +28,20 @@ def _constant(q, name):
     return _plain(q)
 
 
-def _nan_quantile(a, q, axis, method, keepdims, name):
+def _nan_quantile(a, q, axis, method, keepdims, name, weak=True):
     """Quantiles of the elements that are not NaN: how many there are is looked up in the values."""
-    q = np.asarray(_constant(q, name), float)
+    q = np.asarray(q, float)
     if ((q < 0) | (q > 1)).any():
         raise ValueError("Quantiles must be in the range [0, 1]")
     s, kept = _sorted_for(a, axis, name, None)
     counts = np.count_nonzero(~np.isnan(_plain(s)), -1, keepdims=True)
     below, above, way = virtual_index(q.ravel(), counts, method)
-    y = between(numpy_take_along_axis(s, below, -1), numpy_take_along_axis(s, above, -1), way, s._spec.dtype)
+    low, high = numpy_take_along_axis(s, below, -1), numpy_take_along_axis(s, above, -1)
+    if name == "nanmedian":
+        y = ops.where(way == 0.0, low, (low + high) / 2.0)
+    else:
+        y = between(low, high, way, s._spec.dtype if weak else None)
+        y = cast(y, quantile_dtype(lift(a)._spec.dtype, s._spec.dtype, weak, method))
     y = ops.where(counts == 0, np.asarray(np.nan, s._spec.dtype), y)
     y = view_of_function(np.moveaxis, "Permute", y, -1, 0)
     return reshape_to(y, (*q.shape, *(kept if keepdims else y._spec.shape[1:])))
@@ -49,7 +62,7 @@ def numpy_nanquantile(
         return weighted_quantile(np.nanquantile, a, q, axis, method, keep, weights)
     if not _has_nan(a) or lift(a)._spec.size == 0:
         return numpy_quantile(a, q, axis, method=method, keepdims=keep)
-    return _nan_quantile(a, q, axis, method, keep, "nanquantile")
+    return _nan_quantile(a, _constant(q, "nanquantile"), axis, method, keep, "nanquantile", isinstance(q, (int, float)))
 
 
 @implements(np.nanpercentile)
@@ -63,7 +76,8 @@ def numpy_nanpercentile(
         return weighted_quantile(np.nanquantile, a, np.asarray(_plain(q)) / 100.0, axis, method, keep, weights)
     if not _has_nan(a) or lift(a)._spec.size == 0:
         return numpy_percentile(a, q, axis, method=method, keepdims=keep)
-    return _nan_quantile(a, np.asarray(_constant(q, "nanpercentile")) / 100.0, axis, method, keep, "nanpercentile")
+    weak, q = isinstance(q, (int, float)), np.asarray(_constant(q, "nanpercentile")) / 100.0
+    return _nan_quantile(a, q, axis, method, keep, "nanpercentile", weak)
 
 
 @implements(np.nanmedian)

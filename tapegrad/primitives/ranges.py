@@ -12,9 +12,9 @@ __all__ = ["numpy_linspace"]
 
 
 def _ends(start, stop):
-    start, stop = lift(start), lift(stop)
-    dtype = np.result_type(start._spec.dtype, stop._spec.dtype, float(1))
-    return cast(start, dtype), cast(stop, dtype)
+    weak = [x if type(x) in (int, float, complex) else lift(x)._spec.dtype for x in (start, stop)]
+    dtype = np.result_type(*weak, float(1))
+    return cast(lift(start), dtype), cast(lift(stop), dtype)
 
 
 @implements(np.linspace)
@@ -27,7 +27,7 @@ def numpy_linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None
     parts = num - 1 if endpoint else num
     span = stop - start
     step = span / float(parts) if parts > 0 else span * np.nan
-    at = np.arange(num, dtype=float).reshape((-1, *(1,) * span._spec.ndim))
+    at = np.arange(num, dtype=span._spec.dtype).reshape((-1, *(1,) * span._spec.ndim))
     if parts > 0:
         y = at * insert_axis(step, 0) + insert_axis(start, 0)
         if endpoint and num > 1:
@@ -60,7 +60,7 @@ def numpy_logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, ax
 @implements(np.geomspace)
 def numpy_geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
     """`numpy.geomspace`, between ends of one sign."""
-    start, stop = _ends(start, stop)
+    start, stop = (cast(x, np.result_type(x._spec.dtype, np.float64)) for x in _ends(start, stop))
     sign = ops.sign(start)
     logs = numpy_linspace(ops.log(start / sign), ops.log(stop / sign), num, endpoint, axis=axis)
     y = ops.exp(logs) * (insert_axis(sign, axis) if sign._spec.ndim else sign)

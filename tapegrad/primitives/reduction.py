@@ -5,13 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import EmptyReductionError, ShapeError
+from ..tape.handle import Tensor
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .core import implements, lift, ops, primitive
 from .memo import remembered
 from .shape import cast, expand_to, reshape_to
 
-__all__ = ["axes_of_ufunc", "kept_shape", "normal_axes", "reduced_shape", "refuse", "refuse_empty"]
+__all__ = [
+    "axes_of_ufunc",
+    "kept_shape",
+    "normal_axes",
+    "reduced_by_numpy",
+    "reduced_shape",
+    "refuse",
+    "refuse_empty",
+    "start_of",
+]
 
 
 def normal_axes(axis, ndim):
@@ -188,6 +198,23 @@ def _number(x, dtype, default):
     return x
 
 
+def start_of(initial, dtype):
+    """What a reduction begins with, in the dtype that it is made in, as NumPy converts it."""
+    if isinstance(initial, Tensor):
+        return cast(initial, dtype)
+    return lift(np.full((), initial, dtype))
+
+
+def reduced_by_numpy(ufunc, x, axes, keepdims, initial, where):
+    """A reduction with NumPy's own order of steps, or None where it is made of rows with a derivative instead."""
+    from .folded import by_numpy
+
+    options = {"initial": start_of(initial, x._spec.dtype)} if given(initial) else {}
+    if given(where) and where is not True:
+        options["where"] = lift(where)
+    return by_numpy(ufunc, "reduce", x, {"axis": axes, "keepdims": keepdims}, options)
+
+
 @implements(np.sum)
 @remembered
 def numpy_sum(a, axis=None, dtype=None, out=None, keepdims=False, initial=None, where=None):
@@ -197,10 +224,15 @@ def numpy_sum(a, axis=None, dtype=None, out=None, keepdims=False, initial=None, 
     x = lift(a)
     if dtype is not None or x._spec.dtype.kind in "biu":
         x = _number(x, dtype, np.sum)
+    axes, keep = axes_of_ufunc(axis, x._spec.ndim), bool(given(keepdims) and keepdims)
+    if given(where) or given(initial):
+        y = reduced_by_numpy(np.add, x, axes, keep, initial, where)
+        if y is not None:
+            return y
     if given(where):
         x = ops.where(where, x, np.zeros((), x._spec.dtype))
-    y = sum_(x, axis=axes_of_ufunc(axis, x._spec.ndim), keepdims=bool(given(keepdims) and keepdims))
-    return y + initial if given(initial) else y
+    y = sum_(x, axis=axes, keepdims=keep)
+    return y + start_of(initial, x._spec.dtype) if given(initial) else y
 
 
 @primitive()
@@ -260,10 +292,15 @@ def numpy_prod(a, axis=None, dtype=None, out=None, keepdims=False, initial=None,
     """`numpy.prod`."""
     refuse("prod", out=out)
     x = _number(lift(a), dtype, np.prod)
+    axes, keep = axes_of_ufunc(axis, x._spec.ndim), bool(given(keepdims) and keepdims)
+    if given(where) or given(initial):
+        y = reduced_by_numpy(np.multiply, x, axes, keep, initial, where)
+        if y is not None:
+            return y
     if given(where):
         x = ops.where(where, x, np.ones((), x._spec.dtype))
-    y = prod(x, axis=axes_of_ufunc(axis, x._spec.ndim), keepdims=bool(given(keepdims) and keepdims))
-    return y * initial if given(initial) else y
+    y = prod(x, axis=axes, keepdims=keep)
+    return y * start_of(initial, x._spec.dtype) if given(initial) else y
 
 
 def _share(y_bar, y, x, axis):
@@ -323,6 +360,8 @@ class amin:
 def _extremum(record, function, combine, a, axis, out, keepdims, initial, where):
     refuse(record.name, out=out)
     x = lift(a)
+    if given(initial):
+        initial = start_of(initial, x._spec.dtype)
     if given(where) and where is not True:
         if not given(initial):
             raise ValueError(
@@ -332,8 +371,7 @@ def _extremum(record, function, combine, a, axis, out, keepdims, initial, where)
         x = ops.where(where, x, initial)
     axes = axes_of_ufunc(axis, x._spec.ndim)
     if given(initial) and x._spec.size == 0:
-        x = np.full([n or int(d in axes) for d, n in enumerate(x._spec.shape)], initial, x._spec.dtype)
-        x = lift(x)
+        x = expand_to(initial, tuple([n or int(d in axes) for d, n in enumerate(x._spec.shape)]))
     elif count_of(x._spec.shape, axes) == 0:
         refuse_empty(function, x._spec, axes)
     y = record(x, axis=axes, keepdims=bool(given(keepdims) and keepdims))

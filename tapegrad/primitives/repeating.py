@@ -9,6 +9,7 @@ from ..tape.spec import contiguous_strides
 from .combining import numpy_concatenate
 from .core import BY_FUNCTION, implements, lift, ops
 from .indexing import getitem
+from .ranges import numpy_linspace
 from .scan import along
 from .shape import cast, expand_to, insert_axis, reshape_to
 
@@ -114,10 +115,9 @@ def _pad_by_lanes(x, pairs, mode, kwargs):
                 continue
             value = given[d][at]
             if mode == "linear_ramp":
-                end = getitem(x, along(ndim, d, slice(0, 1) if at == 0 else slice(n - 1, None)))
-                steps = np.arange(width, 0, -1) if at == 0 else np.arange(1, width + 1)
-                steps = (steps / width).reshape([-1 if e == d else 1 for e in range(ndim)])
-                made = end + (value - end) * steps.astype(x._spec.dtype, copy=False)
+                end = getitem(x, along(ndim, d, 0 if at == 0 else n - 1))
+                made = numpy_linspace(value, end, width, endpoint=False, dtype=x._spec.dtype, axis=d)
+                made = getitem(made, along(ndim, d, slice(None, None, -1))) if at else made
             else:
                 length = n if value is None else min(int(value), n)
                 piece = getitem(x, along(ndim, d, slice(0, length) if at == 0 else slice(n - length, None)))

@@ -13,7 +13,7 @@ from .layout import view_of_function
 from .picking import _plain, gather_along
 from .reduction import given, kept_shape, normal_axes, refuse
 from .scan import along
-from .shape import reshape_to
+from .shape import cast, reshape_to
 from .statistics import _floating, mean
 from .weighted import weighted_quantile
 
@@ -231,6 +231,8 @@ def _quantile(a, q, axis, out, method, keepdims, name):
     if ((q < 0) | (q > 1)).any():
         raise ValueError({"quantile": "Quantiles must be in the range [0, 1]"}.get(name, _PERCENT))
     s, kept = _sorted_for(a, axis, name, out)
+    if s._spec.dtype.kind == "c":
+        raise TypeError("a must be an array of real numbers")
     n = s._spec.shape[-1]
     if n == 0:
         raise IndexError(f"{name}: there is no element along the axis")
@@ -244,9 +246,19 @@ def _quantile(a, q, axis, out, method, keepdims, name):
         slope = n + 1.0 - sum(_HYNDMAN_FAN[method])
         t = t + slope * (reshape_to(given_q, (q.size,)) - q.ravel())
     y = between(getitem(s, (Ellipsis, below)), getitem(s, (Ellipsis, above)), t, s._spec.dtype if weak else None)
-    y = _nan_where_nan(y, _expand_last(s))
+    y = cast(_nan_where_nan(y, _expand_last(s)), quantile_dtype(lift(a)._spec.dtype, s._spec.dtype, weak, method))
     y = view_of_function(np.moveaxis, "Permute", y, -1, 0)
     return reshape_to(y, (*q.shape, *(kept if keepdims else y._spec.shape[1:])))
+
+
+def quantile_dtype(given, floating, weak, method):
+    """The dtype of quantiles: the array's where they are elements, else that of a mean by `q`, maybe a weak number."""
+    if method in _ELEMENTS:
+        return given
+    return floating if weak else np.result_type(floating, np.float64)
+
+
+_ELEMENTS = ("inverted_cdf", "closest_observation", "lower", "higher", "nearest")
 
 
 def between(low, high, t, dtype=None):

@@ -176,9 +176,15 @@ def _spread_of(record, a, axis, dtype, out, ddof, keepdims, where, mean, correct
     ddof = correction if given(correction) else ddof
     if given(where) or given(mean):
         y = _variance_of(x, axis, ddof, _keep(keepdims), where, mean)
-        return cast(ops.sqrt(y) if record is std else y, _real_dtype(result))
+        return cast(_root(y) if record is std else y, _real_dtype(result))
     y = record(x, axis=normal_axes(axis, x._spec.ndim), ddof=ddof, keepdims=_keep(keepdims))
     return cast(y, _real_dtype(result))
+
+
+def _root(y):
+    """Square root of a variance, whose gradient is 0 where it is 0, as that of `std` is."""
+    none = y == 0.0
+    return ops.where(none, y, ops.sqrt(ops.where(none, np.ones((), y._spec.dtype), y)))
 
 
 def _variance_of(x, axis, ddof, keepdims, where, mean):
@@ -311,7 +317,7 @@ def numpy_nanvar(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, 
 @implements(np.nanstd)
 def numpy_nanstd(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=None, mean=None, correction=None):
     """`numpy.nanstd`."""
-    return ops.sqrt(numpy_nanvar(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction))
+    return _root(numpy_nanvar(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction))
 
 
 @implements(np.cov)

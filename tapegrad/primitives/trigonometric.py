@@ -45,6 +45,16 @@ class tan:
     probes = (0.0, 0.5, -1.2)
 
 
+def _cosine(x):
+    """Cosine of the inverse sine; of complex numbers on a branch cut, on that side which the zero's sign tells.
+
+    ``1 - z`` would lose the sign, ``-(z - 1)`` keeps it: Kahan, Branch cuts for complex elementary functions (1987).
+    """
+    if x._spec.dtype.kind == "c":
+        return ops.sqrt(-((x - 1.0) * (x - (-1.0))))
+    return ops.sqrt((1.0 - x) * (1.0 + x))
+
+
 @primitive(np.arcsin)
 class arcsin:
     """Inverse sine."""
@@ -52,7 +62,7 @@ class arcsin:
     grad_name = "Asin"
 
     def partials(y, x):
-        return 1.0 / ops.sqrt((1.0 - x) * (1.0 + x))
+        return 1.0 / _cosine(x)
 
     domain = Between(-1.0, 1.0)
     probes = (0.0, 0.5, -0.9)
@@ -66,7 +76,7 @@ class arccos:
     grad_name = "Acos"
 
     def partials(y, x):
-        return -1.0 / ops.sqrt((1.0 - x) * (1.0 + x))
+        return -1.0 / _cosine(x)
 
     domain = Between(-1.0, 1.0)
     probes = (0.0, 0.5, -0.9)

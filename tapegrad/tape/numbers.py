@@ -49,6 +49,12 @@ def _kind(char: str) -> tuple[np.dtype, int, dict]:
     return dtype, import_codes[spec_of((), dtype)], {}
 
 
+class _TooLargeError(OverflowError, KeyError):
+    """A number that a dtype does not have; look-ups take it for one not met before, and the long way decides."""
+
+    __str__ = Exception.__str__
+
+
 class _NumbersOf(dict):
     """By number, its slot; a number not met before is brought onto the tape."""
 
@@ -65,7 +71,10 @@ class _NumbersOf(dict):
             return slot
         array = self.arrays.get(key)
         if array is None:
-            array = np.array(value, self.dtype)
+            try:
+                array = np.array(value, self.dtype)
+            except OverflowError as error:
+                raise _TooLargeError(*error.args) from None
             array.flags.writeable = False
             if len(self.arrays) < _MOST_NUMBERS:
                 self.arrays[key] = array
