@@ -10,13 +10,14 @@ import pytest
 
 import tapegrad as tg
 from tapegrad.vm.kernels import ACCUMULATING, CAST_FROM, CAST_TO, extra_loop
-from tapegrad.vm.native import addresses, bind_data, bind_last, features
-from tapegrad.vm.simd import BINARY, UNARY, simd_loop
-from tapegrad.vm.vectors import FUNCTIONS
+from tapegrad.vm.native import bind_data, bind_last
+from tapegrad.vm.simd import BINARY, UNARY, WRITTEN_OUT, simd_loop
 
 MAX_ULP = 4.0
 LONG = np.finfo(np.longdouble).nmant > np.finfo(np.float64).nmant
 NAMES = [*UNARY, *BINARY]
+ACCURATE = [name for name in NAMES if name != "logaddexp"]  # whose sum may vanish; its bits are NumPy's
+special = pytest.importorskip("scipy.special")
 LENGTHS = (0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 63, 64, 65, 127, 1000)
 
 
@@ -74,7 +75,7 @@ def ulps(got, want):
 
 
 @pytest.mark.parametrize("char", "df")
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ACCURATE)
 def test_accuracy(name, char):
     address = get_loop(name, char)
     operands = [make_inputs(char)]
@@ -89,7 +90,7 @@ def test_accuracy(name, char):
 
 
 @pytest.mark.parametrize("char", "df")
-@pytest.mark.parametrize("name", list(BINARY))
+@pytest.mark.parametrize("name", [name for name in BINARY if name in ACCURATE])
 def test_binary_special_values(name, char):
     values = [0.0, 1.0, 2.0, 3.0, 0.5, 1.5, np.inf, np.finfo(char).max, np.finfo(char).smallest_subnormal]
     values = np.array([*values, *np.negative(values), np.nan], dtype=char)
@@ -153,33 +154,77 @@ def test_in_place_and_broadcast(name, char):
         np.testing.assert_array_equal(second, run(address, x, np.full_like(x, pool[1][0]), np.empty_like(x)))
 
 
-def test_polynomials_where_libmvec_is_missing():
-    if not {"sin", "cos"} <= set(FUNCTIONS) or ("+fma" not in features() and platform.machine() != "arm64"):
-        pytest.skip("no fused multiply-add")
-    x = np.concatenate(
-        [make_inputs("d"), np.arange(-3e5, 3e5) * np.pi, np.random.default_rng(2).uniform(-1e6, 1e6, 10**5)]
-    )
-    for name in ("sin", "cos"):
-        got = run(addresses(("vectors.unary",), name, "d")[0], x, np.empty_like(x))
-        assert ulps(got, expected(name, "d", [x])).max() <= (0.8 if LONG else 1.3)
+def near_multiples_of_a_right_angle():
+    k = np.arange(-(2.0**20), 2.0**20, 7.0)
+    return k * (np.pi / 4) * (1 + np.random.default_rng(2).integers(-4, 5, k.size) * 2.0**-52)
+
+
+MORE_INPUTS = {
+    "sin": lambda rng: [near_multiples_of_a_right_angle(), rng.uniform(-1e6, 1e6, 10**6), rng.normal(size=10**6)],
+    "cos": lambda rng: [near_multiples_of_a_right_angle(), rng.uniform(-1e6, 1e6, 10**6), rng.normal(size=10**6)],
+    "erf": lambda rng: [rng.normal(size=10**6), rng.uniform(-7, 7, 10**5)],
+    "hypot": lambda rng: [
+        rng.normal(size=(2, 10**5)),
+        rng.normal(size=(2, 10**5)) * np.exp(rng.normal(size=10**5) * 9),
+    ],
+    "logaddexp": lambda rng: [
+        rng.normal(size=(2, 10**6)),
+        [np.zeros(10**5), rng.uniform(-760, 0, 10**5)],
+        [np.zeros(10**5), -np.exp(rng.uniform(-40, 5, 10**5))],
+        [np.zeros(10**5), np.full(10**5, -0.88137358) + rng.normal(size=10**5) * 1e-6],  # exp of it is sqrt(2) - 1
+        [np.zeros(10**5), -(2.0**-12) + rng.normal(size=10**5) * 1e-5],
+    ],
+}
+"""Besides `make_inputs`: where a method changes, and many at random, of which a few leave a doubt about rounding."""
+
+
+@pytest.mark.parametrize("name, char", sorted(WRITTEN_OUT))
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_loops_that_are_written_out_have_the_bits_of_the_librarys(name, char):
+    address, rng = get_loop(name, char), np.random.default_rng(3)
+    ufunc = getattr(np, name, None) or getattr(special, name)
+    x = make_inputs(char)
+    if name in BINARY:
+        inputs = [[x, other] for other in (rng.permutation(x), x[::-1], x * rng.uniform(0.1, 10.0, x.size))]
+        inputs += MORE_INPUTS[name](rng)
+    else:
+        inputs = [[x], *([v] for v in MORE_INPUTS[name](rng))]
+    for given in inputs:
+        operands = [np.ascontiguousarray(v, char) for v in given]
+        expected = ufunc(*operands)
+        found = run(address, *operands, np.empty_like(operands[0]))
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(np.signbit(found[found == 0.0]), np.signbit(expected[expected == 0.0]))
 
 
 @pytest.mark.parametrize("char", "df")
-def test_hypotenuses_have_the_bits_of_numpys(char):
-    address = get_loop("hypot", char)
-    a, rng = make_inputs(char), np.random.default_rng(3)
+@pytest.mark.parametrize(
+    "exponent", [-64.0, -63.0, -5.0, -2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 2.5, 3.0, 4.0, 7.0, 33.0, 63.0, 1e6]
+)
+def test_powers_have_the_bits_of_numpys(char, exponent):
+    rng = np.random.default_rng(4)
+    x = np.concatenate([make_inputs(char), (rng.normal(size=10**5) * 3).astype(char)])
     with np.errstate(all="ignore"):
-        near = [rng.permutation(a), (a * rng.uniform(0.1, 10.0, a.size)).astype(char), a[::-1].copy()]
-        for b in near:
-            np.testing.assert_array_equal(run(address, a, b, np.empty_like(a)), np.hypot(a, b))
+        for a, b in (
+            (x, np.dtype(char).type(exponent)),
+            (-np.abs(x), np.dtype(char).type(exponent)),
+            (x, np.full_like(x, exponent)),
+            (np.repeat(x, 2)[::2], rng.integers(-9, 9, x.size).astype(char)),
+        ):
+            found, expected = np.power(tg.tensor(a), b).numpy(), np.power(np.ascontiguousarray(a), b)
+            np.testing.assert_array_equal(found, expected)
+            zeros = expected == 0.0
+            np.testing.assert_array_equal(np.signbit(found[zeros]), np.signbit(expected[zeros]))
 
 
 @pytest.mark.parametrize("char", "df")
-@pytest.mark.parametrize("name", ["erfc", "expit", "ndtr", "gammaln", "cbrt", "hypot", "exp", "tanh", "square"])
+@pytest.mark.parametrize(
+    "name",
+    ["erfc", "expit", "ndtr", "gammaln", "cbrt", "hypot", "sin", "cos", "erf", "logaddexp", "exp", "tanh", "square"],
+)
 def test_what_tensors_give_has_the_bits_of_the_library(name, char):
     if name in ("exp", "tanh") and simd_loop(name, f"{char}->{char}") is not None:
         pytest.skip(f"{name} is libmvec's here: NumPy has no vector code for this processor")
-    special = pytest.importorskip("scipy.special")
     ufunc = getattr(np, name, None) or getattr(special, name)
     x = make_inputs(char)
     operands = [x, x[::-1].copy()][: ufunc.nin]
@@ -453,7 +498,7 @@ def test_powers_of_special_numbers_are_those_of_numpy(char):
     pairs += [(np.repeat(a, 300)[::2], b) for a, b in pairs[1:]]  # several tiles, with gaps
     for a, b in pairs:
         found, expected = np.power(tg.tensor(a), tg.tensor(b)).numpy(), np.power(a, b)
-        np.testing.assert_array_max_ulp(found, expected, 2)
+        np.testing.assert_array_equal(found, expected)
         numbers = ~np.isnan(expected)
         np.testing.assert_array_equal(np.signbit(found)[numbers], np.signbit(expected)[numbers])
 
@@ -465,7 +510,7 @@ def test_sums_of_exponentials_are_those_of_numpy(char):
     a, b = [grid.ravel().astype(char) for grid in np.meshgrid(values, values)]
     for one, other in ((a, b), (np.repeat(a, 4)[::3], np.repeat(b, 4)[::3]), (a, np.array(0.5, char))):
         found, expected = np.logaddexp(tg.tensor(one), tg.tensor(other)).numpy(), np.logaddexp(one, other)
-        np.testing.assert_allclose(found, expected, rtol=4 * np.finfo(char).eps)
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("exponent", [-3.0, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0, 4.0])

@@ -94,23 +94,9 @@ def finite_sum(y):
     return ops.where(y == -np.inf, 0.0, y)
 
 
-def logaddexp_kernel(emitter, out, operands, attrs):
-    """Of real numbers, by the loops of exp and log1p, which NumPy has as vector code."""
-    char = out[1].dtype.char
-    if char not in "fd":
-        type(logaddexp).kernel(logaddexp, emitter, out, operands, attrs)
-        return
-    from ..vm.kernels import composed_loop
-
-    (of_exp, _), (of_log1p, accumulate) = [p.loops(char, char) for p in (exp, log1p)]
-    emitter.loop(composed_loop("logaddexp", char, of_exp, of_log1p), out, operands, accumulate=accumulate)
-
-
 @primitive(np.logaddexp)
 class logaddexp:
     """Logarithm of the sum of two exponentials; where both operands are -inf the derivatives are 0."""
-
-    kernel = logaddexp_kernel
 
     def partials(y, a, b):
         y = finite_sum(y)

@@ -121,11 +121,10 @@ def composed_loop(name: str, char: str, *loops: tuple[int, int]) -> tuple[int, i
 
     Parameters
     ----------
-    name : {'power', 'logaddexp', 'sigmoid'}
+    name : {'power', 'sigmoid'}
     char : str
     *loops : tuple of int
-        Address and data of each of the loops that it calls: that of powers; those of exp and log1p; that of exp of
-        float64.
+        Address and data of the loop that it calls: that of powers, or of exp of float64.
     """
     (address,) = addresses((f"composed.{name}",), char)
     elementwise.add(address)

@@ -10,10 +10,12 @@ from .native import vector_bytes
 __all__ = [
     "constant",
     "element_bytes",
+    "fma",
     "lanewise",
     "masked_load",
     "masked_store",
     "masks",
+    "polynomial",
     "prefetch",
     "spread",
     "vector_type",
@@ -50,6 +52,20 @@ def lanewise(builder, name, *operands):
     """LLVM's function of that name in each lane."""
     vector = operands[0].type
     return _call(builder, f"llvm.{name}.{_suffix(vector)}", vector, *operands)
+
+
+def fma(builder, *operands):
+    """Return a * b + c, rounded once; operands may be numbers known to the compiler."""
+    vector = next(v.type for v in operands if not isinstance(v, float))
+    return lanewise(builder, "fma", *(constant(vector, v) if isinstance(v, float) else v for v in operands))
+
+
+def polynomial(builder, x, coefficients):
+    """Value at x of the polynomial with these coefficients, highest first."""
+    y = constant(x.type, coefficients[0])
+    for coefficient in coefficients[1:]:
+        y = fma(builder, y, x, coefficient)
+    return y
 
 
 def masks(builder, vector, count, length):

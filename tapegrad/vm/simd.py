@@ -1,9 +1,9 @@
 """Math functions as SIMD loops with NumPy's inner loop signature, where they beat NumPy's own.
 
-Float64 sin and cos are polynomials, within 0.8 ulp, on any processor with fused multiply-add; hypot has the bits of
-NumPy's.  On Linux x86-64 the other functions are those of glibc's libmvec [1]_, within 4 ulp, special values included;
-elsewhere they are left to NumPy.  A value's result depends neither on its position nor on the length or the strides of
-its array.
+Float64 sin and cos, erf, logaddexp and hypot are written out, for any processor with fused multiply-add: they have the
+bits of NumPy's and SciPy's, or are not used.  On Linux x86-64 the other functions are those of glibc's libmvec [1]_,
+within 4 ulp, special values included; elsewhere they are left to NumPy.  A value's result depends neither on its
+position nor on the length or the strides of its array.
 
 References
 ----------
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import math
+import importlib
 import platform
 import sys
 
@@ -32,11 +32,11 @@ UNARY = {
     **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
     "log10": "log10",
 }
-BINARY = {"power": "pow", "arctan2": "atan2", "hypot": "hypot"}
+BINARY = {"power": "pow", "arctan2": "atan2", "hypot": "hypot", "logaddexp": ""}
 
 # Also within 4 ulp, but log10(1e7) is not 7 here: code that takes the floor would break.  So does cbrt, left out above.
 INEXACT = {("log10", "d")}
-WRITTEN_OUT = {("sin", "d"), ("cos", "d"), ("hypot", "d"), ("hypot", "f")}
+WRITTEN_OUT = {("sin", "d"), ("cos", "d"), *((name, char) for name in ("erf", "hypot", "logaddexp") for char in "df")}
 
 
 @functools.cache
@@ -88,7 +88,7 @@ def _written_out(maker: str, name: str, char: str) -> int | None:
     if name != "hypot" and not has_fma():
         return None
     (address,) = addresses((maker,), name, char)
-    if name == "hypot" and not _is_numpys(address, char):
+    if not _is_the_librarys(address, name, char):
         return None
     elementwise.add(address)
     return address
@@ -138,11 +138,13 @@ def vector_function(name: str, char: str) -> tuple[int, int] | None:
     return None if address is None else (address, vector_bytes() // np.dtype(char).itemsize)
 
 
-def _is_numpys(address: int, char: str) -> bool:
-    """Whether a loop of hypotenuses has the bits of NumPy's, which calls the C library, at many points."""
-    x = np.cos(np.arange(512.0)) * np.exp2(np.arange(512.0) % 64 - 32)
-    a, b = x.astype(char), np.ascontiguousarray(x[::-1], char)
-    return np.array_equal(_called(address, a, b), np.hypot(a, b))
+def _is_the_librarys(address: int, name: str, char: str) -> bool:
+    """Whether a loop has the bits of NumPy's or SciPy's, which call the C library, at many points."""
+    k = np.arange(2.0**16)
+    operands = [(wave(k) * np.exp2(k % 32 - 16)).astype(char) for wave in (np.cos, np.sin)]
+    library = np if hasattr(np, name) else importlib.import_module("scipy.special")
+    operands = operands[: 2 if name in BINARY else 1]
+    return np.array_equal(_called(address, *operands), getattr(library, name)(*operands))
 
 
 def _called(address: int, *operands: np.ndarray) -> np.ndarray:
@@ -158,6 +160,6 @@ def _called(address: int, *operands: np.ndarray) -> np.ndarray:
 def _is_right(address: int, name: str, char: str, arity: int) -> bool:
     """Whether the loop agrees with the C library at a point: a wrong calling convention is found here."""
     point = 1.25 if name == "arccosh" else 0.75
-    expected = math.erf(point) if name == "erf" else getattr(np, name)(*[point] * arity)
+    expected = getattr(np, name)(*[point] * arity)
     found = _called(address, *[np.full(17, point, dtype=char)] * arity)
     return np.allclose(found, expected, rtol=16 * np.finfo(char).eps, atol=0)

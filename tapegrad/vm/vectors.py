@@ -12,9 +12,12 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from .error_function import erf
 from .hypotenuse import hypot
 from .jit import intrinsic
+from .log_sums import logaddexp
 from .memory import address_of, gather, scatter, scratch
+from .powers import signed_power
 from .registers import spread, vector_type
 from .sines import cos, sin
 
@@ -33,7 +36,7 @@ def call(builder, address, *operands):
     return builder.call(builder.inttoptr(address, function.as_pointer()), operands)
 
 
-FUNCTIONS = {f.__name__: f for f in (call, sin, cos, hypot)}
+FUNCTIONS = {f.__name__: f for f in (call, sin, cos, erf, hypot, logaddexp, signed_power)}
 
 
 # --- vectors from and to memory ----------------------------------------------------------------------------------
