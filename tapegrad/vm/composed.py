@@ -10,22 +10,20 @@ import math
 
 import numpy as np
 
-from .intrinsics import call_loop, f32, f64, i64, u8
+from .asking import READERS, TILE, asker, attempt
+from .intrinsics import call_loop, f64, i64
 from .jit import jit
 from .memory import address_of, gather, scatter, scratch
 from .powers import LARGEST
-from .vectors import apply, lanes
+from .vectors import lanes
 
 __all__ = ["power", "sigmoid"]
-
-TILE = 256
-_READERS = {"f": f32, "d": f64}
 
 
 def power(char: str):
     """Loop y = a ** b for a type character; `data` points at the address of the loop it calls, and at its data."""
-    size, numbers, dtype = np.dtype(char).itemsize, _READERS[char], np.dtype(char).type
-    room, rooms = TILE * size, 3 * TILE * size
+    size, numbers, dtype = np.dtype(char).itemsize, READERS[char], np.dtype(char).type
+    room, ask = TILE * size, asker(2, char)
 
     @jit
     def is_left_to_the_loop(n, a, step_a, b, step_b):
@@ -39,30 +37,12 @@ def power(char: str):
             negative |= math.copysign(1.0, numbers(a + i * step_a)[0]) < 0.0
         return not negative
 
-    @jit
-    def ask(asked, bases, exponents, found, m, words):
-        """The loop's results where they are asked for, which it is given together."""
-        places, chosen, call = scratch(TILE), scratch(rooms), scratch(56)
-        flags, place, x, y, count = u8(asked), u8(places), numbers(chosen), numbers(found), 0
-        for i in range(m):
-            if flags[i]:
-                place[count] = i
-                x[count], x[TILE + count] = numbers(bases)[i], numbers(exponents)[i]
-                count += 1
-        if count:
-            given = i64(call)
-            given[0], given[1], given[2], given[3] = chosen, chosen + room, chosen + 2 * room, count
-            given[4], given[5], given[6] = size, size, size
-            call_loop(words[0], call, call + 24, call + 32, words[1])
-        for k in range(count):
-            y[place[k]] = x[2 * TILE + k]
-
     def loop(args, dims, steps, data):
         """Power: y = a ** b."""
         words = i64(address_of(data))
         n, a, b, y = dims[0], args[0], args[1], args[2]
         step_a, step_b, step_y = steps[0], steps[1] if n > 1 else 0, steps[2]
-        call, bases, exponents, found, asked = scratch(56), scratch(room), scratch(room), scratch(room), scratch(TILE)
+        call, bases, exponents, found, flags = scratch(56), scratch(room), scratch(room), scratch(room), scratch(TILE)
         given, width = i64(call), lanes(dtype)
         for start in range(0, n, TILE):
             m = min(TILE, n - start)
@@ -81,8 +61,8 @@ def power(char: str):
             call_loop(words[0], call, call + 24, call + 32, words[1])
             for i in range(0, padded, width):
                 at = i * size
-                apply("signed_power", asked + i, (bases + at, exponents + at, found + at), found + at, dtype)
-            ask(asked, bases, exponents, found, m, words)
+                attempt("signed_power", (bases + at, exponents + at, found + at), found + at, flags + i, dtype)
+            ask(flags, m, bases, size, exponents, size, found, words)
             scatter(at_y, step_y, found, m, dtype)
 
     return loop
@@ -90,7 +70,7 @@ def power(char: str):
 
 def sigmoid(char: str):
     """Loop y = 1 / (1 + exp(-x)); `data` points at the loop of exp of float64."""
-    size, numbers, number = np.dtype(char).itemsize, _READERS[char], np.dtype(char).type
+    size, numbers, number = np.dtype(char).itemsize, READERS[char], np.dtype(char).type
     one, room = number(1.0), TILE * 8
 
     def loop(args, dims, steps, data):

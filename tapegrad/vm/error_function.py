@@ -12,7 +12,6 @@ References
 from __future__ import annotations
 
 from llvmlite import ir
-from numba.core import cgutils
 
 from .doubts import beyond
 from .exponentials import exp, near_exp
@@ -37,37 +36,30 @@ FAR = (  # of erfc(x) exp(x²) in x
 )  # fmt: skip
 
 
-def erf(builder, unused, x):
-    """The error function; of float32 by float64, as in SciPy."""
+def erf(builder, x):
+    """The error function, and where it is in doubt; of float32 by float64, as in SciPy."""
     if element_bytes(x.type) == 8:
         return _of_doubles(builder, x, exp)
-    x = builder.fpext(x, ir.VectorType(ir.DoubleType(), x.type.count))
-    return _rounded(builder, x, _of_doubles(builder, x, near_exp))
-
-
-def _rounded(builder, x, y):
-    """erf(x) as float32, by a number near it; where that leaves a doubt, anew."""
-    narrow = ir.VectorType(ir.FloatType(), y.type.count)
-    least, most = (builder.fptrunc(builder.fmul(y, constant(y.type, 1.0 + k * NEARNESS)), narrow) for k in (-1, 1))
-    result = cgutils.alloca_once_value(builder, least)
-    doubtful = builder.bitcast(builder.fcmp_ordered("!=", least, most), ir.IntType(narrow.count))
-    with builder.if_then(builder.icmp_unsigned("!=", doubtful, doubtful.type(0)), likely=False):
-        builder.store(builder.fptrunc(_of_doubles(builder, x, exp), narrow), result)
-    return builder.load(result)
+    wide = builder.fpext(x, ir.VectorType(ir.DoubleType(), x.type.count))
+    undoubted = ir.Constant(ir.VectorType(ir.IntType(1), x.type.count), [0] * x.type.count)
+    y, _ = _of_doubles(builder, wide, lambda *given: (near_exp(*given), undoubted))
+    least, most = (builder.fptrunc(builder.fmul(y, constant(y.type, 1.0 + k * NEARNESS)), x.type) for k in (-1, 1))
+    return least, builder.fcmp_unordered("!=", least, most)
 
 
 def _of_doubles(builder, x, exponential):
-    one, magnitude, square = constant(x.type, 1.0), lanewise(builder, "fabs", x), builder.fmul(x, x)
+    one, square, magnitude = constant(x.type, 1.0), builder.fmul(x, x), lanewise(builder, "fabs", x)
     is_far = builder.fcmp_ordered(">", magnitude, one)
-    beside = lanewise(builder, "minnum", builder.select(is_far, magnitude, one), constant(x.type, WHOLE))
-    factor = exponential(builder, builder.fmul(builder.fneg(beside), beside), is_far)
+    beside = lanewise(builder, "minnum", magnitude, constant(x.type, WHOLE))
+    factor, doubtful = exponential(builder, builder.fmul(builder.fneg(beside), beside))
     near, far = (
         [_steps(builder, at, coefficients) for coefficients in pair] for at, pair in ((square, NEAR), (beside, FAR))
     )
     over = builder.fmul(builder.select(is_far, factor, x), builder.select(is_far, far[0], near[0]))
     quotient = builder.fdiv(over, builder.select(is_far, far[1], near[1]))
     whole = builder.select(beyond(builder, x, "<", WHOLE), builder.fsub(one, quotient), one)
-    return builder.select(is_far, lanewise(builder, "copysign", whole, x), quotient)
+    y = builder.select(is_far, lanewise(builder, "copysign", whole, x), quotient)
+    return y, builder.and_(doubtful, is_far)
 
 
 def _steps(builder, x, coefficients):

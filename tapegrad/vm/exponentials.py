@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from .doubts import asked, is_doubtful
+from .doubts import is_doubtful
 from .registers import constant, fma, polynomial
 from .sums import SIXTH, difference, product, scaled, total
 
@@ -39,15 +39,15 @@ EXP_COEFFICIENTS = (
 )
 
 
-def exp(builder, x, wanted):
-    """exp(x), with the bits of the C library's in the lanes that are wanted, where it is at least `LEAST`."""
+def exp(builder, x):
+    """exp(x) for x from `LEAST` to 0, and where the C library's is in doubt."""
     power, r, low = _without_powers_of_2(builder, x)
     y, rest = _near_zero(builder, r, low)
-    return asked(builder, "exp", x, _scaled(builder, y, power), builder.and_(is_doubtful(builder, y, rest), wanted))
+    return _scaled(builder, y, power), is_doubtful(builder, y, rest)
 
 
-def near_exp(builder, x, unused):
-    """The same within some units of the last place."""
+def near_exp(builder, x):
+    """exp(x) for x from `LEAST` to 0, within some units of the last place."""
     power, r, _ = _without_powers_of_2(builder, x)
     return _scaled(builder, polynomial(builder, r, (*EXP_COEFFICIENTS, SIXTH[0], 0.5, 1.0, 1.0)), power)
 

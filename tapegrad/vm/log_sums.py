@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from .doubts import asked, beyond, is_doubtful
-from .exponentials import LEAST, exp, near_exp
+from .doubts import beyond, is_doubtful
+from .exponentials import LEAST as LEAST_POWER
+from .exponentials import exp, near_exp
 from .registers import constant, element_bytes, fma, lanewise
 
 __all__ = ["logaddexp"]
@@ -28,39 +29,40 @@ COEFFICIENTS = {
 }  # fmt: skip
 HALVED = {8: 0.4142136573791504, 4: 0.4142138659954071}  # from here on, 1 + x is halved; near sqrt(2) - 1
 BESIDE = 2.0**-20  # that near to it, float32 is halved or not by another bound
-NEAR_ONE = 1.0 - 2.0**-12  # from here on, the C library has another way
+NEAR_ONE = 1.0 - 2.0**-12  # from here on, it is computed in another way
 SMALL = 2.0**-29  # below, two terms of the series are enough
-LEAST_FLOAT = -70.0  # below, what is left of results would be subnormal
+LEAST = {8: LEAST_POWER, 4: -70.0}  # below, exp(x), or what is left of it when it is rounded, would be subnormal
 
 
-def logaddexp(builder, unused, a, b):
-    """log(exp(a) + exp(b)); NaN if an operand is, infinite if the greater one is."""
+def logaddexp(builder, a, b):
+    """log(exp(a) + exp(b)), and where it is in doubt; NaN if an operand is, infinite if the greater one is."""
     distance = builder.fsub(a, b)
     greater = builder.select(builder.fcmp_ordered(">", distance, constant(a.type, 0.0)), a, b)
     equal = builder.fcmp_ordered("==", a, b)
     below = builder.select(equal, constant(a.type, -1.0), builder.fneg(lanewise(builder, "fabs", distance)))
-    y = builder.fadd(greater, _log1p(builder, _exp(builder, below)))
-    y = builder.select(builder.fcmp_unordered("uno", distance, distance), distance, y)
-    return builder.select(equal, builder.fadd(a, constant(a.type, 0.6931471805599453)), y)
+    x, doubtful = _exp(builder, below)
+    logarithm, is_unlike = _log1p(builder, x)
+    y = builder.select(equal, builder.fadd(a, constant(a.type, 0.6931471805599453)), builder.fadd(greater, logarithm))
+    return y, builder.and_(builder.or_(doubtful, is_unlike), builder.not_(equal))
 
 
 def _exp(builder, x):
-    """exp(x) for x <= 0, with the C library's bits."""
-    if element_bytes(x.type) == 8:
-        normal = builder.fcmp_ordered(">", x, constant(x.type, LEAST))
-        y = exp(builder, builder.select(normal, x, constant(x.type, LEAST)), normal)
-        return asked(builder, "exp", x, y, builder.not_(normal))
-    normal = builder.fcmp_ordered(">", x, constant(x.type, LEAST_FLOAT))
-    wide = ir.VectorType(ir.DoubleType(), x.type.count)
-    near = near_exp(builder, builder.fpext(builder.select(normal, x, constant(x.type, LEAST_FLOAT)), wide), None)
-    y = builder.fptrunc(near, x.type)
-    rest = builder.fptrunc(builder.fsub(near, builder.fpext(y, near.type)), x.type)
-    doubtful = is_doubtful(builder, y, rest, 1.0 + 2.0**-6)
-    return asked(builder, "expf", x, y, builder.or_(doubtful, builder.not_(normal)))
+    """exp(x) for x <= 0, and where the C library's is in doubt; there x may be NaN, too."""
+    size = element_bytes(x.type)
+    is_least = builder.fcmp_unordered("<", x, constant(x.type, LEAST[size]))
+    x = builder.select(is_least, constant(x.type, LEAST[size]), x)
+    if size == 8:
+        y, doubtful = exp(builder, x)
+    else:
+        near = near_exp(builder, builder.fpext(x, ir.VectorType(ir.DoubleType(), x.type.count)))
+        y = builder.fptrunc(near, x.type)
+        rest = builder.fptrunc(builder.fsub(near, builder.fpext(y, near.type)), x.type)
+        doubtful = is_doubtful(builder, y, rest, 1.0 + 2.0**-6)  # it is never more than 0.503 ulp away
+    return y, builder.or_(doubtful, is_least)
 
 
 def _log1p(builder, x):
-    """log(1 + x) for 0 <= x <= 1."""
+    """log(1 + x) for 0 <= x <= 1, and where the C library has another way."""
     kind, size = x.type, element_bytes(x.type)
     one, half = (constant(kind, v) for v in (1.0, 0.5))
     is_halved = builder.fcmp_ordered(">=", x, constant(kind, HALVED[size]))
@@ -79,7 +81,7 @@ def _log1p(builder, x):
     doubtful = builder.fcmp_unordered(">=", x, constant(kind, NEAR_ONE))
     beside = builder.fsub(x, constant(kind, HALVED[size]))
     doubtful = builder.or_(doubtful, beyond(builder, beside, "<", BESIDE))
-    return asked(builder, "log1p" if size == 8 else "log1pf", x, y, doubtful)
+    return y, doubtful
 
 
 def _series(builder, z, coefficients):

@@ -19,8 +19,8 @@ LARGEST = 2.0**BITS - 1.0
 RANGE = {8: (2.0**-900, 2.0**900), 4: (2.0**-100, 2.0**120)}  # of results that are not asked for; by bytes
 
 
-def signed_power(builder, asked, a, b, y):
-    """Power a ** b in lanes where a is negative, else y; lanes in which to ask NumPy are set at the address `asked`."""
+def signed_power(builder, a, b, y):
+    """Power a ** b in lanes where a is negative, else y; and where it is in doubt."""
     kind, size = a.type, element_bytes(a.type)
     negative = builder.fcmp_ordered("<", lanewise(builder, "copysign", constant(kind, 1.0), a), constant(kind, 0.0))
     wide = ir.VectorType(ir.DoubleType(), kind.count)
@@ -36,10 +36,8 @@ def signed_power(builder, asked, a, b, y):
     for relation, bound in (">", least), ("<", most):
         is_certain = builder.and_(is_certain, builder.fcmp_ordered(relation, found, bound))
     is_certain = builder.and_(is_certain, builder.not_(is_doubtful(builder, found, rest)))
-    flags = ir.VectorType(ir.IntType(8), kind.count)
-    flag = builder.zext(builder.and_(negative, builder.not_(is_certain)), flags)
-    builder.store(flag, builder.inttoptr(asked, flags.as_pointer()), align=1)
-    return builder.select(negative, builder.select(is_odd, builder.fneg(found), found), y)
+    y = builder.select(negative, builder.select(is_odd, builder.fneg(found), found), y)
+    return y, builder.and_(negative, builder.not_(is_certain))
 
 
 def _power(builder, a, b):

@@ -20,6 +20,7 @@ import sys
 
 import numpy as np
 
+from .bridge import loop_address
 from .helpers import elementwise
 from .native import addresses, bind_data, has_fma, vector_bytes
 
@@ -70,9 +71,9 @@ def simd_loop(name: str, signature: str) -> int | None:
         return None
     if _numpy_has_avx512(name, char):
         return None
-    maker = "vectors.binary" if arity == 2 else "vectors.unary"
     if (name, char) in WRITTEN_OUT:
-        return _written_out(maker, name, char)
+        return _written_out(name, char, arity)
+    maker = "vectors.binary" if arity == 2 else "vectors.unary"
     function = _libmvec_function(UNARY.get(name) or BINARY[name], char, arity)
     if function is None:
         return None
@@ -84,14 +85,24 @@ def simd_loop(name: str, signature: str) -> int | None:
     return address
 
 
-def _written_out(maker: str, name: str, char: str) -> int | None:
-    if name != "hypot" and not has_fma():
+def _written_out(name: str, char: str, arity: int) -> int | None:
+    library = np if hasattr(np, name) else importlib.import_module("scipy.special")
+    ufunc = getattr(library, name)
+    if name == "hypot":
+        (address,) = addresses(("vectors.binary",), name, char)
+    elif has_fma():
+        _asked[name, char] = np.array(loop_address(ufunc, f"{char * arity}->{char}"), np.int64)
+        (loop,) = addresses(("asking.loop",), name, arity, char)
+        address = bind_data(loop, _asked[name, char].ctypes.data)
+    else:
         return None
-    (address,) = addresses((maker,), name, char)
-    if not _is_the_librarys(address, name, char):
+    if not _is_the_librarys(address, ufunc, char):
         return None
     elementwise.add(address)
     return address
+
+
+_asked: dict[tuple[str, str], np.ndarray] = {}
 
 
 # --- what the processor and the libraries offer ------------------------------------------------------------------
@@ -138,13 +149,11 @@ def vector_function(name: str, char: str) -> tuple[int, int] | None:
     return None if address is None else (address, vector_bytes() // np.dtype(char).itemsize)
 
 
-def _is_the_librarys(address: int, name: str, char: str) -> bool:
+def _is_the_librarys(address: int, ufunc: np.ufunc, char: str) -> bool:
     """Whether a loop has the bits of NumPy's or SciPy's, which call the C library, at many points."""
     k = np.arange(2.0**16)
-    operands = [(wave(k) * np.exp2(k % 32 - 16)).astype(char) for wave in (np.cos, np.sin)]
-    library = np if hasattr(np, name) else importlib.import_module("scipy.special")
-    operands = operands[: 2 if name in BINARY else 1]
-    return np.array_equal(_called(address, *operands), getattr(library, name)(*operands))
+    operands = [(wave(k) * np.exp2(k % 32 - 16)).astype(char) for wave in (np.cos, np.sin)][: ufunc.nin]
+    return np.array_equal(_called(address, *operands), ufunc(*operands))
 
 
 def _called(address: int, *operands: np.ndarray) -> np.ndarray:

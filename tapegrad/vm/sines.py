@@ -1,9 +1,9 @@
-"""Sine and cosine of vectors of float64, with the bits of the C library's; see `tapegrad.vm.vectors`.
+"""Sine and cosine of vectors of float64, with the bits of the C library's; see `tapegrad.vm.asking`.
 
 An angle is a multiple of pi/2 and a remainder, which is kept as a sum of two numbers, as its error would be the
 result's. Of sine and cosine of the remainder the multiple chooses one, and the sign. That result is a sum of two
 numbers, too, within a hundredth of a unit of the last place (ulp): in most lanes it leaves no doubt to which number the
-C library rounds [2]_, which is never more than 0.52 ulp away [3]_. In the others the C library is asked.
+C library rounds [2]_, which is never more than 0.52 ulp away [3]_. In the others NumPy is asked.
 
 References
 ----------
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from .doubts import asked, beyond, is_doubtful
+from .doubts import beyond, is_doubtful
 from .registers import constant, fma, polynomial
 from .sums import SIXTH, TWENTY_FOURTH, difference, product, scaled, total
 
@@ -50,28 +50,23 @@ COS_COEFFICIENTS = (
 )
 
 
-def sin(builder, unused, x):
-    """sin(x)."""
-    y, rest = _of_quadrant(builder, x, 0)
-    doubtful = builder.or_(is_doubtful(builder, y, rest), beyond(builder, x, ">", LARGE))
-    return asked(builder, "sin", x, builder.select(beyond(builder, x, "<", TINY), x, y), doubtful)
+def sin(builder, x):
+    """sin(x), and where it is in doubt."""
+    y, doubtful = _of_quadrant(builder, x, 0)
+    return builder.select(beyond(builder, x, "<", TINY), x, y), doubtful
 
 
-def cos(builder, unused, x):
-    """cos(x), which is sin(x + pi/2)."""
-    y, rest = _of_quadrant(builder, x, 1)
-    return asked(builder, "cos", x, y, builder.or_(is_doubtful(builder, y, rest), beyond(builder, x, ">", LARGE)))
+def cos(builder, x):
+    """cos(x), which is sin(x + pi/2), and where it is in doubt."""
+    return _of_quadrant(builder, x, 1)
 
 
 def _of_quadrant(builder, x, quadrants):
-    """sin(x + quadrants * pi/2), rounded, and what is left of it."""
+    """sin(x + quadrants * pi/2), and where it is in doubt."""
     words = ir.VectorType(ir.IntType(64), x.type.count)
 
     def word(value):
         return ir.Constant(words, [value] * words.count)
-
-    def signed(value):
-        return builder.bitcast(builder.xor(builder.bitcast(value, words), sign), x.type)
 
     shifted = fma(builder, x, 1 / HALF_PI[0], TO_INTEGER)
     multiple = builder.fsub(shifted, constant(x.type, TO_INTEGER))
@@ -80,7 +75,9 @@ def _of_quadrant(builder, x, quadrants):
     odd = builder.icmp_unsigned("!=", builder.and_(quadrant, word(1)), word(0))
     sign = builder.shl(builder.and_(quadrant, word(2)), word(62))
     pairs = zip(_cos_near_zero(builder, high, low), _sin_near_zero(builder, high, low), strict=True)
-    return [signed(builder.select(odd, *pair)) for pair in pairs]
+    y, rest = [builder.select(odd, *pair) for pair in pairs]
+    doubtful = builder.or_(is_doubtful(builder, y, rest), beyond(builder, x, ">", LARGE))
+    return builder.bitcast(builder.xor(builder.bitcast(y, words), sign), x.type), doubtful
 
 
 def _remainder(builder, x, minus):

@@ -12,14 +12,10 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from .error_function import erf
 from .hypotenuse import hypot
 from .jit import intrinsic
-from .log_sums import logaddexp
 from .memory import address_of, gather, scatter, scratch
-from .powers import signed_power
 from .registers import spread, vector_type
-from .sines import cos, sin
 
 __all__ = ["binary", "unary"]
 
@@ -36,7 +32,7 @@ def call(builder, address, *operands):
     return builder.call(builder.inttoptr(address, function.as_pointer()), operands)
 
 
-FUNCTIONS = {f.__name__: f for f in (call, sin, cos, erf, hypot, logaddexp, signed_power)}
+FUNCTIONS = {f.__name__: f for f in (call, hypot)}
 
 
 # --- vectors from and to memory ----------------------------------------------------------------------------------
