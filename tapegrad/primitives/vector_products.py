@@ -1,4 +1,4 @@
-"""Products of vectors: composed of other records, or NumPy's own functions where their very bits are asked for."""
+"""Products of vectors by NumPy's own functions; composed of other records in compiled functions and on devices."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..tape.exactness import is_numpy_loops_enabled
 from ..tape.spec import spec_of
+from ..tape.state import local
 from ..vm import opcodes as op
 from .batching import leading
 from .core import Primitive, implements, lift, primitive, unbroadcast
@@ -99,7 +100,7 @@ def numpy_vecdot(x1, x2, /, *, axis=-1):
     """`numpy.vecdot`."""
     x1, x2 = [view_of_function(np.moveaxis, "Permute", lift(x), axis, -1) for x in (x1, x2)]
     x1, x2 = _pair("vecdot", x1, x2, (1, 1))
-    if is_numpy_loops_enabled():
+    if _is_numpys(x1):
         return plain_vecdot(x1, x2)
     y = conjugated(x1) * x2
     return numpy_sum(y, -1, dtype=y._spec.dtype)
@@ -108,7 +109,7 @@ def numpy_vecdot(x1, x2, /, *, axis=-1):
 def numpy_matvec(x1, x2, /):
     """`numpy.matvec`."""
     x1, x2 = _pair("matvec", x1, x2, (2, 1))
-    if is_numpy_loops_enabled():
+    if _is_numpys(x1):
         return plain_matvec(x1, x2)
     return _without(matmul(x1, insert_axis(x2, -1)), -1)
 
@@ -116,9 +117,14 @@ def numpy_matvec(x1, x2, /):
 def numpy_vecmat(x1, x2, /):
     """`numpy.vecmat`."""
     x1, x2 = _pair("vecmat", x1, x2, (1, 2))
-    if is_numpy_loops_enabled():
+    if _is_numpys(x1):
         return plain_vecmat(x1, x2)
     return _without(matmul(insert_axis(conjugated(x1), -2), x2), -2)
+
+
+def _is_numpys(x):
+    """Whether NumPy computes the product: its bits are its own, and machine code would have to leave for it."""
+    return is_numpy_loops_enabled() or (x._spec.device is None and not local.state.tape.tracing)
 
 
 def _without(x, axis):

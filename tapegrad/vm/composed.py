@@ -6,12 +6,10 @@ the absolute values, and small whole powers of negative numbers are written in t
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from .asking import READERS, TILE, asker, attempt
-from .intrinsics import call_loop, f64, i64
+from .intrinsics import call_loop, f64, i32, i64
 from .jit import jit
 from .memory import address_of, gather, scatter, scratch
 from .powers import LARGEST
@@ -23,7 +21,7 @@ __all__ = ["power", "sigmoid"]
 def power(char: str):
     """Loop y = a ** b for a type character; `data` points at the address of the loop it calls, and at its data."""
     size, numbers, dtype = np.dtype(char).itemsize, READERS[char], np.dtype(char).type
-    room, ask = TILE * size, asker(2, char)
+    bits, room, ask = {"f": i32, "d": i64}[char], TILE * size, asker(2, char)
 
     @jit
     def is_left_to_the_loop(n, a, step_a, b, step_b):
@@ -32,10 +30,14 @@ def power(char: str):
             exponent = numbers(b)[0]
             if not (exponent < -1.0 or exponent > 2.0) or abs(exponent) > LARGEST or exponent != np.floor(exponent):
                 return True
-        negative = 0
-        for i in range(n):
-            negative |= math.copysign(1.0, numbers(a + i * step_a)[0]) < 0.0
-        return not negative
+        signs = bits(a)[0]
+        if step_a == size:
+            for i in range(n):
+                signs |= bits(a)[i]
+        else:
+            for i in range(n):
+                signs |= bits(a + i * step_a)[0]
+        return signs >= 0
 
     def loop(args, dims, steps, data):
         """Power: y = a ** b."""
