@@ -86,7 +86,8 @@ def simd_loop(name: str, signature: str) -> int | None:
 
 
 def _written_out(name: str, char: str, arity: int) -> int | None:
-    library = np if hasattr(np, name) else importlib.import_module("scipy.special")
+    # scipy.special._ufuncs: with SCIPY_ARRAY_API=1, scipy.special has functions of these names.
+    library = np if hasattr(np, name) else importlib.import_module("scipy.special._ufuncs")
     ufunc = getattr(library, name)
     if name == "hypot":
         (address,) = addresses(("vectors.binary",), name, char)
