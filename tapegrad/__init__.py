@@ -38,12 +38,13 @@ from .creation import (
 )
 from .custom import custom_jvp, custom_vjp
 from .external import primitive
-from .functional import elementwise_grad, grad, jvp, stop_gradient, value_and_grad, vjp
+from .functional import elementwise_grad, grad, jvp, value_and_grad, vjp
 from .implicit import implicit_minimum, implicit_root
 from .inspect.listing import format_tape
 from .jacobians import hessian, hvp, jacfwd, jacobian, jacrev, linearize
 from .methods.facts import is_tensor
 from .methods.standard import from_dlpack
+from .stopping import stop_gradient
 from .tape.exactness import is_numpy_loops_enabled, set_numpy_loops
 from .tape.handle import Tensor
 from .tape.state import is_deferral_enabled, set_deferral

@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import data, function, graph  # noqa: F401 -- data attaches to Tensor
+from . import attributes, data, function, graph  # noqa: F401 -- the first two attach to Tensor
 from .anomaly import detect_anomaly, set_detect_anomaly
 from .api import backward, grad
 from .function import Function

@@ -9,7 +9,6 @@ go from the latest tape to the earliest, meet it there and ask it for cotangents
 from __future__ import annotations
 
 import contextlib
-import types
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -29,6 +28,7 @@ from ..tape.tape import SEGMENT_ROWS, Tape, next_rank
 from ..values import value_of
 from ..vm.opcodes import SLOT_BITS
 from .hooks import run_node_hooks, run_tensor_hooks, tensor_over, watchers
+from .littleness import keeps_little
 from .recorded import recorded_sweep
 from .saved import SavedSlot, SavedTensor, saved
 
@@ -39,9 +39,6 @@ _tracked: dict = {}
 """Code and result of the row that stands for a result of a call, by the result's spec."""
 BETWEEN_CALLS = 64
 """Rows that may lie between calls on one tape: sweeps visit them in Python."""
-MOST_KEPT = 4096
-"""Bytes of an array among a context's attributes beyond which its call does not wait for a tape to end."""
-_LITTLE = {int, float, complex, bool, str, type(None), type, types.FunctionType, np.dtype}
 
 
 @contextlib.contextmanager
@@ -204,7 +201,7 @@ class Call:
         for spec in self.specs:
             if spec.nbytes > DEFER_BYTES or spec.device is not None:
                 return False
-        if not _keeps_little(ctx):
+        if not keeps_little(ctx):
             return False
         met = set(map(id, args))
         for y in outputs:
@@ -426,24 +423,6 @@ class Call:
     def sweep(self, seeds: dict) -> _CallSweep:
         """The part of a sweep in which this call was reached."""
         return _CallSweep(self, seeds)
-
-
-def _keeps_little(ctx: Any) -> bool:
-    """Whether what a context holds on to is small: calls between rows live as long as the tape."""
-    for t in (*ctx._to_save, *ctx._to_save_forward):
-        if t is not None and t._spec.nbytes > DEFER_BYTES:
-            return False
-    return all([_is_little(value) for name, value in ctx.__dict__.items() if name[0] != "_"])
-
-
-def _is_little(value: Any) -> bool:
-    if value.__class__ in _LITTLE:
-        return True
-    if isinstance(value, Tensor):
-        return value._spec.nbytes <= MOST_KEPT
-    if isinstance(value, (np.ndarray, np.generic)):
-        return value.nbytes <= MOST_KEPT
-    return isinstance(value, tuple) and len(value) < 16 and all([_is_little(v) for v in value])
 
 
 class _Like:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import heapq
-import operator
 
 import numpy as np
 
 from ..tape.blocks import MOST_EXPECTED, SWEEP_TEMPORARIES, SweepArrays, recycled
-from ..tape.chains import leading, leads_beyond, let_go
+from ..tape.chains import leads_beyond, let_go
 from ..tape.current import rotate
 from ..tape.memory import address_of, aligned, array_at, empty_array
 from ..tape.signature import by_index
@@ -23,6 +22,7 @@ from . import messages
 from .hooks import finish_sweep, run_leaf_hooks, watchers
 from .interleaved import InterleavedSweep
 from .recorded import home_of
+from .relevance import only_leads_to, relevant_slots
 from .room import LARGE, Room, drop_saved
 from .stepping import leave, step_through
 
@@ -82,8 +82,8 @@ def sweep(seeds, inputs=None, retain_graph=False, ends=(), visit=False):
             front.reach_leaf(tensor, seed.copy())
         else:
             front.reach(home_of(tensor), seed)
-    everything = inputs is None or (not targets and _only_leads_to(front.pending, inputs))
-    relevant = None if everything else _relevant(front.pending, inputs, targets, front.ended)
+    everything = inputs is None or (not targets and only_leads_to(front.pending, inputs))
+    relevant = None if everything else relevant_slots(front.pending, inputs, targets, front.ended)
     others: dict = {}
     visited = []
     while front.heap:
@@ -206,72 +206,6 @@ def _total(a, b):
     """The sum of two cotangents of one value."""
     total = a + b
     return np.asarray(total) if isinstance(total, np.generic) else total  # which a sum of 0-d arrays is
-
-
-def _only_leads_to(tapes, inputs):
-    """Whether the tapes import nothing differentiable but these leaves, so that every row is relevant."""
-    ids = {id(t) for t in inputs}
-    for tape in tapes:
-        if type(tape) is Tape and tape.sources:
-            return False
-        for entry in tape.imports:
-            if entry[2] is not None and id(entry[2]) not in ids:
-                return False
-    return True
-
-
-def _relevant(pending, inputs, targets, ends=()):
-    """Per tape, which slots lead to an input: the sweep goes nowhere else."""
-    leaf_ids = {id(t) for t in inputs if t._leaf}
-    found: dict = {"leaves": leaf_ids, "ends": ends}
-
-    def leads(home):
-        if home in ends:
-            return True
-        if isinstance(home, tuple):
-            return visit(home[0])[home[1]]
-        return home is not None and id(home) in leaf_ids
-
-    def visit(tape):
-        if tape in found:
-            return found[tape]
-        if not isinstance(tape, Tape):  # a call of a user's function
-            through = any([leads(home) for *_, home in tape.imports])
-            found[tape] = {k: through or (tape, k) in targets for k in range(len(tape.types))}
-            return found[tape]
-        if type(tape) is Tape and tape.sources:
-            found[tape] = leading(tape, leads, targets)
-            return found[tape]
-        tape.flush()
-        if tape.device is not None:
-            found[tape] = tape.relevant(leads, targets)  # type: ignore[attr-defined]
-            return found[tape]
-        wanted = np.zeros(tape.cap, np.bool_)
-        found[tape] = wanted
-        for slot, _, home, *_ in tape.imports:
-            if slot >= tape.cap or home is None:
-                continue
-            wanted[slot] = leads(home)
-        for (other, slot), _ in targets.items():
-            if other is tape:
-                wanted[slot] = True
-        tape.spread(wanted)
-        return wanted
-
-    for tape in _behind(pending):
-        visit(tape)
-    return found
-
-
-def _behind(tapes):
-    """Tapes and those whose results they use, the first ones first: they may be thousands, one behind another."""
-    found, todo = set(), list(tapes)
-    while todo:
-        tape = todo.pop()
-        if tape not in found:
-            found.add(tape)
-            todo += [entry[2][0] for entry in tape.imports if entry[2].__class__ is tuple]
-    return sorted(found, key=operator.attrgetter("rank"))
 
 
 class _TapeSweep:

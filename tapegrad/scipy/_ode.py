@@ -9,9 +9,9 @@ import numpy as np
 import scipy.integrate as _integrate
 
 from ..autograd.captures import refuse_tracing
-from ..functional import stop_gradient
 from ..implicit import implicit_root
 from ..primitives.core import lift
+from ..stopping import stop_gradient
 from ._plain import depends, outside, plain, plain_tree, requires_grad, stacked, values_of
 from ._runge_kutta import Explicit, Radau, Segment
 

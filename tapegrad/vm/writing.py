@@ -9,9 +9,7 @@ from .fields import (
     APART,
     APPEND,
     BASE_AT,
-    BUFFER_FACTS,
     CLEAR_ERROR,
-    CODE_BITS,
     DICT_ITEM,
     END_AT,
     FALSE,
@@ -19,18 +17,13 @@ from .fields import (
     FLOAT32_TYPE,
     FLOAT64_TYPE,
     FLOAT_TYPE,
-    FRAME,
-    FRAME_CODE,
-    FRAME_POSITION,
     INT,
     INT_TYPE,
     KEYS,
     LIMIT_AT,
-    LOOSE_AT,
     NONE,
     NOTHING,
     OFFSET_AT,
-    OWN_BUFFER_AT,
     QUIET_AT,
     RARE_AT,
     RELEASE,
@@ -38,7 +31,6 @@ from .fields import (
     SETTLED_AT,
     SHAPE_AT,
     SITE_AT,
-    SITES,
     SIZE,
     SLOT_AT,
     SPARING_AT,
@@ -46,12 +38,9 @@ from .fields import (
     TAPE_AT,
     TAPE_TYPE,
     TENSOR_TYPE,
-    TUPLE_TYPE,
     VERSION_AT,
     VIEW_FACTS,
     VIEWED_AT,
-    VIEWS_AT,
-    WEAK_OBJECT,
     ZERO,
 )
 from .intrinsics import call_python, i64
@@ -59,65 +48,10 @@ from .jit import jit
 from .objects import integer, list_item, list_size, tuple_item, type_of
 from .opcodes import SLOT_BITS
 from .recording import append_word, binary, call, call_general, note, own, put, slot_of, slot_of_number, table_of
-from .viewing import base_of, buffer_of, forget_gone, form_of, offset_of
+from .sites import is_unseen, site_of
+from .viewing import base_of, buffer_of, form_of, offset_of
 
 __all__ = ["assign", "write_binary", "write_copy", "write_unary", "write_zero"]
-
-MOST_GONE = 8
-"""A buffer's views are looked at one by one at each write; so many may be gone before that is noted."""
-
-
-@jit
-def is_site(site, within, position, at):
-    """Whether an object is the place at a position within a code object, see `tapegrad.tape.site`."""
-    if site == 0 or type_of(site) != i64(at)[TUPLE_TYPE] or tuple_item(site, 0) != within:
-        return False
-    return integer(tuple_item(site, 1), at) == position
-
-
-@jit
-def last_site(x, at):
-    """Where the memory of a tensor was last written, which the tensor holds; 0 if that needs thought."""
-    c = i64(at)
-    rare = i64(x + c[RARE_AT])[0]
-    if type_of(rare) == c[VIEW_FACTS]:
-        return i64(i64(rare + c[VIEWED_AT])[0] + c[SITE_AT])[0]
-    return i64(i64(rare + c[OWN_BUFFER_AT])[0] + c[SITE_AT])[0] if type_of(rare) == c[BUFFER_FACTS] else 0
-
-
-@jit
-def site_of(x, at):
-    """Where in the user's code a tensor is written, as a new reference; 0 if nothing was written there before."""
-    c = i64(at)
-    frame = call_python(c[FRAME], 0, 0, 0)
-    if frame == 0:
-        return 0
-    code = call_python(c[FRAME_CODE], frame, 0, 0)
-    position = call_python(c[FRAME_POSITION], frame, 0, 0) & 0xFFFFFFFF
-    call_python(c[RELEASE], code, 0, 0)  # the frame holds it
-    site = last_site(x, at)
-    if not is_site(site, code, position, at):
-        key = call_python(c[INT], code + (position << CODE_BITS), 0, 0)
-        site = 0 if key == 0 else call_python(c[DICT_ITEM], c[SITES], key, 0)
-        call_python(c[RELEASE], key, 0, 0)
-        if not is_site(site, code, position, at):
-            return 0
-    return own(site, at)
-
-
-@jit
-def is_unseen(buffer, but, at):
-    """Whether no view of a buffer lives other than that tensor."""
-    c = i64(at)
-    if i64(buffer + c[LOOSE_AT])[0] != c[FALSE]:
-        return 0
-    views = i64(buffer + c[VIEWS_AT])[0]
-    n = list_size(views, at)
-    for k in range(n):
-        view = call_python(c[WEAK_OBJECT], list_item(views, k), 0, 0)
-        if view != but and view != c[NONE]:
-            return 0
-    return 1 if n <= MOST_GONE else forget_gone(views, at)
 
 
 @jit
