@@ -265,6 +265,16 @@ def test_methods_have_the_bits_of_numpy(ufunc, dtype):
     np.testing.assert_array_equal(t.numpy(), a)
 
 
+def test_methods_are_of_the_ufunc_that_was_named():
+    special = pytest.importorskip("scipy.special")
+    a = np.linspace(-3.0, 3.0, 200)
+    for ufunc in (special.cbrt, special.exp2, np.cbrt, np.exp2):  # SciPy's differ from NumPy's in last digits
+        x, y = tg.tensor(a), a.copy()
+        ufunc.at(x, np.arange(200))
+        ufunc.at(y, np.arange(200))
+        np.testing.assert_array_equal(x.numpy(), y)
+
+
 def test_arctan2_is_reduced_one_after_another():
     """NumPy 2.4's own `arctan2.reduce` reads what its vector loop is still to write; `accumulate` is right."""
     for dtype in (np.float32, np.float64):
@@ -272,6 +282,7 @@ def test_arctan2_is_reduced_one_after_another():
         wanted = functools.reduce(np.arctan2, x)
         for options in ({}, {"requires_grad": True}):
             np.testing.assert_allclose(np.arctan2.reduce(tg.tensor(x, **options)).item(), wanted, rtol=1e-6)
+        np.testing.assert_array_equal(np.arctan2.accumulate(tg.tensor(x)).numpy(), np.arctan2.accumulate(x))
     x = np.array([0.3, 1.2, 0.7, -0.4])
     wanted = tg.grad(lambda x: np.arctan2.accumulate(x)[-1])(x)
     np.testing.assert_allclose(tg.grad(np.arctan2.reduce)(x), wanted)
@@ -331,3 +342,14 @@ def test_comparisons_with_integers_that_the_dtype_does_not_have(dtype, number):
     if number > 2**16:
         with pytest.raises(OverflowError):
             x + number if dtype is not np.uint64 else x + 10**30
+
+
+@pytest.mark.parametrize("ufunc", [np.multiply, np.square, np.divide, np.exp, np.absolute], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
+def test_single_complex_numbers_have_the_bits_of_numpy(ufunc, dtype):
+    random = np.random.default_rng(0)
+    for shape in ((), (1,), (1, 1)):
+        for _ in range(40):
+            xs = [(random.normal(size=shape) + 1j * random.normal(size=shape)).astype(dtype) for _ in range(ufunc.nin)]
+            xs = [np.asarray(x) for x in xs]
+            np.testing.assert_array_equal(ufunc(*map(tg.tensor, xs)).numpy(), ufunc(*xs))

@@ -59,8 +59,20 @@ class ufunc_method:
 
 
 def _named(name):
-    found = getattr(np, name, None)
-    return found if found is not None else getattr(sys.modules["scipy.special"], name)
+    """The ufunc of a name; both NumPy and SciPy have an `exp2` and others."""
+    lead, _, name = name.rpartition(".")
+    if not lead:
+        return getattr(np, name)
+    import scipy.special
+
+    return getattr(scipy.special, name)
+
+
+def _name_of(ufunc):
+    name = ufunc.__name__
+    if ufunc is getattr(np, name, None):
+        return name
+    return f"special.{name}" if ufunc is getattr(sys.modules.get("scipy.special"), name, None) else None
 
 
 def by_numpy(ufunc, method, x, options, operands):
@@ -82,8 +94,8 @@ def by_numpy(ufunc, method, x, options, operands):
     """
     if any(t._spec.requires_grad for t in (x, *operands.values()) if isinstance(t, Tensor)):
         return None
-    name = ufunc.__name__
-    if ufunc is not getattr(np, name, None) and ufunc is not getattr(sys.modules.get("scipy.special"), name, None):
+    name = _name_of(ufunc)
+    if name is None:
         return None
     chosen = tuple(sorted(options.items()))
     return ufunc_method(x, *operands.values(), ufunc=name, method=method, names=tuple(operands), options=chosen)

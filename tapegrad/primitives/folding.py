@@ -130,8 +130,10 @@ def _exactly(ufunc, method, inputs, kwargs):
     options = dict(zip(_PARAMETERS[method], inputs[1:], strict=False)) | kwargs
     if method == "reduce" and ufunc in _REDUCTIONS and not options.keys() & {"initial", "where", "dtype"}:
         return None  # a row of its own
-    if (method == "accumulate" and ufunc in _SCANS and options.get("dtype") is None) or ufunc is np.arctan2:
-        return None  # NumPy 2.4's vector loop for arctan2 is wrong where it reads what it has just written
+    if method == "accumulate" and ufunc in _SCANS and options.get("dtype") is None:
+        return None
+    if method != "accumulate" and ufunc is np.arctan2:
+        return None  # NumPy 2.4's vector loop reads the result before it is written
     x, operands = inputs[0], {}
     initial, where = options.pop("initial", None), options.pop("where", True)
     if initial is not np._NoValue and ("initial" in kwargs or len(inputs) > 5):

@@ -130,7 +130,8 @@ class Emitter:
         strides = [broadcast_strides(s.shape, s.strides, shape) for _, s in operands]
         strides.append(broadcast_strides(spec.shape, spec.strides, shape))
         tiled = [self.is_tile(c) for c, _ in operands] + [self.is_tile(code)]
-        plan = loop_plan(loop, shape, strides, spec.dtype.itemsize, accumulate, tiled)
+        single = tuple([s.dtype.itemsize for _, s in (*operands, out)])
+        plan = loop_plan(loop, shape, strides, spec.dtype.itemsize, accumulate, tiled, single)
         self.emit(op.LOOP, plan, code, *[c for c, _ in operands])
 
     def _inline(self, opcode, out, operands, shape):

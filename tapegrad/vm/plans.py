@@ -77,7 +77,7 @@ def _spread(dim):
     return max(steps), sum(steps)
 
 
-def loop_plan(loop, shape, strides, itemsize, accumulate=None, tiled=()):
+def loop_plan(loop, shape, strides, itemsize, accumulate=None, tiled=(), single=None):
     """Plan of an inner loop.
 
     Parameters
@@ -94,10 +94,13 @@ def loop_plan(loop, shape, strides, itemsize, accumulate=None, tiled=()):
         Address and data of a loop that adds, and whether it takes the operands itself.
     tiled : sequence of bool, optional
         Per operand, whether it lives in a tile's scratch memory.
+    single : tuple of int, optional
+        Strides that the loop is told for one element. NumPy tells it those of an array without gaps, and loops choose
+        by them how to round (products of complex numbers).
     """
     dims = walk(shape, strides)
     nops = len(strides)
-    count, inner = dims[-1] if dims else (1, (0,) * nops)
+    count, inner = dims[-1] if dims else (1, single or (0,) * nops)
     advance = [0 if tiled and tiled[j] else inner[j] for j in range(nops)]
     acc_fn, acc_data, native = accumulate or (0, 0, False)
     clean = loop[0] in elementwise and (not acc_fn or acc_fn in elementwise)
