@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -316,3 +317,14 @@ def test_printing_asks_nothing():
     step = tg.compile(f)
     assert step(1.0) == 2.0
     assert not step.paths()[0].guards
+
+
+def test_values_under_compilation_are_not_for_other_threads():
+    def f(x):
+        with ThreadPoolExecutor(2) as pool:
+            return sum(pool.map(lambda v: v * v, list(x)))
+
+    x = np.array([1.0, -2.0, 3.0])
+    np.testing.assert_allclose(tg.grad(f)(x), 2.0 * x)
+    with pytest.raises(RuntimeError, match="leave threads out of what tapegrad.compile records"):
+        tg.compile(f)(x)

@@ -354,7 +354,11 @@ class Tape(Answers):
                 "there, rather than keep it by a side effect"
             )
         if self.tracing:
-            raise TapeError("a tape under compilation has no values yet")
+            raise TapeError(
+                "a value of a function under compilation was used in another thread, where it has no value yet: leave "
+                "threads out of what tapegrad.compile records (its machine code uses threads by itself), or call the "
+                "function as it is"
+            )
         with self.lock:
             if self.running:
                 raise TapeError(
