@@ -197,3 +197,90 @@ def test_orders_that_scipy_truncates(order):
 @pytest.mark.parametrize("x", [20.0, 60.0, 100.0, 120.0])
 def test_zetac_of_float32(x):
     np.testing.assert_allclose(tg.grad(special.zetac)(np.float32(x)), tg.grad(special.zetac)(x), rtol=1e-4)
+
+
+AT_EDGES = {  # by mpmath with 40 digits; None where there is no rule, or no slope
+    "power of infinity": (np.power, (INF, -2.5), (0.0, 0.0)),
+    "power by minus infinity": (np.float_power, (2.0, -INF), (0.0, 0.0)),
+    "beta where it is 0": (special.beta, (0.5, -2.5), (-16.0 * np.pi / 15.0, -16.0 * np.pi / 15.0)),
+    "beta of equals where it is 0": (special.beta, (-0.5, -0.5), (-4.0 * np.pi, -4.0 * np.pi)),
+    "betaln at a pole of both gammas": (special.betaln, (1.0, -1.0), (None, 1.0)),
+    "chebyu of degree -1": (special.eval_chebyu, (-1.0, 0.5), (None, 0.0)),
+    "chebyu of a negative degree": (special.eval_chebyu, (-4.0, 0.5), (None, -4.0)),
+    "chebys of degree -1": (special.eval_chebys, (-1.0, 0.5), (None, 0.0)),
+    "sh_chebyu of degree -1": (special.eval_sh_chebyu, (-1.0, 0.5), (None, 0.0)),
+    "gegenbauer of degree -1": (special.eval_gegenbauer, (-1.0, 0.8, 0.3), (None, None, 0.0)),
+    "RJ of a 0": (
+        special.elliprj,
+        (5.0, 1.5, 0.0, 3.6),
+        (-0.03330398319205463, -0.090043045920574199, -INF, -0.088237839969072457),
+    ),
+    "hyperu next to 0": (special.hyperu, (3.0, 1.0, 1e-20), (None, None, -5.0000000000000003e19)),
+    "inv_boxcox far out": (special.inv_boxcox, (1e300, 1.0), (1.0, -6.8977552789821374e302)),
+    "inv_boxcox of a large lambda": (special.inv_boxcox, (0.22, 1e20), (4.5454545454545452e-20, None)),
+    "struve at 0": (special.struve, (1.0, 0.0), (None, 0.0)),
+    "modstruve at 0": (special.modstruve, (1.0, 0.0), (None, 0.0)),
+    "voigt_profile at infinity": (special.voigt_profile, (INF, 1.0, 1.0), (0.0, 0.0, 0.0)),
+    "gammaincc of shape 0": (special.gammaincc, (0.0, 2.5), (0.024914917870269735, 0.0)),
+    "gammainc of infinite shape": (special.gammainc, (INF, 2.0), (0.0, 0.0)),
+    "betainc of a first parameter 0": (special.betainc, (0.0, 1.5, 0.5), (-0.348533611665991, 0.0, 0.0)),
+    "chdtr of infinitely many degrees": (special.chdtr, (INF, 2.0), (0.0, 0.0)),
+    "chdtr at infinity": (special.chdtr, (2.7, INF), (0.0, 0.0)),
+    "gdtr at 0": (special.gdtr, (2.4, 0.5, 0.0), (0.0, 0.0, INF)),
+    "gdtrc of rate 0": (special.gdtrc, (0.0, 0.5, 0.7), (-INF, 0.0, 0.0)),
+    "pdtr of infinitely many": (special.pdtr, (INF, 1.0), (None, 0.0)),
+    "nctdtr of infinitely many degrees": (
+        special.nctdtr,
+        (INF, -0.5, 1.0),
+        (0.0, -0.12951759566589173, 0.12951759566589173),
+    ),
+    "integral of j0": (lambda x: special.itj0y0(x)[0], (0.0,), (1.0,)),
+    "integral of 1 - j0 near 0": (lambda x: special.it2j0y0(x)[0], (1e-8,), (2.5e-9,)),
+    "integral of 1 - j0 left of 0": (lambda x: special.it2j0y0(x)[0], (-1.0,), (-0.23480231344203345,)),
+    "integral of i0 - 1 near 0": (lambda x: special.it2i0k0(x)[0], (1e-20,), (2.5e-21,)),
+    "integral of i0 - 1 left of 0": (lambda x: special.it2i0k0(x)[0], (-1.0,), (-0.26606587775200834,)),
+    "ber left of 0": (lambda x: np.real(special.kelvin(x)[0]), (-1.0,), (0.06244575217903096,)),
+    "wofz far out": (lambda x: np.imag(special.wofz(x + 0j)), (-1e8,), (-5.6418958354775629e-17,)),
+}
+
+
+@pytest.mark.parametrize("name", AT_EDGES)
+def test_slopes_at_edges(name):
+    function, point, slopes = AT_EDGES[name]
+    for k, expected in enumerate(slopes):
+        if expected is None:
+            continue
+        found = tg.grad(function, argnums=k)(*point)
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-270, err_msg=f"operand {k}")
+        if np.isfinite(expected):
+            ones = [np.float64(j == k) for j in range(len(point))]
+            moving = lambda x, k=k: function(*point[:k], x, *point[k + 1 :])
+            _, dot = tg.jvp(moving, (point[k],), (ones[k],))
+            np.testing.assert_allclose(dot, expected, rtol=1e-9, atol=1e-270, err_msg=f"forward, operand {k}")
+
+
+@pytest.mark.parametrize(
+    ("function", "point", "k", "slope"),
+    [  # by mpmath with 40 digits; formulas over- or underflow in single precision, the slopes do not
+        (special.fdtrc, (1e8, 3.0, 0.75), 2, -0.57590363560854378),
+        (special.fdtr, (2.0**-27, 2.25, 5.0), 2, 7.4505799661022612e-10),
+        (special.inv_boxcox, (1e30, 1.0), 1, -6.8077552789821e31),
+    ],
+)
+def test_single_precision_goes_through_double(function, point, k, slope):
+    point = tuple(map(np.float32, point))
+    found = tg.grad(function, argnums=k)(*point)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, slope, rtol=1e-6)
+    moving = lambda x: function(*point[:k], x, *point[k + 1 :])
+    _, dot = tg.jvp(moving, (point[k],), (np.float32(1.0),))
+    assert dot.dtype == np.float32
+    np.testing.assert_allclose(dot, slope, rtol=1e-6)
+
+
+def test_infinite_slopes_of_unused_results_are_no_nan():
+    """Each result of a ufunc has its own slopes: one that has none does not spoil the others, in either mode."""
+    both = tg.grad(lambda x: special.iti0k0(x)[0] + special.itj0y0(x)[0])(0.0)
+    assert both == 2.0
+    assert tg.grad(lambda x: special.itj0y0(x)[1])(0.0) == -INF
+    assert tg.jvp(lambda x: special.itj0y0(x)[1], (0.0,), (1.0,))[1] == -INF

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..primitives.batching import repeat
+from ..primitives.combining import numpy_stack
 from ..primitives.core import NoRuleError, lift, zero_like
+from ..primitives.packed import Packed
 from ..primitives.shape import expand_to, view, window_of
 from ..tape.handle import Tensor
 
@@ -41,7 +43,12 @@ def direct_tangent(
     if primitive is view:
         return window_of(dots[0], row.specs[0], row.out.shape, attrs["strides"], offset, attrs.get("dtype"))
     if primitive.partials is not None and primitive.elementwise:
-        return _fitted(_scaled(primitive.partials(y, *xs), dots), row.out)
+        return _fitted(_scaled(primitive.partials_at(y, xs), dots), row.out)
+    if isinstance(primitive, Packed):
+        inner = row.out.shape[1:]
+        parts = [_scaled(partials, dots) for partials in primitive.partials_at(y, xs)]
+        blank = zero_like(y[0])
+        return numpy_stack([blank if p is None else expand_to(lift(p, row.out.dtype), inner) for p in parts])
     linear = primitive.linear
     if linear:
         moving = [linear is True or k in linear for k in range(len(xs))]
@@ -55,10 +62,8 @@ def direct_tangent(
     return None
 
 
-def _scaled(partials: Any, dots: Sequence[Tensor | None]) -> Tensor | None:
+def _scaled(partials: Sequence[Any], dots: Sequence[Tensor | None]) -> Tensor | None:
     """The sum of tangents times partial derivatives; None where all of these are zero."""
-    if not isinstance(partials, tuple):
-        partials = (partials,)
     terms = []
     for p, d in zip(partials, dots, strict=True):
         if d is not None and callable(p):

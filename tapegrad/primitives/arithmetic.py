@@ -193,11 +193,19 @@ class reciprocal:
     probes = (-2.0, 0.5)
 
 
+def within(x):
+    """A real number, or the largest one in place of infinity: its product with 0 is 0."""
+    if x._spec.dtype.kind != "f":
+        return x
+    most = float(np.finfo(x._spec.dtype).max)
+    return ops.clip(x, -most, most)
+
+
 def power_partials(y, a, b):
-    """Of ``a ** b``; without NaN where the base is 0."""
+    """Of ``a ** b``; without NaN where the base is 0, or one of them infinite and the result 0."""
     at_zero = a == 0.0
-    slope = b * ops.where(at_zero & (b == 0.0), 1.0, a) ** (b - 1.0)
-    base = ops.where(at_zero & (b >= 0.0), 1.0, a)  # 0**b does not change with b > 0
+    slope = within(b) * ops.where(at_zero & (b == 0.0), 1.0, a) ** (b - 1.0)
+    base = within(ops.where(at_zero & (b >= 0.0), 1.0, a))  # 0**b does not change with b > 0
     return slope, y * ops.log(base)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import NoLoopError, ShapeError
+from ..errors import NoLoopError
 from ..tape.current import constant
 from ..tape.handle import Tensor
 from ..tape.importing import import_array
@@ -26,6 +26,7 @@ from ..tape.record import record
 from ..tape.spec import spec_of
 from ..tape.subclasses import refuse_other_algebra
 from ..vm import opcodes as op
+from .broadcasting import broadcast_shapes
 from .memo import keep_in_mind, recall
 
 __all__ = [
@@ -251,6 +252,8 @@ class Elementwise(Promoting):
         Points of interest: numbers, or tuples of operands.
     kinks : dict
         Partial derivatives that the rule gives at points without derivative.
+    in_double : bool
+        Derivatives of single precision go through double: their formulas over- or underflow in it, or lose its digits.
     coarse : float
         How far SciPy's own values are from right, where tests must know it.
     fixed : tuple of int
@@ -271,6 +274,7 @@ class Elementwise(Promoting):
     kinks: dict = {}
     fixed: tuple = ()
     coarse = 0.0
+    in_double = False
     real_orders = complex_orders = 99
 
     def __init__(self, name, function, body):
@@ -321,6 +325,14 @@ class Elementwise(Promoting):
             accumulate = (*loop_address(np.add, f"{out}{out}->{out}"), False)
         return loop, accumulate
 
+    def partials_at(self, y, xs):
+        """The partial derivatives, a tuple; those of single precision in double where the record asks for it."""
+        if self.in_double and y._spec.dtype.char == "f":
+            xs = [ops.astype(x, dtype=np.dtype(float)) if x._spec.dtype.char == "f" else x for x in xs]
+            y = self(*xs)
+        found = self.partials(y, *xs)
+        return found if isinstance(found, tuple) else (found,)
+
     def transpose_at(self, y_bar, y, xs, wanted, attrs):
         if isinstance(self.derivative, str):
             raise NoRuleError(f"{self.name} has no derivative here: {self.derivative}")
@@ -329,9 +341,7 @@ class Elementwise(Promoting):
         if self.pullback is not None:
             bars = self.pullback(y_bar, y, *xs)
         else:
-            partials = self.partials(y, *xs)
-            if not isinstance(partials, tuple):
-                partials = (partials,)
+            partials = self.partials_at(y, xs)
             bars = [_scale(y_bar, p) if want else None for p, want in zip(partials, wanted, strict=True)]
         if not isinstance(bars, (tuple, list)):
             bars = (bars,)
@@ -417,35 +427,6 @@ def unbroadcast(bar, x):
 
         bar = reshape_to(bar, shape)
     return bar
-
-
-def broadcast_shapes(primitive, shapes):
-    """The common shape, or an error that shows the operands' shapes."""
-    if len(shapes) == 1:
-        return shapes[0]
-    if shapes[0] == shapes[1] and len(shapes) == 2:
-        return shapes[0]
-    try:
-        return np.broadcast_shapes(*shapes)
-    except ValueError:
-        raise ShapeError(
-            f"{primitive.name}: operands could not be broadcast together with shapes "
-            f"{', '.join(str(s) for s in shapes)}{_mismatch(shapes)}"
-        ) from None
-
-
-def _mismatch(shapes):
-    """Which lengths of two shapes differ, in PyTorch's words."""
-    if len(shapes) != 2:
-        return ""
-    a, b = shapes
-    for d in range(1, min(len(a), len(b)) + 1):
-        if a[-d] != b[-d] and 1 not in (a[-d], b[-d]):
-            return (
-                f": The size of tensor a ({a[-d]}) must match the size of tensor b ({b[-d]}) at non-singleton "
-                f"dimension {max(len(a), len(b)) - d}"
-            )
-    return ""
 
 
 def implements(*functions):

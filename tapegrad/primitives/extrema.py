@@ -10,7 +10,8 @@ from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from ..vm.bridge import loop_address
 from ..vm.kernels import extra_loop
-from .core import Primitive, broadcast_shapes, implements, lift, ops, primitive, unbroadcast
+from .broadcasting import broadcast_shapes
+from .core import Primitive, implements, lift, ops, primitive, unbroadcast
 from .domain import Normal
 
 

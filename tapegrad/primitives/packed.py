@@ -8,7 +8,8 @@ from ..tape.record import record
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .batching import aligned
-from .core import BY_FUNCTION, Elementwise, NoRuleError, Primitive, broadcast_shapes, ops, primitive, unbroadcast
+from .broadcasting import broadcast_shapes
+from .core import BY_FUNCTION, Elementwise, NoRuleError, Primitive, ops, primitive, unbroadcast
 from .indexing import getitem
 from .layout import view_of_function
 
@@ -43,14 +44,18 @@ class Packed(Primitive):
             return np.stack(self.function(*[np.asarray(x, float) for x in xs])).astype(xs[-1].dtype)
         return np.stack(self.function(*xs))
 
+    def partials_at(self, y, xs):
+        """For each result, its partial derivatives."""
+        return self.partials([getitem(y, k) for k in range(self.function.nout)], *xs)
+
     def transpose_at(self, y_bar, y, xs, wanted, attrs):
         if isinstance(self.derivative, str):
             raise NoRuleError(f"{self.name} has no derivative here: {self.derivative}")
         count = self.function.nout
-        rows = self.partials([getitem(y, k) for k in range(count)], *xs)
+        rows, y_bars = self.partials_at(y, xs), [getitem(y_bar, k) for k in range(count)]
         bars = []
         for j, (x, want) in enumerate(zip(xs, wanted, strict=True)):
-            terms = [_term(getitem(y_bar, k), rows[k][j]) for k in range(count)] if want else []
+            terms = [_term(y_bars[k], rows[k][j]) for k in range(count)] if want else []
             terms = [t for t in terms if t is not None]
             bars.append(unbroadcast(sum(terms[1:], terms[0]), x) if terms else None)
         return bars
@@ -68,8 +73,11 @@ def _term(y_bar, partial):
         raise NoRuleError(partial)
     if partial is None:
         return None
-    if hasattr(partial, "_spec") and partial._spec.dtype.kind == "c":
-        partial = ops.conjugate(partial)
+    if hasattr(partial, "_spec"):
+        # A result that has no value there, and that nobody uses, must not spoil the others: 0 times NaN.
+        partial = ops.where(ops.logical_and(y_bar == 0.0, ops.logical_not(ops.isfinite(partial))), 0.0, partial)
+        if partial._spec.dtype.kind == "c":
+            partial = ops.conjugate(partial)
     return y_bar * partial
 
 

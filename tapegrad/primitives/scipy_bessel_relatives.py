@@ -299,7 +299,7 @@ class kelvin:
 
     def partials(ys, x):
         be, ke, bep, kep = ys
-        return (bep,), (kep,), (be * 1j - bep / x,), (ke * 1j - kep / x,)
+        return (bep,), (kep,), (be * 1j - bep / ops.where(x == 0.0, 1.0, x),), (ke * 1j - kep / x,)
 
 
 # --- integrals of Bessel functions, Struve functions -----------------------------------------------------------------
@@ -332,7 +332,11 @@ class it2j0y0:
     samples = (([0.5, 2.0],),)
 
     def partials(ys, x):
-        return ((1.0 - ops.j0(x)) / x,), (-ops.y0(x) / x,)
+        near = ops.absolute(x) < 0.02
+        small, far = ops.where(near, x, 0.0), ops.where(near, 1.0, x)
+        square = small * small
+        series = small * (1.0 - square * (1.0 - square / 36.0) / 16.0) / 4.0  # DLMF 10.2.2
+        return (ops.where(near, series, (1.0 - ops.j0(far)) / far),), (-ops.y0(x) / x,)
 
 
 @scipy_ufunc
@@ -342,7 +346,11 @@ class it2i0k0:
     samples = (([0.5, 2.0],),)
 
     def partials(ys, x):
-        return ((ops.i0(x) - 1.0) / x,), (-ops.k0(x) / x,)
+        near = ops.absolute(x) < 0.02
+        small, far = ops.where(near, x, 0.0), ops.where(near, 1.0, x)
+        square = small * small
+        series = small * (1.0 + square * (1.0 + square / 36.0) / 16.0) / 4.0  # DLMF 10.25.2
+        return (ops.where(near, series, (ops.i0(far) - 1.0) / far),), (-ops.k0(x) / x,)
 
 
 @scipy_ufunc
@@ -363,7 +371,7 @@ class struve:
     """Struve function (DLMF 11.4.27)."""
 
     def partials(y, v, x):
-        return NO_ORDER, ops.struve(v - 1.0, x) - v * y / x
+        return NO_ORDER, ops.struve(v - 1.0, x) - v * (y / ops.where(x == 0.0, 1.0, x))
 
     fixed = (0,)
     domain = (Between(0.5, 3.0), Above(0.3))
@@ -375,7 +383,7 @@ class modstruve:
     """Modified Struve function (DLMF 11.4.29)."""
 
     def partials(y, v, x):
-        return NO_ORDER, ops.modstruve(v - 1.0, x) - v * y / x
+        return NO_ORDER, ops.modstruve(v - 1.0, x) - v * (y / ops.where(x == 0.0, 1.0, x))
 
     fixed = (0,)
     domain = (Between(0.5, 3.0), Above(0.3))

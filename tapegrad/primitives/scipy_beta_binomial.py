@@ -22,12 +22,12 @@ from .scipy_densities import (
     t_slopes,
 )
 from .scipy_entropy import power_slope
-from .scipy_loader import scipy_ufunc
+from .scipy_loader import scipy_ufunc_in_double
 
 # --- beta, binomial, F -----------------------------------------------------------------------------------------------
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class betaincc:
     """Complement of the regularised incomplete beta function (DLMF 8.17.20)."""
 
@@ -38,7 +38,7 @@ class betaincc:
     probes = ((2.0, 3.0, 0.3), (0.5, 0.5, 0.8))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class betaincinv:
     """Inverse of betainc (DLMF 8.17.20)."""
 
@@ -49,7 +49,7 @@ class betaincinv:
     probes = ((2.0, 3.0, 0.3), (0.5, 0.5, 0.8))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class betainccinv:
     """Inverse of betaincc (DLMF 8.17.20)."""
 
@@ -67,7 +67,7 @@ def _binomial_slope(k, n, p):
     return ops.where(full, 0.0, beta_density(k + 1.0, ops.where(full, 1.0, n - k), p))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class bdtr:
     """Binomial distribution function (DLMF 8.17.5)."""
 
@@ -79,7 +79,7 @@ class bdtr:
     probes = ((2.0, 5, 0.3), (0.0, 3, 0.8))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class bdtrc:
     """Binomial survival function (DLMF 8.17.5)."""
 
@@ -91,7 +91,7 @@ class bdtrc:
     probes = ((2.0, 5, 0.3), (0.0, 3, 0.8))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class bdtri:
     """Probability at which the binomial distribution function has a given value (DLMF 8.17.5)."""
 
@@ -103,7 +103,7 @@ class bdtri:
     probes = ((2.0, 5, 0.3), (0.0, 3, 0.8))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class nbdtr:
     """Negative binomial distribution function (DLMF 8.17.24)."""
 
@@ -114,7 +114,7 @@ class nbdtr:
     probes = ((2, 3, 0.3), (0, 1, 0.8))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class nbdtrc:
     """Negative binomial survival function (DLMF 8.17.24)."""
 
@@ -125,7 +125,7 @@ class nbdtrc:
     probes = ((2, 3, 0.3), (0, 1, 0.8))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class nbdtri:
     """Probability at which the negative binomial distribution function has a given value (DLMF 8.17.24)."""
 
@@ -136,7 +136,7 @@ class nbdtri:
     probes = ((2, 3, 0.3), (0, 1, 0.8))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class fdtr:
     """F distribution function."""
 
@@ -147,7 +147,7 @@ class fdtr:
     probes = ((2.0, 3.0, 0.5), (5.0, 4.0, 2.0))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class fdtrc:
     """F survival function."""
 
@@ -158,7 +158,7 @@ class fdtrc:
     probes = ((2.0, 3.0, 0.5), (5.0, 4.0, 2.0))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class fdtri:
     """Inverse of the F distribution function."""
 
@@ -169,7 +169,7 @@ class fdtri:
     probes = ((2.0, 3.0, 0.5), (5.0, 4.0, 0.8))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class ncfdtr:
     """Noncentral F distribution function."""
 
@@ -181,7 +181,7 @@ class ncfdtr:
     probes = ((2.0, 3.0, 1.0, 0.5), (5.0, 4.0, 0.5, 2.0))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class ncfdtri:
     """Inverse of the noncentral F distribution function."""
 
@@ -196,7 +196,7 @@ class ncfdtri:
 # --- Student's t -----------------------------------------------------------------------------------------------------
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class stdtr:
     """Student's t distribution function."""
 
@@ -207,7 +207,7 @@ class stdtr:
     probes = ((2.0, 1.0), (5.0, -0.3), (3.0, 0.0))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class stdtrit:
     """Inverse of Student's t distribution function."""
 
@@ -218,7 +218,7 @@ class stdtrit:
     probes = ((2.0, 0.3), (5.0, 0.8))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class nctdtr:
     """Noncentral t distribution function."""
 
@@ -229,7 +229,7 @@ class nctdtr:
     probes = ((4.0, 0.5, 0.8), (5.0, -0.3, 1.5))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class nctdtrit:
     """Inverse of the noncentral t distribution function."""
 
@@ -252,7 +252,7 @@ def _kolmogorov_slope(x):
     return ops.where(x < 0.1, 0.0, 8.0 * safe * total)
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class kolmogorov:
     """Survival function of Kolmogorov's distribution."""
 
@@ -263,7 +263,7 @@ class kolmogorov:
     probes = (0.5, 1.0, 0.01)
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class kolmogi:
     """Inverse of the survival function of Kolmogorov's distribution."""
 
@@ -274,7 +274,7 @@ class kolmogi:
     probes = (0.3, 0.8)
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class smirnov:
     """Kolmogorov-Smirnov survival function."""
 
@@ -286,7 +286,7 @@ class smirnov:
     probes = ((3, 0.3), (5, 0.25))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class smirnovp:
     """Derivative of the Kolmogorov-Smirnov survival function."""
 
@@ -296,7 +296,7 @@ class smirnovp:
     domain = (Integers(3, 9), Between(0.1, 0.9))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class smirnovi:
     """Inverse of the Kolmogorov-Smirnov survival function."""
 
@@ -308,7 +308,7 @@ class smirnovi:
     probes = ((3, 0.3), (5, 0.25))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class tklmbda:
     """Distribution function of Tukey's lambda distribution."""
 

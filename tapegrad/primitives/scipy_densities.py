@@ -11,7 +11,7 @@ import numpy as np
 
 from .core import ops
 from .domain import Between
-from .scipy_parameters import beta_by_parameters, gamma_by_parameter, t_by_parameters
+from .scipy_parameters import beta_by_parameters, gamma_by_parameter, normal_density, t_by_parameters
 
 NO_SHAPE = (
     "the derivative of a noncentral distribution with respect to its degrees of freedom has no closed form; make them "
@@ -27,7 +27,9 @@ PROBABILITY = Between(0.05, 0.95)
 
 def gamma_density(a, x):
     """Density of the standard gamma distribution."""
-    return ops.exp(ops.xlogy(a - 1.0, x) - x - ops.gammaln(a))
+    none = ops.logical_or(x == np.inf, a == np.inf)
+    a, x = ops.where(none, 1.0, a), ops.where(none, 1.0, x)
+    return ops.where(none, 0.0, ops.exp(ops.xlogy(a - 1.0, x) - x - ops.gammaln(a)))
 
 
 def beta_density(a, b, x):
@@ -72,12 +74,14 @@ def noncentral_f_shift(n, d, nc, x, y):
 
 
 def noncentral_t_density(df, nc, t):
-    """Density of the noncentral t distribution."""
+    """Density of the noncentral t distribution; the normal one for infinitely many degrees of freedom."""
+    normal = df == np.inf
+    df = ops.where(normal, 1.0, df)
     zero = t == 0.0
     safe = ops.where(zero, 1.0, t)
     step = ops.nctdtr(df + 2.0, nc, safe * ops.sqrt(1.0 + 2.0 / df)) - ops.nctdtr(df, nc, safe)
     at_zero = ops.exp(-0.5 * nc * nc - ops.betaln(0.5 * df, 0.5)) / ops.sqrt(df)
-    return ops.where(zero, at_zero, df / safe * step)
+    return ops.where(normal, normal_density(t - nc), ops.where(zero, at_zero, df / safe * step))
 
 
 # --- slopes ----------------------------------------------------------------------------------------------------------
@@ -119,7 +123,7 @@ def inverse(slopes, k):
     def by(slope):
         slope = given(slope)
         none = slope == 0.0  # where the quantile of 0 is 0 the other slope can be 0, too
-        return -slope / ops.where(none, 1.0, given(slopes[k]))
+        return ops.where(none, 0.0, -slope) / ops.where(none, 1.0, given(slopes[k]))
 
     return tuple(
         by_value if j == k else s if isinstance(s, str) else functools.partial(by, s) for j, s in enumerate(slopes)
@@ -139,7 +143,9 @@ def gamma_slopes(a, x):
 def rate_slopes(a, b, x):
     """Of `gdtr`."""
     density = gamma_density(b, a * x)
-    return x * density, once(gamma_by_parameter, b, a * x), a * density
+    fixed, none = x == 0.0, a == 0.0  # where the other operand does not matter, and the density can be infinite
+    by_a = ops.where(fixed, 0.0, x * ops.where(fixed, 0.0, density))
+    return by_a, once(gamma_by_parameter, b, a * x), ops.where(none, 0.0, a * ops.where(none, 0.0, density))
 
 
 def chi2_slopes(v, x):

@@ -13,7 +13,7 @@ import math
 
 from .core import ops
 from .domain import Above, Between
-from .scipy_loader import scipy_ufunc
+from .scipy_loader import scipy_ufunc, scipy_ufunc_in_double
 
 
 def _whole_turns(phi):
@@ -36,7 +36,7 @@ def _slope_of_f(turns, s, c2, m):
     return s**3 * ops.elliprd(c2, 1.0, delta2) / 6.0 + _times_complete(turns, whole)
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class ellipkm1:
     """Complete elliptic integral of the first kind around m = 1, as a function of 1 - m (DLMF 19.25.1)."""
 
@@ -47,7 +47,7 @@ class ellipkm1:
     probes = (0.5, 1e-3, 1.0, 2.0)
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class ellipkinc:
     """Incomplete elliptic integral of the first kind (DLMF 19.2.4 and 19.25.5)."""
 
@@ -59,7 +59,7 @@ class ellipkinc:
     probes = ((0.5, 0.3), (1.2, -1.0), (0.5, 0.0), (4.0, 0.5), (-3.0, -0.5))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class ellipeinc:
     """Incomplete elliptic integral of the second kind (DLMF 19.2.5 and 19.25.9)."""
 
@@ -137,7 +137,7 @@ def _quotient(function, limit, x, p):
     return ops.where(near, close, apart)
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class elliprc:
     """Carlson's degenerate integral RC (DLMF 19.18.6, 19.6.15)."""
 
@@ -157,7 +157,7 @@ class elliprc:
     probes = ((0.5, 1.5), (2.0, 0.7), (1.0, 1.0))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class elliprf:
     """Carlson's integral of the first kind RF (DLMF 19.18.1)."""
 
@@ -168,7 +168,13 @@ class elliprf:
     probes = ((0.5, 1.5, 2.5), (2.0, 0.7, 1.0), (1.0, 1.0, 1.0), (1.0, 2.0, 1.0), (2.0, 1.0, 1.001))
 
 
-@scipy_ufunc
+def _share(x, by_x):
+    """A partial's share in a function that is homogeneous of degree -3/2: none at 0, where the partial is infinite."""
+    none = x == 0.0
+    return ops.where(none, 0.0, x * ops.where(none, 0.0, by_x))
+
+
+@scipy_ufunc_in_double
 class elliprd:
     """Carlson's integral of the second kind RD, symmetric in its first two arguments (DLMF 19.18.4)."""
 
@@ -181,9 +187,7 @@ class elliprd:
 
         by_x = _symmetric_quotient(in_x, x, z)
         by_y = _symmetric_quotient(in_y, y, z)
-        # It is homogeneous of degree -3/2; at 0, where a partial is infinite, its share in that is none.
-        shares = ops.where(x == 0.0, 0.0, x * by_x) + ops.where(y == 0.0, 0.0, y * by_y)
-        return by_x, by_y, -(1.5 * w + shares) / z
+        return by_x, by_y, -(1.5 * w + _share(x, by_x) + _share(y, by_y)) / z
 
     domain = (Between(0.2, 0.8), Between(1.2, 2.0), Between(2.5, 3.0))
     probes = ((0.5, 1.5, 2.5), (2.0, 0.7, 1.0), (1.0, 1.0, 1.0), (1.0, 2.0, 1.0), (2.0, 1.0, 1.001))
@@ -195,7 +199,7 @@ def _vanishing(x, y, z):
     return ops.where(nothing, 0.0, x * ops.elliprd(y, z, ops.where(nothing, 1.0, x)))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class elliprg:
     """Carlson's completely symmetric integral of the second kind RG (DLMF 19.16.3)."""
 
@@ -211,7 +215,7 @@ class elliprg:
     probes = ((0.5, 1.5, 2.5), (2.0, 0.7, 1.0), (1.0, 1.0, 1.0), (1.0, 2.0, 1.0), (2.0, 1.0, 1.001))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class elliprj:
     """Carlson's integral of the third kind RJ (DLMF 19.18.4)."""
 
@@ -222,7 +226,8 @@ class elliprj:
         by_x = _quotient(along, ops.elliprd(y, z, x), x, p)
         by_y = _quotient(along, ops.elliprd(z, x, y), y, p)
         by_z = _quotient(along, ops.elliprd(x, y, z), z, p)
-        return by_x, by_y, by_z, -(1.5 * w + x * by_x + y * by_y + z * by_z) / p  # homogeneous of degree -3/2
+        shares = _share(x, by_x) + _share(y, by_y) + _share(z, by_z)
+        return by_x, by_y, by_z, -(1.5 * w + shares) / p
 
     domain = (Between(0.2, 0.6), Between(1.2, 1.6), Between(2.2, 2.6), Between(3.2, 3.6))
     probes = ((0.5, 1.5, 2.5, 1.2), (2.0, 0.7, 1.0, 3.0), (1.0, 1.0, 1.0, 1.0), (0.5, 1.5, 2.5, 1.5))
@@ -234,7 +239,7 @@ def _agm_slope(y, x, total, part):
     return ops.where(zero, math.inf, y / total * (1.0 + part * (y / ops.where(zero, 1.0, x))))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class agm:
     """Arithmetic-geometric mean (DLMF 19.8.5)."""
 
@@ -252,7 +257,7 @@ class agm:
     probes = ((1.0, 2.0), (3.0, 0.5))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class ellipk:
     """Complete elliptic integral of the first kind (DLMF 19.4.1, with parameter m = k²)."""
 
@@ -263,7 +268,7 @@ class ellipk:
     probes = (0.5, -1.0, 0.0, 1e-4)
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class ellipe:
     """Complete elliptic integral of the second kind (DLMF 19.4.2, with parameter m = k²)."""
 

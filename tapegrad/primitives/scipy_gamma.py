@@ -14,7 +14,7 @@ from scipy.special import _ufuncs
 from .core import NoRuleError, implements, lift, ops
 from .domain import Above, Between
 from .scipy_densities import beta_slopes, gamma_slopes, negated
-from .scipy_loader import scipy_ufunc
+from .scipy_loader import scipy_ufunc, scipy_ufunc_in_double
 
 
 @scipy_ufunc
@@ -103,7 +103,13 @@ def trigamma(x):
 
 
 def psi_rise(x, m):
-    """``psi(x + m) - psi(x)``; far out, where the difference has no digits, by the asymptotic series (DLMF 5.11.2)."""
+    """``psi(x + m) - psi(x)``.
+
+    Far out, where the difference has no digits, by the asymptotic series (DLMF 5.11.2); left of 1/2, if m is whole, by
+    reflection (DLMF 5.5.4), since psi is infinite at 0, -1, ...
+    """
+    left = ops.logical_and(ops.logical_and(x < 0.5, x + m < 0.5), m == ops.rint(m))
+    x, m = ops.where(left, 1.0 - x, x), ops.where(left, -m, m)
     far = ops.logical_and(x > 100.0, x + m > 100.0)
     x_, m_ = ops.where(far, 1.0, x), ops.where(far, 1.0, m)
     p = 1.0 / ops.where(far, x, 1.0)
@@ -139,7 +145,7 @@ def _zeta_slope(s, q):
     return total
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class zeta:
     """Hurwitz zeta function (DLMF 25.11.17)."""
 
@@ -188,16 +194,16 @@ def riemann_zeta(x):
     return lift(_ufuncs._riemann_zeta(value_of(x)))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class poch:
     """Pochhammer symbol, gamma(x + m) / gamma(x)."""
 
     def partials(y, x, m):
-        # psi is infinite at 0, -1, ...: there by reflection (DLMF 5.5.4), or by 1 / gamma(x), which has a slope.
+        # psi is infinite at 0, -1, ...: there by reflection, or by 1 / gamma(x), which has a slope.
         left = x < 0.5
         both = ops.logical_and(left, ops.logical_and(x + m < 0.5, m == ops.rint(m)))
         one = ops.logical_and(left, ops.logical_not(both))
-        rise = psi_rise(ops.where(both, 1.0 - x, ops.where(one, 1.0, x)), ops.where(both, -m, ops.where(one, 1.0, m)))
+        rise = psi_rise(ops.where(one, 1.0, x), ops.where(one, 1.0, m))
         end = ops.where(one, x + m, 1.0)
         by_one = y * ops.psi(end) + ops.gamma(end) * _rgamma_slope(1.0, ops.where(one, x, 0.0))
         return ops.where(one, by_one, y * rise), y * ops.psi(x + m)
@@ -206,18 +212,27 @@ class poch:
     probes = ((1.0, 2.0), (0.5, 0.5), (0.0, 2.0), (-1.5, 3.5))
 
 
-@scipy_ufunc
+def _beta_slope(y, a, b):
+    """Slope of the beta function y in a; where it is 0, a + b being 0, -1, ..., by that of 1 / gamma(a + b)."""
+    total = a + b
+    pole = ops.logical_and(y == 0.0, ops.logical_and(total <= 0.0, total == ops.rint(total)))
+    a_, b_ = ops.where(pole, a, 1.0), ops.where(pole, b, 1.0)
+    by_total = ops.gamma(a_) * ops.gamma(b_) * _rgamma_slope(0.0, ops.where(pole, total, 0.0))
+    return ops.where(pole, by_total, -y * psi_rise(ops.where(pole, 1.0, a), ops.where(pole, 1.0, b)))
+
+
+@scipy_ufunc_in_double
 class beta:
     """Beta function."""
 
     def partials(y, a, b):
-        return -y * psi_rise(a, b), -y * psi_rise(b, a)
+        return _beta_slope(y, a, b), _beta_slope(y, b, a)
 
     domain = (Above(0.2), Above(0.2))
     probes = ((1.0, 2.0), (0.5, 0.5))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class betaln:
     """Logarithm of the absolute value of the beta function."""
 
@@ -238,7 +253,7 @@ def _binom_beyond(n, k):
     return wave * (ops.psi(n + 1.0) - ops.psi(z)) - by_z, by_z - wave * psi_rise(z, n + 1.0)
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class binom:
     """Binomial coefficient of two real numbers."""
 
@@ -260,7 +275,7 @@ class binom:
     probes = ((5.0, 2.0), (4.5, 1.5), (5.0, 6.0), (2.5, -3.5))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class gammainc:
     """Regularised lower incomplete gamma function (DLMF 8.8.13)."""
 
@@ -271,7 +286,7 @@ class gammainc:
     probes = ((2.0, 1.0), (0.5, 0.3))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class gammaincc:
     """Regularised upper incomplete gamma function (DLMF 8.8.14)."""
 
@@ -282,7 +297,7 @@ class gammaincc:
     probes = ((2.0, 1.0), (0.5, 0.3))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class betainc:
     """Regularised incomplete beta function (DLMF 8.17.20)."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from .core import BY_FUNCTION, RECORDS, Elementwise, primitive
 from .packed import packed
 
-__all__ = ["NO_ORDER", "NO_PARAMETER", "TWINS", "load", "scipy_ufunc"]
+__all__ = ["NO_ORDER", "NO_PARAMETER", "TWINS", "load", "scipy_ufunc", "scipy_ufunc_in_double"]
 
 MODULES = (
     "scipy_error", "scipy_entropy", "scipy_gamma", "scipy_integrals", "scipy_bessel", "scipy_bessel_relatives",
@@ -48,6 +48,12 @@ def scipy_ufunc(cls):
     """Keep a record back until SciPy is in use."""
     _waiting.append(cls)
     return cls
+
+
+def scipy_ufunc_in_double(cls):
+    """The same for a record whose derivatives are computed in double precision."""
+    cls.in_double = True
+    return scipy_ufunc(cls)
 
 
 def load():

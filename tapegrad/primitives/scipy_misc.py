@@ -11,7 +11,7 @@ import math
 from .core import ZERO, ops
 from .domain import Above, Between, Integers, Normal
 from .scipy_entropy import power_slope
-from .scipy_loader import NO_ORDER, scipy_ufunc
+from .scipy_loader import NO_ORDER, scipy_ufunc, scipy_ufunc_in_double
 
 DEGREE = math.pi / 180.0
 SQRT_PI = math.sqrt(math.pi)
@@ -95,7 +95,7 @@ class exp10:
     probes = (0.0, -2.0, 1.5)
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class powm1:
     """Power minus one, without cancellation."""
 
@@ -117,14 +117,19 @@ class gammasgn:
 # --- power transformations -------------------------------------------------------------------------------------------
 
 
-def _log_series(u):
-    """``(u / (1 + u) - log1p(u)) / u**2``, which tends to -1/2: by its series near 0."""
+def _inverse_slopes(x, y, p):
+    """Of ``x = (1 + p y)**(1 / p)``: x / (1 + p y) and x (u / (1 + u) - log1p(u)) / p² at u = p y, near 0 by series."""
+    u = p * y
+    total = 1.0 + u
+    end = total == 0.0
+    by_y = ops.where(end, ops.where(end, x, 1.0) ** (1.0 - p), x / ops.where(end, 1.0, total))
     near = ops.absolute(u) < 0.05
-    small, far = ops.where(near, u, 0.0), ops.where(near, 1.0, u)
+    small, far, p = ops.where(near, u, 0.0), ops.where(near, 1.0, u), ops.where(near, 1.0, p)
     series = 0.0
     for k in range(14, -1, -1):
         series = series * small + (-1.0) ** (k + 1) * (k + 1) / (k + 2)
-    return ops.where(near, series, (far / (1.0 + far) - ops.log1p(far)) / (far * far))
+    apart = (far / (1.0 + far) - ops.log1p(far)) / p / p
+    return by_y, x * ops.where(near, ops.where(near, y, 0.0) ** 2.0 * series, apart)
 
 
 @scipy_ufunc
@@ -139,23 +144,23 @@ class boxcox1p:
     probes = ((2.0, 0.5), (3.0, 0.0), (-0.5, -2.0))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class inv_boxcox:
     """Inverse of the Box-Cox transformation, (1 + p y)**(1/p)."""
 
     def partials(x, y, p):
-        return x ** (1.0 - p), x * y * y * _log_series(p * y)
+        return _inverse_slopes(x, y, p)
 
     domain = (Between(-0.8, 0.8), Between(-1.0, 1.0))
     probes = ((0.5, 0.5), (1.0, 0.0), (-0.5, -1.0))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class inv_boxcox1p:
     """Inverse of the Box-Cox transformation of 1 + x."""
 
     def partials(x, y, p):
-        return ops.exp((1.0 - p) * ops.log1p(x)), (x + 1.0) * y * y * _log_series(p * y)
+        return _inverse_slopes(x + 1.0, y, p)
 
     domain = (Between(-0.8, 0.8), Between(-1.0, 1.0))
     probes = ((0.5, 0.5), (1.0, 0.0), (-0.5, -1.0))
@@ -279,17 +284,27 @@ class wofz:
     """Faddeeva function (DLMF 7.10.2)."""
 
     def partials(w, z):
-        return z * w * -2.0 + 2j / SQRT_PI
+        near = z * w * -2.0 + 2j / SQRT_PI
+        if z._spec.dtype.kind != "c":
+            return near
+        # Far out, but not below the real axis, the asymptotic series of w (DLMF 7.12.1), differentiated.
+        far = ops.logical_and(ops.absolute(z) > 50.0, ops.imag(z) >= 0.0)
+        r = 1.0 / ops.where(far, z, 50.0)
+        square = 0.5 * r * r
+        series = 1.0 + square * (3.0 + square * (15.0 + square * (105.0 + square * 945.0)))
+        return ops.where(far, r * r * series * (-1j / SQRT_PI), near)
 
     probes = (0.0, 1.0, -2.0)
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class voigt_profile:
     """Voigt profile: a normal distribution folded with a Cauchy distribution (DLMF 7.19.1)."""
 
     def partials(y, x, sigma, gamma):
         # y = Re w(z) / (sigma sqrt(2 pi)) at z = (x + i gamma) / (sigma sqrt(2))
+        outside = ops.isinf(x)
+        x = ops.where(outside, 0.0, x)
         none = sigma == 0.0
         wide = ops.where(none, 1.0, sigma)
         z = (x + gamma * 1j) / (wide * math.sqrt(2.0))
@@ -300,9 +315,9 @@ class voigt_profile:
         square = ops.where(none, x * x + gamma * gamma, 1.0)
         alone = 1.0 / (math.pi * square * square)
         return (
-            ops.where(none, -2.0 * x * gamma * alone, ops.real(slope) * scale),
-            ops.where(none, 0.0, by_sigma),
-            ops.where(none, (x * x - gamma * gamma) * alone, -ops.imag(slope) * scale),
+            ops.where(outside, 0.0, ops.where(none, -2.0 * x * gamma * alone, ops.real(slope) * scale)),
+            ops.where(ops.logical_or(none, outside), 0.0, by_sigma),
+            ops.where(outside, 0.0, ops.where(none, (x * x - gamma * gamma) * alone, -ops.imag(slope) * scale)),
         )
 
     domain = (Normal(), Above(0.3), Above(0.2))

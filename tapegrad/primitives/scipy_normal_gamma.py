@@ -20,7 +20,7 @@ from .scipy_densities import (
     noncentral_chi2_slopes,
     rate_slopes,
 )
-from .scipy_loader import scipy_ufunc
+from .scipy_loader import scipy_ufunc_in_double
 
 SQRT_2PI = math.sqrt(2.0 * math.pi)
 
@@ -28,7 +28,7 @@ SQRT_2PI = math.sqrt(2.0 * math.pi)
 # --- normal ----------------------------------------------------------------------------------------------------------
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class ndtri_exp:
     """Inverse of the logarithm of the normal distribution function."""
 
@@ -39,7 +39,7 @@ class ndtri_exp:
     probes = (-1.0, -0.3)
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class nrdtrimn:
     """Mean of the normal distribution that has a given quantile."""
 
@@ -51,7 +51,7 @@ class nrdtrimn:
     probes = ((0.3, 1.0, 0.5), (0.8, 2.0, -1.0))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class nrdtrisd:
     """Standard deviation of the normal distribution that has a given quantile."""
 
@@ -63,7 +63,7 @@ class nrdtrisd:
     probes = ((0.0, 0.8, 1.0), (-1.0, 0.7, 2.0))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class owens_t:
     """Owen's T function."""
 
@@ -79,7 +79,7 @@ class owens_t:
 # --- gamma, chi-square, Poisson --------------------------------------------------------------------------------------
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class gammaincinv:
     """Inverse of gammainc (DLMF 8.8.13)."""
 
@@ -90,7 +90,7 @@ class gammaincinv:
     probes = ((2.0, 0.3), (0.5, 0.8))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class gammainccinv:
     """Inverse of gammaincc (DLMF 8.8.14)."""
 
@@ -101,7 +101,7 @@ class gammainccinv:
     probes = ((2.0, 0.3), (0.5, 0.8))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class chdtr:
     """Chi-square distribution function."""
 
@@ -112,7 +112,7 @@ class chdtr:
     probes = ((2.0, 1.0), (5.0, 3.0))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class chdtrc:
     """Chi-square survival function."""
 
@@ -123,7 +123,7 @@ class chdtrc:
     probes = ((2.0, 1.0), (5.0, 3.0))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class chdtri:
     """Inverse of the chi-square survival function."""
 
@@ -134,7 +134,7 @@ class chdtri:
     probes = ((2.0, 0.3), (5.0, 0.8))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class chndtr:
     """Noncentral chi-square distribution function."""
 
@@ -146,7 +146,7 @@ class chndtr:
     probes = ((1.0, 3.0, 0.5), (4.0, 2.5, 2.0))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class chndtrix:
     """Inverse of the noncentral chi-square distribution function."""
 
@@ -158,7 +158,7 @@ class chndtrix:
     probes = ((0.3, 3.0, 0.5), (0.8, 2.5, 2.0))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class chndtrinc:
     """Noncentrality at which the chi-square distribution function has a given value."""
 
@@ -170,7 +170,7 @@ class chndtrinc:
     probes = ((3.0, 2.5, 0.3), (4.0, 2.5, 0.5))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class gdtr:
     """Gamma distribution function, with a rate."""
 
@@ -181,7 +181,7 @@ class gdtr:
     probes = ((1.0, 2.0, 0.5), (0.5, 1.5, 2.0))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class gdtrc:
     """Gamma survival function, with a rate."""
 
@@ -192,7 +192,7 @@ class gdtrc:
     probes = ((1.0, 2.0, 0.5), (0.5, 1.5, 2.0))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class gdtrix:
     """Inverse of the gamma distribution function, with a rate."""
 
@@ -203,7 +203,7 @@ class gdtrix:
     probes = ((1.0, 2.0, 0.5), (0.5, 1.5, 0.8))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class gdtria:
     """Rate at which the gamma distribution function has a given value."""
 
@@ -214,7 +214,7 @@ class gdtria:
     probes = ((0.5, 2.0, 1.0), (0.8, 1.5, 0.5))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class pdtr:
     """Poisson distribution function."""
 
@@ -226,7 +226,7 @@ class pdtr:
     probes = ((2.0, 1.0), (0.0, 0.5))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class pdtrc:
     """Poisson survival function."""
 
@@ -238,7 +238,7 @@ class pdtrc:
     probes = ((2.0, 1.0), (0.0, 0.5))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class pdtri:
     """Poisson mean at which the distribution function has a given value."""
 

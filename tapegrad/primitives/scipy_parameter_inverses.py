@@ -22,7 +22,7 @@ from .scipy_densities import (
     rate_slopes,
     t_slopes,
 )
-from .scipy_loader import scipy_ufunc
+from .scipy_loader import scipy_ufunc, scipy_ufunc_in_double
 
 
 def _from_zero(slopes_of, y, *parameters):
@@ -37,7 +37,7 @@ def _unless(none, slope):
     return ops.where(none, 0.0, given(slope))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class gdtrib:
     """Shape at which the gamma distribution function has a given value."""
 
@@ -48,7 +48,7 @@ class gdtrib:
     probes = ((1.0, 0.4, 2.0), (2.0, 0.7, 1.5))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class chdtriv:
     """Degrees of freedom at which the chi-square distribution function has a given value."""
 
@@ -59,7 +59,7 @@ class chdtriv:
     probes = ((0.4, 2.0), (0.8, 5.0))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class pdtrik:
     """Real number of events at which the Poisson distribution function has a given value."""
 
@@ -70,7 +70,7 @@ class pdtrik:
     probes = ((0.5, 2.0), (0.7, 4.0))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class btdtria:
     """First parameter at which the beta distribution function has a given value."""
 
@@ -81,7 +81,7 @@ class btdtria:
     probes = ((0.4, 2.0, 0.5), (0.7, 1.5, 0.3))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class btdtrib:
     """Second parameter at which the beta distribution function has a given value."""
 
@@ -92,7 +92,7 @@ class btdtrib:
     probes = ((2.0, 0.4, 0.5), (1.5, 0.7, 0.3))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class bdtrik:
     """Real number of successes at which the binomial distribution function has a given value."""
 
@@ -103,7 +103,7 @@ class bdtrik:
     probes = ((0.5, 8.0, 0.4), (0.6, 7.0, 0.6))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class bdtrin:
     """Real number of trials at which the binomial distribution function has a given value."""
 
@@ -114,7 +114,7 @@ class bdtrin:
     probes = ((3.0, 0.5, 0.4), (4.0, 0.6, 0.6))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class nbdtrik:
     """Real number of failures at which the negative binomial distribution function has a given value."""
 
@@ -125,7 +125,7 @@ class nbdtrik:
     probes = ((0.6, 4.0, 0.4), (0.7, 5.0, 0.5))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class nbdtrin:
     """Real number of successes at which the negative binomial distribution function has a given value."""
 
@@ -136,7 +136,7 @@ class nbdtrin:
     probes = ((4.0, 0.5, 0.4), (5.0, 0.4, 0.5))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class fdtridfd:
     """Second degrees of freedom at which the F distribution function has a given value."""
 
@@ -147,7 +147,7 @@ class fdtridfd:
     probes = ((3.0, 0.6, 1.3), (2.0, 0.6, 1.2))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class stdtridf:
     """Degrees of freedom at which Student's t distribution function has a given value."""
 
@@ -161,7 +161,7 @@ class stdtridf:
     probes = ((0.8, 1.1), (0.82, 1.2))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class nctdtridf:
     """Degrees of freedom at which the noncentral t distribution function has a given value."""
 
@@ -173,7 +173,7 @@ class nctdtridf:
     probes = ((0.64, 0.5, 1.0),)
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class nctdtrinc:
     """Noncentrality at which the t distribution function has a given value."""
 
@@ -184,7 +184,7 @@ class nctdtrinc:
     probes = ((4.0, 0.5, 1.0), (5.0, 0.6, 1.5))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class ncfdtrinc:
     """Noncentrality at which the F distribution function has a given value."""
 

@@ -19,13 +19,16 @@ import numpy as np
 from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .batching import aligned
-from .core import ZERO, Primitive, broadcast_shapes, lift, ops, primitive
+from .broadcasting import broadcast_shapes
+from .core import ZERO, Primitive, lift, ops, primitive
 from .shape import insert_axis
 
 __all__ = ["beta_by_parameters", "gamma_by_parameter", "t_by_parameters"]
 
 FALL = 45.0
 STEPS = 60
+TINY = 1e-280
+"""Takes the place of a parameter that is 0."""
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 NODES, WEIGHTS = 0.5 * (_NODES + 1.0), 0.5 * _WEIGHTS
 
@@ -107,8 +110,8 @@ def gamma_by_parameter(a, x):
 
     The integral of f(t) (log t - psi(a)) up to x, or with another sign from x on.
     """
-    outside = ops.logical_or(x <= 0.0, x == np.inf)
-    x = ops.where(outside, 1.0, x)
+    outside = ops.logical_or(ops.logical_or(x <= 0.0, x == np.inf), a == np.inf)
+    x, a = ops.where(outside, 1.0, x), ops.where(outside, 1.0, ops.where(a == 0.0, TINY, a))
     above = x > a
     small = ops.logical_and(ops.logical_not(above), a < 1.0)
     b = ops.where(small, a + 1.0, a)
@@ -134,6 +137,7 @@ def beta_by_parameters(a, b, x):
     """
     outside = ops.logical_or(x <= 0.0, x >= 1.0)
     x = ops.where(outside, 0.5, x)
+    a, b = ops.where(a == 0.0, TINY, a), ops.where(b == 0.0, TINY, b)
     above = x * (a + b) > a
     p, q, z = ops.where(above, b, a), ops.where(above, a, b), ops.where(above, 1.0 - x, x)
     by_p, by_q = _lower_beta(p, q, z)
@@ -170,8 +174,16 @@ def t_by_parameters(df, nc, t):
     Phi(t r - nc) over r, times the density of R; its derivatives are those of what is integrated. In u = log r that
     density is the exponential of df (u - e^2u / 2), whose reach is taken to both sides of its maximum at 0.
     """
+    normal = df == np.inf
+    df = ops.where(normal, 1.0, df)
     upper, lower = _t_parts(df, nc, t, 1.0), _t_parts(df, nc, t, -1.0)
-    return upper[0] + lower[0], upper[1] + lower[1]
+    by_df, by_nc = upper[0] + lower[0], upper[1] + lower[1]
+    return ops.where(normal, 0.0, by_df), ops.where(normal, -normal_density(t - nc), by_nc)
+
+
+def normal_density(x):
+    """Density of the normal distribution."""
+    return ops.exp(-0.5 * x * x) * (1.0 / math.sqrt(2.0 * math.pi))
 
 
 def _t_parts(df, nc, t, sign):
@@ -184,7 +196,7 @@ def _t_parts(df, nc, t, sign):
     density = 2.0 * ops.exp(half * (ops.log(half) + growth) - ops.gammaln(half))
     score = 0.5 * (ops.log(half) + 1.0 - ops.psi(half) + growth)
     at = t * r - nc
-    by_nc = density * ops.exp(-0.5 * at * at) * (-1.0 / math.sqrt(2.0 * math.pi))
+    by_nc = -density * normal_density(at)
     rise = ops.ndtr(at) - ops.ndtr(t - nc)  # the score's mean is zero
     return _integral(rise * density * score, reach), _integral(by_nc, reach)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .core import ops
 from .domain import Above, Between, Integers, Normal
-from .scipy_loader import NO_ORDER, NO_PARAMETER, scipy_ufunc
+from .scipy_loader import NO_ORDER, NO_PARAMETER, scipy_ufunc, scipy_ufunc_in_double
 
 DEGREE = Integers(0, 6)
 INSIDE = Between(-1.0, 1.0)
@@ -16,8 +16,20 @@ INSIDE = Between(-1.0, 1.0)
 
 def lower(name, n, *operands):
     """A polynomial of degree n - 1, which is 0 for n = 0."""
-    nothing = n == 0
+    return _without(n == 0, name, n, *operands)
+
+
+def _without(nothing, name, n, *operands):
+    """A polynomial of degree n - 1, and 0 at some places."""
     return ops.where(nothing, 0.0, getattr(ops, name)(ops.where(nothing, 0, n - 1), *operands))
+
+
+def _second_kind(n, x):
+    """Half the slope of the Chebyshev polynomial U of degree n, which is -U of degree -n - 2, and so 0 for -1."""
+    mirrored = n < -1
+    n = ops.where(mirrored, -n - 2, n)
+    slope = _without(ops.logical_or(n == 0, n == -1), "eval_gegenbauer", n, 2.0, x)
+    return ops.where(mirrored, -slope, slope)
 
 
 @scipy_ufunc
@@ -61,7 +73,7 @@ class eval_chebyu:
     """Chebyshev polynomial of the second kind (DLMF 18.7.4 and 18.9.19)."""
 
     def partials(y, n, x):
-        return NO_ORDER, 2.0 * lower("eval_gegenbauer", n, 2.0, x)
+        return NO_ORDER, 2.0 * _second_kind(n, x)
 
     fixed = (0,)
     domain = (DEGREE, INSIDE)
@@ -85,7 +97,7 @@ class eval_chebys:
     """Chebyshev polynomial of the second kind on [-2, 2] (DLMF 18.9.19)."""
 
     def partials(y, n, x):
-        return NO_ORDER, lower("eval_gegenbauer", n, 2.0, 0.5 * x)
+        return NO_ORDER, _second_kind(n, 0.5 * x)
 
     fixed = (0,)
     domain = (DEGREE, Between(-2.0, 2.0))
@@ -109,7 +121,7 @@ class eval_sh_chebyu:
     """Shifted Chebyshev polynomial of the second kind (DLMF 18.9.19)."""
 
     def partials(y, n, x):
-        return NO_ORDER, 4.0 * lower("eval_gegenbauer", n, 2.0, 2.0 * x - 1.0)
+        return NO_ORDER, 4.0 * _second_kind(n, 2.0 * x - 1.0)
 
     fixed = (0,)
     domain = (DEGREE, Between(0.0, 1.0))
@@ -118,10 +130,11 @@ class eval_sh_chebyu:
 
 @scipy_ufunc
 class eval_gegenbauer:
-    """Gegenbauer polynomial (DLMF 18.9.19)."""
+    """Gegenbauer polynomial (DLMF 18.9.19); one of negative degree is 0."""
 
     def partials(y, n, a, x):
-        return NO_ORDER, NO_PARAMETER, 2.0 * a * lower("eval_gegenbauer", n, a + 1.0, x)
+        nothing = ops.logical_and(n <= 0, n == ops.rint(n * 1.0))
+        return NO_ORDER, NO_PARAMETER, 2.0 * a * _without(nothing, "eval_gegenbauer", n, a + 1.0, x)
 
     fixed = (0, 1)
     domain = (DEGREE, Between(0.5, 2.0), INSIDE)
@@ -141,7 +154,7 @@ class eval_jacobi:
     probes = ((0, 1.0, 0.5, 0.3), (3, 0.5, 1.0, 0.9), (4, 1.5, 1.0, -0.2))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class eval_sh_jacobi:
     """Shifted Jacobi polynomial (DLMF 18.1.2 and 18.9.15)."""
 
@@ -251,12 +264,17 @@ class hyp2f1:
     probes = ((1.0, 2.0, 2.5, 0.3), (0.5, 1.5, 1.0, -0.4))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class hyperu:
     """Tricomi's confluent hypergeometric function (DLMF 13.3.22)."""
 
     def partials(y, a, b, x):
-        return NO_PARAMETER, NO_PARAMETER, -a * ops.hyperu(a + 1.0, b + 1.0, x)
+        # SciPy's function with b + 1 has no value next to 0: there x U' = a (1 + a - b) U(a + 1) - a U, DLMF 13.3.25.
+        near = x < 1e-8
+        slope = -a * ops.hyperu(a + 1.0, b + 1.0, ops.where(near, 1.0, x))
+        x = ops.where(near, x, 1.0)
+        quotient = a * ((1.0 + a - b) * ops.hyperu(a + 1.0, b, x) - ops.hyperu(a, b, x)) / x
+        return NO_PARAMETER, NO_PARAMETER, ops.where(near, quotient, slope)
 
     fixed = (0, 1)
     domain = (Between(0.5, 2.0), Between(1.1, 1.9), Between(0.5, 3.0))

@@ -8,7 +8,8 @@ from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from ..vm.bridge import loop_address
 from ..vm.kernels import extra_loop
-from .core import BY_FUNCTION, Promoting, broadcast_shapes, implements, lift, ops, primitive, unbroadcast
+from .broadcasting import broadcast_shapes
+from .core import BY_FUNCTION, Promoting, implements, lift, ops, primitive, unbroadcast
 
 C = np.array([True, False, True])
 A, B = np.array([1.0, 2.0, 3.0]), np.array([-1.0, 5.0, 0.5])
