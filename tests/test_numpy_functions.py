@@ -127,6 +127,7 @@ CASES = {
     "histogramdd density": (lambda x: np.histogramdd([x, x * x], 2, density=True)[0], V),
     "grid of coordinates": (lambda x, y: np.ix_(x, y)[0] * np.ix_(x, y)[1], V, W),
     "histogram edges": (lambda x: np.histogram(x, 4)[1], V),
+    "histogram of a matrix": (lambda w: np.histogram(A, 3, weights=w)[0], A),
     # order statistics
     "nanmedian": (lambda x: np.nanmedian(x, axis=1), HOLES),
     "nanquantile": (lambda x: np.nanquantile(x, [0.2, 0.7], axis=0), HOLES),
@@ -521,7 +522,7 @@ def test_the_gradient_of_sorting_many_elements():
 @pytest.mark.parametrize("method", ["linear", "lower", "nearest", "inverted_cdf", "closest_observation", "hazen"])
 def test_quantiles_have_the_dtype_of_numpy(function, dtype, method):
     x, scale = (np.arange(15.0).reshape(3, 5) * 7 % 11).astype(dtype), 100 if "percent" in function.__name__ else 1
-    for q in (0.5 * scale, [0.3 * scale, 0.5 * scale], np.array([0.0, 1.0]) * scale):
+    for q in (0.5 * scale, [0.3 * scale, 0.5 * scale], np.array([0.0, 1.0]) * scale, np.float64(0.5 * scale)):
         for axis in (None, 1):
             wanted, found = (
                 function(x, q, axis=axis, method=method),
@@ -548,6 +549,8 @@ def test_functions_that_compute_in_another_dtype_than_their_operand_has(dtype):
         lambda x: np.pad(x, ((1, 2), (3, 4)), mode="linear_ramp", end_values=((5, 1), (2, 9))),
         lambda x: np.geomspace(x + 1.0, x + 2.0, 4),
         lambda x: np.nanmedian(x, axis=0),
+        lambda x: np.nanmean(x, axis=0, dtype=np.float32),
+        lambda x: np.polydiv(x[0], x[1, :2])[0],
         lambda x: np.linspace(0, x, 5),
         lambda x: np.linspace(x, np.float64(2.0), 3, endpoint=False),
     )

@@ -26,15 +26,15 @@ def numpy_bincount(x, /, weights=None, minlength=0):
 
 def _edges(a, bins, bounds, weights):
     """Edges of bins: with the gradient of the data's extremes, or of the edges given."""
-    values = _plain(a).ravel()
+    values, weights = _plain(a), None if weights is None else _plain(weights)
     if isinstance(bins, str) or np.ndim(bins) == 0:
-        plain = np.histogram_bin_edges(values, bins, bounds, None if weights is None else _plain(weights))
+        plain = np.histogram_bin_edges(values, bins, bounds, weights)
         if not isinstance(a, Tensor) or bounds is not None or values.size == 0 or values.min() == values.max():
             return plain, plain
         from .ranges import numpy_linspace
 
         return plain, numpy_linspace(BY_FUNCTION[np.min](a), BY_FUNCTION[np.max](a), plain.size)
-    plain = np.histogram_bin_edges(values, _plain(bins), bounds)
+    plain = np.histogram_bin_edges(values, _plain(bins), bounds, weights)
     return plain, bins if isinstance(bins, Tensor) else plain
 
 

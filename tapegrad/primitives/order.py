@@ -13,6 +13,7 @@ from .shape import cast, reshape_to
 from .sorting import (
     _sorted_for,
     between,
+    dtype_of_q,
     numpy_median,
     numpy_percentile,
     numpy_quantile,
@@ -28,7 +29,7 @@ def _constant(q, name):
     return _plain(q)
 
 
-def _nan_quantile(a, q, axis, method, keepdims, name, weak=True):
+def _nan_quantile(a, q, axis, method, keepdims, name, by=None):
     """Quantiles of the elements that are not NaN: how many there are is looked up in the values."""
     q = np.asarray(q, float)
     if ((q < 0) | (q > 1)).any():
@@ -40,8 +41,8 @@ def _nan_quantile(a, q, axis, method, keepdims, name, weak=True):
     if name == "nanmedian":
         y = ops.where(way == 0.0, low, (low + high) / 2.0)
     else:
-        y = between(low, high, way, s._spec.dtype if weak else None)
-        y = cast(y, quantile_dtype(lift(a)._spec.dtype, s._spec.dtype, weak, method))
+        y = between(low, high, way, s._spec.dtype if by is None else None)
+        y = cast(y, quantile_dtype(lift(a)._spec.dtype, s._spec.dtype, by, method))
     y = ops.where(counts == 0, np.asarray(np.nan, s._spec.dtype), y)
     y = view_of_function(np.moveaxis, "Permute", y, -1, 0)
     return reshape_to(y, (*q.shape, *(kept if keepdims else y._spec.shape[1:])))
@@ -62,7 +63,7 @@ def numpy_nanquantile(
         return weighted_quantile(np.nanquantile, a, q, axis, method, keep, weights)
     if not _has_nan(a) or lift(a)._spec.size == 0:
         return numpy_quantile(a, q, axis, method=method, keepdims=keep)
-    return _nan_quantile(a, _constant(q, "nanquantile"), axis, method, keep, "nanquantile", isinstance(q, (int, float)))
+    return _nan_quantile(a, _constant(q, "nanquantile"), axis, method, keep, "nanquantile", dtype_of_q(q, method))
 
 
 @implements(np.nanpercentile)
@@ -76,8 +77,8 @@ def numpy_nanpercentile(
         return weighted_quantile(np.nanquantile, a, np.asarray(_plain(q)) / 100.0, axis, method, keep, weights)
     if not _has_nan(a) or lift(a)._spec.size == 0:
         return numpy_percentile(a, q, axis, method=method, keepdims=keep)
-    weak, q = isinstance(q, (int, float)), np.asarray(_constant(q, "nanpercentile")) / 100.0
-    return _nan_quantile(a, q, axis, method, keep, "nanpercentile", weak)
+    q = q / 100.0 if type(q) in (int, float) else np.asarray(_constant(q, "nanpercentile")) / 100.0
+    return _nan_quantile(a, q, axis, method, keep, "nanpercentile", dtype_of_q(q, method))
 
 
 @implements(np.nanmedian)

@@ -97,13 +97,14 @@ def numpy_polyint(p, m=1, k=None):
 def numpy_polydiv(u, v):
     """`numpy.polydiv`; how long the remainder is depends on the values."""
     u, v = _coefficients(u), _coefficients(v)
-    dtype = np.result_type(u._spec.dtype, v._spec.dtype, np.float64)
+    u, v = (p if p._spec.dtype.kind in "fc" else cast(p, np.dtype(float)) for p in (u, v))
+    dtype, scale = np.result_type(u._spec.dtype, v._spec.dtype), 1.0 / getitem(v, 0)
     u, v = cast(u, dtype), cast(v, dtype)
     m, n = u._spec.size - 1, v._spec.size - 1
     if m < n:
         quotient, rest = lift(np.zeros(1, dtype)), u
     else:
-        parts, rest, scale = [], u, 1.0 / getitem(v, 0)
+        parts, rest = [], u
         for _ in range(m - n + 1):
             factor = scale * getitem(rest, 0)
             parts.append(factor)

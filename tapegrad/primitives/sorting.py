@@ -226,7 +226,7 @@ _PERCENT = "Percentiles must be in the range [0, 100]"
 
 
 def _quantile(a, q, axis, out, method, keepdims, name):
-    weak, given_q = isinstance(q, (int, float)), q
+    by, given_q = dtype_of_q(q, method), q
     q = _plain(q).astype(float)
     if ((q < 0) | (q > 1)).any():
         raise ValueError({"quantile": "Quantiles must be in the range [0, 1]"}.get(name, _PERCENT))
@@ -245,17 +245,25 @@ def _quantile(a, q, axis, out, method, keepdims, name):
             )
         slope = n + 1.0 - sum(_HYNDMAN_FAN[method])
         t = t + slope * (reshape_to(given_q, (q.size,)) - q.ravel())
-    y = between(getitem(s, (Ellipsis, below)), getitem(s, (Ellipsis, above)), t, s._spec.dtype if weak else None)
-    y = cast(_nan_where_nan(y, _expand_last(s)), quantile_dtype(lift(a)._spec.dtype, s._spec.dtype, weak, method))
+    y = between(getitem(s, (Ellipsis, below)), getitem(s, (Ellipsis, above)), t, s._spec.dtype if by is None else None)
+    y = cast(_nan_where_nan(y, _expand_last(s)), quantile_dtype(lift(a)._spec.dtype, s._spec.dtype, by, method))
     y = view_of_function(np.moveaxis, "Permute", y, -1, 0)
     return reshape_to(y, (*q.shape, *(kept if keepdims else y._spec.shape[1:])))
 
 
-def quantile_dtype(given, floating, weak, method):
-    """The dtype of quantiles: the array's where they are elements, else that of a mean by `q`, maybe a weak number."""
+def dtype_of_q(q, method):
+    """The dtype by which `q` promotes quantiles, None if it does not: Python's numbers, and integers that stay ranks."""
+    if type(q) in (int, float):
+        return None
+    dtype = q._spec.dtype if isinstance(q, Tensor) else np.asarray(q).dtype
+    return dtype if dtype.kind == "f" else None if method == "linear" else np.dtype(float)
+
+
+def quantile_dtype(given, floating, by, method):
+    """The dtype of quantiles: the array's where they are elements, else that of a mean by a `q` of dtype `by`."""
     if method in _ELEMENTS:
         return given
-    return floating if weak else np.result_type(floating, np.float64)
+    return floating if by is None else np.result_type(floating, by)
 
 
 _ELEMENTS = ("inverted_cdf", "closest_observation", "lower", "higher", "nearest")
@@ -289,7 +297,7 @@ def numpy_percentile(
     a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=False, *, weights=None
 ):
     """`numpy.percentile`, differentiable by `q`, too."""
-    q = (q if isinstance(q, (int, float, Tensor)) else np.asarray(q)) / 100.0
+    q = (q if isinstance(q, (int, float, np.generic, Tensor)) else np.asarray(q)) / 100.0
     if given(weights):
         refuse("percentile", out=out)
         return weighted_quantile(np.quantile, a, q, axis, method, keepdims, weights)

@@ -272,7 +272,8 @@ def numpy_nanmean(a, axis=None, dtype=None, out=None, keepdims=False, *, where=N
     if nan is None:
         return numpy_mean(x, axis, dtype, out, keepdims, where=where)
     count = numpy_sum(~nan, axis, keepdims=keepdims, where=where)
-    return numpy_sum(x, axis, dtype, out, keepdims, where=where) / cast(count, x._spec.dtype)
+    total = numpy_sum(x, axis, dtype, out, keepdims, where=where)
+    return total / cast(count, total._spec.dtype)
 
 
 def _nan_extremum(function, a, axis, out, keepdims, initial, where, fill):
