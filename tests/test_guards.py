@@ -326,5 +326,5 @@ def test_values_under_compilation_are_not_for_other_threads():
 
     x = np.array([1.0, -2.0, 3.0])
     np.testing.assert_allclose(tg.grad(f)(x), 2.0 * x)
-    with pytest.raises(RuntimeError, match="leave threads out of what tapegrad.compile records"):
+    with pytest.raises(RuntimeError, match="leave threads out of what"):
         tg.compile(f)(x)

@@ -16,6 +16,9 @@ S = A + A.T
 SPD = A @ A.T + np.eye(3)
 TALL, WIDE = RNG.normal(size=(4, 2)), RNG.normal(size=(2, 4))
 B = RNG.normal(size=(3, 2))
+STACK = np.stack([A, A.T + 1.0])
+BANDS = RNG.normal(size=(2, 3, 4)) + np.array([[0.0], [5.0], [0.0]])
+SCALES = np.stack([TALL, 1e-3 * TALL])
 
 
 def projector(v):
@@ -55,6 +58,28 @@ CASES = {
     "eigh between": (lambda la, a: la.eigvalsh(a + a.T, subset_by_value=(4.0, np.inf)), A),
     "eigh two": (lambda la, a, b: projector(la.eigh(a + a.T, b @ b.T)[1]), A, A.T + 1.0),
     "eigvalsh two": (lambda la, a, b: la.eigvalsh(a + a.T, b @ b.T, lower=False), A, A.T + 1.0),
+    "eigh product": (lambda la, a, b: projector(la.eigh(a + a.T, b @ b.T, type=2)[1]), A, A.T + 1.0),
+    "eigh other product": (lambda la, a, b: projector(la.eigh(a + a.T, b @ b.T, type=3)[1]), A, A.T + 1.0),
+    "lu tall": (lambda la, a: la.lu(a)[1] @ la.lu(a)[2] ** 2, TALL),
+    "lu wide": (lambda la, a: la.lu(a, permute_l=True)[0] @ la.lu(a)[2] ** 2, WIDE),
+    "lu indices": (lambda la, a: la.lu(a, p_indices=True)[0], STACK),
+    "lu_solve batch": (lambda la, a, b: la.lu_solve(la.lu_factor(a), b), STACK, B),
+    "solve_banded batch": (lambda la, ab, b: la.solve_banded((1, 1), ab, b), BANDS, BANDS[:, 0, :, None]),
+    "solve_sylvester batch": (lambda la, a, b: la.solve_sylvester(a, A, q=b), STACK, STACK),
+    "lyapunov batch": (lambda la, a: la.solve_discrete_lyapunov(a, a[0]), STACK),
+    "expm_frechet batch": (lambda la, a: la.expm_frechet(0.1 * a, a[::-1])[1], STACK),
+    "lstsq batch": (lambda la, a, b: la.lstsq(a, b)[0], np.stack([TALL, TALL[::-1]]), TALL[:, 0]),
+    "pinv batch": (lambda la, a: la.pinv(a, atol=1e-6), SCALES),
+    "pinv ranks": (lambda la, a: la.pinv(a, atol=0.1, return_rank=True)[1], SCALES),
+    "qr pivoting batch": (lambda la, a: la.qr(a, mode="economic", pivoting=True)[1], STACK),
+    "eigh some of a batch": (lambda la, a: la.eigh(a + np.swapaxes(a, 1, 2), subset_by_index=[1, 2])[0], STACK),
+    "eigh between in a batch": (
+        lambda la, a: la.eigvalsh(a + np.swapaxes(a, 1, 2), subset_by_value=(4.0, 99.0)),
+        STACK,
+    ),
+    "toeplitz batch": (lambda la, c, r: la.toeplitz(c, r), B, B.T[0]),
+    "block_diag batch": (lambda la, a, b: la.block_diag(a, b), STACK, B),
+    "khatri_rao batch": (lambda la, a, b: la.khatri_rao(a, b), STACK, A),
     "complex solve": (lambda la, a, b: np.real(la.solve(a + 1j * a.T, b, assume_a="her")), A, B),
     "complex eigh": (
         lambda la, a, b: la.eigvalsh(a + a.T + 1j * (a - a.T), b @ b.T + 0.1j * (b - b.T)),
@@ -103,7 +128,7 @@ def test_ranks_orders_and_dtypes():
     [
         (lambda x: linalg.qr(x, mode="raw"), ValueError, "mode is one of 'full', 'r', 'economic', not 'raw'"),
         (lambda x: linalg.solve(x, x, assume_a="odd"), ValueError, "'odd' is no structure that assume_a= knows"),
-        (lambda x: linalg.eigh(x, x, type=2), NotImplementedError, "type=2 has no rule for tensors"),
+        (lambda x: linalg.eigh(x, x, type=4), ValueError, "type is 1, 2 or 3, not 4"),
         (lambda x: linalg.eig(x, homogeneous_eigvals=True), NotImplementedError, "use the quotients"),
     ],
 )

@@ -123,13 +123,16 @@ class solve_triangular:
         return -_triangle(matmul(b_bar, adjoint(y)), lower), b_bar
 
 
+_LU_SAMPLES = (*_SAMPLES, ((_A[:, :2],), {}), ((np.stack([_A[:2], _A[1:]]),), {}))
+
+
 @primitive()
 class lu_pivots:
     """Row order p of an LU factorisation, a[p] = l u."""
 
     batching = stacked
     derivative = ZERO
-    samples = _SAMPLES
+    samples = _LU_SAMPLES
 
     def infer(specs, attrs):
         return spec_of(specs[0].shape[:-1], np.dtype(np.intp)), op.KERNEL
@@ -146,34 +149,54 @@ class lu_pivots:
 
 @primitive()
 class lu_packed:
-    """Triangular factors l and u of square matrices with rows in the order of `lu_pivots`, in one array."""
+    """Triangular factors l and u of matrices with rows in the order of `lu_pivots`, in one array."""
 
     batching = stacked
     immediate = True
     grad_name = "LinalgLu"
-    samples = _SAMPLES
+    samples = _LU_SAMPLES
 
     def infer(specs, attrs):
         x = specs[0]
-        n = x.shape[-1]
-        return spec_of((*x.shape[:-2], 2 * n * n), x.dtype), op.KERNEL
+        m, n = x.shape[-2:]
+        return spec_of((*x.shape[:-2], (m + n) * min(m, n)), x.dtype), op.KERNEL
 
     def compute(a):
         from scipy import linalg
 
-        y = np.empty((*a.shape[:-2], 2, *a.shape[-2:]), a.dtype)
+        (m, n), size = a.shape[-2:], a.shape[-2] * min(a.shape[-2:])
+        y = np.empty((*a.shape[:-2], (m + n) * min(m, n)), a.dtype)
         for k in np.ndindex(a.shape[:-2]):
-            _, y[k][0], y[k][1] = linalg.lu(a[k])
-        return y.reshape(*a.shape[:-2], -1)
+            _, low, up = linalg.lu(a[k])
+            y[k][:size], y[k][size:] = low.ravel(), up.ravel()
+        return y
 
     def pullback(y_bar, y, a):
         # With F = l^-1 dA[p] u^-1: dl = l tril(F, -1) and du = triu(F) u; rows go back to their places.
-        n = a._spec.shape[-1]
-        low, up = _unpack(y, (n, n), (n, n))
-        low_bar, up_bar = _unpack(y_bar, (n, n), (n, n))
-        tril, triu = BY_FUNCTION[np.tril], BY_FUNCTION[np.triu]
+        # Rows of l below that block (dl = (dA[p] - l du) u^-1) and columns of u beside it hand back to it.
+        m, n = a._spec.shape[-2:]
+        k = min(m, n)
+        (low, up), (low_bar, up_bar) = _unpack(y, (m, k), (k, n)), _unpack(y_bar, (m, k), (k, n))
+        (low, below), (low_bar, below_bar) = _rows(low, k), _rows(low_bar, k)
+        (up, beside), (up_bar, beside_bar) = _columns(up, k), _columns(up_bar, k)
+        tril, triu, concatenate = BY_FUNCTION[np.tril], BY_FUNCTION[np.triu], BY_FUNCTION[np.concatenate]
+        if m > k:
+            below_bar = adjoint(solve_triangular(up, adjoint(below_bar), lower=False))
+            up_bar = up_bar - matmul(adjoint(below), below_bar)
+        if n > k:
+            beside_bar = solve_triangular(adjoint(low), beside_bar, lower=False)
+            low_bar = low_bar - matmul(beside_bar, adjoint(beside))
         middle = tril(matmul(adjoint(low), low_bar), -1) + triu(matmul(up_bar, adjoint(up)))
         right = adjoint(solve_triangular(up, adjoint(middle), lower=False))
         bar = solve_triangular(adjoint(low), right, lower=False)
+        bar = concatenate([bar, below_bar], -2) if m > k else concatenate([bar, beside_bar], -1) if n > k else bar
         back = BY_FUNCTION[np.argsort](lu_pivots(a), -1)
         return BY_FUNCTION[np.take_along_axis](bar, ops.reshape(back, shape=(*back._spec.shape, 1)), -2)
+
+
+def _rows(x, k):
+    return getitem(x, (Ellipsis, slice(0, k), slice(None))), getitem(x, (Ellipsis, slice(k, None), slice(None)))
+
+
+def _columns(x, k):
+    return getitem(x, (Ellipsis, slice(0, k))), getitem(x, (Ellipsis, slice(k, None)))

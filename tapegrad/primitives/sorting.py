@@ -252,7 +252,7 @@ def _quantile(a, q, axis, out, method, keepdims, name):
 
 
 def dtype_of_q(q, method):
-    """The dtype by which `q` promotes quantiles, None if it does not: Python's numbers, and integers that stay ranks."""
+    """The dtype by which `q` promotes quantiles: None of Python's numbers, and of integers that stay ranks."""
     if type(q) in (int, float):
         return None
     dtype = q._spec.dtype if isinstance(q, Tensor) else np.asarray(q).dtype

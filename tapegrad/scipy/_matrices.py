@@ -11,6 +11,7 @@ import numpy as np
 
 from ..primitives.core import lift
 from ..primitives.picking import _plain
+from ._batches import over_batches
 
 __all__ = [
     "det",
@@ -102,6 +103,8 @@ def pinv(
     check_finite: bool = True,
 ) -> Any:  # fmt: skip
     """`scipy.linalg.pinv`."""
+    if (atol or return_rank) and np.ndim(a) > 2:
+        return _each_pinv(a, atol=atol, rtol=rtol, return_rank=return_rank)
     values = np.linalg.svd(_plain(lift(a)), compute_uv=False)
     most = float(np.max(values, initial=0.0))
     if rtol is None:
@@ -109,6 +112,9 @@ def pinv(
     cutoff = (atol or 0.0) + rtol * most
     y = np.linalg.pinv(a, rtol=cutoff / most if most else rtol)
     return (y, int(np.sum(values > cutoff))) if return_rank else y
+
+
+_each_pinv = over_batches(2)(pinv)
 
 
 def qr(
@@ -123,6 +129,8 @@ def qr(
     if mode not in ("full", "r", "economic"):
         raise ValueError(f"qr: mode is one of 'full', 'r', 'economic', not {mode!r}; 'raw' has no rule for tensors")
     order: tuple[Any, ...] = ()
+    if pivoting and np.ndim(a) > 2:
+        return _each_qr(a, mode=mode, pivoting=True)
     if pivoting:
         import scipy.linalg
 
@@ -130,6 +138,9 @@ def qr(
         a = a[:, order[0]]
     q, r = np.linalg.qr(a, mode="reduced" if mode == "economic" else "complete")
     return (r, *order) if mode == "r" else (q, r, *order)
+
+
+_each_qr = over_batches(2)(qr)
 
 
 def eig(
@@ -175,14 +186,17 @@ def eigh(
     subset_by_value: Any = None,
     driver: str | None = None,
 ) -> Any:
-    """`scipy.linalg.eigh`: of a v = w b v by the Cholesky factor of b, with v^H b v = 1."""
-    if type != 1:
-        raise NotImplementedError(f"eigh: type={type} has no rule for tensors, a v = w b v (type=1) has")
+    """`scipy.linalg.eigh`: of two matrices by the Cholesky factor of b."""
+    if type not in (1, 2, 3):
+        raise ValueError(f"eigh: type is 1, 2 or 3, not {type!r}")
+    if subset_by_value is not None and np.ndim(a) > 2:
+        return _each_eigh(a, b, lower=lower, eigvals_only=eigvals_only, type=type, subset_by_value=subset_by_value)
     back = None
     if b is not None:
-        a = _from_triangle(a, lower)
-        back = np.linalg.inv(np.linalg.cholesky(_from_triangle(b, lower)))
-        a = back @ a @ adjoint(back)
+        a, root = _from_triangle(a, lower), np.linalg.cholesky(_from_triangle(b, lower))
+        left = np.linalg.inv(root) if type == 1 else adjoint(root)
+        a = left @ a @ adjoint(left)
+        back = root if type == 3 else adjoint(np.linalg.inv(root))
     w, v = np.linalg.eigh(a, UPLO="L" if lower or b is not None else "U")
     if subset_by_value is not None:
         low, high = subset_by_value
@@ -191,10 +205,13 @@ def eigh(
         subset_by_index = (chosen[0], chosen[-1]) if chosen.size else (0, -1)
     if subset_by_index is not None:
         first, last = subset_by_index
-        w, v = w[first : last + 1], v[:, first : last + 1]
+        w, v = w[..., first : last + 1], v[..., first : last + 1]
     if eigvals_only:
         return w
-    return w, v if back is None else adjoint(back) @ v
+    return w, v if back is None else back @ v
+
+
+_each_eigh = over_batches(2, 2)(eigh)
 
 
 def eigvalsh(a: Any, b: Any = None, **options: Any) -> Any:

@@ -9,9 +9,10 @@ import numpy as np
 from ..primitives.core import lift, ops
 from ..primitives.factorizations import _unpack, linalg_svd
 from ..primitives.indexing import getitem, is_traced
-from ..primitives.linalg import square
+from ..primitives.linalg import floating_matrix, square
 from ..primitives.picking import _plain
 from ..tape.handle import Tensor
+from ._batches import over_batches
 from ._matrices import adjoint as _adjoint
 from ._matrices import det, eig, eigh, eigvals, eigvalsh, inv, norm, pinv, qr, solve, svdvals  # noqa: F401
 
@@ -103,6 +104,7 @@ def sqrtm(A: Any, **options: Any) -> Any:
     return _of_matrix(ops.sqrtm, A)
 
 
+@over_batches(2, 2)
 def expm_frechet(A: Any, E: Any, compute_expm: bool = True, **options: Any) -> Any:
     """`scipy.linalg.expm_frechet`: the exponential and its derivative along E."""
     A, E = _same(A, E)
@@ -111,13 +113,17 @@ def expm_frechet(A: Any, E: Any, compute_expm: bool = True, **options: Any) -> A
     return (y[:n, :n], y[:n, n:]) if compute_expm else y[:n, n:]
 
 
-def lu(a: Any, permute_l: bool = False, **options: Any) -> Any:
-    """`scipy.linalg.lu` of square matrices; the permutation is a constant."""
-    x = _same(square(a, "lu"))[0]
-    n = x._spec.shape[-1]
-    low, up = _unpack(ops.lu_packed(x), (n, n), (n, n))
+def lu(
+    a: Any, permute_l: bool = False, overwrite_a: bool = False, check_finite: bool = True, p_indices: bool = False
+) -> Any:
+    """`scipy.linalg.lu`; the permutation is a constant."""
+    x = _same(floating_matrix(a, "lu"))[0]
+    m, n = x._spec.shape[-2:]
+    low, up = _unpack(ops.lu_packed(x), (m, min(m, n)), (min(m, n), n))
     order = ops.lu_pivots(x)
-    permutation = np.equal(order[..., None, :], np.arange(n)[:, None]).astype(float)
+    if p_indices and not permute_l:
+        return np.argsort(order, axis=-1), low, up
+    permutation = np.equal(order[..., None, :], np.arange(m)[:, None]).astype(np.real(low).dtype)
     return (permutation @ low, up) if permute_l else (permutation, low, up)
 
 
@@ -131,7 +137,11 @@ def lu_factor(a: Any, **options: Any) -> tuple[Any, Any]:
 
 def lu_solve(lu_and_piv: tuple[Any, Any], b: Any, trans: int = 0, **options: Any) -> Any:
     """`scipy.linalg.lu_solve` with what `lu_factor` of this module gives."""
-    both, order = lu_and_piv
+    return _lu_solve(*lu_and_piv, b, trans)
+
+
+@over_batches(2, 1, "1|2")
+def _lu_solve(both: Any, order: Any, b: Any, trans: int) -> Any:
     b = lift(b)
     if trans == 0:
         return solve_triangular(both, solve_triangular(both, b[order], lower=True, unit_diagonal=True))
@@ -139,6 +149,7 @@ def lu_solve(lu_and_piv: tuple[Any, Any], b: Any, trans: int = 0, **options: Any
     return solve_triangular(both, first, trans=trans, lower=True, unit_diagonal=True)[np.argsort(order)]
 
 
+@over_batches(2, 2, 2)
 def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
     """`scipy.linalg.solve_sylvester`: x with a x + x b = q, by the equivalent system of n m equations."""
     a, b, q = _same(a, b, q)
@@ -152,6 +163,7 @@ def solve_continuous_lyapunov(a: Any, q: Any) -> Any:
     return solve_sylvester(a, _adjoint(lift(a)), q)
 
 
+@over_batches(2, 2)
 def solve_discrete_lyapunov(a: Any, q: Any, method: Any = None) -> Any:
     """`scipy.linalg.solve_discrete_lyapunov`: x with a x a^H - x + q = 0."""
     a, q = _same(a, q)
@@ -162,7 +174,11 @@ def solve_discrete_lyapunov(a: Any, q: Any, method: Any = None) -> Any:
 
 def solve_banded(l_and_u: tuple[int, int], ab: Any, b: Any, **options: Any) -> Any:
     """`scipy.linalg.solve_banded`, by the dense matrix."""
-    below, above = l_and_u
+    return _solve_banded(ab, b, *l_and_u)
+
+
+@over_batches(2, "1|2")
+def _solve_banded(ab: Any, b: Any, below: int, above: int) -> Any:
     ab, b = _same(ab, b)
     n = ab._spec.shape[1]
     row, column = np.indices((n, n))
@@ -172,6 +188,7 @@ def solve_banded(l_and_u: tuple[int, int], ab: Any, b: Any, **options: Any) -> A
     return np.linalg.solve(dense, b)
 
 
+@over_batches(1, 1)
 def toeplitz(c: Any, r: Any = None) -> Any:
     """`scipy.linalg.toeplitz`."""
     c = np.ravel(lift(c))
@@ -201,13 +218,16 @@ def hankel(c: Any, r: Any = None) -> Any:
 def block_diag(*arrs: Any) -> Any:
     """`scipy.linalg.block_diag`."""
     parts = [np.atleast_2d(lift(a)) for a in arrs]
-    widths = [p.shape[1] for p in parts]
+    lead = np.broadcast_shapes(*(p.shape[:-2] for p in parts))
+    widths = [p.shape[-1] for p in parts]
     rows = []
     for k, p in enumerate(parts):
-        rows.append(np.pad(p, ((0, 0), (sum(widths[:k]), sum(widths[k + 1 :])))))
-    return np.concatenate(rows, 0)
+        around = [(0, 0)] * (len(lead) + 1) + [(sum(widths[:k]), sum(widths[k + 1 :]))]
+        rows.append(np.pad(np.broadcast_to(p, (*lead, *p.shape[-2:])), around))
+    return np.concatenate(rows, -2)
 
 
+@over_batches(2, 2)
 def khatri_rao(a: Any, b: Any) -> Any:
     """`scipy.linalg.khatri_rao`."""
     a, b = lift(a), lift(b)
@@ -220,6 +240,7 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, **options: 
     return tuple(found) if compute_uv else found
 
 
+@over_batches(2, "1|2")
 def lstsq(a: Any, b: Any, cond: float | None = None, **options: Any) -> Any:
     """`scipy.linalg.lstsq`."""
     return np.linalg.lstsq(lift(a), b, cond)
