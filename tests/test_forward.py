@@ -138,8 +138,14 @@ def assert_same(got, wanted):
 
 
 def test_numpys_loops_at_every_switch():
-    x = np.linspace(-5.0, 5.0, 1001)
-    functions = (np.sin, special.erf, lambda x: np.logaddexp(x, x[::-1]), lambda x: x**3, lambda x: np.power(x, 5.0))
+    x = np.linspace(-5.0, 5.0, 1200)
+
+    def products(x):  # whose sums have another order by default
+        return np.concatenate(
+            [np.ravel(x.reshape(m, -1) @ np.sin(x).reshape(-1, m)) for m in (3, 5, 10, 12, 24, 48, 60)]
+        )
+
+    functions = (np.sin, special.erf, lambda x: np.logaddexp(x, x[::-1]), lambda x: np.power(x, 5.0), products)
 
     def equal():
         return [bool(np.array_equal(f(tg.tensor(x)).numpy(), f(x))) for f in functions]

@@ -300,7 +300,7 @@ _WITHOUT_KERNEL = {
     "csr_matmul": "a sparse product by SciPy: its rows are of unequal length",
     "combine_at": "extrema and products at repeated places, for which there are no atomic operations on all dtypes",
     "mode_index": "counts equal values, which needs them in a table whose size depends on them",
-    "plain_matvec plain_vecdot plain_vecmat": "NumPy's own functions, which are not used on a GPU",
+    "plain_matvec plain_vecdot plain_vecmat ufunc_method": "NumPy's own functions, which are not used on a GPU",
     "recursion": "a filter whose every element needs the one before it",
     "mathieu_a mathieu_b mathieu_cem mathieu_sem mathieu_modcem1 mathieu_modcem2 mathieu_modsem1 mathieu_modsem2": (
         "expansions by the eigenvectors of a matrix whose size depends on the operands"

@@ -1,6 +1,6 @@
 """Methods of ufuncs by NumPy itself, whose order of steps decides about the last digits.
 
-Where a gradient is wanted, they are made of rows that have one (`tapegrad.primitives.folding`).
+Where a gradient is wanted, and on devices, they are made of other records (`tapegrad.primitives.folding`).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _name_of(ufunc):
 
 
 def by_numpy(ufunc, method, x, options, operands):
-    """What NumPy gives, or None where a gradient is wanted, or the ufunc is not one of NumPy's or SciPy's.
+    """What NumPy gives; None on a device, where a gradient is wanted, or if the ufunc is not one of NumPy's or SciPy's.
 
     Parameters
     ----------
@@ -92,7 +92,8 @@ def by_numpy(ufunc, method, x, options, operands):
     -------
     Tensor or None
     """
-    if any(t._spec.requires_grad for t in (x, *operands.values()) if isinstance(t, Tensor)):
+    tensors = [t for t in (x, *operands.values()) if isinstance(t, Tensor)]
+    if x._spec.device is not None or any(t._spec.requires_grad for t in tensors):
         return None
     name = _name_of(ufunc)
     if name is None:
