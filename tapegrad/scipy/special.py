@@ -30,7 +30,7 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
     Parameters
     ----------
     a : array_like or Tensor
-        Real.
+        Real or complex.
     axis : int, tuple of int or None
     b : array_like or Tensor, optional
         Factors.
@@ -41,17 +41,20 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
     x: Any = _floating(a)
     if b is not None:
         b = lift(b)
-        x, b = np.broadcast_arrays(x, b)
-        x = np.where(b == 0, -np.inf, x)
-    peak = ops.detach(np.max(x, axis=axis, keepdims=True))
+        x, b = np.broadcast_arrays(x.astype(np.result_type(x.dtype, b.dtype)), b)
+    real = np.real(x)
+    peak = ops.detach(np.max(real if b is None else np.where(b == 0, -np.inf, real), axis=axis, keepdims=True))
     peak = np.where(np.isfinite(peak), peak, 0.0)
+    if b is not None:  # a term with the factor 0 has a slope by it, and may be no number
+        x = np.where((b == 0) & ~(real <= peak + 700.0), peak + 700.0, x)
     terms = np.exp(x - peak)
-    terms = terms if b is None else np.where(b == 0, 0.0, b * terms)
+    terms = terms if b is None else b * terms
     total = np.sum(terms, axis=axis, keepdims=keepdims)
     peak = peak if keepdims else np.squeeze(peak, axis=axis)
-    if return_sign:
-        return np.log(np.abs(total)) + peak, np.sign(total)
-    return np.log(total) + peak
+    size = np.abs(total) if return_sign else total
+    if b is not None:  # of nothing there is no slope
+        peak, size = np.where(size == 0, -np.inf, peak), np.where(size == 0, 1.0, size)
+    return (np.log(size) + peak, np.sign(total)) if return_sign else np.log(size) + peak
 
 
 def softmax(x: Any, axis: Any = None) -> Any:
@@ -91,10 +94,11 @@ def zeta(x: Any, q: Any = None) -> Any:
     return _special.zeta(x) if q is None else ops.zeta(x, q)
 
 
-def factorial(n: Any, exact: bool = False) -> Any:
-    """`scipy.special.factorial` of real numbers, as the gamma function of n + 1; 0 below 0."""
+def factorial(n: Any, exact: bool = False, extend: str = "zero") -> Any:
+    """`scipy.special.factorial` of real numbers, as the gamma function of n + 1; 0 below 0, if so extended."""
     n = _floating(n)
-    return np.where(n < 0, 0.0, _special.gamma(n + 1.0))
+    y = _special.gamma(n + 1.0)
+    return y if extend == "complex" else np.where(n < 0, 0.0, y)
 
 
 def comb(N: Any, k: Any, *, exact: bool = False, repetition: bool = False) -> Any:

@@ -50,7 +50,7 @@ class Continuous:
         cdf: Callable[..., Any] | None = None,
         sf: Callable[..., Any] | None = None,
         ppf: Callable[..., Any] | None = None,
-        inside: Callable[..., Any] | None = None,
+        last: Callable[..., Any] | None = None,
         middle: float = 0.5,
         logcdf: Callable[..., Any] | None = None,
         logsf: Callable[..., Any] | None = None,
@@ -60,7 +60,7 @@ class Continuous:
         self.name, self.shapes = name, shapes
         self._log, self._cdf, self._sf, self._ppf = logpdf, cdf, sf, ppf
         self._logcdf, self._logsf, self._isf = logcdf, logsf, isf
-        self._inside, self._middle, self._support = inside, middle, support
+        self._last, self._middle, self._support = last, middle, support
 
     def __call__(self, *args: Any, **kwargs: Any) -> Frozen:
         """The distribution with these parameters."""
@@ -88,16 +88,19 @@ class Continuous:
         return (floating(x) - loc) / scale, [floating(bound[s]) for s in self.shapes], loc, scale
 
     def _within(self, z: Any) -> tuple[Any, Any]:
-        """Where the standardised variable is inside the support, and the variable moved inside elsewhere."""
+        """Where the standardised variable is outside of the support, and the variable moved inside there; NaN stays."""
         low, high = self._support
-        inside = (z >= low) & (z <= high)
-        return inside, np.where(inside, z, self._middle)
+        if low == -math.inf:
+            return None, z
+        outside = z < low if high == math.inf else (z < low) | (z > high)
+        return outside, np.where(outside, self._middle, z)
 
     def logpdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Logarithm of the density."""
         z, shapes, _, scale = self._standard(x, args, kwargs)
-        inside, safe = self._within(z)
-        return np.where(inside, self._log(safe, *shapes) - np.log(floating(scale)), -math.inf)
+        outside, safe = self._within(z)
+        log = self._log(safe, *shapes) - np.log(floating(scale))
+        return log if outside is None else np.where(outside, -math.inf, log)
 
     def pdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Density."""
@@ -105,9 +108,9 @@ class Continuous:
 
     def _probability(self, function: Any, below: float, above: float, x: Any, args: Any, kwargs: Any) -> Any:
         z, shapes, _, _ = self._standard(x, args, kwargs)
-        inside, safe = self._within(z)
-        low, _ = self._support
-        return np.where(inside, function(safe, *shapes), np.where(z < low, below, above))
+        outside, safe = self._within(z)
+        y = function(safe, *shapes)
+        return y if outside is None else np.where(outside, np.where(z < self._support[0], below, above), y)
 
     def _missing(self, what: str) -> NotImplementedError:
         return NotImplementedError(f"{self.name}.{what} is not available for tensors")
@@ -140,15 +143,18 @@ class Continuous:
         """Quantile function."""
         if self._ppf is None:
             raise self._missing("ppf")
-        _, shapes, loc, scale = self._standard(0.0, args, kwargs)
-        return self._ppf(floating(q), *shapes) * scale + loc
+        return self._quantile(self._ppf, floating(q), args, kwargs)
 
     def isf(self, q: Any, *args: Any, **kwargs: Any) -> Any:
         """Inverse of the survival function."""
         if self._isf is None:
             return self.ppf(1.0 - floating(q), *args, **kwargs)
+        return self._quantile(self._isf, floating(q), args, kwargs)
+
+    def _quantile(self, function: Any, q: Any, args: Any, kwargs: Any) -> Any:
         _, shapes, loc, scale = self._standard(0.0, args, kwargs)
-        return self._isf(floating(q), *shapes) * scale + loc
+        none = (q < 0.0) | (q > 1.0)
+        return function(np.where(none, math.nan, q), *shapes) * scale + loc
 
 
 class Discrete(Continuous):
@@ -157,10 +163,10 @@ class Discrete(Continuous):
     def logpmf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
         """Logarithm of the probability of k; minus infinity where k is no integer."""
         k, shapes, _, _ = self._standard(k, args, kwargs)
-        inside = (k >= self._support[0]) & (k == np.floor(k))
-        if self._inside is not None:
-            inside = inside & self._inside(k, *shapes)
-        return np.where(inside, self._log(np.where(inside, k, 0.0), *shapes), -math.inf)
+        outside = (k < self._support[0]) | (k > np.floor(k))
+        if self._last is not None:
+            outside = outside | (k > self._last(*shapes))
+        return np.where(outside, -math.inf, self._log(np.where(outside, self._middle, k), *shapes))
 
     def pmf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
         """Probability of k."""
@@ -203,9 +209,24 @@ def _laplace_cdf(x: Any) -> Any:
     return np.where(low, 0.5 * np.exp(np.where(low, x, 0.0)), 1.0 - 0.5 * np.exp(-np.where(low, 0.0, x)))
 
 
+def _laplace_logcdf(x: Any) -> Any:
+    low = x < 0
+    return np.where(low, x - math.log(2.0), np.log1p(-0.5 * np.exp(-np.where(low, 0.0, x))))
+
+
 def _laplace_ppf(q: Any) -> Any:
     low = q < 0.5
     return np.where(low, np.log(2.0 * np.where(low, q, 0.25)), -np.log(2.0 * (1.0 - np.where(low, 0.75, q))))
+
+
+def _t_ppf(q: Any, v: Any) -> Any:
+    return np.where(q == 0.0, -math.inf, sp.stdtrit(v, q))
+
+
+def _cauchy_isf(q: Any) -> Any:
+    low = q < 0.5
+    y = 1.0 / np.tan(math.pi * np.where(low, q, 1.0 - q))
+    return np.where(low, y, -y)
 
 
 def _lognorm_log(x: Any, s: Any) -> Any:
@@ -216,6 +237,11 @@ def _lognorm_log(x: Any, s: Any) -> Any:
 def _binom_log(k: Any, n: Any, p: Any) -> Any:
     ways = sp.gammaln(n + 1.0) - sp.gammaln(k + 1.0) - sp.gammaln(n - k + 1.0)
     return ways + sp.xlogy(k, p) + sp.xlog1py(n - k, -p)
+
+
+def _binom_tail(function: Any, beyond: float, k: Any, n: Any, p: Any) -> Any:
+    after = k >= n
+    return np.where(after, beyond, function(np.floor(np.where(after, 0.0, k)), n.astype(np.int64), p))
 
 
 def _nbinom_log(k: Any, n: Any, p: Any) -> Any:
@@ -250,8 +276,8 @@ t = Continuous(
     ("df",),
     lambda x, v: sp.stdtr(v, x),
     lambda x, v: sp.stdtr(v, -x),
-    lambda q, v: sp.stdtrit(v, q),
-    isf=lambda q, v: -sp.stdtrit(v, q),
+    _t_ppf,
+    isf=lambda q, v: -_t_ppf(q, v),
 )
 gamma = Continuous(
     "gamma",
@@ -268,7 +294,7 @@ beta = Continuous(
     _beta_log,
     ("a", "b"),
     lambda x, a, b: sp.betainc(a, b, x),
-    None,
+    lambda x, a, b: sp.betaincc(a, b, x),
     lambda q, a, b: sp.betaincinv(a, b, q),
     support=(0.0, 1.0),
     isf=lambda q, a, b: sp.betainccinv(a, b, q),
@@ -279,7 +305,7 @@ chi2 = Continuous(
     ("df",),
     lambda x, v: sp.chdtr(v, x),
     lambda x, v: sp.chdtrc(v, x),
-    lambda q, v: sp.chdtri(v, 1.0 - q),
+    lambda q, v: 2.0 * sp.gammaincinv(0.5 * v, q),
     support=POSITIVE,
     isf=lambda q, v: sp.chdtri(v, q),
 )
@@ -310,6 +336,8 @@ laplace = Continuous(
     _laplace_cdf,
     _mirrored(_laplace_cdf),
     _laplace_ppf,
+    logcdf=_laplace_logcdf,
+    logsf=_mirrored(_laplace_logcdf),
     isf=lambda q: -_laplace_ppf(q),
 )
 uniform = Continuous("uniform", lambda x: 0.0 * x, (), lambda x: x, None, lambda q: q, support=(0.0, 1.0))
@@ -321,20 +349,22 @@ lognorm = Continuous(
     lambda x, s: sp.ndtr(-np.log(x) / s),
     lambda q, s: np.exp(s * sp.ndtri(q)),
     support=(1e-300, math.inf),
+    logcdf=lambda x, s: sp.log_ndtr(np.log(x) / s),
+    logsf=lambda x, s: sp.log_ndtr(-np.log(x) / s),
     isf=lambda q, s: np.exp(-s * sp.ndtri(q)),
 )
 cauchy = Continuous(
     "cauchy",
     lambda x: -math.log(math.pi) - np.log1p(x * x),
     (),
-    lambda x: 0.5 + np.arctan(x) / math.pi,
-    lambda x: 0.5 - np.arctan(x) / math.pi,
-    lambda q: np.tan(math.pi * (q - 0.5)),
-    isf=lambda q: 1.0 / np.tan(math.pi * q),
+    lambda x: np.arctan2(1.0, -x) / math.pi,
+    lambda x: np.arctan2(1.0, x) / math.pi,
+    lambda q: -_cauchy_isf(q),
+    isf=_cauchy_isf,
 )
 logistic = Continuous(
     "logistic",
-    lambda x: -x - 2.0 * np.logaddexp(0.0, -x),
+    lambda x: sp.log_expit(x) + sp.log_expit(-x),
     (),
     sp.expit,
     _mirrored(sp.expit),
@@ -348,8 +378,9 @@ gumbel_r = Continuous(
     lambda x: -x - np.exp(-x),
     (),
     lambda x: np.exp(-np.exp(-x)),
-    None,
+    lambda x: -np.expm1(-np.exp(-x)),
     lambda q: -np.log(-np.log(q)),
+    logcdf=lambda x: -np.exp(-x),
     isf=lambda q: -np.log(-np.log1p(-q)),
 )
 weibull_min = Continuous(
@@ -360,6 +391,7 @@ weibull_min = Continuous(
     lambda x, c: np.exp(-(x**c)),
     lambda q, c: (-np.log1p(-q)) ** (1.0 / c),
     support=POSITIVE,
+    logsf=lambda x, c: -(x**c),
     isf=lambda q, c: (-np.log(q)) ** (1.0 / c),
 )
 pareto = Continuous(
@@ -371,6 +403,7 @@ pareto = Continuous(
     lambda q, b: (1.0 - q) ** (-1.0 / b),
     middle=2.0,
     support=(1.0, math.inf),
+    logsf=lambda x, b: -b * np.log(x),
     isf=lambda q, b: q ** (-1.0 / b),
 )
 halfnorm = Continuous(
@@ -381,6 +414,7 @@ halfnorm = Continuous(
     lambda x: sp.erfc(x / math.sqrt(2.0)),
     lambda q: math.sqrt(2.0) * sp.erfinv(q),
     support=POSITIVE,
+    logsf=lambda x: math.log(2.0) + sp.log_ndtr(-x),
     isf=lambda q: math.sqrt(2.0) * sp.erfcinv(q),
 )
 invgamma = Continuous(
@@ -406,17 +440,17 @@ binom = Discrete(
     "binom",
     _binom_log,
     ("n", "p"),
-    lambda k, n, p: sp.bdtr(np.floor(k), n.astype(np.int64), p),
-    lambda k, n, p: sp.bdtrc(np.floor(k), n.astype(np.int64), p),
-    inside=lambda k, n, p: k <= n,
+    lambda k, n, p: _binom_tail(sp.bdtr, 1.0, k, n, p),
+    lambda k, n, p: _binom_tail(sp.bdtrc, 0.0, k, n, p),
+    last=lambda n, p: n,
     support=POSITIVE,
 )
 bernoulli = Discrete(
     "bernoulli",
     lambda k, p: _binom_log(k, 1.0, p),
     ("p",),
-    lambda k, p: np.where(k < 1, 1.0 - p, 1.0),
-    inside=lambda k, p: k <= 1,
+    lambda k, p: np.where(k >= 1.0, 1.0, 1.0 - p + np.minimum(np.floor(k), 0.0)),
+    last=lambda p: 1.0,
     support=POSITIVE,
 )
 geom = Discrete(
@@ -424,7 +458,16 @@ geom = Discrete(
     lambda k, p: sp.xlog1py(k - 1.0, -p) + np.log(p),
     ("p",),
     lambda k, p: -np.expm1(np.floor(k) * np.log1p(-p)),
+    lambda k, p: np.exp(np.floor(k) * np.log1p(-p)),
     middle=1.0,
     support=(1.0, math.inf),
+    logsf=lambda k, p: np.floor(k) * np.log1p(-p),
 )
-nbinom = Discrete("nbinom", _nbinom_log, ("n", "p"), support=POSITIVE)
+nbinom = Discrete(
+    "nbinom",
+    _nbinom_log,
+    ("n", "p"),
+    lambda k, n, p: sp.betainc(n, np.floor(k) + 1.0, p),
+    lambda k, n, p: sp.betaincc(n, np.floor(k) + 1.0, p),
+    support=POSITIVE,
+)

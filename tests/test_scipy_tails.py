@@ -1,0 +1,114 @@
+"""Distributions of `tapegrad.scipy.stats` in their tails, at the ends of their support, of NaN; sums of nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tapegrad as tg
+
+scipy_stats = pytest.importorskip("scipy.stats", reason="SciPy is not installed")
+import scipy.special  # noqa: E402
+
+from tapegrad.scipy import special, stats  # noqa: E402
+
+SHAPES = {
+    "norm": (), "t": (3.5,), "gamma": (2.2,), "beta": (2.0, 1.5), "chi2": (3.0,), "f": (3.0, 5.0), "expon": (),
+    "laplace": (), "uniform": (), "lognorm": (0.3,), "cauchy": (), "logistic": (), "gumbel_r": (),
+    "weibull_min": (2.0,), "pareto": (2.5,), "halfnorm": (), "invgamma": (2.5,),
+}  # fmt: skip
+COUNTS = {"poisson": (1.7,), "binom": (4, 0.3), "bernoulli": (0.3,), "geom": (0.3,), "nbinom": (2.5, 0.4)}
+METHODS = ("logpdf", "pdf", "cdf", "sf", "logcdf", "logsf", "ppf", "isf")
+TAILS = {
+    "weibull_min.logsf": [5.0, 40.0, 1e3],
+    "cauchy.sf": [1e3, 1e20],
+    "cauchy.logcdf": [-1e3, -1e200],
+    "cauchy.ppf": [1e-200, 1e-20, 0.3, 0.8],
+    "gumbel_r.logcdf": [-10.0, -5.0],
+    "gumbel_r.logsf": [3.0, 40.0, 300.0],
+    "geom.logsf": [3.0, 800.0],
+    "geom.sf": [3.0, 100.0],
+    "lognorm.logcdf": [1e-20, 1e-8, 1.0],
+    "lognorm.logsf": [1.0, 1e5, 1e20],
+    "beta.sf": [0.999999, 0.5],
+    "chi2.ppf": [1e-100, 1e-10, 0.4],
+    "logistic.logpdf": [-np.inf, -800.0, 0.3],
+    "t.ppf": [0.0, 1.0],
+    "binom.cdf": [3.0, 4.0, 5.0, 1e9],
+    "binom.logsf": [3.0, 5.0],
+    "nbinom.cdf": [-1.0, 0.0, 2.5, 7.0],
+    "nbinom.logsf": [0.0, 30.0],
+}
+
+
+def values(name, x):
+    """What tapegrad's and SciPy's method, say "norm.cdf", find at x."""
+    family, method = name.split(".")
+    shapes = {**SHAPES, **COUNTS}[family]
+    with np.errstate(all="ignore"):
+        return (
+            getattr(getattr(stats, family), method)(tg.tensor(x), *shapes).numpy(),
+            getattr(getattr(scipy_stats, family), method)(x, *shapes),
+        )
+
+
+@pytest.mark.parametrize("name", TAILS)
+def test_tails(name):
+    found, expected = values(name, np.array(TAILS[name]))
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", TAILS)
+def test_gradients_in_tails(name):
+    family, method = name.split(".")
+    x, step = np.array(TAILS[name])[-1:], 1e-6
+    if family in COUNTS or not 0.0 < abs(x[0]) < 1e4 or name == "t.ppf":
+        return
+    slope = tg.elementwise_grad(lambda x: getattr(getattr(stats, family), method)(x, *SHAPES[family]))(x)
+    theirs = getattr(getattr(scipy_stats, family), method)
+    near = theirs(x * (1.0 + step), *SHAPES[family]) - theirs(x * (1.0 - step), *SHAPES[family])
+    np.testing.assert_allclose(slope, near / (2.0 * step * x), rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", [*SHAPES, *COUNTS])
+def test_what_is_no_number_stays_none(name, method):
+    if name in COUNTS:
+        if method in ("ppf", "isf"):
+            return
+        method = method.replace("pdf", "pmf")
+    found, expected = values(f"{name}.{method}", np.array([np.nan, 0.5, np.nan]))
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
+
+
+@pytest.mark.parametrize("method", ["ppf", "isf"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_no_quantile_beyond_one(name, method):
+    found, _ = values(f"{name}.{method}", np.array([-0.1, 0.5, 1.1]))
+    np.testing.assert_array_equal(np.isnan(found), [True, False, True])
+
+
+@pytest.mark.parametrize("axis", [None, 0, (0, 1)])
+def test_factors_of_zero_have_a_slope(axis):
+    x, b = np.array([[1.0, 2.0], [0.5, -1.0]]), np.array([[1.0, 0.0], [0.0, 2.0]])
+    slope = tg.grad(lambda b: np.sum(special.logsumexp(x, axis, b)))(b)
+    np.testing.assert_allclose(slope, np.exp(x) / np.sum(b * np.exp(x), axis=axis, keepdims=True), rtol=1e-12)
+
+
+def test_sums_of_exponentials_of_what_is_left_out():
+    x, b = np.array([np.nan, np.inf, 900.0, 1.0]), np.array([0.0, 0.0, 0.0, 2.0])
+    np.testing.assert_allclose(special.logsumexp(tg.tensor(x), b=b).numpy(), 1.0 + np.log(2.0))
+    np.testing.assert_array_equal(tg.grad(lambda x: special.logsumexp(x, b=b))(x), [0.0, 0.0, 0.0, 1.0])
+    np.testing.assert_array_equal(tg.grad(lambda x: special.logsumexp(x, b=0.0 * b))(b), np.zeros(4))
+
+
+def test_sums_of_exponentials_have_scipys_dtype_and_branch():
+    z, x = np.array([[1.0 + 2.0j, 0.5 + 3.0j], [-2.0j, 4.0 - 3.0j]]), np.array([0.3, 1.0], np.float32)
+    for a, b in ((z, None), (x, np.array([1.0, 0.7])), (x, np.array([1, 2]))):
+        found, expected = special.logsumexp(tg.tensor(a), axis=-1, b=b), scipy.special.logsumexp(a, axis=-1, b=b)
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-14)
+    n = np.array([0.5, -1.5])
+    for extend in ("zero", "complex"):
+        y = special.factorial(tg.tensor(n), extend=extend).numpy()
+        np.testing.assert_allclose(y, scipy.special.gamma(n + 1.0) * (1.0 if extend == "complex" else n > 0.0))
