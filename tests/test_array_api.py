@@ -558,6 +558,15 @@ def test_dlpack_loses_no_gradient():
     assert xp.from_dlpack(x) is x
 
 
+@pytest.mark.parametrize("dtype", [d for d in DTYPES if d != "bool" and not d.startswith("complex")])
+def test_equal_elements_stay_in_order(dtype):
+    a = np.random.default_rng(3).integers(0, 4, (3, 200)).astype(dtype)
+    for options in ({}, {"descending": True}, {"axis": 0, "descending": True}):
+        expected = np.asarray(strict.argsort(strict.asarray(a), **options)._array)
+        np.testing.assert_array_equal(np.asarray(xp.argsort(xp.asarray(a), **options)), expected)
+        np.testing.assert_array_equal(xp.argsort(a, **options), expected)
+
+
 def test_dlpack_with_pytorch():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     t = torch.arange(3.0)

@@ -663,6 +663,12 @@ def test_gradient_of_cholesky_is_symmetric_as_in_pytorch():
     np.testing.assert_allclose(bar, t.grad.numpy(), rtol=1e-10, atol=1e-12)
 
 
+def test_the_cube_of_a_matrix_is_multiplied_in_numpys_order():
+    a = np.array([[0.0, np.inf], [-1.0, 1.0]])  # NaN where infinities meet depends on the order
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(np.linalg.matrix_power(tg.tensor(a), 3).numpy(), np.linalg.matrix_power(a, 3))
+
+
 def test_pairs_of_einsum_become_products_of_matrices():
     rng, found = np.random.default_rng(7), 0
     for k in range(1500):

@@ -82,8 +82,10 @@ def sort(
 def argsort(
     a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: bool | None = None, descending: bool = False
 ) -> Any:
-    """`numpy.argsort`, in descending order if so wanted; equal elements stay in order where it is stable."""
+    """`numpy.argsort`, in descending order if so wanted; equal elements stay in order, but by a `kind` that is not stable."""
     x = joined(a)
+    if stable is None and kind is None:
+        stable = True
     if not descending:
         return np.argsort(x, axis, kind, order, **_stable(stable))
     x, axis = (np.ravel(x), 0) if axis is None else (np.asanyarray(x) if isinstance(x, list) else x, axis)
