@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,8 @@ class Disagreement:
         Number of the argument (of its leaves, where it is a container).
     entry : tuple of int
     found, expected : float
+    part : str
+        ``"real"`` or ``"imaginary"`` of complex arguments.
     """
 
     order: int
@@ -40,9 +42,11 @@ class Disagreement:
     entry: tuple[int, ...]
     found: float
     expected: float
+    part: str = ""
 
     def __str__(self) -> str:
-        place = f"argument {self.argument}" + (f", entry {list(self.entry)}" if self.entry else "")
+        part = f", {self.part} part" if self.part else ""
+        place = f"argument {self.argument}{part}" + (f", entry {list(self.entry)}" if self.entry else "")
         error = abs(self.found - self.expected)
         return (
             f"order {self.order}, mode {self.mode}, {place}: {self.found:.10g}, finite differences "
@@ -64,7 +68,7 @@ def check_grads(
     Parameters
     ----------
     f : callable
-        Of real floating arrays, or containers of such; returns arrays or a container of such.
+        Of floating or complex arrays, or containers of such; returns arrays or a container of such.
     args : tuple
     order : int, default 1
         Up to which derivative.
@@ -82,8 +86,8 @@ def check_grads(
 
     Notes
     -----
-    The results are made a number by random weights. Each entry of each argument is tried; of arguments with more than
-    24 entries, that many are drawn.
+    The results are made a number by random weights; of complex arguments and results, real and imaginary parts are
+    taken. Each entry of each argument is tried; of arguments with more than 24 entries, that many are drawn.
 
     Examples
     --------
@@ -96,15 +100,26 @@ def check_grads(
         raise ValueError(f"check_grads: modes are 'fwd' and 'rev', not {bad[0]!r}")
     given: Any = tuple(args)
     leaves, treedef = optree.tree_flatten(given)
-    points = [np.asarray(value_of(x) if isinstance(x, Tensor) else x, float) for x in leaves]
+    plain = [np.asarray(value_of(x) if isinstance(x, Tensor) else x) for x in leaves]
+    parts = [_parts(x) for x in plain]
+    points = [np.array(x, float) for pair in parts for x in pair]
+    names = [(k, name) for k, pair in enumerate(parts) for name in (("real", "imaginary") if pair[1:] else ("",))]
 
-    def of_leaves(*xs: Any) -> Any:
-        return f(*optree.tree_unflatten(treedef, xs))
+    def of_parts(*xs: Any) -> Any:
+        rest = iter(xs)
+        joined = [next(rest) + 1j * next(rest) if pair[1:] else next(rest) for pair in parts]
+        return [part for y in optree.tree_leaves(f(*optree.tree_unflatten(treedef, joined))) for part in _parts(y)]
 
-    found = _compare(_weighted(of_leaves, points), points, order, 1, tuple(modes), atol, rtol, eps or 1e-4)
+    found = _compare(_weighted(of_parts, points), points, order, 1, tuple(modes), atol, rtol, eps or 1e-4)
     if found:
+        found = [replace(d, argument=names[d.argument][0], part=names[d.argument][1]) for d in found]
         shown = [str(d) for d in found[:20]] + ([f"... and {len(found) - 20} more"] if len(found) > 20 else [])
         raise AssertionError("derivatives differ from finite differences:\n" + "\n".join(shown))
+
+
+def _parts(x: Any) -> tuple[Any, ...]:
+    """The real and the imaginary part of what is complex."""
+    return (np.real(x), np.imag(x)) if np.result_type(x).kind == "c" else (x,)
 
 
 def _weighted(f: Callable, points: Sequence[np.ndarray]) -> Callable:

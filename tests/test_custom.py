@@ -180,6 +180,19 @@ def test_elementwise_grad():
     np.testing.assert_allclose(found[1], X * np.cos(Y))
 
 
+def test_check_grads_of_complex_numbers():
+    z = np.array([0.3 + 1.0j, -2.0 + 0.5j])
+
+    @tg.custom_vjp
+    def wrong(z):
+        return np.real(z) ** 2 + np.imag(z)
+
+    wrong.defvjp(lambda z: (np.real(z) ** 2 + np.imag(z), z), lambda z, bar: ((2.0 * np.real(z) + 3.0j) * bar,))
+    tg.check_grads(lambda z, x: (np.exp(z) * np.conj(z) * x, np.abs(z)), (z, X[:2]), order=2)
+    with pytest.raises(AssertionError, match=r"argument 0, imaginary part, entry \[0\]"):
+        tg.check_grads(wrong, (z,), modes=("rev",))
+
+
 def test_check_grads_reports_and_passes():
     tg.check_grads(lambda t: {"s": t["x"] * t["y"][0]}, ({"x": X, "y": [Y]},), order=2)
     tg.check_grads(lambda x: np.sum(x**3), (RNG_LARGE,))

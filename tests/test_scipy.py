@@ -92,6 +92,16 @@ SIGNAL = {
     "welch": ([LONG], {"nperseg": 6, "fs": 2.0}),
     "welch odd": ([LONG], {"nperseg": 5, "scaling": "spectrum", "detrend": False}),
     "periodogram": ([LONG], {}),
+    "periodogram longer": ([LONG], {"nfft": 32, "return_onesided": False, "detrend": "linear"}),
+    "periodogram shorter": ([LONG], {"nfft": 7}),
+    "welch median": ([LONG], {"nperseg": 5, "average": "median", "nfft": 8}),
+    "freqz nyquist": ([W, np.array([1.0, 0.5])], {"worN": 5, "include_nyquist": True}),
+    "resample window": ([LONG], {"num": 7, "axis": 1, "window": "hann"}),
+    "detrend parts": ([LONG], {"bp": [4, 9]}),
+    "savgol_filter of an even length": ([LONG, 4, 2], {}),
+    "savgol_filter even nearest": ([LONG, 6, 2], {"mode": "nearest", "deriv": 1}),
+    "correlate2d of even lengths": ([IMAGE, KERNEL[:, :2]], {"mode": "same"}),
+    "correlate2d even wrap": ([KERNEL, IMAGE[:4, :4]], {"mode": "same", "boundary": "wrap"}),
 }
 SPECIAL = {
     "logsumexp": ([IMAGE], {"axis": 1}),
@@ -203,6 +213,18 @@ def test_signal(name):
     check(getattr(signal, short), getattr(scipy.signal, short), operands, kwargs)
 
 
+@pytest.mark.parametrize("num", [3, 4, 5, 6, 7, 8])
+@pytest.mark.parametrize("n", [5, 6])
+def test_complex_signals_are_resampled(n, num):
+    z, t = RNG.normal(size=(2, n)) + 1j * RNG.normal(size=(2, n)), 0.5 * np.arange(n)
+    for window in (None, "hann", np.cos):
+        found, places = signal.resample(tg.tensor(z), num, t, 1, window)
+        expected, at = scipy.signal.resample(z, num, t, 1, window)
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(places, at)
+    tg.check_grads(lambda z: signal.resample(z, num, axis=1, window="hann"), (z,))
+
+
 def test_cascades_of_filters():
     sos, state = scipy.signal.butter(4, 0.3, output="sos"), RNG.normal(size=(2, 2, 2))
     check(lambda x: signal.sosfilt(sos, x), lambda x: scipy.signal.sosfilt(sos, x), [LONG], {})
@@ -221,6 +243,9 @@ def test_cascades_of_filters():
         (lambda: signal.lfilter(W, V, IMAGE, zi=np.ones((5, 1))), "expected 3 values along the axis, found 1"),
         (lambda: signal.filtfilt(W, V, W), "greater than padlen, which is 12"),
         (lambda: signal.convolve2d(V, W), "both be 2-D"),
+        (lambda: signal.convolve(KERNEL[:1], KERNEL[:, :1], "valid"), "at least as large as the other"),
+        (lambda: signal.detrend(V, bp=99), "Breakpoints must be less"),
+        (lambda: signal.welch(V, average="mode"), "must be 'median' or 'mean'"),
         (lambda: signal.savgol_filter(V, 5, 2), "less than or equal to the size"),
     ],
 )

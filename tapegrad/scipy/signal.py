@@ -13,6 +13,7 @@ from ..primitives.core import lift, ops
 from ..primitives.scipy_loader import load as _load
 from ..tape.handle import Tensor
 from ._plain import plain, stacked
+from ._spectra import detrend, hilbert, periodogram, resample, welch  # noqa: F401
 
 _load()
 
@@ -35,6 +36,8 @@ def _cut(y: Any, a: tuple[int, ...], v: tuple[int, ...], mode: str, axes: tuple[
     if mode == "same":
         return _centred(y, a)
     if mode == "valid":
+        if not (all(a[d] >= v[d] for d in axes) or all(a[d] <= v[d] for d in axes)):
+            raise ValueError("For 'valid' mode, one must be at least as large as the other in every dimension")
         shape = tuple(abs(n - m) + 1 if d in axes else k for d, (n, m, k) in enumerate(zip(a, v, y.shape, strict=True)))
         return _centred(y, shape)
     raise ValueError("acceptable mode flags are 'valid', 'same', or 'full'")
@@ -85,17 +88,6 @@ def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> T
     return convolve(in1, np.conj(np.flip(lift(in2))), mode, method)
 
 
-def detrend(data: Any, axis: int = -1, type: str = "linear") -> Tensor:
-    """`scipy.signal.detrend`, without break points."""
-    x = np.moveaxis(lift(data), axis, -1)
-    if type == "constant":
-        return np.moveaxis(x - np.mean(x, -1, keepdims=True), -1, axis)
-    n = x.shape[-1]
-    basis = np.stack([np.ones(n), np.arange(1, n + 1) / n], 1)
-    projection = basis @ np.linalg.pinv(basis)
-    return np.moveaxis(x - x @ projection.T, -1, axis)
-
-
 oaconvolve = fftconvolve
 
 
@@ -112,25 +104,36 @@ def convolve2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", f
     fillvalue : float
     """
     a, v = lift(in1), lift(in2)
-    if a._spec.ndim != 2 or v._spec.ndim != 2:
-        raise ValueError("convolve2d inputs must both be 2-D arrays")
-    if boundary == "fill" and fillvalue == 0:
-        return convolve(a, v, mode)
-    modes = {"fill": "constant", "wrap": "wrap", "symm": "symmetric"}
-    if boundary not in modes:
-        raise ValueError("Acceptable boundary flags are 'fill', 'circular' (or 'wrap'), and 'symmetric' (or 'symm').")
-    if mode == "valid":
-        return convolve(a, v, mode)
-    margins = [(n - 1, n - 1) for n in v.shape]
-    extra: Any = {"constant_values": fillvalue} if boundary == "fill" else {}
-    how: Any = modes[boundary]
-    y = convolve(np.pad(a, margins, how, **extra), v, "valid")
-    return y if mode == "full" else _centred(y, a.shape)
+    y = _convolved(a, v, mode, boundary, fillvalue)
+    return _centred(y, a.shape) if mode == "same" else y
 
 
 def correlate2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", fillvalue: float = 0) -> Any:
-    """`scipy.signal.correlate2d`."""
-    return convolve2d(in1, np.conj(np.flip(lift(in2))), mode, boundary, fillvalue)
+    """`scipy.signal.correlate2d`; as SciPy's, "same" of an even length begins one later than a convolution does."""
+    a, v = lift(in1), lift(in2)
+    y = _convolved(a, np.conj(np.flip(v)), mode, boundary, fillvalue)
+    if mode != "same":
+        return y
+    return y[tuple(slice(m // 2, m // 2 + n) for n, m in zip(a.shape, v.shape, strict=True))]
+
+
+def _convolved(a: Any, v: Any, mode: str, boundary: str, fillvalue: float) -> Any:
+    """Two matrices convolved: what fits, or all of it."""
+    if a._spec.ndim != 2 or v._spec.ndim != 2:
+        raise ValueError("convolve2d inputs must both be 2-D arrays")
+    modes = {"fill": "constant", "wrap": "wrap", "circular": "wrap", "symm": "symmetric", "symmetric": "symmetric"}
+    if boundary not in modes:
+        raise ValueError("Acceptable boundary flags are 'fill', 'circular' (or 'wrap'), and 'symmetric' (or 'symm').")
+    if mode not in ("full", "same", "valid"):
+        raise ValueError("Acceptable mode flags are 'valid', 'same', or 'full'.")
+    if mode == "valid":
+        return convolve(a, v, mode)
+    if boundary == "fill" and fillvalue == 0:
+        return convolve(a, v, "full")
+    margins = [(n - 1, n - 1) for n in v.shape]
+    extra: Any = {"constant_values": fillvalue} if boundary == "fill" else {}
+    how: Any = modes[boundary]
+    return convolve(np.pad(a, margins, how, **extra), v, "valid")
 
 
 # --- filters ---------------------------------------------------------------------------------------------------------
@@ -266,16 +269,28 @@ def sosfilt(sos: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
     return x if zi is None else (x, np.stack(states))
 
 
-def freqz(b: Any, a: Any = 1, worN: Any = 512, whole: bool = False, fs: float = 2.0 * np.pi) -> tuple[Any, Any]:
+def freqz(
+    b: Any,
+    a: Any = 1,
+    worN: Any = 512,
+    whole: bool = False,
+    plot: Any = None,
+    fs: float = 2.0 * np.pi,
+    include_nyquist: bool = False,
+) -> tuple[Any, Any]:
     """`scipy.signal.freqz`: frequencies, and the response of a filter there."""
-    w = worN if np.ndim(worN) else np.linspace(0.0, fs if whole else 0.5 * fs, int(worN), endpoint=False)
+    last, end = fs if whole else 0.5 * fs, include_nyquist and not whole
+    w = worN if np.ndim(worN) else np.linspace(0.0, last, 512 if worN is None else int(worN), endpoint=end)
     turns = np.exp(w * (-2j * np.pi / fs))
 
     def at(c: Any) -> Any:
         c = np.atleast_1d(lift(stacked(c)))
         return np.polyval(np.flip(c, 0) * (1.0 + 0j), turns)
 
-    return w, at(b) / at(a)
+    h = at(b) / at(a)
+    if plot is not None:
+        plot(w, plain(ops.detach(h)))
+    return w, h
 
 
 def savgol_filter(
@@ -292,15 +307,15 @@ def savgol_filter(
     import scipy.signal
 
     z = np.moveaxis(lift(x), axis, -1)
-    half = window_length // 2
+    half, even = window_length // 2, window_length % 2 == 0
     weights = scipy.signal.savgol_coeffs(window_length, polyorder, deriv, delta)
     if mode == "interp":
         if window_length > z.shape[-1]:
             raise ValueError("If mode is 'interp', window_length must be less than or equal to the size of x.")
         ends = scipy.signal.savgol_filter(np.eye(window_length), window_length, polyorder, deriv, delta, 0)
-        inner = _windows(z, weights)
+        inner = _windows(z, weights)[..., int(even) :]
         first = z[..., :window_length] @ ends[:half].T
-        last = z[..., z.shape[-1] - window_length :] @ ends[half + 1 :].T
+        last = z[..., z.shape[-1] - window_length :] @ ends[window_length - half :].T
         y = np.concatenate([first, inner, last], -1)
     else:
         modes = {"mirror": "reflect", "constant": "constant", "nearest": "edge", "wrap": "wrap"}
@@ -308,7 +323,7 @@ def savgol_filter(
             raise ValueError("mode must be 'mirror', 'constant', 'nearest' 'wrap' or 'interp'.")
         extra: Any = {"constant_values": cval} if mode == "constant" else {}
         how: Any = modes[mode]
-        margins = [(0, 0)] * (z.ndim - 1) + [(half, half)]
+        margins = [(0, 0)] * (z.ndim - 1) + [(half - even, half)]
         y = _windows(np.pad(z, margins, how, **extra), weights)
     return np.moveaxis(y, -1, axis)
 
@@ -318,38 +333,12 @@ def _windows(z: Any, weights: np.ndarray) -> Any:
     return np.lib.stride_tricks.sliding_window_view(z, weights.size, axis=-1) @ weights[::-1]
 
 
-def hilbert(x: Any, N: int | None = None, axis: int = -1) -> Any:
-    """`scipy.signal.hilbert`: the analytic signal."""
-    z = np.moveaxis(lift(x), axis, -1)
-    n = z.shape[-1] if N is None else N
-    half = np.zeros(n)
-    half[0] = 1.0
-    half[1 : (n + 1) // 2] = 2.0
-    if n % 2 == 0:
-        half[n // 2] = 1.0
-    return np.moveaxis(np.fft.ifft(np.fft.fft(z, n) * half), -1, axis)
-
-
-def resample(x: Any, num: int, axis: int = 0) -> Any:
-    """`scipy.signal.resample` of real signals, by Fourier transforms."""
-    z = np.moveaxis(lift(x), axis, -1)
-    if z._spec.dtype.kind == "c":
-        raise NotImplementedError("resample: real signals only; resample real and imaginary part by themselves")
-    n = z.shape[-1]
-    both = min(n, num)
-    spectrum = np.fft.rfft(z)[..., : both // 2 + 1]
-    if both % 2 == 0 and num != n:  # the highest frequency stands for two
-        weights = np.ones(both // 2 + 1)
-        weights[-1] = 2.0 if num < n else 0.5
-        spectrum = spectrum * weights
-    return np.moveaxis(np.fft.irfft(spectrum, num) * (num / n), -1, axis)
-
-
 def upfirdn(h: Any, x: Any, up: int = 1, down: int = 1, axis: int = -1) -> Any:
     """`scipy.signal.upfirdn`: upsample, filter, downsample; with zeros outside of the signal."""
     h, z = lift(h), np.moveaxis(lift(x), axis, -1)
     n = z.shape[-1]
-    spread = np.reshape(np.stack([z, *[0.0 * z] * (up - 1)], -1), (*z.shape[:-1], n * up))[..., : (n - 1) * up + 1]
+    gaps = [np.zeros(z.shape, z._spec.dtype)] * (up - 1)
+    spread = np.reshape(np.stack([z, *gaps], -1), (*z.shape[:-1], n * up))[..., : (n - 1) * up + 1]
     whole = np.concatenate([spread, np.zeros((*z.shape[:-1], h.shape[0] - 1))], -1)
     return np.moveaxis(_moving(h, whole)[..., ::down], -1, axis)
 
@@ -364,47 +353,3 @@ def deconvolve(signal: Any, divisor: Any) -> tuple[Any, Any]:
     impulse[0] = 1.0
     quotient = lfilter(num, den, impulse)
     return quotient, num - convolve(den, quotient)
-
-
-# --- spectra ---------------------------------------------------------------------------------------------------------
-
-
-def welch(
-    x: Any,
-    fs: float = 1.0,
-    window: Any = "hann",
-    nperseg: int | None = None,
-    noverlap: int | None = None,
-    detrend: Any = "constant",
-    scaling: str = "density",
-    axis: int = -1,
-) -> tuple[Any, Any]:
-    """`scipy.signal.welch` of real signals: frequencies, and the mean of the segments' spectral densities."""
-    import scipy.signal
-
-    z = np.moveaxis(lift(x), axis, -1)
-    n = min(256 if nperseg is None else nperseg, z.shape[-1])
-    taper = scipy.signal.get_window(window, n) if isinstance(window, (str, tuple)) else np.asarray(window, float)
-    step = n - (n // 2 if noverlap is None else noverlap)
-    parts: Any = np.lib.stride_tricks.sliding_window_view(z, n, axis=-1)[..., ::step, :]
-    if detrend:
-        parts = _detrend(parts, -1, detrend)
-    scale = 1.0 / (fs * np.sum(taper**2)) if scaling == "density" else 1.0 / np.sum(taper) ** 2
-    spectrum = np.fft.rfft(parts * taper)
-    power = (np.real(spectrum) ** 2 + np.imag(spectrum) ** 2) * scale
-    twice = np.full(n // 2 + 1, 2.0)
-    twice[0] = 1.0
-    if n % 2 == 0:
-        twice[-1] = 1.0
-    return np.fft.rfftfreq(n, 1.0 / fs), np.moveaxis(np.mean(power * twice, -2), -1, axis)
-
-
-def periodogram(
-    x: Any, fs: float = 1.0, window: Any = "boxcar", detrend: Any = "constant", scaling: str = "density", axis: int = -1
-) -> tuple[Any, Any]:
-    """`scipy.signal.periodogram` of real signals."""
-    n = np.shape(plain(ops.detach(lift(x))))[axis]
-    return welch(x, fs, window, n, 0, detrend, scaling, axis)
-
-
-_detrend = detrend
