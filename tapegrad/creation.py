@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from .primitives.nesting import holds_tensor
 from .tape.buffer import Buffer
 from .tape.current import new_tensor
 from .tape.handle import Tensor
@@ -116,7 +117,7 @@ def tensor(
     if isinstance(data, Tensor):
         device = data._spec.device if device is None else device
         data = _values_alone(data)
-    elif isinstance(data, (list, tuple)) and _holds_tensor(data):
+    elif isinstance(data, (list, tuple)) and holds_tensor(data):
         data = _plain(data)
     refuse_masked(data)
     if type(data) is np.ndarray and dtype is None:
@@ -150,10 +151,6 @@ def _values_alone(data: Tensor) -> np.ndarray:
             )
         warnings.warn(f"tensor(x) copies the values of x without its history: {remedy}", UserWarning, stacklevel=3)
     return value_of(data)
-
-
-def _holds_tensor(data: Sequence) -> bool:
-    return any(isinstance(x, Tensor) or (isinstance(x, (list, tuple)) and _holds_tensor(x)) for x in data)
 
 
 def _plain(data: Any) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 from .descriptors import Operator, is_supported, methods_of
 from .foreign import meet
 from .primitives.core import RECORDS, Promoting
+from .primitives.nesting import joined
 from .tape.current import new_tensor
 from .tape.handle import NOTHING, Tensor, attach
 from .tape.importing import COPY_BYTES, is_plain, slot_of
@@ -94,6 +95,9 @@ def binary(primitive, name, swapped=False):
             elif kind is Size:
                 return operator(self, int(other))
             elif kind is list or kind is tuple:
+                array = joined(other)
+                if array.__class__ is Tensor:
+                    return primitive(array, self) if swapped else primitive(self, array)
                 array = np.asarray(other)
                 return slow(self, array) if array.dtype.kind in "biufc" else NotImplemented
             elif not isinstance(other, _OPERANDS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 
 import numpy as np
@@ -559,3 +560,45 @@ def test_functions_that_compute_in_another_dtype_than_their_operand_has(dtype):
         assert found.dtype == wanted.dtype
         single = wanted.dtype == np.float32  # NumPy adds one of linspace's ends in double precision
         np.testing.assert_allclose(found.numpy(), wanted, rtol=2e-7 if single else 1e-14)
+
+
+LISTS = {
+    "*": lambda x: x[:2] * [x[2], 1.0],
+    "- from a list": lambda x: [x[0], 2.0] - x[:2],
+    "/ from a tuple": lambda x: (x[0], 2.0) / x[:2],
+    "@": lambda x: x[:2] @ [[x[0], 1.0], [0.0, x[3]]],
+    "@ from a list": lambda x: [[x[0], 1.0], [0.0, x[3]]] @ x[:2],
+    ">": lambda x: x * (x > [x[0], 0.0, 0.0, x[1]]),
+    "in place": lambda x: operator.iadd(x * 1.0, [x[0], 1, 1, x[1]]),
+    "an item": lambda x: (y := x * 1.0, y.__setitem__(slice(2), [x[2] ** 2, x[3]]))[0],
+    "maximum": lambda x: np.maximum(x[:2], [x[2], x[3]]),
+    "hypot": lambda x: np.hypot(x[:2], [[x[0], 1], [2, x[1]]]),
+    "concatenate": lambda x: np.concatenate([[x[0] * 2], x[1:]]),
+    "vstack": lambda x: np.vstack([x, [x[0], 1, 2, x[3]]]),
+    "stack": lambda x: np.stack([x[:2], [x[0], x[3]]]),
+    "append": lambda x: np.append(x, [x[0]]),
+    "insert": lambda x: np.insert(x, 1, [x[0] ** 2, x[1]]),
+    "where": lambda x: np.where(x[:2] > 0, [x[0], x[1]], x[:2]),
+    "select": lambda x: np.select([x > 0], [[x[0]] * 4], x),
+    "clip": lambda x: np.clip(x, [x[2]] * 4, 2.0),
+    "dot": lambda x: np.dot(x[:2], [x[2], x[3]]),
+    "einsum": lambda x: np.einsum("i,i", x[:2], [x[2], 1.0]),
+    "cross": lambda x: np.cross(x[:3], [x[3], 1.0, x[0]]),
+    "convolve": lambda x: np.convolve(x, [x[0], 1.0]),
+    "polyval": lambda x: np.polyval([x[0], 1.0, x[1]], x),
+    "average": lambda x: np.average(x, weights=[x[1] ** 2, 1, 2, 1]),
+    "gradient": lambda x: np.gradient(x, [0.0, x[0], 2.0, 3.0]),
+    "interp": lambda x: np.interp([x[0], 0.3], [0, 1, 2], x[1:]),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_that_hold_tensors_are_operands_beside_tensors(name):
+    f, x = LISTS[name], np.array([0.7, 1.9, -0.4, 1.1])
+    np.testing.assert_array_equal(f(tg.tensor(x)).numpy(), f(x))
+    tg.check_grads(f, (x,), order=2)
+
+
+def test_ragged_lists_are_no_operands():
+    with pytest.raises(ValueError, match="differ in length"):
+        tg.grad(lambda x: np.sum(x * [[x[0]], [x[1], x[0]]]))(np.ones(2))

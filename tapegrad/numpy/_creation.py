@@ -10,14 +10,13 @@ import numpy as np
 from ..creation import from_numpy, tensor
 from ..methods.standard import check_device
 from ..primitives.core import BY_FUNCTION, lift, ops
+from ..primitives.nesting import holds_tensor, joined
 from ..primitives.shape import cast, expand_to, reshape_to
 from ..tape.buffer import buffer_of
 from ..tape.handle import Tensor
 from ..tape.importing import import_array
 from ..tape.record import renewed
 from ..tape.state import local
-
-__all__ = ["holds_tensor", "joined"]
 
 
 def fillable(made: Tensor) -> Tensor:
@@ -41,41 +40,6 @@ def _check(function: str, options: dict[str, Any]) -> None:
     unknown = options.keys() - _IGNORED
     if unknown:
         raise TypeError(f"{function}() got an unexpected keyword argument {sorted(unknown)[0]!r}")
-
-
-def holds_tensor(x: Any) -> bool:
-    """Whether there is a tensor somewhere in nested lists."""
-    if isinstance(x, (list, tuple)):
-        return any(holds_tensor(v) for v in x)
-    return isinstance(x, Tensor)
-
-
-def joined(x: Any) -> Any:
-    """Lists that hold tensors as one tensor; anything else as it is."""
-    return array(x) if isinstance(x, (list, tuple)) and holds_tensor(x) else x
-
-
-def _flat(x: Any, shape: list[int], leaves: list[Any], depth: int) -> None:
-    """Collect the leaves of nested lists, and the lists' lengths."""
-    if not isinstance(x, (list, tuple)):
-        if depth != len(shape):
-            raise _ragged()
-        leaves.append(x)
-        return
-    if depth == len(shape):
-        if leaves:
-            raise _ragged()
-        shape.append(len(x))
-    elif shape[depth] != len(x):
-        raise _ragged()
-    for v in x:
-        _flat(v, shape, leaves, depth + 1)
-
-
-def _ragged() -> ValueError:
-    return ValueError(
-        "array: nested lists whose parts differ in length or depth cannot be an array; give every part the same shape"
-    )
 
 
 def array(object: Any, dtype: Any = None, *, copy: bool | None = True, ndmin: int = 0, **options: Any) -> Tensor:
@@ -110,11 +74,7 @@ def array(object: Any, dtype: Any = None, *, copy: bool | None = True, ndmin: in
         made = lift(object) if dtype is None else lift(object, np.dtype(dtype))
         made = ops.copy(made) if copy and made is object else made
     elif isinstance(object, (list, tuple)) and holds_tensor(object):
-        shape: list[int] = []
-        leaves: list[Any] = []
-        _flat(object, shape, leaves, 0)
-        stacked = BY_FUNCTION[np.stack](leaves, dtype=dtype)
-        made = reshape_to(stacked, (*shape, *stacked._spec.shape[1:]))
+        made = joined(object, dtype)
     else:
         made = tensor(object, dtype=dtype)
     missing = ndmin - made._spec.ndim

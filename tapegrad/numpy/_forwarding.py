@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..dispatch import as_tensor
+from ..primitives.nesting import holds_tensor, joined
 from ..tape.handle import Tensor
-from ._creation import holds_tensor, joined
 
 __all__ = ["forwarded"]
 

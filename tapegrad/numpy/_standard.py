@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..methods.standard import REVISIONS, check_device
+from ..primitives.nesting import joined
 from ..tape.handle import Tensor
-from ._creation import asarray, joined
+from ._creation import asarray
 
 __all__ = [
     "__array_api_version__",
@@ -82,7 +83,7 @@ def sort(
 def argsort(
     a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: bool | None = None, descending: bool = False
 ) -> Any:
-    """`numpy.argsort`, in descending order if so wanted; equal elements stay in order, but by a `kind` that is not stable."""
+    """`numpy.argsort`, in descending order if so wanted; equal elements stay in order, unless a `kind` is given."""
     x = joined(a)
     if stable is None and kind is None:
         stable = True

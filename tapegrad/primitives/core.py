@@ -28,6 +28,7 @@ from ..tape.subclasses import refuse_other_algebra
 from ..vm import opcodes as op
 from .broadcasting import broadcast_shapes
 from .memo import keep_in_mind, recall
+from .nesting import joined
 
 __all__ = [
     "BY_FUNCTION",
@@ -228,7 +229,7 @@ class Promoting(Primitive):
         """Record the function on tensors, arrays and numbers, with NumPy's promotion."""
         y = recall((self,), operands)
         if y is None:
-            tensors = self.lift(operands)
+            tensors = self.lift([joined(o) for o in operands])
             y = record(self, tensors)
             keep_in_mind((self,), operands, tensors, y)
         return y
@@ -382,7 +383,8 @@ def lift(operand, dtype=None):
             return constant(operand.item(), dtype or operand.dtype)
         if type(operand) is not np.ndarray:
             refuse_other_algebra(operand)
-        operand = import_array(np.asarray(operand))
+            operand = joined(operand)
+        operand = operand if isinstance(operand, Tensor) else import_array(np.asarray(operand))
     if dtype is not None and operand._spec.dtype != dtype:
         return ops.astype(operand, dtype=dtype)
     return operand

@@ -11,6 +11,7 @@ from .core import BY_FUNCTION, implements, lift, ops, primitive
 from .indexing import getitem
 from .layout import view_of_function
 from .matmul import conjugated
+from .nesting import joined
 from .picking import _plain
 from .scan import along, numpy_diff
 from .shape import cast, expand_to, reshape_to
@@ -135,7 +136,7 @@ def numpy_gradient(f, *varargs, axis=None, edge_order=1):
     f = lift(f)
     ndim = f._spec.ndim
     axes = tuple(range(ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, ndim)
-    spacings = _spacings(f, varargs, axes)
+    spacings = _spacings(f, [joined(h) for h in varargs], axes)
     if edge_order not in (1, 2):
         raise ValueError("'edge_order' greater than 2 not supported")
     if f._spec.dtype.kind in "biu":

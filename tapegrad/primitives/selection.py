@@ -10,6 +10,7 @@ from ..vm.bridge import loop_address
 from ..vm.kernels import extra_loop
 from .broadcasting import broadcast_shapes
 from .core import BY_FUNCTION, Promoting, implements, lift, ops, primitive, unbroadcast
+from .nesting import joined
 
 C = np.array([True, False, True])
 A, B = np.array([1.0, 2.0, 3.0]), np.array([-1.0, 5.0, 0.5])
@@ -93,7 +94,7 @@ def numpy_where(condition, x=None, y=None, /):
 @implements(np.select)
 def numpy_select(condlist, choicelist, default=0):
     """`numpy.select`."""
-    condlist, choicelist = list(condlist), list(choicelist)
+    condlist, choicelist = list(condlist), [joined(x) for x in choicelist]
     if len(condlist) != len(choicelist):
         raise ValueError("list of cases must be same length as list of conditions")
     if not condlist:
