@@ -65,6 +65,8 @@ INTEGRALS = {
     "double": (lambda p: integrate.dblquad(lambda y, x: np.exp(-p[0] * x * y), 0.0, p[1], 0.0, lambda x: x * p[2])[0],
                (P,)),
     "double, limits": (lambda p: integrate.dblquad(lambda y, x: p[0] * x * y, 0.0, 1.0, 0.0, p[2])[0], (P,)),
+    "several": (lambda p: integrate.nquad(lambda x, y, a: a * x * y**2, [lambda y, a: (0.0, a * y), (0.0, p[1])],
+                                          args=(p[0],))[0], (P,)),
     "fixed": (lambda p, b: integrate.fixed_quad(lambda x: np.exp(-p[0] * x), 0.0, b)[0], (P, 0.7)),
 }  # fmt: skip
 
@@ -72,8 +74,26 @@ INTEGRALS = {
 @pytest.mark.parametrize("name", INTEGRALS)
 def test_integrals(name):
     function, args = INTEGRALS[name]
-    order = 1 if name in ("double", "double, limits", "singular", "points") else 2
+    order = 1 if name in ("double", "double, limits", "several", "singular", "points") else 2
     tg.check_grads(function, args, order=order, atol=1e-5)
+
+
+def test_an_integral_over_three_variables():
+    def mass(p):
+        box = (0.0, p[1], 0.0, lambda x: x, 0.0, lambda x, y: y)
+        return integrate.tplquad(lambda z, y, x: p[0] * z, *box, epsabs=1e-4, epsrel=1e-4)[0]
+
+    np.testing.assert_allclose(tg.grad(mass)(P), [P[1] ** 4 / 24.0, P[0] * P[1] ** 3 / 6.0, 0.0], rtol=1e-10)
+
+
+def test_what_has_no_gradient_is_scipys():
+    for options in ({"full_output": 1}, {"weight": "alg", "wvar": (0.5, 0.2)}, {"weight": "cauchy", "wvar": 0.3}):
+        found, expected = (q(np.cos, 0.0, 2.0, **options) for q in (integrate.quad, scipy.integrate.quad))
+        assert found[:2] == expected[:2] and len(found) == len(expected)
+    assert integrate.quad(lambda x: np.exp(1j * x), 0.0, 1.0, complex_func=True)[0].imag > 0.4
+    ranges = [lambda y: (0.0, y), [0.0, 2.0]]
+    for q in (integrate.nquad, scipy.integrate.nquad):
+        assert q(lambda x, y: x * y, ranges, opts={"epsabs": 1e-12})[0] == pytest.approx(2.0, rel=1e-12)
 
 
 def test_an_integral_is_scipys():
@@ -93,7 +113,7 @@ def test_a_derivative_that_the_value_says_nothing_of():
 def test_integrals_that_are_refused():
     for kwargs, words in (({"complex_func": True}, "complex_func"), ({"weight": "alg", "wvar": (0, 0)}, "not 'alg'")):
         with pytest.raises(NotImplementedError, match=words):
-            integrate.quad(np.exp, 0.0, 1.0, **kwargs)
+            integrate.quad(np.exp, 0.0, tg.tensor(1.0, requires_grad=True), **kwargs)
     with pytest.raises(TypeError, match="cannot be part of a compiled function"):
         tg.compile(lambda b: integrate.quad(np.exp, 0.0, b)[0])(1.0)
 
@@ -270,7 +290,7 @@ def test_plain_results_are_scipys():
     theirs = scipy.integrate.solve_ivp(prey, (0.0, 2.0), START, args=(P,), events=lambda t, y, p: y[0] - 1.0)
     np.testing.assert_array_equal(found.y, theirs.y)
     assert found.t_events[0].shape == theirs.t_events[0].shape
-    assert integrate.nquad is scipy.integrate.nquad
+    assert integrate.quad_vec is scipy.integrate.quad_vec
 
 
 def test_times_as_a_list():

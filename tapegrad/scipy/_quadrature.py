@@ -14,7 +14,7 @@ from ..autograd.function import Function
 from ..primitives.core import lift
 from ..tape.handle import Tensor
 from ..tape.state import as_in_grad, local
-from ._plain import outside, plain, requires_grad, values_of
+from ._plain import depends, outside, plain, requires_grad, values_of
 
 # --- samples ---------------------------------------------------------------------------------------------------------
 
@@ -315,12 +315,11 @@ def quad(
     a, b : float or Tensor
         Limits, which may be infinite.
     args : tuple
-    full_output : int
-        Refused unless 0.
-    complex_func : bool
-        True is refused.
+    full_output, complex_func
+        As in SciPy, and refused where something is being differentiated.
     **options
-        ``epsabs``, ``epsrel``, ``limit``, ``points``, ``weight`` (``"cos"`` or ``"sin"``) and ``wvar`` as in SciPy.
+        ``epsabs``, ``epsrel``, ``limit``, ``points``, ``weight`` and ``wvar`` as in SciPy; the weights ``"cos"`` and
+        ``"sin"`` are differentiable.
 
     Returns
     -------
@@ -333,13 +332,16 @@ def quad(
     rule of 21 points to the same tolerances: a sweep for each piece. Derivatives of any order exist.
     """
     refuse_tracing("quad")
+    args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
+    scipys_alone = full_output or complex_func or options.get("weight") not in (None, "cos", "sin")
+    if scipys_alone and not requires_grad([a, b]) and not depends(func, 0.5, *args):
+        return _integrate.quad(func, a, b, args, full_output, complex_func=complex_func, **options)
     if full_output or complex_func:
         raise NotImplementedError(
             "quad: full_output and complex_func are not supported for tensors; integrate real and imaginary part, each "
             "with its own quad"
         )
-    args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
-    if options.get("weight") not in (None, "cos", "sin"):
+    if scipys_alone:
         raise NotImplementedError(
             f"quad: of the weights, cos and sin are supported for tensors, not {options['weight']!r}; multiply the "
             f"integrand by the weight"
@@ -377,3 +379,64 @@ def dblquad(func: Callable, a: Any, b: Any, gfun: Any, hfun: Any, args: Any = ()
         return quad(lambda y: func(y, x, *args), low, high, **options)[0]
 
     return quad(inner, a, b, **options)
+
+
+def tplquad(
+    func: Callable, a: Any, b: Any, gfun: Any, hfun: Any, qfun: Any, rfun: Any, args: Any = (), **options: Any
+) -> tuple[Any, float]:
+    """`scipy.integrate.tplquad`: the integral of ``func(z, y, x)``, with z from qfun(x, y) to rfun(x, y).
+
+    Parameters
+    ----------
+    func : callable
+        ``func(z, y, x, *args)``.
+    a, b, gfun, hfun, args, **options
+        As in `dblquad`.
+    qfun, rfun : callable, float or Tensor
+
+    Returns
+    -------
+    y : Tensor or float
+    abserr : float
+    """
+
+    def inner(y: Any, x: Any) -> Any:
+        low, high = (limit(x, y) if callable(limit) else limit for limit in (qfun, rfun))
+        return quad(lambda z: func(z, y, x, *args), low, high, **options)[0]
+
+    return dblquad(inner, a, b, gfun, hfun, **options)
+
+
+def nquad(func: Callable, ranges: Any, args: Any = (), opts: Any = None, full_output: bool = False) -> Any:
+    """`scipy.integrate.nquad`: the integral of ``func(x0, x1, ...)`` over several variables.
+
+    Parameters
+    ----------
+    func : callable
+        ``func(x0, ..., xn, *args)``.
+    ranges : sequence
+        For each variable its limits, or a function of the variables behind it and `args` that gives them.
+    args : tuple
+    opts : dict, or sequence of a dict for each variable
+        As those of `quad`.
+    full_output : bool
+        True is refused.
+
+    Returns
+    -------
+    y : Tensor or float
+    abserr : float
+    """
+    if full_output:
+        raise NotImplementedError("nquad: full_output is not supported for tensors; leave it out")
+    options = list(opts) if isinstance(opts, (list, tuple)) else [opts or {}] * len(ranges)
+
+    def over(place: int, behind: tuple[Any, ...]) -> tuple[Any, ...]:
+        low, high = ranges[place](*behind, *args) if callable(ranges[place]) else ranges[place]
+
+        def inner(x: Any) -> Any:
+            return over(place - 1, (x, *behind))[0] if place else func(x, *behind, *args)
+
+        return quad(inner, low, high, **options[place])
+
+    return over(len(ranges) - 1, ())

@@ -212,27 +212,53 @@ def _bracketing(name: str) -> Callable:
 bisect, brenth, brentq, ridder, toms748 = map(_bracketing, ("bisect", "brenth", "brentq", "ridder", "toms748"))
 
 
-def newton(func: Callable, x0: Any, fprime: Any = None, args: Any = (), **options: Any) -> Any:
-    """`scipy.optimize.newton` of a number, with the exact derivative by default.
+def newton(
+    func: Callable,
+    x0: Any,
+    fprime: Any = None,
+    args: Any = (),
+    tol: float = 1.48e-8,
+    maxiter: int = 50,
+    fprime2: Any = None,
+    x1: Any = None,
+    rtol: float = 0.0,
+    full_output: bool = False,
+    disp: bool = True,
+) -> Any:
+    """`scipy.optimize.newton`; of a number with the exact derivative by default.
 
     Parameters
     ----------
     func, x0, args
-        As in `root_scalar`.
-    fprime : callable, optional
-    **options
-        As in SciPy, but for ``full_output`` and ``disp``.
+        As in `root_scalar`; of an array of numbers, `func` is elementwise.
+    fprime, fprime2 : callable, optional
+    tol, maxiter, x1, rtol, full_output, disp
+        As in SciPy.
 
     Returns
     -------
-    Tensor or float
+    Tensor, float or numpy.ndarray, or a tuple with ``full_output=True``
     """
-    args = as_tuple(args)
+    args, start = as_tuple(args), np.asarray(plain(x0), float)
     settled = plain_tree(args)
-    slope = of_floats(grad(lambda x: func(x, *settled))) if fprime is None else of_floats(fprime, settled)
+
+    def prepared(function: Any) -> Any:
+        if function is None:
+            return None
+        return values_of(function, *settled) if start.ndim else of_floats(function, settled)
+
+    if fprime is None and x1 is None and not start.ndim:
+        fprime = grad(func)
     with outside():
-        x = _optimize.newton(of_floats(func, settled), float(plain(x0)), slope, **options)
-    return as_number(implicit_root(func, x, *args, name="newton"))
+        x, *details = _optimize.newton(
+            prepared(func), start if start.ndim else float(start), prepared(fprime), (), tol, maxiter,
+            prepared(fprime2), None if x1 is None else plain(x1), rtol, True, disp,
+        )  # fmt: skip
+    x = implicit_root(func, x, *args, name="newton")
+    x = x if start.ndim else as_number(x)
+    if not start.ndim:
+        details[0].root = x
+    return (x, *details) if full_output else x
 
 
 def fixed_point(func: Callable, x0: Any, args: Any = (), **options: Any) -> Any:

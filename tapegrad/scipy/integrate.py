@@ -7,18 +7,31 @@ from typing import Any
 import scipy.integrate as _integrate
 
 from ._ode import odeint, solve_ivp
-from ._quadrature import cumulative_simpson, cumulative_trapezoid, dblquad, fixed_quad, quad, romb, simpson, trapezoid
+from ._quadrature import (
+    cumulative_simpson,
+    cumulative_trapezoid,
+    dblquad,
+    fixed_quad,
+    nquad,
+    quad,
+    romb,
+    simpson,
+    tplquad,
+    trapezoid,
+)
 
 __all__ = [
     "cumulative_simpson",
     "cumulative_trapezoid",
     "dblquad",
     "fixed_quad",
+    "nquad",
     "odeint",
     "quad",
     "romb",
     "simpson",
     "solve_ivp",
+    "tplquad",
     "trapezoid",
 ]
 
