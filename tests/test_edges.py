@@ -234,6 +234,56 @@ AT_EDGES = {  # by mpmath with 40 digits; None where there is no rule, or no slo
         (INF, -0.5, 1.0),
         (0.0, -0.12951759566589173, 0.12951759566589173),
     ),
+    "fdtrc far out": (
+        special.fdtrc,
+        (2.0, 3.5, 1e20),
+        (-4.7113641225186276e-36, -5.9233767758783740e-34, -4.6596643461603766e-55),
+    ),
+    "fdtrc at 0": (special.fdtrc, (1.5, 5.0, 0.0), (0.0, 0.0, -INF)),
+    "fdtr of many degrees": (special.fdtr, (1e15, 1.0, 0.5), (None, -0.012635116546041809, 0.4151074974205946)),
+    "fdtri of many degrees": (special.fdtri, (1e20, 2.5, 0.75), (None, -0.92514455172704410, 11.120629018176313)),
+    "betainc of a share next to 0": (special.betainc, (0.5, 1e17, 1e-17), (-0.38983726432851057, None, None)),
+    "chndtr far out": (special.chndtr, (1e20, 2.5, 0.5), (0.0, None, 0.0)),
+    "chndtr of infinite noncentrality": (special.chndtr, (4.0, 2.5, INF), (0.0, None, 0.0)),
+    "chndtr next to the central one": (
+        special.chndtr,
+        (1.5, 4.5, 1e-300),
+        (0.14549384640456733, None, -0.048497948801522445),
+    ),
+    "chndtrinc without solution": (special.chndtrinc, (0.5, 4.0, 0.375), (0.0, None, 0.0)),
+    "ncfdtrinc without solution": (special.ncfdtrinc, (2.0, 3.0, 0.375, 0.5), (None, None, 0.0, 0.0)),
+    "gdtr at infinity": (special.gdtr, (2.5, 0.5, INF), (0.0, 0.0, 0.0)),
+    "nctdtr of many degrees": (special.nctdtr, (1e8, 0.75, 0.5), (None, -0.38666811645545207, 0.38666811573044935)),
+    "nctdtr of very many degrees": (
+        special.nctdtr,
+        (1e20, 0.75, -0.0),
+        (0.0, -0.30113743215480443, 0.30113743215480443),
+    ),
+    "voigt_profile of small sigma": (
+        special.voigt_profile,
+        (3.0, 0.004, 0.5),
+        (-0.011160719165218087, 4.3034392394652675e-05, 0.032551918992544025),
+    ),
+    "voigt_profile of tiny sigma": (
+        special.voigt_profile,
+        (-1.0, 1e-20, 0.5),
+        (0.20371832715762603, 4.481803197467773e-21, 0.15278874536821951),
+    ),
+    "voigt_profile of infinite gamma": (special.voigt_profile, (1.0, 3.0, INF), (0.0, 0.0, 0.0)),
+    "legendre of a negative degree": (special.eval_legendre, (-4.0, 0.5), (None, 0.375)),
+    "sh_legendre of a negative degree": (special.eval_sh_legendre, (-4.0, 0.75), (None, 0.75)),
+    "hyperu whose neighbour SciPy lacks": (special.hyperu, (2.5, 10.0, 0.5), (None, None, -399820571.58578616)),
+    "i0e far out": (special.i0e, (1e15,), (-6.307831305050403e-24,)),
+    "i0e far out to the left": (special.i0e, (-1e15,), (6.307831305050403e-24,)),
+    "i1e far out": (special.i1e, (1e15,), (-6.307831305050393e-24,)),
+    "i1e far out to the left": (special.i1e, (-1e15,), (-6.307831305050393e-24,)),
+    "k0e far out": (special.k0e, (1e15,), (-1.9816636488030047e-23,)),
+    "k1e far out": (special.k1e, (1e15,), (-1.9816636488030077e-23,)),
+    "ive far out": (special.ive, (2.5, 1e8), (None, -1.9947112224831402e-13)),
+    "kve far out": (special.kve, (2.5, 1e8), (None, -6.266571250568873e-13)),
+    "hankel1e far out": (lambda x: np.real(special.hankel1e(2.5, x)), (1e8,), (3.590480523612894e-20,)),
+    "hankel2e far out": (lambda x: np.imag(special.hankel2e(2.5, x)), (1e8,), (3.9894228040143206e-13,)),
+    "RD of infinity": (special.elliprd, (INF, 1.5, 3.0), (0.0, 0.0, 0.0)),
     "integral of j0": (lambda x: special.itj0y0(x)[0], (0.0,), (1.0,)),
     "integral of 1 - j0 near 0": (lambda x: special.it2j0y0(x)[0], (1e-8,), (2.5e-9,)),
     "integral of 1 - j0 left of 0": (lambda x: special.it2j0y0(x)[0], (-1.0,), (-0.23480231344203345,)),
@@ -257,6 +307,30 @@ def test_slopes_at_edges(name):
             moving = lambda x, k=k: function(*point[:k], x, *point[k + 1 :])
             _, dot = tg.jvp(moving, (point[k],), (ones[k],))
             np.testing.assert_allclose(dot, expected, rtol=1e-9, atol=1e-270, err_msg=f"forward, operand {k}")
+
+
+@pytest.mark.parametrize(
+    ("function", "point", "curvature"),
+    [  # by mpmath with 40 digits, or plain limits
+        (np.cbrt, -INF, 0.0),
+        (special.log_ndtr, INF, 0.0),
+        (lambda h: special.owens_t(h, 1.0), INF, 0.0),
+        (lambda x: special.gammaincc(2.8, x), 0.0, 0.0),
+        (lambda x: special.gammainc(2.0, x), 0.0, 1.0),
+        (lambda x: special.betainc(2.0, 3.0, x), 0.0, 12.0),
+        (lambda x: special.betainc(3.0, 2.0, x), 1.0, -12.0),
+        (lambda nc: special.chndtr(1.5, 4.5, nc), 0.0, 0.018653057231354787),
+        (special.i0e, 1e8, 2.9920671217111648e-21),
+        (lambda x: special.elliprd(x, 1.5, 3.0), INF, 0.0),
+        (lambda x: np.real(special.kelvin(x)[0]), -1.0, -0.18712028785762877),
+        (lambda x: special.itj0y0(x)[0], -1.0, 0.44005058574493355),
+        (lambda x: special.iti0k0(x)[0], -1.0, -0.56515910399248503),
+        (lambda x: special.it2j0y0(x)[0], 0.0, 0.25),
+        (lambda x: special.it2i0k0(x)[0], -1.0, 0.2990932262404767),
+    ],
+)
+def test_second_derivatives_at_edges(function, point, curvature):
+    np.testing.assert_allclose(tg.grad(tg.grad(function))(point), curvature, rtol=1e-9, atol=1e-300)
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,8 @@ class cbrt:
     """Cube root."""
 
     def partials(y, x):
-        return 1.0 / (3.0 * y * y)
+        root = 1.0 / y
+        return root * root * (1.0 / 3.0)
 
     domain = Above(0.0)
     probes = (-8.0, 1e-2, 27.0)

@@ -11,13 +11,26 @@ from .core import ops
 from .domain import Above, Normal
 from .scipy_loader import NO_ORDER, scipy_ufunc
 
-__all__ = ["over"]
+__all__ = ["far_out", "over"]
+
+FAR = 1e4
 
 
 def over(y, x):
     """``y / x`` for a function with y(0) = 0 and slope 1/2 there."""
     at_zero = x == 0.0
     return ops.where(at_zero, 0.5, y / ops.where(at_zero, 1.0, x))
+
+
+def far_out(slope, y, v, z, turn):
+    """The slope of a scaled function y of order v, whose asymptotic series has the terms a_k (turn / z)**k / sqrt(z).
+
+    There recurrences are differences of near equals, and have no digits (DLMF 10.40.1, 10.40.2 and 10.17.5).
+    """
+    far = ops.absolute(z) > FAR * (1.0 + v * v)
+    z = ops.where(far, z, 1.0)
+    s = turn / z
+    return ops.where(far, y / z * (-0.5 - (0.5 * v * v - 0.125) * s * (1.0 - s)), slope)
 
 
 @scipy_ufunc
@@ -103,7 +116,8 @@ class i0e:
     grad_name = "SpecialI0E"
 
     def partials(y, x):
-        return ops.i1e(x) - ops.sign(x) * y
+        sign = ops.sign(x)
+        return far_out(ops.i1e(x) - sign * y, y, 0.0, x, -sign)
 
     probes = (1.0, -10.0, 300.0)
     kinks = {(0.0,): (0.0,)}
@@ -116,7 +130,8 @@ class i1e:
     grad_name = "SpecialI1E"
 
     def partials(y, x):
-        return ops.i0e(x) - ops.sign(x) * y - over(y, x)
+        sign = ops.sign(x)
+        return far_out(ops.i0e(x) - sign * y - over(y, x), y, 1.0, x, -sign)
 
     probes = (1.0, -10.0, 300.0)
     kinks = {(0.0,): (0.5,)}
@@ -149,7 +164,7 @@ class k0e:
     """exp(x) k0(x)."""
 
     def partials(y, x):
-        return y - ops.k1e(x)
+        return far_out(y - ops.k1e(x), y, 0.0, x, 1.0)
 
     domain = Above(0.2)
     probes = (1.0, 10.0)
@@ -160,7 +175,7 @@ class k1e:
     """exp(x) k1(x)."""
 
     def partials(y, x):
-        return y - ops.k0e(x) - y / x
+        return far_out(y - ops.k0e(x) - y / x, y, 1.0, x, 1.0)
 
     domain = Above(0.2)
     probes = (1.0, 10.0)

@@ -9,7 +9,7 @@ import math
 
 from .core import ops
 from .domain import Above, Between, Integers
-from .scipy_bessel import over
+from .scipy_bessel import far_out, over
 from .scipy_loader import NO_ORDER, NO_PARAMETER, scipy_ufunc
 
 
@@ -81,8 +81,9 @@ class ive:
     """Modified Bessel function of the first kind, scaled by exp(-abs(z.real)) (DLMF 10.29.1)."""
 
     def partials(y, v, z):
-        reason = scaled_by_modulus("ive", z)
-        return NO_ORDER, reason or 0.5 * (ops.ive(v - 1.0, z) + ops.ive(v + 1.0, z)) - ops.sign(z) * y
+        reason, sign = scaled_by_modulus("ive", z), ops.sign(z)
+        slope = 0.5 * (ops.ive(v - 1.0, z) + ops.ive(v + 1.0, z)) - sign * y
+        return NO_ORDER, reason or far_out(slope, y, v, z, -sign)
 
     fixed = (0,)
     complex_orders = 0
@@ -95,7 +96,7 @@ class kve:
     """Modified Bessel function of the second kind, scaled by exp(z) (DLMF 10.29.1)."""
 
     def partials(y, v, z):
-        return NO_ORDER, y - 0.5 * (ops.kve(v - 1.0, z) + ops.kve(v + 1.0, z))
+        return NO_ORDER, far_out(y - 0.5 * (ops.kve(v - 1.0, z) + ops.kve(v + 1.0, z)), y, v, z, 1.0)
 
     fixed = (0,)
     domain = (Above(0.0), Above(0.5))
@@ -134,7 +135,7 @@ class hankel1e:
     """Hankel function of the first kind, scaled by exp(-1j z) (DLMF 10.6.1)."""
 
     def partials(y, v, z):
-        return NO_ORDER, 0.5 * (ops.hankel1e(v - 1.0, z) - ops.hankel1e(v + 1.0, z)) - y * 1j
+        return NO_ORDER, far_out(0.5 * (ops.hankel1e(v - 1.0, z) - ops.hankel1e(v + 1.0, z)) - y * 1j, y, v, z, 1j)
 
     fixed = (0,)
     domain = (Above(0.0), Above(0.5))
@@ -146,7 +147,7 @@ class hankel2e:
     """Hankel function of the second kind, scaled by exp(1j z) (DLMF 10.6.1)."""
 
     def partials(y, v, z):
-        return NO_ORDER, 0.5 * (ops.hankel2e(v - 1.0, z) - ops.hankel2e(v + 1.0, z)) + y * 1j
+        return NO_ORDER, far_out(0.5 * (ops.hankel2e(v - 1.0, z) - ops.hankel2e(v + 1.0, z)) + y * 1j, y, v, z, -1j)
 
     fixed = (0,)
     domain = (Above(0.0), Above(0.5))
@@ -299,7 +300,26 @@ class kelvin:
 
     def partials(ys, x):
         be, ke, bep, kep = ys
-        return (bep,), (kep,), (be * 1j - bep / ops.where(x == 0.0, 1.0, x),), (ke * 1j - kep / x,)
+
+        def of_kep(x):
+            return ke * 1j - kep / x
+
+        by_kep = _right_of_zero(of_kep, x, math.inf)
+        return (bep,), (kep,), (be * 1j - bep / ops.where(x == 0.0, 1.0, x),), (by_kep,)
+
+
+def _right_of_zero(slope, x, at_zero):
+    """A slope that exists for positive x only; of the others it is a constant, so that second derivatives skip them."""
+    right = x > 0.0
+    return ops.where(right, slope(ops.where(right, x, 1.0)), ops.where(x == 0.0, at_zero, math.nan))
+
+
+def _minus_y0_over(x):
+    return -ops.y0(x) / x
+
+
+def _minus_k0_over(x):
+    return -ops.k0(x) / x
 
 
 # --- integrals of Bessel functions, Struve functions -----------------------------------------------------------------
@@ -312,7 +332,7 @@ class itj0y0:
     samples = (([0.5, 2.0],),)
 
     def partials(ys, x):
-        return (ops.j0(x),), (ops.y0(x),)
+        return (ops.j0(x),), (_right_of_zero(ops.y0, x, -math.inf),)
 
 
 @scipy_ufunc
@@ -322,7 +342,7 @@ class iti0k0:
     samples = (([0.5, 2.0],),)
 
     def partials(ys, x):
-        return (ops.i0(x),), (ops.k0(x),)
+        return (ops.i0(x),), (_right_of_zero(ops.k0, x, math.inf),)
 
 
 @scipy_ufunc
@@ -336,7 +356,7 @@ class it2j0y0:
         small, far = ops.where(near, x, 0.0), ops.where(near, 1.0, x)
         square = small * small
         series = small * (1.0 - square * (1.0 - square / 36.0) / 16.0) / 4.0  # DLMF 10.2.2
-        return (ops.where(near, series, (1.0 - ops.j0(far)) / far),), (-ops.y0(x) / x,)
+        return (ops.where(near, series, (1.0 - ops.j0(far)) / far),), (_right_of_zero(_minus_y0_over, x, math.inf),)
 
 
 @scipy_ufunc
@@ -350,7 +370,7 @@ class it2i0k0:
         small, far = ops.where(near, x, 0.0), ops.where(near, 1.0, x)
         square = small * small
         series = small * (1.0 + square * (1.0 + square / 36.0) / 16.0) / 4.0  # DLMF 10.25.2
-        return (ops.where(near, series, (ops.i0(far) - 1.0) / far),), (-ops.k0(x) / x,)
+        return (ops.where(near, series, (ops.i0(far) - 1.0) / far),), (_right_of_zero(_minus_k0_over, x, -math.inf),)
 
 
 @scipy_ufunc

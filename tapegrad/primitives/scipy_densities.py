@@ -29,12 +29,21 @@ def gamma_density(a, x):
     """Density of the standard gamma distribution."""
     none = ops.logical_or(x == np.inf, a == np.inf)
     a, x = ops.where(none, 1.0, a), ops.where(none, 1.0, x)
-    return ops.where(none, 0.0, ops.exp(ops.xlogy(a - 1.0, x) - x - ops.gammaln(a)))
+    zero = x == 0.0  # where the logarithm has no slopes, and the power has
+    at_zero = ops.where(zero, x, 1.0) ** ops.where(zero, a - 1.0, 1.0)
+    log = (a - 1.0) * ops.log(ops.where(zero, 1.0, x))
+    return ops.where(none, 0.0, ops.exp(log - x - ops.gammaln(a)) * at_zero)
 
 
 def beta_density(a, b, x):
     """Density of the beta distribution."""
-    return ops.exp(ops.xlogy(a - 1.0, x) + ops.xlog1py(b - 1.0, -x) - ops.betaln(a, b))
+    zero, one = x == 0.0, x == 1.0
+    base, exponent = ops.where(one, 1.0 - x, x), ops.where(one, b, a) - 1.0
+    end = ops.logical_or(zero, one)
+    at_end = ops.where(end, base, 1.0) ** ops.where(end, exponent, 1.0)
+    inner = ops.where(end, 0.5, x)
+    log = ops.where(end, 0.0, (a - 1.0) * ops.log(inner) + (b - 1.0) * ops.log1p(-inner))
+    return ops.exp(log - ops.betaln(a, b)) * at_end
 
 
 def chi2_density(v, x):
@@ -42,10 +51,23 @@ def chi2_density(v, x):
     return 0.5 * gamma_density(0.5 * v, 0.5 * x)
 
 
+def _f_as_beta(n, d, x):
+    """Of u = n x / (n x + d): is it the larger share? Then shapes of the smaller one's beta distribution, it, n x + d.
+
+    The F distribution function is betainc(n / 2, d / 2, u); close to 1 u has no digits, and the other share has them.
+    """
+    scaled = n * x
+    upper, total = scaled > d, scaled + d
+    a, b = ops.where(upper, d, n), ops.where(upper, n, d)
+    return upper, 0.5 * a, 0.5 * b, ops.where(upper, d, scaled) / total, total
+
+
 def f_density(n, d, x):
-    """Density of the F distribution: that of beta at u = n x / (n x + d), times du / dx."""
-    total = n * x + d
-    return beta_density(0.5 * n, 0.5 * d, n * x / total) * n * d / (total * total)
+    """Density of the F distribution: that of beta, times du / dx."""
+    end = x == np.inf
+    x = ops.where(end, 1.0, x)
+    _, a, b, share, total = _f_as_beta(n, d, x)
+    return ops.where(end, 0.0, beta_density(a, b, share) * (n / total) * (d / total))
 
 
 def t_density(v, t):
@@ -54,12 +76,16 @@ def t_density(v, t):
 
 
 def noncentral_chi2_density(x, df, nc):
-    """Density of the noncentral chi-square distribution; the central one where `nc` is 0."""
-    central = nc == 0.0
-    shift = ops.where(central, 1.0, nc)
-    root = ops.sqrt(shift * x)
-    scale = 0.5 * ops.exp(root - 0.5 * (x + shift)) * (x / shift) ** (0.25 * df - 0.5)
-    return ops.where(central, chi2_density(df, x), scale * ops.ive(0.5 * df - 1.0, root))
+    """Density of the noncentral chi-square distribution: Bessel's function, or its series where x nc is next to 0."""
+    apart = x - nc
+    none = ops.logical_not(apart * (apart / (x + nc + 1.0)) < 3200.0)  # it is less than e^-800
+    x, nc = ops.where(none, 1.0, x), ops.where(none, 1.0, nc)
+    near = x * nc < 1e-12
+    x_, shift = ops.where(near, 1.0, x), ops.where(near, 1.0, nc)
+    root = ops.sqrt(x_ * shift)
+    scale = 0.5 * ops.exp(root - 0.5 * (x_ + shift)) * (x_ / shift) ** (0.25 * df - 0.5)
+    central = chi2_density(df, x) * ops.exp(-0.5 * nc) * (1.0 + 0.5 * x * nc / df)
+    return ops.where(none, 0.0, ops.where(near, central, scale * ops.ive(0.5 * df - 1.0, root)))
 
 
 def noncentral_f_density(n, d, nc, x):
@@ -74,14 +100,19 @@ def noncentral_f_shift(n, d, nc, x, y):
 
 
 def noncentral_t_density(df, nc, t):
-    """Density of the noncentral t distribution; the normal one for infinitely many degrees of freedom."""
-    normal = df == np.inf
-    df = ops.where(normal, 1.0, df)
+    """Density of the noncentral t distribution; for many degrees of freedom by the first terms of a series in 1 / df.
+
+    The series is that of the mean of R phi(t R - nc) over R, whose mean is 1 - 1 / (4 df) and whose mean square is 1.
+    """
+    light = df > 1e6 * (1.0 + t * t)
+    z = t - nc
+    of_light = normal_density(z) * (1.0 + (t * z * (t * z - 1.0) - t * t - 1.0) / (4.0 * df))
+    df = ops.where(light, 1.0, df)
     zero = t == 0.0
     safe = ops.where(zero, 1.0, t)
     step = ops.nctdtr(df + 2.0, nc, safe * ops.sqrt(1.0 + 2.0 / df)) - ops.nctdtr(df, nc, safe)
     at_zero = ops.exp(-0.5 * nc * nc - ops.betaln(0.5 * df, 0.5)) / ops.sqrt(df)
-    return ops.where(normal, normal_density(t - nc), ops.where(zero, at_zero, df / safe * step))
+    return ops.where(light, of_light, ops.where(zero, at_zero, df / safe * step))
 
 
 # --- slopes ----------------------------------------------------------------------------------------------------------
@@ -130,6 +161,18 @@ def inverse(slopes, k):
     )
 
 
+def bounded(slopes_of, y, k, low=0.0, high=np.inf):
+    """The same of an inverse that SciPy looks for from `low` to `high`: one that is an end is constant."""
+    end = ops.logical_or(y <= low, y >= high)
+    slopes = inverse(slopes_of(ops.where(end, 1.0, y)), k)
+    return tuple(s if isinstance(s, str) else functools.partial(_unless, end, s) for s in slopes)
+
+
+def _unless(none, slope):
+    """A slope, and 0 at some places."""
+    return ops.where(none, 0.0, given(slope))
+
+
 def given(slope):
     """A slope itself."""
     return slope() if callable(slope) else slope
@@ -143,7 +186,8 @@ def gamma_slopes(a, x):
 def rate_slopes(a, b, x):
     """Of `gdtr`."""
     density = gamma_density(b, a * x)
-    fixed, none = x == 0.0, a == 0.0  # where the other operand does not matter, and the density can be infinite
+    # Where the other operand does not matter, and the density can be infinite.
+    fixed, none = ops.logical_or(x == 0.0, x == np.inf), a == 0.0
     by_a = ops.where(fixed, 0.0, x * ops.where(fixed, 0.0, density))
     return by_a, once(gamma_by_parameter, b, a * x), ops.where(none, 0.0, a * ops.where(none, 0.0, density))
 
@@ -184,13 +228,15 @@ def negative_binomial_slopes(k, n, p):
 
 
 def f_slopes(n, d, x):
-    """Of `fdtr`: it is betainc(n / 2, d / 2, u) at u = n x / (n x + d)."""
+    """Of `fdtr`."""
 
     def by_both():
-        total = n * x + d
-        by_n, by_d = beta_by_parameters(0.5 * n, 0.5 * d, n * x / total)
-        density = beta_density(0.5 * n, 0.5 * d, n * x / total) * x / (total * total)
-        return 0.5 * by_n + d * density, 0.5 * by_d - n * density
+        end = x == np.inf
+        upper, a, b, share, _ = _f_as_beta(n, d, ops.where(end, 1.0, x))
+        by_a, by_b = beta_by_parameters(a, b, share)
+        by_n, by_d = ops.where(upper, -by_b, by_a), ops.where(upper, -by_a, by_b)
+        weight = ops.exp(ops.xlogy(a, share) + ops.xlog1py(b, -share) - ops.betaln(a, b))
+        return ops.where(end, 0.0, 0.5 * by_n + weight / n), ops.where(end, 0.0, 0.5 * by_d - weight / d)
 
     return *both(by_both), f_density(n, d, x)
 

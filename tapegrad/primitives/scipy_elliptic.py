@@ -169,8 +169,8 @@ class elliprf:
 
 
 def _share(x, by_x):
-    """A partial's share in a function that is homogeneous of degree -3/2: none at 0, where the partial is infinite."""
-    none = x == 0.0
+    """A partial's share in a function that is homogeneous of degree -3/2: none at 0, nor at infinity."""
+    none = ops.logical_or(x == 0.0, ops.isinf(x))
     return ops.where(none, 0.0, x * ops.where(none, 0.0, by_x))
 
 

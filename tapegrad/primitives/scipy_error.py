@@ -128,7 +128,7 @@ class log_ndtr:
     def partials(y, x):
         # The ratio of density and distribution, by functions that keep their digits on either side of 0.
         left = ops.where(x < 0.0, x, 0.0)
-        right = ops.where(x < 0.0, 0.0, x)
+        right = ops.clip(x, 0.0, 40.0)  # beyond, the slope is 0 to the last digit
         return ops.where(
             x < 0.0,
             math.sqrt(2.0 / math.pi) / ops.erfcx(-math.sqrt(0.5) * left),

@@ -246,7 +246,7 @@ class betaln:
 def _binom_beyond(n, k):
     """Derivatives of `binom` with k > n, where it is sin(pi z) / pi beta(n + 1, z), z = k - n (DLMF 5.5.3)."""
     z = k - n
-    turn = math.pi * (z - 2.0 * ops.rint(0.5 * z))
+    turn = math.pi * (k - 2.0 * ops.rint(0.5 * k) - n)
     scale = ops.beta(n + 1.0, z)
     wave = ops.sin(turn) / math.pi * scale
     by_z = ops.cos(turn) * scale

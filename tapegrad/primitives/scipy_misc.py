@@ -302,23 +302,29 @@ class voigt_profile:
     """Voigt profile: a normal distribution folded with a Cauchy distribution (DLMF 7.19.1)."""
 
     def partials(y, x, sigma, gamma):
-        # y = Re w(z) / (sigma sqrt(2 pi)) at z = (x + i gamma) / (sigma sqrt(2))
-        outside = ops.isinf(x)
-        x = ops.where(outside, 0.0, x)
-        none = sigma == 0.0
-        wide = ops.where(none, 1.0, sigma)
-        z = (x + gamma * 1j) / (wide * math.sqrt(2.0))
+        # y = Re w(z) / (sigma sqrt(2 pi)) at z = c / (sigma sqrt(2)), c = x + i gamma
+        gamma = ops.minimum(gamma, 1e300)  # the product of infinity and 1j has a part that is NaN
+        far = ops.logical_and(x * x + gamma * gamma > 5e5 * sigma * sigma, gamma >= 0.0)
+        wide = ops.where(far, 1.0, sigma)
+        c = x + gamma * 1j
+        z = ops.where(far, 1.0, c) / (wide * math.sqrt(2.0))
         slope = z * ops.wofz(z) * -2.0 + 2j / SQRT_PI
         scale = 1.0 / (2.0 * SQRT_PI * wide * wide)
-        by_sigma = -y / wide - ops.real(slope * z) * math.sqrt(2.0) * scale
-        # Without sigma it is Cauchy's density, gamma / (pi (x² + gamma²)); in sigma it is even.
-        square = ops.where(none, x * x + gamma * gamma, 1.0)
-        alone = 1.0 / (math.pi * square * square)
-        return (
-            ops.where(outside, 0.0, ops.where(none, -2.0 * x * gamma * alone, ops.real(slope) * scale)),
-            ops.where(ops.logical_or(none, outside), 0.0, by_sigma),
-            ops.where(outside, 0.0, ops.where(none, (x * x - gamma * gamma) * alone, -ops.imag(slope) * scale)),
-        )
+        # Far out, and without sigma, where it is Cauchy's density, by its series in (sigma / c)² (DLMF 7.12.1).
+        r = 1j / ops.where(far, c, 1.0)
+        r2 = r * r
+        square = ops.where(far, sigma * sigma, 0.0) * r2
+        by_c = (r2 / math.pi) * (1.0 - square * (3.0 - 15.0 * square))
+
+        def by_sigma():
+            series = r * r2 * (1.0 - square * (6.0 - 45.0 * square))
+            near = -y / wide - ops.real(slope * z) * math.sqrt(2.0) * scale
+            return ops.where(far, sigma * ops.real(series) * (-2.0 / math.pi), near)
+
+        def by_gamma():
+            return -ops.where(far, ops.real(by_c), ops.imag(slope) * scale)
+
+        return ops.where(far, -ops.imag(by_c), ops.real(slope) * scale), by_sigma, by_gamma
 
     domain = (Normal(), Above(0.3), Above(0.2))
     probes = ((0.5, 1.0, 0.3), (-1.0, 0.5, 1.0))

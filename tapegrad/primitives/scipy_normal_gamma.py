@@ -12,6 +12,7 @@ from .domain import Above, Between, Integers, Normal
 from .scipy_densities import (
     COUNT,
     PROBABILITY,
+    bounded,
     chi2_slopes,
     gamma_density,
     gamma_slopes,
@@ -68,6 +69,7 @@ class owens_t:
     """Owen's T function."""
 
     def partials(y, h, a):
+        h = ops.clip(h, -1e150, 1e150)  # infinity times 0 would be NaN
         by_h = -0.5 / SQRT_2PI * ops.exp(-0.5 * h * h) * ops.erf(a * h / math.sqrt(2.0))
         spread = 1.0 + a * a
         return by_h, ops.exp(-0.5 * h * h * spread) / (2.0 * math.pi * spread)
@@ -163,7 +165,10 @@ class chndtrinc:
     """Noncentrality at which the chi-square distribution function has a given value."""
 
     def partials(y, x, df, p):
-        return inverse(noncentral_chi2_slopes(x, df, y), 2)
+        def slopes(nc):
+            return noncentral_chi2_slopes(x, df, nc)
+
+        return bounded(slopes, y, 2, 1e-300, 1e4)
 
     fixed = (1,)
     domain = (Between(3.0, 4.0), Between(2.2, 2.8), Between(0.3, 0.5))

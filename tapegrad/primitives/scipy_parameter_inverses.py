@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-
-from .core import ops
 from .domain import Above, Between
 from .scipy_densities import (
     NO_SHAPE,
     PROBABILITY,
     beta_slopes,
     binomial_slopes,
+    bounded,
     chi2_slopes,
     f_slopes,
-    given,
     inverse,
     negative_binomial_slopes,
     noncentral_f_slopes,
@@ -23,18 +20,6 @@ from .scipy_densities import (
     t_slopes,
 )
 from .scipy_loader import scipy_ufunc, scipy_ufunc_in_double
-
-
-def _from_zero(slopes_of, y, *parameters):
-    """Partials of the inverse of a function in its first operand, which is 0 where the function is too large at 0."""
-    none = y == 0.0
-    slopes = inverse(slopes_of(ops.where(none, 1.0, y), *parameters), 0)
-    return tuple(functools.partial(_unless, none, s) for s in slopes)
-
-
-def _unless(none, slope):
-    """A slope, and 0 where the value is constant."""
-    return ops.where(none, 0.0, given(slope))
 
 
 @scipy_ufunc_in_double
@@ -64,7 +49,10 @@ class pdtrik:
     """Real number of events at which the Poisson distribution function has a given value."""
 
     def partials(y, p, m):
-        return _from_zero(poisson_slopes, y, m)
+        def slopes(k):
+            return poisson_slopes(k, m)
+
+        return bounded(slopes, y, 0)
 
     domain = (Between(0.4, 0.8), Between(1.0, 5.0))
     probes = ((0.5, 2.0), (0.7, 4.0))
@@ -97,7 +85,10 @@ class bdtrik:
     """Real number of successes at which the binomial distribution function has a given value."""
 
     def partials(y, q, n, p):
-        return _from_zero(binomial_slopes, y, n, p)
+        def slopes(k):
+            return binomial_slopes(k, n, p)
+
+        return bounded(slopes, y, 0)
 
     domain = (Between(0.4, 0.7), Between(6.0, 9.0), Between(0.3, 0.7))
     probes = ((0.5, 8.0, 0.4), (0.6, 7.0, 0.6))
@@ -119,7 +110,10 @@ class nbdtrik:
     """Real number of failures at which the negative binomial distribution function has a given value."""
 
     def partials(y, q, n, p):
-        return _from_zero(negative_binomial_slopes, y, n, p)
+        def slopes(k):
+            return negative_binomial_slopes(k, n, p)
+
+        return bounded(slopes, y, 0)
 
     domain = (Between(0.5, 0.8), Between(3.0, 6.0), Between(0.3, 0.6))
     probes = ((0.6, 4.0, 0.4), (0.7, 5.0, 0.5))
@@ -141,7 +135,10 @@ class fdtridfd:
     """Second degrees of freedom at which the F distribution function has a given value."""
 
     def partials(y, n, p, x):
-        return inverse(f_slopes(n, y, x), 1)
+        def slopes(d):
+            return f_slopes(n, d, x)
+
+        return bounded(slopes, y, 1, 1e-100, 1e100)
 
     domain = (Between(2.0, 4.0), Between(0.55, 0.65), Between(1.1, 1.4))
     probes = ((3.0, 0.6, 1.3), (2.0, 0.6, 1.2))
@@ -152,10 +149,10 @@ class stdtridf:
     """Degrees of freedom at which Student's t distribution function has a given value."""
 
     def partials(y, p, t):
-        # SciPy stops looking at 1e10, the answer where the normal distribution function is too small still.
-        none = y >= 1e10
-        slopes = inverse(t_slopes(ops.where(none, 1.0, y), t), 0)
-        return tuple(functools.partial(_unless, none, s) for s in slopes)
+        def slopes(df):
+            return t_slopes(df, t)
+
+        return bounded(slopes, y, 0, high=1e10)
 
     domain = (Between(0.8, 0.84), Between(1.05, 1.3))
     probes = ((0.8, 1.1), (0.82, 1.2))
@@ -189,7 +186,10 @@ class ncfdtrinc:
     """Noncentrality at which the F distribution function has a given value."""
 
     def partials(y, n, d, p, x):
-        return inverse(noncentral_f_slopes(n, d, y, x, p), 2)
+        def slopes(nc):
+            return noncentral_f_slopes(n, d, nc, x, p)
+
+        return bounded(slopes, y, 2, high=1e4)
 
     coarse = 1e-3
     fixed = (0, 1)

@@ -29,6 +29,8 @@ FALL = 45.0
 STEPS = 60
 TINY = 1e-280
 """Takes the place of a parameter that is 0."""
+NORMAL = 1e15
+"""Degrees of freedom beyond which Student's t distribution is the normal one to all digits."""
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 NODES, WEIGHTS = 0.5 * (_NODES + 1.0), 0.5 * _WEIGHTS
 
@@ -138,7 +140,7 @@ def beta_by_parameters(a, b, x):
     outside = ops.logical_or(x <= 0.0, x >= 1.0)
     x = ops.where(outside, 0.5, x)
     a, b = ops.where(a == 0.0, TINY, a), ops.where(b == 0.0, TINY, b)
-    above = x * (a + b) > a
+    above = ops.logical_and(x * (a + b) > a, x > 1e-8)  # of smaller ones 1 - x has too few digits
     p, q, z = ops.where(above, b, a), ops.where(above, a, b), ops.where(above, 1.0 - x, x)
     by_p, by_q = _lower_beta(p, q, z)
     by_a = ops.where(outside, 0.0, ops.where(above, -by_q, by_p))
@@ -174,7 +176,7 @@ def t_by_parameters(df, nc, t):
     Phi(t r - nc) over r, times the density of R; its derivatives are those of what is integrated. In u = log r that
     density is the exponential of df (u - e^2u / 2), whose reach is taken to both sides of its maximum at 0.
     """
-    normal = df == np.inf
+    normal = df > NORMAL
     df = ops.where(normal, 1.0, df)
     upper, lower = _t_parts(df, nc, t, 1.0), _t_parts(df, nc, t, -1.0)
     by_df, by_nc = upper[0] + lower[0], upper[1] + lower[1]
@@ -191,14 +193,26 @@ def _t_parts(df, nc, t, sign):
     reach = ops.t_reach(sign * df)
     df, nc, t = _spread(df, nc, t)
     u = sign * _nodes(reach)
-    r, half = ops.exp(u), 0.5 * df
-    growth = 2.0 * u - r * r
-    density = 2.0 * ops.exp(half * (ops.log(half) + growth) - ops.gammaln(half))
-    score = 0.5 * (ops.log(half) + 1.0 - ops.psi(half) + growth)
-    at = t * r - nc
+    half = 0.5 * df
+    growth = 2.0 * u - ops.expm1(2.0 * u)
+    scale, mean = _at_maximum(half)
+    density = 2.0 * scale * ops.exp(half * growth)
+    score = 0.5 * (mean + growth)
+    at = t * ops.exp(u) - nc
     by_nc = -density * normal_density(at)
     rise = ops.ndtr(at) - ops.ndtr(t - nc)  # the score's mean is zero
     return _integral(rise * density * score, reach), _integral(by_nc, reach)
+
+
+def _at_maximum(a):
+    """``a**a exp(-a) / gamma(a)`` and ``log(a) - psi(a)``; of large a, where digits are lost, by series (DLMF 5.11)."""
+    large = a > 100.0
+    r, a = 1.0 / ops.where(large, a, 1.0), ops.where(large, 1.0, a)
+    square, log = r * r, ops.log(a)
+    rest = r * (1.0 - square * (1.0 - square * 2.0 / 7.0) / 30.0) / 12.0
+    scale = ops.where(large, ops.exp(-rest) / ops.sqrt(2.0 * math.pi * r), ops.exp(a * (log - 1.0) - ops.gammaln(a)))
+    series = r * (0.5 + r * (1.0 - square * (0.1 - square / 21.0)) / 12.0)
+    return scale, ops.where(large, series, log - ops.psi(a))
 
 
 @primitive(base=_Reach)

@@ -32,12 +32,17 @@ def _second_kind(n, x):
     return ops.where(mirrored, -slope, slope)
 
 
+def _legendre_slope(n, x):
+    """Slope of the Legendre polynomial of degree n, which is that of degree -n - 1."""
+    return lower("eval_gegenbauer", ops.where(n < 0, -n - 1, n), 1.5, x)
+
+
 @scipy_ufunc
 class eval_legendre:
     """Legendre polynomial (DLMF 18.9.19)."""
 
     def partials(y, n, x):
-        return NO_ORDER, lower("eval_gegenbauer", n, 1.5, x)
+        return NO_ORDER, _legendre_slope(n, x)
 
     fixed = (0,)
     domain = (DEGREE, INSIDE)
@@ -49,7 +54,7 @@ class eval_sh_legendre:
     """Shifted Legendre polynomial (DLMF 18.9.19)."""
 
     def partials(y, n, x):
-        return NO_ORDER, 2.0 * lower("eval_gegenbauer", n, 1.5, 2.0 * x - 1.0)
+        return NO_ORDER, 2.0 * _legendre_slope(n, 2.0 * x - 1.0)
 
     fixed = (0,)
     domain = (DEGREE, Between(0.0, 1.0))
@@ -269,8 +274,9 @@ class hyperu:
     """Tricomi's confluent hypergeometric function (DLMF 13.3.22)."""
 
     def partials(y, a, b, x):
-        # SciPy's function with b + 1 has no value next to 0: there x U' = a (1 + a - b) U(a + 1) - a U, DLMF 13.3.25.
-        near = x < 1e-8
+        # With b + 1 SciPy has none next to 0, and NaN elsewhere: x U' = a (1 + a - b) U(a + 1) - a U (DLMF 13.3.25).
+        missing = ops.isnan(ops.hyperu(a + 1.0, b + 1.0, ops.detach(x)))
+        near = ops.logical_or(x < 1e-8, missing)
         slope = -a * ops.hyperu(a + 1.0, b + 1.0, ops.where(near, 1.0, x))
         x = ops.where(near, x, 1.0)
         quotient = a * ((1.0 + a - b) * ops.hyperu(a + 1.0, b, x) - ops.hyperu(a, b, x)) / x

@@ -16,7 +16,7 @@ import numpy as np
 from .core import ops
 from .domain import Above, Integers
 from .indexing import getitem
-from .scipy_loader import NO_ORDER, NO_PARAMETER, scipy_ufunc
+from .scipy_loader import NO_ORDER, NO_PARAMETER, scipy_ufunc, scipy_ufunc_in_double
 
 DEGREE = math.pi / 180.0
 
@@ -98,7 +98,7 @@ def _by_q(function, m, q):
     return _mean(weight, values, [90.0 * k / count for k in range(count + 1)], [0.5, *[1.0] * (count - 1), 0.5])
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class mathieu_a:
     """Characteristic value of the even Mathieu functions."""
 
@@ -111,7 +111,7 @@ class mathieu_a:
     probes = ((0, 0.5), (1, 2.0), (3, 5.0), (2, 0.0))
 
 
-@scipy_ufunc
+@scipy_ufunc_in_double
 class mathieu_b:
     """Characteristic value of the odd Mathieu functions."""
 
