@@ -17,6 +17,7 @@ __all__ = [
     "INTO_A_PLAIN_ARRAY",
     "TracedValueError",
     "are_below",
+    "is_traced",
     "limits_of",
     "refuse_traced",
     "scalar_of",
@@ -77,7 +78,7 @@ def settled_value(tensor) -> np.ndarray:
     if (
         type(rare._memory) is np.ndarray
         and (rare._buffer is None or not rare._buffer.version)
-        and not _is_traced(tensor)
+        and not is_traced(tensor)
     ):
         return rare._memory
     return value_of(tensor)
@@ -137,7 +138,8 @@ def _questions(tensor):
     )
 
 
-def _is_traced(tensor):
+def is_traced(tensor):
+    """Whether a tensor stands for a value that is not there yet."""
     return tensor._tape is not None and tensor._tape.tracing
 
 
@@ -147,9 +149,15 @@ def _would_lose(tensor):
     return state.depth or (state.is_differentiated() if state.forward is None else state.forward.loses(tensor))
 
 
+def _is_stepwise(tensor):
+    from .autograd.node import is_stepwise
+
+    return is_stepwise(tensor)
+
+
 def refuse_traced(tensor, what, remedy):
-    """Inside a transformation, a value that carries a gradient must not become a plain one."""
-    if tensor.requires_grad and _would_lose(tensor):
+    """Inside a transformation, a value that carries a gradient must not become a plain one, unless that is 0."""
+    if tensor.requires_grad and _would_lose(tensor) and not _is_stepwise(tensor):
         if is_writing(depth=2):
             raise TracedValueError(INTO_A_PLAIN_ARRAY)
         function = unseen_function(depth=2)
@@ -175,7 +183,7 @@ def item(self):
             f"a Tensor with {self._spec.size} elements cannot be converted to Scalar: item() needs exactly one "
             f"element; this tensor has shape {self._spec.shape}"
         )
-    if _is_traced(self):
+    if is_traced(self):
         return _questions(self).number(self, _KINDS[self._spec.dtype.kind])
     return scalar_of(self).item()
 
@@ -222,7 +230,7 @@ def _refuse_device(self):
 def _array(self, dtype=None, copy=None):
     if sparse_asks():
         return np.array(None)  # whereupon SciPy asks the tensor to multiply
-    if self.requires_grad:
+    if self.requires_grad and not _is_stepwise(self):
         _refuse_unseen(self)
         raise TracedValueError(
             f"a NumPy function that tapegrad cannot see, or np.array(...), was given a value that requires grad "
@@ -267,7 +275,7 @@ def _number(kind, remedy):
                 f"only one element tensors can be converted to Python scalars: only a tensor of one element can become "
                 f"a Python {kind.__name__}; this one has shape {self._spec.shape}"
             )
-        if _is_traced(self):
+        if is_traced(self):
             return _questions(self).number(self, kind)
         return kind(scalar_of(self).item())
 
@@ -280,7 +288,7 @@ def _bool(self):
             f"Boolean value of Tensor with more than one value is ambiguous: the truth value of a tensor with "
             f"{self._spec.size} elements is ambiguous: use .any() or .all()"
         )
-    if _is_traced(self):
+    if is_traced(self):
         return _questions(self).truth(self)
     return bool(scalar_of(self))
 
@@ -291,7 +299,7 @@ def _index(self):
             f"only an integer tensor of one element can be an index, not "
             f"{self._spec.dtype.name}{list(self._spec.shape)}; write int(tapegrad.stop_gradient(x))"
         )
-    if _is_traced(self):
+    if is_traced(self):
         return _questions(self).number(self, int)
     return int(scalar_of(self))
 
@@ -299,7 +307,7 @@ def _index(self):
 def _repr(self):
     """As PyTorch prints: values, then dtype where it is not the default, then where its gradient comes from."""
     spec = self._spec
-    if _is_traced(self):  # to print a value is no question that a path depends on
+    if is_traced(self):  # to print a value is no question that a path depends on
         return f"tensor(..., shape={spec.shape}, dtype={spec.dtype.name}, traced)"
     values = value_of(self)
     text = np.array2string(values, separator=", ", prefix="tensor(", floatmode="maxprec", threshold=1000)
@@ -319,7 +327,7 @@ def _repr(self):
 
 def _repr_html(self):
     """What notebooks show; for a value that is not there yet, its text."""
-    if _is_traced(self):
+    if is_traced(self):
         return None
     from .inspect.notebook import tensor_html
 
@@ -328,7 +336,7 @@ def _repr_html(self):
 
 def _format(self, spec):
     """A tensor of one element formats as a number; printing loses nothing, so it is allowed anywhere."""
-    if _is_traced(self):
+    if is_traced(self):
         return repr(self)  # there is no number yet that a format of numbers could be for
     return format(value_of(self).item() if self._spec.size == 1 else repr(self), spec)
 
@@ -339,6 +347,7 @@ def _sort(self, *args, **kwargs):
 
 
 _KINDS = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
+_WHOLE = "Round it first (int(np.floor(x))): then there is no gradient to lose. Or use tapegrad.stop_gradient(x)."
 _MATH = "Use the NumPy function of the same name (np.sin(x) rather than math.sin(x)), or tapegrad.stop_gradient(x)."
 attach(
     item=item,
@@ -347,7 +356,7 @@ attach(
     sort=_sort,
     __array__=_array,
     __float__=_number(float, _MATH),
-    __int__=_number(int, _MATH),
+    __int__=_number(int, _WHOLE),
     __complex__=_number(complex, _MATH),
     __bool__=_bool,
     __index__=_index,

@@ -424,6 +424,31 @@ def python_int(x):
 
 
 @idiom
+def number_of_a_bin(x):
+    return x[int((x[2] + 0.5) // 0.6)] * x[0]
+
+
+@idiom
+def rounded_to_an_index(x):
+    return W[int(np.clip(np.floor(3.0 * x[0]), 0, 2))] * x[1]
+
+
+@idiom
+def rounded_by_python(x):
+    return W[round(x[2])] * x[0] + x[math.floor(x[0])]
+
+
+@idiom
+def repeated_so_many_times(x):
+    return sum(x[0] * k for k in range(int(np.ceil(2.0 * x[2]))))
+
+
+@idiom
+def sign_as_a_number(x):
+    return float(np.sign(x[1])) * x[0]
+
+
+@idiom
 def python_complex(x):
     return abs(complex(x[0]))
 
@@ -1078,5 +1103,5 @@ def function_of_numba(x):
 
 NUMPYS_OWN_ERROR = {"array_interfaces", "shuffle_in_place", "bytes_in_memory", "decimal_number", "function_of_numba"}
 """Where C code of NumPy, Python or Numba refuses, or warns, before it asks the tensor anything."""
-NUMPYS_OWN_ERROR_EAGERLY = {"nditer", "packed_bytes", "element_by_flat"}
+NUMPYS_OWN_ERROR_EAGERLY = {"nditer", "packed_bytes", "element_by_flat", "rounded_by_python"}
 """Where it drops the tensor's error for one of its own; `grad` gives that error back."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from ..primitives.core import ZERO
 from ..tape.tape import Tape
 from ..vm import opcodes as op
 from .hooks import Notes, notes_of
 from .messages import backward_name
 from .recorded import home_of, saved_value, source_of
 
-__all__ = ["AccumulateGrad", "Node", "edge_to", "name_and_site", "node_of"]
+__all__ = ["AccumulateGrad", "Node", "edge_to", "is_stepwise", "name_and_site", "node_of"]
 
 
 class _NodeType(type):
@@ -221,3 +222,27 @@ def node_of(tensor):
     if tensor._leaf or not tensor.requires_grad:
         return None
     return _node(*home_of(tensor))
+
+
+def is_stepwise(tensor):
+    """Whether a value's derivative is 0 throughout: what it depends on has passed through `floor`, `sign` and the like.
+
+    Looked for among the 64 nodes next to it.
+    """
+    waiting, looked_at = [node_of(tensor)], 0
+    while waiting:
+        node = waiting.pop()
+        looked_at += 1
+        if type(node) is not Node or looked_at > 64:  # leaves and calls say that they are nodes, too
+            return False
+        if not _is_step(node._tape.signature(node._slot)):
+            ahead = [following for following, _ in node.next_functions if following is not None]
+            if not ahead:  # an argument of what is being recorded
+                return False
+            waiting += ahead
+    return True
+
+
+def _is_step(row):
+    primitive = row.primitive
+    return primitive.derivative is ZERO or (primitive.name == "sign" and row.specs[0].dtype.kind == "f")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 
 import numpy as np
@@ -10,6 +11,8 @@ from ..dispatch import call
 from ..primitives.core import BY_FUNCTION
 from ..primitives.shape import view_by
 from ..tape.handle import Tensor, attach
+from ..tape.state import local
+from ..values import is_traced, scalar_of
 
 __all__: list[str] = []
 
@@ -37,8 +40,23 @@ def _iter(self):
     return (self[k] for k in range(len(self)))
 
 
-def _rounded(self, ndigits=0):
-    return BY_FUNCTION[np.round](self, ndigits or 0)
+def _rounded(self, ndigits=None):
+    return _to_whole(self, round, np.round) if ndigits is None else BY_FUNCTION[np.round](self, ndigits)
+
+
+def _to_whole(self, function, numpys):
+    """Inside of a transformation the integer that Python makes of a number, where that is there; else a tensor."""
+    if self._spec.shape == () and local.state.depth and not is_traced(self):
+        return function(scalar_of(self).item())
+    return BY_FUNCTION[numpys](self)
+
+
+def _rounding(function, numpys):
+    def method(self):
+        return _to_whole(self, function, numpys)
+
+    method.__name__ = method.__qualname__ = f"__{function.__name__}__"
+    return method
 
 
 def _divmod(self, other):
@@ -119,9 +137,9 @@ attach(
     is_integer=_is_integer,
     __iter__=_iter,
     __round__=_rounded,
-    __trunc__=_forward("__trunc__", np.trunc),
-    __floor__=_forward("__floor__", np.floor),
-    __ceil__=_forward("__ceil__", np.ceil),
+    __trunc__=_rounding(math.trunc, np.trunc),
+    __floor__=_rounding(math.floor, np.floor),
+    __ceil__=_rounding(math.ceil, np.ceil),
     __divmod__=_divmod,
     __rdivmod__=_rdivmod,
 )
