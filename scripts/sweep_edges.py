@@ -5,8 +5,9 @@ Operands are drawn from a pool of edges (zeros, ones, halves, small integers, th
 ends of each record's domain), mixed with ordinary points of the domain. A slope is claimed to exist where differences
 with several steps agree, and those from the left with those from the right (at the end of a domain, those of one
 side); what SciPy gives no value for, or a noisy one, is left out. Reported are slopes that are NaN, infinite or far
-off where one exists, the same of float32 where float64 is right, second derivatives against differences of the first,
-forward mode against reverse, and exceptions. Each record has a process of its own: SciPy hangs at some points.
+off where one exists, the same of float32 where float64 is right, second derivatives at finite points against
+differences of the first, forward mode against reverse, and exceptions. Each record has a process of its own, and is
+repeated with smaller edges where SciPy hangs or ends the process. What is known is counted apart, with its reason.
 
 Run:  python scripts/sweep_edges.py 10000 --seed 1
 """
@@ -21,6 +22,7 @@ import zlib
 from collections import Counter
 
 import numpy as np
+from known_edges import left_out
 from scipy import special
 
 import tapegrad as tg
@@ -44,80 +46,6 @@ ENDLESS_IN_SINGLE = {f"{kind}_{name}" for kind in ("pro", "obl") for name in ("c
 """Functions whose loops in single precision do not end, in SciPy; tapegrad's values go through double."""
 SIZES = (np.inf, 100.0, 10.0, 3.0)
 """Of edges at most: those that come next are for functions of SciPy that hang or die with the ones before."""
-
-
-# --- points where SciPy's values tell nothing ------------------------------------------------------------------------
-
-
-def huge(*xs):
-    return any(abs(x) >= 1e8 for x in xs)
-
-
-def tiny(*xs):
-    return any(0.0 < abs(x) <= 1e-8 for x in xs)
-
-
-def huge_or_tiny(*xs):
-    return huge(*xs) or tiny(*xs)
-
-
-def negative(*xs):
-    return any(x < 0.0 for x in xs)
-
-
-def fraction(v, *xs):
-    return v != round(v)
-
-
-def negative_size(m, n, c, *xs):
-    return c < 0.0
-
-
-def no_probability(a, p):
-    return not 0.0 <= p <= 1.0
-
-
-def anywhere(*xs):
-    return True
-
-
-UNTOLD = {  # functions, where, and why
-    "fmod remainder": (huge_or_tiny, "differences step over many jumps"),
-    "j0 y0 j1 y1 yn jv yv itj0y0 itstruve0 struve sindg cosdg tandg cotdg fresnel modfresnelp modfresnelm ellipkinc"
-    " ellipeinc ellipj": (huge, "differences step over many periods"),
-    "rgamma": (huge, "it oscillates, ever faster, and has no slope at minus infinity"),
-    "binom": (huge, "its sine has no digits, as it oscillates in k"),
-    "airy airye itairy": (huge, "airy is NaN from 1e10 on"),
-    "modfresnelp modfresnelm": (negative, "SciPy's values left of 0 are not those of the integrals"),
-    "pbvv": (fraction, "not continuous in the order: pbvv(0.99999999, 4) is 0.10, and pbvv(1, 4) 3.55"),
-    "inv_boxcox1p": (huge_or_tiny, "where the product of operands is below 1e-154 SciPy returns x, not expm1(x)"),
-    "_lambertw": (anywhere, "the tolerance is an operand, and edges of it give coarse values"),
-    "pdtrik bdtrik bdtrin nbdtrik nbdtrin btdtria btdtrib stdtrit stdtridf fdtridfd nctdtrit nctdtrinc nctdtridf"
-    " chndtrix chndtrinc ncfdtri ncfdtrinc ncfdtr": (huge_or_tiny, "iterations to an absolute tolerance"),
-    "tklmbda": (anywhere, "a bisection, whose values have too few digits for second differences"),
-    "pro_ang1 pro_ang1_cv pro_cv obl_cv obl_ang1 obl_ang1_cv": (
-        huge_or_tiny,
-        "with tiny c they solve nothing: pro_ang1(0, 2, 1e-8, -0.4) is -0.505, and with c = 0 -0.26",
-    ),
-    "pro_cv obl_cv pro_ang1 obl_ang1": (negative_size, "negative c are taken as 0"),
-    "gammaincinv gammainccinv": (no_probability, "values outside of the domain"),
-    "pro_rad1 pro_rad1_cv obl_rad1 obl_rad1_cv pro_rad2 pro_rad2_cv obl_rad2 obl_rad2_cv": (
-        anywhere,
-        "few digits: obl_rad2_cv(1, 2, 0.5, cv, 2) has the slope 2.2, and says -1442",
-    ),
-    "mathieu_modcem1 mathieu_modcem2 mathieu_modsem1 mathieu_modsem2": (
-        anywhere,
-        "values of 0 or 1e300 stand for none",
-    ),
-}  # fmt: skip
-
-
-def untold(name, point):
-    """Why SciPy's values tell nothing of a slope there; None where they do."""
-    for names, (where, reason) in UNTOLD.items():
-        if name.split("[")[0] in names.split() and where(*point):
-            return reason
-    return None
 
 
 # --- points ----------------------------------------------------------------------------------------------------------
@@ -391,7 +319,8 @@ class Sweep:
             except NoRuleError:
                 continue
             true, bar = slope(first, xs, j)
-            true = np.where(np.isfinite(values(self.function_of_reals, xs)), true, np.nan)
+            points = [values(self.function_of_reals, xs), *xs]
+            true = np.where(np.isfinite(points).all(axis=0), true, np.nan)
             self.counts["second order"] += int(np.isfinite(true).sum())
             self.compare("second order ", xs, j, found, true, 10.0 * bar, np.abs(values(first, xs)))
 
@@ -477,12 +406,12 @@ def main():
     options = parser.parse_args()
     findings, counts, records = sweep(options.count, options.seed, options.only, lambda text: print(text, flush=True))
     print(records, "ufuncs:", ", ".join(f"{v} {k}" for k, v in counts.items()))
-    reasons = {finding: untold(finding[1], finding[3]) for finding in findings}
-    for finding, reason in reasons.items():
-        if reason:
-            print(f"untold: {finding[0]}: {finding[1]}{finding[3]}: {reason}")
-    for title, left in (("untold", True), ("found", False)):
-        kinds = Counter(f[0] for f in findings if bool(reasons[f]) is left)
+    reasons = {finding: left_out(finding[1], finding[3]) for finding in findings}
+    for reason in sorted({r for r in reasons.values() if r}):
+        of_it = [f for f in findings if reasons[f] == reason]
+        print(f"{len(of_it)} {reason}: " + ", ".join(sorted({f"{f[1]}{f[3]}" for f in of_it})))
+    for title, mine in (("known to be SciPy's", "S"), ("known to be ours", "o"), ("found", "N")):
+        kinds = Counter(f[0] for f in findings if str(reasons[f])[0] == mine)
         print(f"{title}:", ", ".join(f"{v} {k}" for k, v in kinds.most_common()) or "nothing")
     sys.exit(not all(reasons.values()))
 

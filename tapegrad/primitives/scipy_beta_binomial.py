@@ -244,8 +244,8 @@ class nctdtrit:
 
 
 def _kolmogorov_slope(x):
-    """Derivative of the survival function: its series, term by term; below 0.1 it is 0 to the last digit."""
-    safe = ops.maximum(x, 0.1)
+    """Derivative of the survival function: its series, term by term; it is 0 below 0.1 and above 30."""
+    safe = ops.clip(x, 0.1, 30.0)
     squares, total = -2.0 * safe * safe, 0.0
     for k in range(30, 0, -1):
         total = total + (-1.0) ** k * k * k * ops.exp(squares * float(k * k))

@@ -6,6 +6,7 @@ A slope is a tensor, the reason why there is none, or a function that gives it, 
 from __future__ import annotations
 
 import functools
+import math
 
 import numpy as np
 
@@ -100,19 +101,22 @@ def noncentral_f_shift(n, d, nc, x, y):
 
 
 def noncentral_t_density(df, nc, t):
-    """Density of the noncentral t distribution; for many degrees of freedom by the first terms of a series in 1 / df.
+    """Density of the noncentral t distribution, the mean of R phi(t R - nc), by values of its integral.
 
-    The series is that of the mean of R phi(t R - nc) over R, whose mean is 1 - 1 / (4 df) and whose mean square is 1.
+    Where these are too close, first terms of series take their place: next to t = 0, and for many degrees of freedom,
+    in 1 / df. The mean square of R is 1, and its mean 1 - 1 / (4 df) then.
     """
     light = df > 1e6 * (1.0 + t * t)
     z = t - nc
     of_light = normal_density(z) * (1.0 + (t * z * (t * z - 1.0) - t * t - 1.0) / (4.0 * df))
     df = ops.where(light, 1.0, df)
-    zero = t == 0.0
-    safe = ops.where(zero, 1.0, t)
+    near = ops.absolute(t) * (1.0 + ops.absolute(nc)) < 1e-4
+    safe, small = ops.where(near, 1.0, t), ops.where(near, t, 0.0)
     step = ops.nctdtr(df + 2.0, nc, safe * ops.sqrt(1.0 + 2.0 / df)) - ops.nctdtr(df, nc, safe)
-    at_zero = ops.exp(-0.5 * nc * nc - ops.betaln(0.5 * df, 0.5)) / ops.sqrt(df)
-    return ops.where(light, of_light, ops.where(zero, at_zero, df / safe * step))
+    mean = math.sqrt(2.0 * math.pi) * ops.exp(-ops.betaln(0.5 * df, 0.5)) / ops.sqrt(df)
+    bend = 0.5 * small * small * (nc * nc - 1.0) * (1.0 + 1.0 / df)
+    of_near = normal_density(nc) * (mean * (1.0 + bend) + nc * small)
+    return ops.where(light, of_light, ops.where(near, of_near, df / safe * step))
 
 
 # --- slopes ----------------------------------------------------------------------------------------------------------

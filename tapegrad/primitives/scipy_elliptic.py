@@ -9,6 +9,7 @@ Equations are those of the NIST Digital Library of Mathematical Functions, https
 
 from __future__ import annotations
 
+import functools
 import math
 
 from .core import ops
@@ -168,6 +169,12 @@ class elliprf:
     probes = ((0.5, 1.5, 2.5), (2.0, 0.7, 1.0), (1.0, 1.0, 1.0), (1.0, 2.0, 1.0), (2.0, 1.0, 1.001))
 
 
+def _but_at_zero(slope, x):
+    """A slope at x, and minus infinity at 0, where infinities in its formula would make second derivatives NaN."""
+    zero = x == 0.0
+    return ops.where(zero, -math.inf, slope(ops.where(zero, 1.0, x)))
+
+
 def _share(x, by_x):
     """A partial's share in a function that is homogeneous of degree -3/2: none at 0, nor at infinity."""
     none = ops.logical_or(x == 0.0, ops.isinf(x))
@@ -185,8 +192,8 @@ class elliprd:
         def in_y(a, b):
             return ops.elliprd(x, a, b)
 
-        by_x = _symmetric_quotient(in_x, x, z)
-        by_y = _symmetric_quotient(in_y, y, z)
+        by_x = _but_at_zero(functools.partial(_symmetric_quotient, in_x, z=z), x)
+        by_y = _but_at_zero(functools.partial(_symmetric_quotient, in_y, z=z), y)
         return by_x, by_y, -(1.5 * w + _share(x, by_x) + _share(y, by_y)) / z
 
     domain = (Between(0.2, 0.8), Between(1.2, 2.0), Between(2.5, 3.0))
@@ -223,9 +230,12 @@ class elliprj:
         def along(q):
             return ops.elliprj(x, y, z, q)
 
-        by_x = _quotient(along, ops.elliprd(y, z, x), x, p)
-        by_y = _quotient(along, ops.elliprd(z, x, y), y, p)
-        by_z = _quotient(along, ops.elliprd(x, y, z), z, p)
+        def slope(a, b, c):
+            return _quotient(along, ops.elliprd(a, b, c), c, p)
+
+        by_x = _but_at_zero(functools.partial(slope, y, z), x)
+        by_y = _but_at_zero(functools.partial(slope, z, x), y)
+        by_z = _but_at_zero(functools.partial(slope, x, y), z)
         shares = _share(x, by_x) + _share(y, by_y) + _share(z, by_z)
         return by_x, by_y, by_z, -(1.5 * w + shares) / p
 

@@ -60,7 +60,7 @@ def _exprel_slope(x):
 
 def power_slope(log_x, p):
     """Derivative of ``(x**p - 1) / p`` with respect to p: log(x)² times the slope of `exprel` at p log(x)."""
-    none = log_x == -np.inf
+    none = ops.logical_or(log_x == -np.inf, ops.logical_and(log_x == np.inf, p < 0.0))  # the power is 0
     log_x = ops.where(none, 0.0, log_x)
     return ops.where(none, ops.where(none, p, 1.0) ** -2.0, log_x * log_x * _exprel_slope(p * log_x))
 

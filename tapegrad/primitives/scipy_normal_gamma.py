@@ -69,7 +69,7 @@ class owens_t:
     """Owen's T function."""
 
     def partials(y, h, a):
-        h = ops.clip(h, -1e150, 1e150)  # infinity times 0 would be NaN
+        h, a = ops.clip(h, -1e150, 1e150), ops.clip(a, -1e150, 1e150)  # infinity times 0 would be NaN
         by_h = -0.5 / SQRT_2PI * ops.exp(-0.5 * h * h) * ops.erf(a * h / math.sqrt(2.0))
         spread = 1.0 + a * a
         return by_h, ops.exp(-0.5 * h * h * spread) / (2.0 * math.pi * spread)
