@@ -24,14 +24,14 @@ _CONSTANT = "around empty_like fix ones_like round zeros_like".split()
 
 NOT_ON_TENSORS: dict[str, str] = {
     "makes arrays: tapegrad.numpy has it, and lets tensors take part": """
-        arange array asanyarray asarray asarray_chkfinite ascontiguousarray asfortranarray empty eye fromfunction full
-        identity indices ones require tri zeros
+        arange array asanyarray asarray asarray_chkfinite ascontiguousarray asfortranarray empty eye fromfunction
+        fromiter full identity indices ones require tri zeros
     """,
     "makes arrays of constants": """
         bartlett blackman diag_indices hamming hanning kaiser mask_indices tril_indices triu_indices fftfreq rfftfreq
     """,
     "reads files, memory or text": """
-        from_dlpack frombuffer fromfile fromiter fromregex fromstring genfromtxt load loadtxt
+        from_dlpack frombuffer fromfile fromregex fromstring genfromtxt load loadtxt
     """,
     "makes matrices, which NumPy advises against": "asmatrix bmat",
     "is about dtypes, shapes or text, not about values": """

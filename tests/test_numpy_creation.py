@@ -152,10 +152,37 @@ def test_ragged_lists_are_refused():
         np.array([x[0], [x[1]]])
 
 
-def test_vectorize_refuses_what_it_cannot():
-    with pytest.raises(NotImplementedError, match="signature= are not supported"):
-        np.vectorize(lambda a: a, signature="(n)->(n)")(tg.tensor(X))
-    numpy.testing.assert_array_equal(np.vectorize(lambda a: a + 1)(X), X + 1)
+VECTORIZED = {
+    "keywords": lambda n, x: n.vectorize(lambda a, b: a * b)(x, b=x[::-1]),
+    "excluded": lambda n, x: n.vectorize(lambda a, c: a * c[0] + c[1], excluded={1})(x, x),
+    "excluded by name": lambda n, x: n.vectorize(lambda a, c: a * c[0], excluded=["c"])(x, c=x),
+    "signature": lambda n, x: n.vectorize(lambda a, b: a @ b, signature="(m,n),(n)->(m)")(n.outer(x, x), n.ones(3) * x),
+    "signature of a batch": lambda n, x: n.vectorize(n.sum, signature="(n)->()")(n.outer(x, x[:2])),
+    "otypes": lambda n, x: n.vectorize(lambda a: a**2, otypes=[float])(x),
+    "several results": lambda n, x: n.stack(n.vectorize(lambda a: (a, a * a), otypes="dd")(x)),
+    "captured": lambda n, x: n.vectorize(lambda k: x[0] * k + x[1] ** k)(numpy.arange(3.0)),
+}
+
+
+@pytest.mark.parametrize("name", VECTORIZED)
+def test_vectorized_functions(name):
+    call, weights = VECTORIZED[name], numpy.cos(numpy.arange(9.0))
+    expected = call(numpy, X)
+    loss = lambda n, x: n.sum(n.ravel(call(n, x)) * weights[: expected.size])
+    value, gradient = tg.value_and_grad(lambda x: loss(np, x))(X)
+    numpy.testing.assert_allclose(value, loss(numpy, X), rtol=1e-12)
+    moved = [(loss(numpy, X + d) - loss(numpy, X - d)) / 2e-6 for d in 1e-6 * numpy.eye(3)]
+    numpy.testing.assert_allclose(gradient, moved, rtol=1e-6, atol=1e-8)
+    assert np.vectorize(lambda a: a + 1)(X).shape == (3,)
+
+
+def test_elements_one_by_one():
+    f = lambda x: sum(v * v * i[0] for i, v in np.ndenumerate(x)) + np.sum(np.fromiter((v**3 for v in x), float))
+    numpy.testing.assert_allclose(tg.grad(f)(X), 2.0 * X * numpy.arange(3) + 3.0 * X**2)
+    numpy.testing.assert_allclose(tg.grad(lambda x: np.sum(np.fromiter(iter(x), float, 2)))(X), [1.0, 1.0, 0.0])
+    with pytest.raises(ValueError, match="iterator too short"):
+        np.fromiter(iter(X), float, 4)
+    assert np.meshgrid([tg.tensor(1.0), 2.0], [3.0, 4.0])[0].shape == (2, 2)
 
 
 def test_replays_of_a_compiled_function_begin_with_fresh_arrays():

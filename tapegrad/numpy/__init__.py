@@ -40,21 +40,23 @@ from ._creation import (
     empty_like,
     eye,
     fromfunction,
+    fromiter,
     full,
     full_like,
     identity,
     indices,
     linspace,
+    ndenumerate,
     ones,
     ones_like,
     r_,
     tri,
-    vectorize,
     zeros,
     zeros_like,
 )
 from ._forwarding import forwarded
 from ._standard import __array_api_version__, __array_namespace_info__, argsort, astype, sort
+from ._vectorizing import vectorize
 
 __all__ = [
     "__array_api_version__",
@@ -73,11 +75,13 @@ __all__ = [
     "eye",
     "from_dlpack",
     "fromfunction",
+    "fromiter",
     "full",
     "full_like",
     "identity",
     "indices",
     "linspace",
+    "ndenumerate",
     "ones",
     "ones_like",
     "r_",

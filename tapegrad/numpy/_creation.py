@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -203,6 +204,20 @@ def indices(dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:
     return import_array(np.indices(dimensions, dtype), copy=True)
 
 
+def fromiter(iter: Any, dtype: Any, count: int = -1, **options: Any) -> Tensor:
+    """`numpy.fromiter`, of numbers and tensors."""
+    items = list(iter if count < 0 else itertools.islice(iter, count))
+    if len(items) < count:
+        raise ValueError(f"iterator too short: Expected {count} but iterator had only {len(items)} items.")
+    return array(items, dtype, **options)
+
+
+def ndenumerate(arr: Any) -> Iterator[tuple[tuple[int, ...], Any]]:
+    """`numpy.ndenumerate`: pairs of an index and the element there."""
+    x = asarray(arr)
+    return ((index, x[index]) for index in np.ndindex(*x._spec.shape))
+
+
 def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float, **kwargs: Any) -> Any:
     """`numpy.fromfunction`, called with tensors of indices."""
     return function(*indices(_shape(shape), dtype), **kwargs)
@@ -227,44 +242,3 @@ class _Joiner:
 
 
 r_, c_ = _Joiner(np.r_, False), _Joiner(np.c_, True)
-
-
-class vectorize:
-    """A function of numbers as one of arrays; on tensors it is called once for each element.
-
-    Parameters
-    ----------
-    pyfunc : callable
-        Takes 0-d tensors, returns one, or a tuple of several.
-    otypes, doc, excluded, cache, signature
-        As `numpy.vectorize` takes them; `excluded` and `signature` are for plain arrays only.
-
-    Raises
-    ------
-    NotImplementedError
-        If tensors meet `excluded` or `signature`.
-    """
-
-    def __init__(self, pyfunc: Callable[..., Any], otypes: Any = None, doc: str | None = None, **options: Any):
-        self.pyfunc, self.options = pyfunc, {k: v for k, v in options.items() if v is not None}
-        self.plain = np.vectorize(pyfunc, otypes=otypes, doc=doc, **self.options)
-        self.__doc__ = doc or pyfunc.__doc__
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Apply the function to every element of the broadcast arguments."""
-        if not any(holds_tensor(a) for a in (*args, *kwargs.values())):
-            return self.plain(*args, **kwargs)
-        if kwargs or self.options.get("excluded") or self.options.get("signature"):
-            raise NotImplementedError(
-                "vectorize: keywords, excluded= and signature= are not supported for tensors; write a loop, or use "
-                "functions of arrays"
-            )
-        tensors = [asarray(a) for a in args]
-        shape = np.broadcast_shapes(*[t._spec.shape for t in tensors])
-        rows = [reshape_to(expand_to(t, shape), (int(np.prod(shape)),)) for t in tensors]
-        results = [self.pyfunc(*[row[k] for row in rows]) for k in range(int(np.prod(shape)))]
-        if not results:
-            raise ValueError("cannot call `vectorize` on size 0 inputs unless `otypes` is set")
-        if isinstance(results[0], tuple):
-            return tuple(reshape_to(array(list(part)), shape) for part in zip(*results, strict=True))
-        return reshape_to(array(results), shape)

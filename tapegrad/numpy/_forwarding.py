@@ -15,8 +15,8 @@ from ..tape.handle import Tensor
 __all__ = ["forwarded"]
 
 _OF_SEQUENCES = {
-    "append", "block", "broadcast_arrays", "choose", "column_stack", "concat", "concatenate", "dstack", "einsum",
-    "hstack", "ix_", "lexsort", "meshgrid", "multi_dot", "piecewise", "select", "stack", "vstack",
+    "append", "block", "choose", "column_stack", "concat", "concatenate", "dstack", "einsum", "hstack", "lexsort",
+    "multi_dot", "piecewise", "select", "stack", "vstack",
 }  # fmt: skip
 """Functions whose lists are lists of arrays."""
 
