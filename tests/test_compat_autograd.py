@@ -198,3 +198,95 @@ def test_imports_as_autograd_has_them():
     numpy.testing.assert_allclose(gradient, numpy.exp(X) / numpy.sum(numpy.exp(X)) - X)
     space = vspace(TREE)
     assert space.size == 8 and space.inner_prod(space.ones(), space.ones()) == 8.0
+
+
+PUBLIC = {
+    "extend": "primitive notrace_primitive vspace VSpace Box def_linear defvjp defvjp_argnum defvjp_argnums defjvp "
+    "defjvp_argnum defjvp_argnums",
+    "tracer": "primitive notrace_primitive Box getval isbox",
+    "differential_operators": "grad jacobian hessian elementwise_grad make_vjp make_jvp make_ggnvp value_and_grad",
+    "numpy.numpy_boxes": "ArrayBox",
+    "scipy.integrate": "odeint",
+    "scipy.linalg": "solve_triangular sqrtm cho_solve solve_banded",
+    "scipy.signal": "convolve",
+    "scipy.special": "logsumexp gammaln expit betainc jn",
+    "scipy.stats.norm": "logpdf cdf pdf sf",
+    "scipy.stats.t": "logpdf",
+}
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_names_of_modules(module):
+    for library in (ours, theirs):
+        found = importlib.import_module(f"{library.__name__}.{module}")
+        assert all(hasattr(found, name) for name in PUBLIC[module].split())
+
+
+IMAGES, KERNELS, SERIES = (numpy.sin(numpy.arange(1.0, 1.0 + n)) for n in (2 * 3 * 5 * 4, 3 * 2 * 3 * 2, 7))
+CONVOLUTIONS = {
+    "series": (SERIES, SERIES[:3], {}),
+    "valid series, the shorter one first": (SERIES[:3], SERIES, {"mode": "valid"}),
+    "same": (SERIES, SERIES[:4], {"mode": "same"}),
+    "images": (
+        IMAGES.reshape(2, 3, 5, 4),
+        KERNELS.reshape(3, 2, 3, 2),
+        {"axes": ([2, 3], [2, 3]), "dot_axes": ([1], [0]), "mode": "valid"},
+    ),
+    "images, all of them": (IMAGES.reshape(4, 30), KERNELS.reshape(9, 4), {"axes": ([1], [0])}),
+}
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolutions(name):
+    a, b, options = CONVOLUTIONS[name]
+    found, expected = (importlib.import_module(f"{ag.__name__}.scipy.signal").convolve for ag in (ours, theirs))
+    numpy.testing.assert_allclose(found(a, b, **options), expected(a, b, **options), rtol=1e-12, atol=1e-12)
+    ours.test_util.check_grads(lambda a, b: found(a, b, **options), (0, 1), order=1)(a, b)
+
+
+def test_convolutions_that_are_refused():
+    from tapegrad.compat.autograd.scipy.signal import convolve
+
+    with pytest.raises(ValueError, match="mode 'around' is none of"):
+        convolve(X, X, mode="around")
+    with pytest.raises(ValueError, match="must be the longer one along all axes"):
+        convolve(numpy.ones((2, 5)), numpy.ones((3, 4)), mode="valid")
+
+
+def test_odeint_as_autograd_has_it():
+    times, rates = numpy.linspace(0.0, 1.0, 5), numpy.array([[-0.1, 2.0], [-2.0, -0.1]])
+
+    def loss(ag):
+        odeint = importlib.import_module(f"{ag.__name__}.scipy.integrate").odeint
+        np, args = NP[ag], ag.builtins.tuple
+        return lambda a: np.sum(
+            odeint(lambda y, t, a: np.dot(y**3, a), numpy.array([2.0, 0.0]), times, args((a,))) ** 2
+        )
+
+    numpy.testing.assert_allclose(ours.grad(loss(ours))(rates), theirs.grad(loss(theirs))(rates), rtol=1e-3)
+
+
+def test_rules_for_several_arguments():
+    from tapegrad.compat.autograd.extend import def_linear, defjvp_argnum, defjvp_argnums, defvjp_argnum, primitive
+    from tapegrad.compat.autograd.test_util import check_grads
+
+    product = primitive(lambda x, y: x * y)
+    defvjp_argnum(product, lambda k, ans, args, kwargs: lambda g: g * args[1 - k])
+    defjvp_argnum(product, lambda k, g, ans, args, kwargs: g * args[1 - k])
+    check_grads(product, (0, 1))(X, X[::-1].copy())
+    defjvp_argnums(product, lambda ks, gs, ans, args, kwargs: sum(g * args[1 - k] for k, g in zip(ks, gs, strict=True)))
+    check_grads(product, (0, 1))(X, X[::-1].copy())
+    doubled = primitive(lambda x: 2.0 * x)
+    def_linear(doubled)
+    numpy.testing.assert_allclose(ours.make_jvp(doubled)(X)(X)[1], 2.0 * X)
+
+
+def test_values_that_are_traced():
+    from tapegrad.compat.autograd.tracer import getval, isbox
+
+    def f(x):
+        assert isbox(x) and not isbox(getval(x)) and type(getval(x)) is numpy.ndarray
+        return numpy.sum(x * getval(x))
+
+    numpy.testing.assert_allclose(ours.grad(f)(X), X)
+    assert getval(2.0) == 2.0 and not isbox(X)

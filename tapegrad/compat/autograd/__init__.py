@@ -10,7 +10,7 @@ import importlib
 import sys
 
 from ... import numpy
-from . import builtins, extend, misc, test_util
+from . import builtins, extend, misc, numpy_boxes, operators, test_util, tracer
 from .builtins import dict, isinstance, list, tuple, type
 from .extend import primitive
 from .operators import (
@@ -51,6 +51,8 @@ _alias("numpy", numpy)
 _alias("numpy.linalg", numpy.linalg)
 _alias("numpy.fft", numpy.fft)
 _alias("numpy.random", numpy.random)
+_alias("numpy.numpy_boxes", numpy_boxes)
+_alias("differential_operators", operators)
 
 __all__ = [
     "builtins",
@@ -79,6 +81,7 @@ __all__ = [
     "primitive",
     "tensor_jacobian_product",
     "test_util",
+    "tracer",
     "tuple",
     "type",
     "value_and_grad",

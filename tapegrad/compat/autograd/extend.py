@@ -1,4 +1,4 @@
-"""autograd's way to define primitives: `primitive`, `defvjp`, `defjvp`."""
+"""autograd's way to define primitives: `primitive`, `defvjp`, `defjvp`, and the forms for several arguments at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,23 @@ from ...primitives.core import lift
 from ...tape.handle import Tensor
 from ...values import value_of
 
-__all__ = ["VSpace", "defjvp", "defvjp", "defvjp_argnums", "notrace_primitive", "primitive", "vspace"]
+__all__ = [
+    "Box",
+    "VSpace",
+    "def_linear",
+    "defjvp",
+    "defjvp_argnum",
+    "defjvp_argnums",
+    "defvjp",
+    "defvjp_argnum",
+    "defvjp_argnums",
+    "notrace_primitive",
+    "primitive",
+    "vspace",
+]
+
+Box = Tensor
+"""What a value is while it is traced."""
 
 
 class primitive:
@@ -27,15 +43,16 @@ class primitive:
     def __init__(self, fun: Callable):
         self.fun = fun
         self.vjps: dict[int, Callable | None] = {}
-        self.joint: Callable | None = None
+        self.joint_vjp: Callable | None = None
         self.jvps: dict[int, Any] = {}
+        self.joint_jvp: Callable | None = None
         functools.update_wrapper(self, fun, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function."""
         if not has_tensor(list(args)):
             return self.fun(*args, **kwargs)
-        return (_Pushed if self.jvps else _Pulled).apply(self, kwargs, *args)
+        return (_Pushed if self.jvps or self.joint_jvp else _Pulled).apply(self, kwargs, *args)
 
 
 class _Pulled(Function):
@@ -58,8 +75,8 @@ class _Pulled(Function):
         owner, (y, args) = ctx.owner, kept(ctx)
         wanted = [k for k, a in enumerate(args) if isinstance(a, Tensor) and ctx.needs_input_grad[k + 2]]
         bars: list[Any] = [None] * len(args)
-        if owner.joint is not None:
-            found = owner.joint(tuple(wanted), y, args, ctx.kwargs)(g)
+        if owner.joint_vjp is not None:
+            found = owner.joint_vjp(tuple(wanted), y, args, ctx.kwargs)(g)
             for k, bar in zip(wanted, found, strict=True):
                 bars[k] = bar
             return (None, None, *bars)
@@ -76,11 +93,13 @@ class _Pushed(_Pulled):
     def jvp(ctx: Any, *dots: Any) -> Any:
         """What the forward rules give, summed."""
         owner, (y, args) = ctx.owner, kept(ctx)
+        moving = [(k, d) for k, d in enumerate(dots[2:]) if d is not None and isinstance(args[k], Tensor)]
+        if owner.joint_jvp is not None:
+            numbers, tangents = zip(*moving, strict=True)
+            return lift(owner.joint_jvp(numbers, tangents, y, args, ctx.kwargs))
         total: Any = np.zeros(y.shape)
-        for k, dot in enumerate(dots[2:]):
+        for k, dot in moving:
             rule = owner.jvps.get(k)
-            if dot is None or not isinstance(args[k], Tensor):
-                continue
             if k not in owner.jvps:
                 raise NotImplementedError(f"JVP of {owner.fun.__name__} wrt argnum {k} not defined")
             if rule == "same":
@@ -98,13 +117,40 @@ def defvjp(fun: primitive, *makers: Callable | None, argnums: Sequence[int] | No
 
 def defvjp_argnums(fun: primitive, maker: Callable) -> None:
     """Define a reverse rule for all arguments: ``maker(argnums, ans, args, kwargs) -> (g -> cotangents)``."""
-    fun.joint = maker
+    fun.joint_vjp = maker
+
+
+def defvjp_argnum(fun: primitive, maker: Callable) -> None:
+    """Define a reverse rule for any argument: ``maker(argnum, ans, args, kwargs) -> (g -> cotangent)``."""
+
+    def joint(argnums: Sequence[int], *rest: Any) -> Callable:
+        pullbacks = [maker(k, *rest) for k in argnums]
+        return lambda g: [pullback(g) for pullback in pullbacks]
+
+    defvjp_argnums(fun, joint)
 
 
 def defjvp(fun: primitive, *rules: Any, argnums: Sequence[int] | None = None) -> None:
     """Define forward rules ``rule(tangent, ans, *args)``, one for each argument; None for zero, "same" for linear."""
     for k, rule in zip(range(len(rules)) if argnums is None else argnums, rules, strict=True):
         fun.jvps[k] = rule
+
+
+def defjvp_argnums(fun: primitive, rule: Callable) -> None:
+    """Define a forward rule for all arguments: ``rule(argnums, tangents, ans, args, kwargs)``."""
+    fun.joint_jvp = rule
+
+
+def defjvp_argnum(fun: primitive, rule: Callable) -> None:
+    """Define a forward rule for any argument: ``rule(argnum, tangent, ans, args, kwargs)``."""
+    defjvp_argnums(
+        fun, lambda argnums, dots, *rest: sum(rule(*pair, *rest) for pair in zip(argnums, dots, strict=True))
+    )
+
+
+def def_linear(fun: primitive) -> None:
+    """Say that a function is linear in each of its arguments: that is its forward rule."""
+    defjvp_argnum(fun, lambda k, dot, ans, args, kwargs: fun(*args[:k], dot, *args[k + 1 :], **kwargs))
 
 
 def notrace_primitive(fun: Callable) -> Callable:
