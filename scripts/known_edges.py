@@ -67,7 +67,7 @@ SCIPYS = {  # functions, where, and why SciPy's values tell nothing of slopes
     "mathieu_modcem1 mathieu_modcem2 mathieu_modsem1 mathieu_modsem2": (anywhere, "0 and 1e300 stand for no value"),
 }
 OURS = {  # functions, where, and why slopes are wrong or NaN; docs/reference/limits.md says the same
-    "arctan2 sici modstruve struve _zeta inv_boxcox": (infinite, "NaN where an operand is infinite"),
+    "arctan2 sici shichi modstruve struve _zeta inv_boxcox": (infinite, "NaN where an operand is infinite"),
     "gammainc gammaincc gammaincinv gammainccinv chdtr chdtrc chdtri gdtr gdtrc gdtrix gdtria gdtrib chdtriv pdtr pdtri"
     " betainc betaincc betaincinv betainccinv fdtr fdtrc fdtri stdtr stdtrit nctdtr beta betaln": (
         extreme,
@@ -75,7 +75,7 @@ OURS = {  # functions, where, and why slopes are wrong or NaN; docs/reference/li
     ),
     "elliprf elliprg": (huge, "operands that differ by more than 1e16 leave the differences no digits"),
     "log_wright_bessel": (huge, "the exponential of a difference of large numbers"),
-    "kelvin it2j0y0 it2i0k0": (extreme, "second derivatives are NaN where another result is infinite"),
+    "kelvin it2j0y0 it2i0k0 sici shichi": (extreme, "second derivatives are NaN where another result is infinite"),
     "lpmv": (extreme, "second derivatives lose their digits next to 1, in a division by 1 - x²"),
 }  # fmt: skip
 

@@ -293,6 +293,8 @@ AT_EDGES = {  # by mpmath with 40 digits; None where there is no rule, or no slo
     "integral of 1 - j0 left of 0": (lambda x: special.it2j0y0(x)[0], (-1.0,), (-0.23480231344203345,)),
     "integral of i0 - 1 near 0": (lambda x: special.it2i0k0(x)[0], (1e-20,), (2.5e-21,)),
     "integral of i0 - 1 left of 0": (lambda x: special.it2i0k0(x)[0], (-1.0,), (-0.26606587775200834,)),
+    "slope of bei at 0": (lambda x: np.imag(special.kelvin(x)[2]), (0.0,), (0.5,)),
+    "hyp2f1 that is 1": (special.hyp2f1, (1.4, 0.0, 2.6, 10.0), (None, None, None, 0.0)),
     "ber left of 0": (lambda x: np.real(special.kelvin(x)[0]), (-1.0,), (0.06244575217903096,)),
     "wofz far out": (lambda x: np.imag(special.wofz(x + 0j)), (-1e8,), (-5.6418958354775629e-17,)),
 }
@@ -325,6 +327,9 @@ def test_slopes_at_edges(name):
         (lambda x: special.gammainc(2.0, x), 0.0, 1.0),
         (lambda x: special.betainc(2.0, 3.0, x), 0.0, 12.0),
         (lambda x: special.betainc(3.0, 2.0, x), 1.0, -12.0),
+        (lambda x: special.betainc(1.0, 7.0, x), 0.0, -42.0),
+        (lambda x: special.betainc(7.0, 1.0, x), 1.0, 42.0),
+        (lambda p: special.bdtrc(0.0, 7, p), 0.0, -42.0),
         (lambda nc: special.chndtr(1.5, 4.5, nc), 0.0, 0.018653057231354787),
         (special.i0e, 1e8, 2.9920671217111648e-21),
         (lambda x: special.elliprd(x, 1.5, 3.0), INF, 0.0),

@@ -305,7 +305,9 @@ class kelvin:
             return ke * 1j - kep / x
 
         by_kep = _right_of_zero(of_kep, x, math.inf)
-        return (bep,), (kep,), (be * 1j - bep / ops.where(x == 0.0, 1.0, x),), (by_kep,)
+        zero = x == 0.0
+        by_bep = ops.where(zero, 0.5j, be * 1j - bep / ops.where(zero, 1.0, x))
+        return (bep,), (kep,), (by_bep,), (by_kep,)
 
 
 def _right_of_zero(slope, x, at_zero):

@@ -38,12 +38,11 @@ def gamma_density(a, x):
 
 def beta_density(a, b, x):
     """Density of the beta distribution."""
-    zero, one = x == 0.0, x == 1.0
-    base, exponent = ops.where(one, 1.0 - x, x), ops.where(one, b, a) - 1.0
+    zero, one = x == 0.0, x == 1.0  # where one of the logarithms has no slopes, and its power has
     end = ops.logical_or(zero, one)
+    base, exponent = ops.where(one, 1.0 - x, x), ops.where(one, b, a) - 1.0
     at_end = ops.where(end, base, 1.0) ** ops.where(end, exponent, 1.0)
-    inner = ops.where(end, 0.5, x)
-    log = ops.where(end, 0.0, (a - 1.0) * ops.log(inner) + (b - 1.0) * ops.log1p(-inner))
+    log = (a - 1.0) * ops.log(ops.where(zero, 1.0, x)) + (b - 1.0) * ops.log1p(-ops.where(one, 0.0, x))
     return ops.exp(log - ops.betaln(a, b)) * at_end
 
 

@@ -262,7 +262,11 @@ class hyp2f1:
     """Gauss's hypergeometric function (DLMF 15.5.1)."""
 
     def partials(y, a, b, c, z):
-        return NO_PARAMETER, NO_PARAMETER, NO_PARAMETER, a * b / c * ops.hyp2f1(a + 1.0, b + 1.0, c + 1.0, z)
+        factor = a * b / c
+        slope = ops.where(
+            factor == 0.0, 0.0, factor * ops.hyp2f1(a + 1.0, b + 1.0, c + 1.0, z)
+        )  # even where that is NaN
+        return NO_PARAMETER, NO_PARAMETER, NO_PARAMETER, slope
 
     fixed = (0, 1, 2)
     domain = (Between(0.5, 2.0), Between(0.5, 2.0), Between(2.5, 3.0), Between(-0.5, 0.5))
