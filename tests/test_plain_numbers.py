@@ -101,13 +101,29 @@ def built_in_functions(x):
     )
 
 
+def membership(x):
+    pairs = np.stack([x, 2.0 * x])
+    return x[0] * (POINT[1] + 9.0 in x) + x[1] * (0.0 in pairs * 0.0) + x[2] * (7.0 not in pairs)
+
+
 def operators_by_name(x):
     return operator.truediv(x[0], operator.mul(x[1], operator.pos(x[2]))) + operator.itemgetter(1)(x)
 
 
 @pytest.mark.parametrize(
     "function",
-    [truth, loop, comparisons, iteration, formatting, hashing, copies, built_in_functions, operators_by_name],
+    [
+        truth,
+        loop,
+        comparisons,
+        iteration,
+        formatting,
+        hashing,
+        copies,
+        built_in_functions,
+        membership,
+        operators_by_name,
+    ],
     ids=operator.attrgetter("__name__"),
 )
 def test_right(function):

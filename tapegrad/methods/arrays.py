@@ -59,6 +59,10 @@ def _rounding(function, numpys):
     return method
 
 
+def _contains(self, element):
+    return bool(BY_FUNCTION[np.any](self == element))
+
+
 def _divmod(self, other):
     return self // other, self % other
 
@@ -135,6 +139,7 @@ attach(
     imag=property(_part("imag"), _set_imag, doc="Imaginary part, a view, and written to; zeros for a real tensor."),
     as_integer_ratio=_as_integer_ratio,
     is_integer=_is_integer,
+    __contains__=_contains,
     __iter__=_iter,
     __round__=_rounded,
     __trunc__=_rounding(math.trunc, np.trunc),
