@@ -109,19 +109,22 @@ def iterative(name):
     return solve
 
 
+ITERATIVE = "bicg bicgstab cg cgs gcrotmk gmres lgmres minres qmr tfqmr".split()
 SOLVES = {
     "spsolve": linalg.spsolve,
     "factorized": lambda a, b: linalg.factorized(a)(b),
     "transposed": lambda a, b: linalg.splu(a).solve(b, "T"),
     "adjoint": lambda a, b: linalg.splu(a).solve(b, "H"),
     "expm_multiply": linalg.expm_multiply,
+    "times": lambda a, b: linalg.expm_multiply(a, b, start=0.1, stop=0.4, num=3),
     "lower": lambda a, b: linalg.spsolve_triangular(sparse.tril(a).tocsr(), b),
-    **{name: iterative(name) for name in ("bicg", "bicgstab", "cg", "cgs", "gmres", "lgmres", "minres")},
+    **{name: iterative(name) for name in ITERATIVE},
 }
 DENSE_SOLVES = {
     "transposed": lambda a, b: np.linalg.solve(a.T, b),
     "adjoint": lambda a, b: np.linalg.solve(a.conj().T, b),
     "expm_multiply": lambda a, b: scipy.linalg.expm(a) @ b,
+    "times": lambda a, b: np.stack([scipy.linalg.expm(t * a) @ b for t in (0.1, 0.25, 0.4)]),
     "lower": lambda a, b: np.linalg.solve(np.tril(a), b),
     "cg": lambda a, b: np.linalg.solve(a @ a.T, b),
     "minres": lambda a, b: np.linalg.solve(a @ a.T, b),
@@ -132,9 +135,17 @@ DENSE_SOLVES = {
 def test_solvers(name):
     a = sparse.csc_array(SQUARE)
     solve, dense = SOLVES[name], DENSE_SOLVES.get(name, np.linalg.solve)
-    for b in (ROW, ROWS.T) if name in ("spsolve", "factorized", "expm_multiply", "lower", "transposed") else (ROW,):
+    for b in (
+        (ROW, ROWS.T) if name in ("spsolve", "factorized", "expm_multiply", "times", "lower", "transposed") else (ROW,)
+    ):
         np.testing.assert_allclose(solve(a, b), dense(SQUARE, b), rtol=1e-7)
-        breaks_down = name in ("bicg", "bicgstab", "cgs")  # on unit vectors, which the other checks solve for
+        breaks_down = name in (
+            "bicg",
+            "bicgstab",
+            "cgs",
+            "qmr",
+            "tfqmr",
+        )  # on unit vectors, which the other checks solve for
         how = {"modes": ("rev",)} if breaks_down else {"order": 2}
         tg.check_grads(lambda b: np.sin(solve(a, b)), (b,), rtol=1e-4, **how)
         found, expected = (tg.grad(lambda b, f=f, m=m: np.sum(np.sin(f(m, b))))(b)

@@ -112,3 +112,23 @@ def test_sums_of_exponentials_have_scipys_dtype_and_branch():
     for extend in ("zero", "complex"):
         y = special.factorial(tg.tensor(n), extend=extend).numpy()
         np.testing.assert_allclose(y, scipy.special.gamma(n + 1.0) * (1.0 if extend == "complex" else n > 0.0))
+
+
+@pytest.mark.parametrize("derivative", [False, True])
+@pytest.mark.parametrize("n", [0, 1, 2])
+@pytest.mark.parametrize("name", ["spherical_jn", "spherical_yn", "spherical_in"])
+def test_spherical_bessel_functions_left_of_zero(name, n, derivative):
+    x = np.array([-7.5, -1.2, -0.01, 0.6])
+    found = getattr(special, name)(n, tg.tensor(x), derivative).numpy()
+    np.testing.assert_allclose(found, getattr(scipy.special, name)(n, x, derivative), rtol=1e-11)
+    slope = tg.elementwise_grad(lambda x: getattr(special, name)(n, x))(x)
+    np.testing.assert_allclose(slope, getattr(scipy.special, name)(n, x, True), rtol=1e-11)
+    assert tg.grad(lambda x: special.spherical_jn(1, x))(0.0) == pytest.approx(1.0 / 3.0)
+
+
+@pytest.mark.parametrize("function", ["comb", "perm"])
+def test_there_are_no_choices_beyond_the_bounds(function):
+    N, k = np.array([5.0, 2.5, -0.5, 3.0, 6.5]), np.array([-0.5, 3.0, -1.0, 3.0, 2.2])
+    ours = getattr(special, function)
+    np.testing.assert_allclose(ours(tg.tensor(N), k).numpy(), getattr(scipy.special, function)(N, k), rtol=1e-12)
+    np.testing.assert_array_equal(tg.grad(lambda N: np.sum(ours(N, k)))(N)[:3], 0.0)

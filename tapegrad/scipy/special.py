@@ -102,15 +102,19 @@ def factorial(n: Any, exact: bool = False, extend: str = "zero") -> Any:
 
 
 def comb(N: Any, k: Any, *, exact: bool = False, repetition: bool = False) -> Any:
-    """`scipy.special.comb` of real numbers."""
+    """`scipy.special.comb` of real numbers; 0 unless 0 <= k <= N."""
     N, k = _floating(N), _floating(k)
-    return _special.binom(N + k - 1.0 if repetition else N, k)
+    if repetition:
+        return _special.binom(N + k - 1.0, k)
+    none = (k > N) | (k < 0)
+    return np.where(none, 0.0, _special.binom(np.where(none, 1.0, N), np.where(none, 0.0, k)))
 
 
 def perm(N: Any, k: Any, exact: bool = False) -> Any:
-    """`scipy.special.perm` of real numbers."""
+    """`scipy.special.perm` of real numbers; 0 unless 0 <= k <= N."""
     N, k = _floating(N), _floating(k)
-    return _special.poch(N - k + 1.0, k)
+    none = (k > N) | (k < 0)
+    return np.where(none, 0.0, _special.poch(np.where(none, 1.0, N - k + 1.0), np.where(none, 0.0, k)))
 
 
 def sinc(x: Any) -> Any:
@@ -129,17 +133,17 @@ def diric(x: Any, n: int) -> Any:
 
 
 def spherical_jn(n: Any, z: Any, derivative: bool = False) -> Any:
-    """`scipy.special.spherical_jn` of positive numbers (DLMF 10.47.3)."""
+    """`scipy.special.spherical_jn` (DLMF 10.47.3)."""
     return _spherical(_special.jv, -1.0, n, z, derivative)
 
 
 def spherical_yn(n: Any, z: Any, derivative: bool = False) -> Any:
-    """`scipy.special.spherical_yn` of positive numbers (DLMF 10.47.4)."""
+    """`scipy.special.spherical_yn` (DLMF 10.47.4)."""
     return _spherical(_special.yv, -1.0, n, z, derivative)
 
 
 def spherical_in(n: Any, z: Any, derivative: bool = False) -> Any:
-    """`scipy.special.spherical_in` of positive numbers (DLMF 10.47.7)."""
+    """`scipy.special.spherical_in` (DLMF 10.47.7)."""
     return _spherical(_special.iv, 1.0, n, z, derivative)
 
 
@@ -152,21 +156,25 @@ def spherical_kn(n: Any, z: Any, derivative: bool = False) -> Any:
 
 
 def _spherical(function: Any, sign: float, n: Any, z: Any, derivative: bool) -> Any:
-    """DLMF 10.51.2 and 10.51.5 for the derivative."""
+    """By Bessel functions; DLMF 10.51.2 and 10.51.5 for the derivative, and 10.47.14 and 10.47.16 left of 0."""
     z = _floating(z)
-    near = np.abs(z) < 0.02
-    safe = np.where(near, 1.0, z)
     regular = function is not _special.yv
-    if not derivative:
-        if not regular:
-            return np.sqrt(0.5 * math.pi / z) * function(n + 0.5, z)
-        return np.where(near, _small(n, z, sign), np.sqrt(0.5 * math.pi / safe) * function(n + 0.5, safe))
+    if z._spec.dtype.kind != "c":
+        odd = (n + (not regular) + derivative) % 2 == 1
+        turned = np.where((z < 0) & odd, -1.0, 1.0)
+        return turned * _spherical_of_positive(function, sign, n, np.where(z < 0, -z, z), derivative, regular)
+    return _spherical_of_positive(function, sign, n, z, derivative, regular)
+
+
+def _spherical_of_positive(function: Any, sign: float, n: Any, z: Any, derivative: bool, regular: bool) -> Any:
+    near = np.abs(z) < 0.02
+    safe = np.where(near, 1.0, z) if regular else z
+    value = np.sqrt(0.5 * math.pi / safe) * function(n + 0.5, safe)
+    if derivative:
+        value = n / safe * value + sign * np.sqrt(0.5 * math.pi / safe) * function(n + 1.5, safe)
     if not regular:
-        return n / z * _spherical(function, sign, n, z, False) + sign * _spherical(function, sign, n + 1, z, False)
-    value = n / safe * _spherical(function, sign, n, safe, False) + sign * _spherical(
-        function, sign, n + 1, safe, False
-    )
-    return np.where(near, _small_slope(n, z, sign), value)
+        return value
+    return np.where(near, _small_slope(n, z, sign) if derivative else _small(n, z, sign), value)
 
 
 def _small(n: Any, z: Any, sign: float) -> Any:

@@ -23,12 +23,15 @@ __all__ = [
     "cgs",
     "expm_multiply",
     "factorized",
+    "gcrotmk",
     "gmres",
     "lgmres",
     "minres",
+    "qmr",
     "splu",
     "spsolve",
     "spsolve_triangular",
+    "tfqmr",
 ]
 
 
@@ -133,20 +136,33 @@ def spsolve_triangular(A: Any, b: Any, lower: bool = True, unit_diagonal: bool =
     )(b)
 
 
-def expm_multiply(A: Any, B: Any) -> Any:
+def expm_multiply(
+    A: Any, B: Any, start: Any = None, stop: Any = None, num: Any = None, endpoint: Any = None, traceA: Any = None
+) -> Any:
     """`scipy.sparse.linalg.expm_multiply`: the exponential of a constant matrix times vectors.
 
     Parameters
     ----------
     A : sparse array or matrix, shape (n, n)
     B : array_like or Tensor, shape (n,) or (n, k)
+    start, stop, num, endpoint
+        Times, as those of `numpy.linspace`: one exponential for each.
+    traceA : scalar, optional
 
     Returns
     -------
     Tensor or numpy.ndarray
+        With a first axis of times, where these are given.
     """
     adjoint = A.conj().T
-    return linear_map(lambda x: _linalg.expm_multiply(A, x), lambda x: _linalg.expm_multiply(adjoint, x))(B)
+    if start is None and stop is None and num is None and endpoint is None:
+        there = lambda x: _linalg.expm_multiply(A, x, traceA=traceA)
+        return linear_map(there, lambda x: _linalg.expm_multiply(adjoint, x))(B)
+    times = np.linspace(start, stop, 50 if num is None else num, endpoint is not False)
+    return linear_map(
+        lambda x: _linalg.expm_multiply(A, x, start, stop, num, endpoint, traceA),
+        lambda y: sum(_linalg.expm_multiply(adjoint * t, part) for t, part in zip(times, y, strict=True)),
+    )(B)
 
 
 def _iterative(name: str) -> Callable:
@@ -158,7 +174,8 @@ def _iterative(name: str) -> Callable:
 
         def run(operator: Any, start: Any, preconditioner: Any) -> Callable:
             def call(b: np.ndarray) -> np.ndarray:
-                x, info = solver(operator, b, start if not infos else None, M=preconditioner, **options)
+                given = options if preconditioner is None else {"M": preconditioner, **options}
+                x, info = solver(operator, b, start if not infos else None, **given)
                 if infos and info:  # the first is the user's to look at
                     raise np.linalg.LinAlgError(
                         f"{name}: no convergence in solving for the derivative (info {info}); try another method or "
@@ -181,6 +198,6 @@ def _iterative(name: str) -> Callable:
     return solve
 
 
-bicg, bicgstab, cg, cgs, gmres, lgmres, minres = map(
-    _iterative, ("bicg", "bicgstab", "cg", "cgs", "gmres", "lgmres", "minres")
+bicg, bicgstab, cg, cgs, gcrotmk, gmres, lgmres, minres, qmr, tfqmr = map(
+    _iterative, ("bicg", "bicgstab", "cg", "cgs", "gcrotmk", "gmres", "lgmres", "minres", "qmr", "tfqmr")
 )
