@@ -88,6 +88,40 @@ def test_no_quantile_beyond_one(name, method):
     np.testing.assert_array_equal(np.isnan(found), [True, False, True])
 
 
+VECTORS, MATRIX = (
+    np.array([[0.1, 0.2, 0.4], [1.0, -0.5, 0.3]]),
+    np.array([[2.0, 0.3, 0.1], [0.3, 1.5, 0.2], [0.1, 0.2, 1.0]]),
+)
+OF_SEVERAL = {
+    "numbers": lambda s, x: s.multivariate_normal.logpdf(x[0]),
+    "numbers of a variance": lambda s, x: s.multivariate_normal.pdf(x[0], cov=2.0),
+    "vectors": lambda s, x: s.multivariate_normal.logpdf(x, cov=MATRIX),
+    "a covariance": lambda s, x: s.multivariate_normal.logpdf(
+        x, np.ones(3), scipy_stats.Covariance.from_diagonal([1.0, 2.0, 3.0])
+    ),
+    "matrices": lambda s, x: s.wishart.logpdf(x[0, 0] * np.stack([MATRIX, 2.0 * MATRIX], -1), 5, MATRIX),
+    "entropy": lambda s, x: s.multivariate_normal(None, MATRIX * x[0, 0]).entropy(),
+}
+
+
+@pytest.mark.parametrize("name", OF_SEVERAL)
+def test_distributions_of_several_numbers(name):
+    call = OF_SEVERAL[name]
+    found, expected = call(stats, tg.tensor(VECTORS)).numpy(), call(scipy_stats, VECTORS)
+    assert np.shape(found) == np.shape(expected)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    tg.check_grads(lambda x: call(stats, x), (VECTORS,))
+
+
+def test_what_distributions_of_vectors_have_beside_densities():
+    a, b = (s.multivariate_normal.rvs(np.zeros(2), np.eye(2), random_state=0) for s in (stats, scipy_stats))
+    np.testing.assert_array_equal(a, b)
+    assert stats.multivariate_normal(np.zeros(2)).cdf(np.zeros(2)) == pytest.approx(0.25)
+    assert stats.dirichlet.mean([1.0, 3.0])[1] == 0.75
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        stats.wishart.nothing  # noqa: B018
+
+
 @pytest.mark.parametrize("axis", [None, 0, (0, 1)])
 def test_factors_of_zero_have_a_slope(axis):
     x, b = np.array([[1.0, 2.0], [0.5, -1.0]]), np.array([[1.0, 0.0], [0.0, 2.0]])

@@ -37,6 +37,8 @@ class Frozen:
         if method not in _METHODS:
             if method.startswith("_"):
                 raise AttributeError(method)
+            if method == "entropy" and method in vars(self._distribution):
+                return lambda: self._distribution.entropy(*self._args, **self._kwargs)
             return getattr(_scipys(self._name)(*self._args, **self._kwargs), method)
         full: Callable[..., Any] = getattr(self._distribution, method)
 

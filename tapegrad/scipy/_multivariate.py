@@ -10,7 +10,7 @@ import scipy.special as sp
 
 from ..primitives.core import lift
 from ..tape.handle import Tensor
-from ._frozen import Frozen
+from ._frozen import Frozen, of_scipy
 from .special import multigammaln
 
 __all__ = ["LOG_2PI", "dirichlet", "floating", "multivariate_normal", "wishart"]
@@ -24,7 +24,14 @@ def floating(a: Any) -> Tensor:
     return lift(x, np.dtype(float)) if x._spec.dtype.kind in "biu" else x
 
 
-class dirichlet:
+class _WithScipys(type):
+    """What has no derivative here is SciPy's: random vectors, moments, distribution functions."""
+
+    def __getattr__(cls, name: str) -> Any:
+        return of_scipy(cls.__name__, name)
+
+
+class dirichlet(metaclass=_WithScipys):
     """The Dirichlet distribution; as in SciPy, observations stand in the columns, of which the last may be left out."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -52,7 +59,7 @@ class dirichlet:
         return np.exp(dirichlet.logpdf(x, alpha))
 
 
-class multivariate_normal:
+class multivariate_normal(metaclass=_WithScipys):
     """The multivariate normal distribution with a regular covariance."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -66,18 +73,17 @@ class multivariate_normal:
         Parameters
         ----------
         x : Tensor, shape (..., n)
+            Numbers, without the last axis, where `mean` and `cov` are numbers.
         mean : Tensor, shape (n,), optional
-        cov : Tensor, shape (n, n) or (n,) or ()
+        cov : Tensor, shape (n, n) or (n,) or (), or scipy.stats.Covariance
             A matrix, its diagonal, or a number for all of the diagonal.
         allow_singular : bool
             True is refused.
         """
         if allow_singular:
             raise NotImplementedError("multivariate_normal: singular covariances have no density with a derivative")
-        x, cov = floating(x), floating(cov)
-        n = x._spec.shape[-1] if x._spec.ndim else 1
-        if mean is not None:
-            n = lift(mean)._spec.size
+        x, cov = floating(x), floating(getattr(cov, "covariance", cov))
+        n = lift(mean)._spec.size if mean is not None else cov._spec.shape[0] if cov._spec.ndim else 1
         if cov._spec.ndim == 0:
             cov = cov * np.eye(n)
         elif cov._spec.ndim == 1:
@@ -104,7 +110,7 @@ class multivariate_normal:
         return 0.5 * (n * (1.0 + LOG_2PI) + np.linalg.slogdet(cov)[1])
 
 
-class wishart:
+class wishart(metaclass=_WithScipys):
     """The Wishart distribution."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -113,14 +119,15 @@ class wishart:
 
     @staticmethod
     def logpdf(x: Any, df: Any, scale: Any) -> Any:
-        """Logarithm of the density of one matrix."""
+        """Logarithm of the density of one matrix, or of several, which stand along the last axis, as in SciPy."""
         x, scale, df = np.atleast_2d(floating(x)), np.atleast_2d(floating(scale)), floating(df)
+        x = np.moveaxis(x, -1, 0) if x._spec.ndim == 3 else x
         n = scale._spec.shape[-1]
-        inverse = np.trace(np.linalg.solve(scale, x))
+        inverse = np.trace(np.linalg.solve(scale, x), axis1=-2, axis2=-1)
         logs = np.linalg.slogdet(x)[1] * 0.5 * (df - n - 1.0) - 0.5 * df * np.linalg.slogdet(scale)[1]
         return logs - 0.5 * inverse - 0.5 * df * n * math.log(2.0) - multigammaln(0.5 * df, n)
 
     @staticmethod
     def pdf(x: Any, df: Any, scale: Any) -> Any:
-        """Density of one matrix."""
+        """Density of one matrix, or of several along the last axis."""
         return np.exp(wishart.logpdf(x, df, scale))
