@@ -16,7 +16,7 @@ from ..primitives.core import lift
 from ..tape.handle import Tensor
 from ..tape.state import local
 
-__all__ = ["depends", "outside", "plain", "plain_tree", "stacked", "values_of"]
+__all__ = ["depends", "in_precision_of", "outside", "plain", "plain_tree", "stacked", "values_of"]
 
 
 def outside() -> contextlib.AbstractContextManager[None]:
@@ -44,6 +44,12 @@ def depends(function: Callable, *args: Any) -> bool:
         return False
     tensors = [lift(a) if isinstance(a, (np.ndarray, float)) else a for a in args]
     return bool(captured_by(lambda: stacked(function(*tensors)))[1])
+
+
+def in_precision_of(x: Any, constant: Any) -> np.ndarray:
+    """A real constant as precise as a tensor of floating numbers is."""
+    dtype = x._spec.dtype
+    return np.asarray(constant, np.empty(0, dtype).real.dtype if dtype.kind in "fc" else None)
 
 
 def requires_grad(values: Sequence[Any]) -> bool:

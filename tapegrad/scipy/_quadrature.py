@@ -50,7 +50,7 @@ def cumulative_trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1, i
     z = _last(y, axis)
     found = np.cumsum(_spacings(z, x, dx, axis) * (z[..., 1:] + z[..., :-1]) * 0.5, -1)
     if initial is not None:
-        found = np.concatenate([np.zeros((*z.shape[:-1], 1)), found], -1)
+        found = np.concatenate([np.zeros((*z.shape[:-1], 1), found.dtype), found], -1)
     return np.moveaxis(found, -1, axis)
 
 

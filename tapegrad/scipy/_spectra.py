@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..primitives.core import lift
-from ._plain import plain
+from ._plain import in_precision_of, plain
 
 __all__ = ["detrend", "hilbert", "periodogram", "resample", "welch"]
 
@@ -30,7 +30,7 @@ def detrend(data: Any, axis: int = -1, type: str = "linear", bp: Any = 0, overwr
 def _without_line(x: Any) -> Any:
     n = x.shape[-1]
     basis = np.stack([np.ones(n), np.arange(1, n + 1) / n], 1)
-    return x - x @ (basis @ np.linalg.pinv(basis)).T
+    return x - x @ in_precision_of(x, (basis @ np.linalg.pinv(basis)).T)
 
 
 def hilbert(x: Any, N: int | None = None, axis: int = -1) -> Any:
@@ -42,7 +42,7 @@ def hilbert(x: Any, N: int | None = None, axis: int = -1) -> Any:
     half[1 : (n + 1) // 2] = 2.0
     if n % 2 == 0:
         half[n // 2] = 1.0
-    return np.moveaxis(np.fft.ifft(np.fft.fft(z, n) * half), -1, axis)
+    return np.moveaxis(np.fft.ifft(np.fft.fft(z, n) * in_precision_of(z, half)), -1, axis)
 
 
 def resample(x: Any, num: int, t: Any = None, axis: int = 0, window: Any = None, domain: str = "time") -> Any:
@@ -61,7 +61,8 @@ def resample(x: Any, num: int, t: Any = None, axis: int = 0, window: Any = None,
             taper = np.fft.fftshift(scipy.signal.get_window(window, n))
         else:
             taper = plain(lift(window))
-        spectrum = spectrum * (0.5 * (taper + np.roll(taper[::-1], 1))[: n // 2 + 1] if real else taper)
+        folded = 0.5 * (taper + np.roll(taper[::-1], 1))[: n // 2 + 1] if real else taper
+        spectrum = spectrum * in_precision_of(z, folded)
     y = (_resampled_half if real else _resampled)(spectrum, n, num)
     y = np.moveaxis(y * (num / n), -1, axis)
     return y if t is None else (y, np.arange(num) * (t[1] - t[0]) * n / num + t[0])
@@ -74,7 +75,7 @@ def _resampled_half(spectrum: Any, n: int, num: int) -> Any:
     if both % 2 == 0 and num != n:  # the highest frequency stands for two
         weights = np.ones(both // 2 + 1)
         weights[-1] = 2.0 if num < n else 0.5
-        spectrum = spectrum * weights
+        spectrum = spectrum * in_precision_of(spectrum, weights)
     return np.fft.irfft(spectrum, num)
 
 
@@ -126,17 +127,17 @@ def welch(
         parts = _detrend(parts, -1, detrend)
     scale = 1.0 / (fs * np.sum(taper**2)) if scaling == "density" else 1.0 / np.sum(taper) ** 2
     one_sided = return_onesided and z._spec.dtype.kind != "c"
-    spectrum = (np.fft.rfft if one_sided else np.fft.fft)(parts * taper, bins)
-    power = (np.real(spectrum) ** 2 + np.imag(spectrum) ** 2) * scale
+    spectrum = (np.fft.rfft if one_sided else np.fft.fft)(parts * in_precision_of(z, taper), bins)
+    power = (np.real(spectrum) ** 2 + np.imag(spectrum) ** 2) * float(scale)
     if one_sided:
         twice = np.full(bins // 2 + 1, 2.0)
         twice[0] = 1.0
         if bins % 2 == 0:
             twice[-1] = 1.0
-        power = power * twice
+        power = power * in_precision_of(z, twice)
     if average == "median":
         odd = 2.0 * np.arange(1, (power.shape[-2] - 1) // 2 + 1)
-        power = np.median(power, -2) / (1.0 + np.sum(1.0 / (odd + 1.0) - 1.0 / odd))
+        power = np.median(power, -2) / float(1.0 + np.sum(1.0 / (odd + 1.0) - 1.0 / odd))
     elif average == "mean":
         power = np.mean(power, -2)
     else:

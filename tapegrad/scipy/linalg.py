@@ -154,7 +154,8 @@ def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
     """`scipy.linalg.solve_sylvester`: x with a x + x b = q, by the equivalent system of n m equations."""
     a, b, q = _same(a, b, q)
     n, m = q._spec.shape
-    system = np.kron(a, np.eye(m)) + np.kron(np.eye(n), b.T)
+    real = np.real(a).dtype
+    system = np.kron(a, np.eye(m, dtype=real)) + np.kron(np.eye(n, dtype=real), b.T)
     return np.reshape(np.linalg.solve(system, np.reshape(q, (n * m,))), (n, m))
 
 

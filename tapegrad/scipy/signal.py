@@ -12,7 +12,7 @@ import numpy as np
 from ..primitives.core import lift, ops
 from ..primitives.scipy_loader import load as _load
 from ..tape.handle import Tensor
-from ._plain import plain, stacked
+from ._plain import in_precision_of, plain, stacked
 from ._spectra import detrend, hilbert, periodogram, resample, welch  # noqa: F401
 
 _load()
@@ -314,8 +314,8 @@ def savgol_filter(
             raise ValueError("If mode is 'interp', window_length must be less than or equal to the size of x.")
         ends = scipy.signal.savgol_filter(np.eye(window_length), window_length, polyorder, deriv, delta, 0)
         inner = _windows(z, weights)[..., int(even) :]
-        first = z[..., :window_length] @ ends[:half].T
-        last = z[..., z.shape[-1] - window_length :] @ ends[window_length - half :].T
+        first = z[..., :window_length] @ in_precision_of(z, ends[:half].T)
+        last = z[..., z.shape[-1] - window_length :] @ in_precision_of(z, ends[window_length - half :].T)
         y = np.concatenate([first, inner, last], -1)
     else:
         modes = {"mirror": "reflect", "constant": "constant", "nearest": "edge", "wrap": "wrap"}
@@ -330,7 +330,8 @@ def savgol_filter(
 
 def _windows(z: Any, weights: np.ndarray) -> Any:
     """The valid part of a convolution along the last axis."""
-    return np.lib.stride_tricks.sliding_window_view(z, weights.size, axis=-1) @ weights[::-1]
+    windows = np.lib.stride_tricks.sliding_window_view(z, weights.size, axis=-1)
+    return windows @ in_precision_of(z, weights[::-1])
 
 
 def upfirdn(h: Any, x: Any, up: int = 1, down: int = 1, axis: int = -1) -> Any:
