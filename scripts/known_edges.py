@@ -73,7 +73,7 @@ OURS = {  # functions, where, and why slopes are wrong or NaN; docs/reference/li
         extreme,
         "huge or tiny shapes and degrees of freedom leave integrals and differences no digits",
     ),
-    "elliprf elliprg": (huge, "operands that differ by more than 1e16 leave the differences no digits"),
+    "elliprd elliprf elliprg": (huge, "operands that differ by more than 1e16 leave the differences no digits"),
     "log_wright_bessel": (huge, "the exponential of a difference of large numbers"),
     "kelvin it2j0y0 it2i0k0 sici shichi": (extreme, "second derivatives are NaN where another result is infinite"),
     "lpmv": (extreme, "second derivatives lose their digits next to 1, in a division by 1 - x²"),

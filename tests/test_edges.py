@@ -323,6 +323,7 @@ def test_slopes_at_edges(name):
         (lambda h: special.owens_t(h, 1.0), INF, 0.0),
         (lambda h: special.owens_t(h, INF), -1.5, 0.0971381967494188),
         (lambda t: special.nctdtr(5.0, 1.0, t), 0.0, 0.24197072451914337),
+        (lambda p: special.fdtri(2.0, 3.0, p), 0.0, 5.0 / 3.0),
         (lambda x: special.gammaincc(2.8, x), 0.0, 0.0),
         (lambda x: special.gammainc(2.0, x), 0.0, 1.0),
         (lambda x: special.betainc(2.0, 3.0, x), 0.0, 12.0),
@@ -345,6 +346,19 @@ def test_slopes_at_edges(name):
 )
 def test_second_derivatives_at_edges(function, point, curvature):
     np.testing.assert_allclose(tg.grad(tg.grad(function))(point), curvature, rtol=1e-9, atol=1e-300)
+
+
+@pytest.mark.parametrize(
+    ("function", "point", "mixed"),
+    [  # by mpmath with 40 digits; in one operand the slope is 0 there
+        (special.stdtrit, (5.0, 0.5), -0.02585267196213262),
+        (lambda df, nc: special.nctdtrit(df, nc, 0.5), (5.0, 0.0), -0.010313723907043368),
+    ],
+)
+def test_mixed_derivatives_at_the_median(function, point, mixed):
+    for k in (0, 1):
+        first = tg.grad(function, argnums=k)
+        np.testing.assert_allclose(tg.grad(first, argnums=1 - k)(*point), mixed, rtol=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -155,9 +155,10 @@ def inverse(slopes, k):
         return 1.0 / given(slopes[k])
 
     def by(slope):
-        slope = given(slope)
-        none = slope == 0.0  # where the quantile of 0 is 0 the other slope can be 0, too
-        return ops.where(none, 0.0, -slope) / ops.where(none, 1.0, given(slopes[k]))
+        slope, along = given(slope), given(slopes[k])
+        usual = ops.logical_and(along != 0.0, ops.isfinite(along))
+        none = ops.logical_and(slope == 0.0, ops.logical_not(usual))  # both can be 0 where the quantile of 0 is 0
+        return ops.where(none, 0.0, -slope) / ops.where(none, 1.0, along)
 
     return tuple(
         by_value if j == k else s if isinstance(s, str) else functools.partial(by, s) for j, s in enumerate(slopes)
@@ -238,7 +239,10 @@ def f_slopes(n, d, x):
         upper, a, b, share, _ = _f_as_beta(n, d, ops.where(end, 1.0, x))
         by_a, by_b = beta_by_parameters(a, b, share)
         by_n, by_d = ops.where(upper, -by_b, by_a), ops.where(upper, -by_a, by_b)
-        weight = ops.exp(ops.xlogy(a, share) + ops.xlog1py(b, -share) - ops.betaln(a, b))
+        none = share == 0.0
+        at_zero = ops.where(none, share, 1.0) ** ops.where(none, a, 1.0)
+        log = a * ops.log(ops.where(none, 1.0, share)) + b * ops.log1p(-share)
+        weight = ops.exp(log - ops.betaln(a, b)) * at_zero
         return ops.where(end, 0.0, 0.5 * by_n + weight / n), ops.where(end, 0.0, 0.5 * by_d - weight / d)
 
     return *both(by_both), f_density(n, d, x)
