@@ -124,3 +124,17 @@ def test_refuses(call, error, words):
 
 def test_the_rest_is_scipys():
     assert interpolate.splrep is scipy.interpolate.splrep
+
+
+@pytest.mark.parametrize("maker", ["CubicSpline", "PchipInterpolator"])
+def test_places_where_a_spline_has_a_value(maker):
+    y = np.array([-1.0, 0.5, 2.0, 1.0, -0.7, -2.0, 0.4])
+    ours, theirs = getattr(interpolate, maker), getattr(scipy.interpolate, maker)
+    for level in (0.0, 0.6):
+        found = ours(X, y).solve(level, extrapolate=False)
+        np.testing.assert_allclose(found, theirs(X, y).solve(level, extrapolate=False), rtol=1e-12)
+        tg.check_grads(lambda y, v: ours(X, y).solve(v, extrapolate=False), (y, level), order=2)
+    np.testing.assert_allclose(ours(X, y).roots(), theirs(X, y).roots(), rtol=1e-12)
+    assert np.shape(ours(X, y).solve(99.0, extrapolate=False)) == (0,)
+    with pytest.raises(NotImplementedError, match="of one polynomial only"):
+        ours(X, np.stack([y, y], 1)).roots()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.interpolate as _interpolate
 
+from ..implicit import implicit_root
 from ..primitives.core import lift, ops
 from ._plain import plain, stacked
 
@@ -122,6 +123,18 @@ class PPoly:
             raise NotImplementedError("integrate: integrals over several periods are not supported for tensors")
         whole = self.antiderivative()
         return whole(b, 0, how) - whole(a, 0, how)
+
+    def solve(self, y: Any = 0.0, discontinuity: bool = True, extrapolate: Any = None) -> Any:
+        """Places where the polynomial is y, by SciPy, with implicit derivatives."""
+        if self.c.ndim > 2:
+            raise NotImplementedError("solve: of one polynomial only; make one for each column of the data")
+        given = _interpolate.PPoly(plain(self.c), plain(self.x), self.extrapolate)
+        found = given.solve(float(plain(floating(y))), discontinuity, extrapolate)
+        return implicit_root(lambda x: self(x, 0, True) - y, found, name="solve") if found.size else found
+
+    def roots(self, discontinuity: bool = True, extrapolate: Any = None) -> Any:
+        """Places where the polynomial is 0, as `solve` finds them."""
+        return self.solve(0.0, discontinuity, extrapolate)
 
 
 def _column(v: Any, ndim: int) -> Any:
