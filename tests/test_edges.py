@@ -386,3 +386,17 @@ def test_infinite_slopes_of_unused_results_are_no_nan():
     assert both == 2.0
     assert tg.grad(lambda x: special.itj0y0(x)[1])(0.0) == -INF
     assert tg.jvp(lambda x: special.itj0y0(x)[1], (0.0,), (1.0,))[1] == -INF
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (4, 3), (3, 5)])
+@pytest.mark.parametrize("phase", [1.0, np.exp(1j * np.arange(15.0))])
+def test_singular_values_that_are_cut_off(shape, phase):
+    """PyTorch and JAX give the derivative for a matrix whose values left out are 0."""
+    size = shape[0] * shape[1]
+    z = (np.sin(np.arange(float(size)) ** 2) * (phase if np.ndim(phase) == 0 else phase[:size])).reshape(shape)
+    u, _, vh = np.linalg.svd(z, full_matrices=False)
+    a, b = (u * np.array([3.0, 1.0, 0.05])) @ vh, np.cos(np.arange(float(shape[0])))
+    tg.check_grads(lambda a: np.linalg.pinv(a, rcond=0.1), (a,), order=2, rtol=1e-4)
+    tg.check_grads(lambda a, b: np.linalg.lstsq(a, b, rcond=0.1)[0], (a, b), rtol=1e-4)
+    gradient = tg.grad(lambda a: np.sum(np.abs(np.linalg.pinv(a, rcond=0.1)) ** 2))
+    np.testing.assert_allclose(tg.vmap(gradient)(np.stack([a, 2.0 * a]))[1], gradient(2.0 * a), rtol=1e-9, atol=1e-12)

@@ -19,7 +19,8 @@ from ..tape.spec import spec_of
 from ..vm import opcodes as op
 from .batching import stacked
 from .core import BY_FUNCTION, implements, lift, ops, primitive
-from .factorizations import _off_diagonal, _on_diagonal, _real_part, _unpack, in_line
+from .factorizations import _off_diagonal, _on_diagonal, _real_part, _unpack, in_line, svd_packed
+from .indexing import getitem
 from .linalg import floating_matrix, square
 from .matmul import adjoint, conjugated, matmul
 from .picking import _plain
@@ -123,7 +124,7 @@ def linalg_eig(a):
 
 @primitive()
 class pinv:
-    """Pseudo-inverse of matrices; its derivative is that at constant rank."""
+    """Pseudo-inverse of matrices; its derivative is that of keeping the same singular values."""
 
     batching = stacked
     immediate = True
@@ -149,7 +150,28 @@ class pinv:
         right = matmul(ph, matmul(p, back))
         left = left - matmul(a, matmul(p, left))
         right = right - matmul(matmul(right, p), a)
-        return left + right - first
+        bar = left + right - first
+        return bar + _bar_of_what_is_cut_off(y_bar, a, rtol) if rtol > 1e-8 else bar
+
+
+def _bar_of_what_is_cut_off(y_bar, a, rtol):
+    """What singular values that are cut off, and not 0, add to the cotangent of a matrix.
+
+    In the bases of singular vectors, with dE = U^H dA V, and s kept, t cut off, dP has beside that rule's terms
+    t^2 / (s^2 (s^2 - t^2)) dE^H + t / (s (s^2 - t^2)) dE between vectors of s and of t (both ways).
+    """
+    m, n = a._spec.shape[-2:]
+    k = min(m, n)
+    u, s, vh = _unpack(svd_packed(a), (m, k), (k,), (k, n))
+    s = _real_part(s)
+    kept = s > getitem(s, (Ellipsis, slice(0, 1))) * rtol
+    pairs = insert_axis(kept, -1) & ~insert_axis(kept, -2)
+    large, small = ops.where(pairs, insert_axis(s, -1), 1.0), ops.where(pairs, insert_axis(s, -2), 0.0)
+    same = small / (large * (large - small) * (large + small))
+    turned = same * small / large
+    middle = matmul(vh, matmul(y_bar, u))
+    inner = (turned + adjoint(turned)) * adjoint(middle) + (same + adjoint(same)) * middle
+    return matmul(u, matmul(inner, vh))
 
 
 @implements(np.linalg.pinv)
