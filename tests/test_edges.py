@@ -262,6 +262,11 @@ AT_EDGES = {  # by mpmath with 40 digits; None where there is no rule, or no slo
     "nctdtr next to 0": (special.nctdtr, (5.0, 1.0, 1e-15), (None, None, 0.23024309600936654)),
     "boxcox of infinity": (special.boxcox, (INF, -0.5), (0.0, 4.0)),
     "boxcox1p of infinity": (special.boxcox1p, (INF, -0.5), (0.0, 4.0)),
+    "pseudo_huber of a small residual": (
+        special.pseudo_huber,
+        (2.0, 1e-3),
+        (3.124999218750183e-14, 0.0009999998750000235),
+    ),
     "kolmogorov at infinity": (special.kolmogorov, (INF,), (0.0,)),
     "voigt_profile of small sigma": (
         special.voigt_profile,

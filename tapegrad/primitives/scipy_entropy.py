@@ -163,10 +163,18 @@ class pseudo_huber:
     """Pseudo-Huber loss, d² (sqrt(1 + (r / d)²) - 1)."""
 
     def partials(y, d, r):
-        # As d hypot(d, r) - d²
+        # As d (s - d), s = hypot(d, r): by d it is (s - d)² / s, where s - d = r² / (s + d).
         size = ops.hypot(d, r)
         safe = ops.where(size == 0.0, 1.0, size)
-        return size + d * (d / safe) - 2.0 * d, r * (d / safe)
+
+        def by_d():
+            gap = r * (r / (safe + d))
+            return gap * (gap / safe)
+
+        def by_r():
+            return r * (d / safe)
+
+        return by_d, by_r
 
     domain = (Above(0.3), Normal())
     probes = ((1.0, 0.5), (1.0, -2.0))
