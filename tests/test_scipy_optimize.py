@@ -61,6 +61,18 @@ SOLVERS = {
     **{f"least_squares {loss}": (lambda o, p, loss=loss: o.least_squares(
         decay, np.array([0.5, 1.0]), args=(p,), loss=loss, f_scale=0.05, **TIGHT).x, SAMPLES, 1)
        for loss in ("soft_l1", "huber", "cauchy", "arctan")},
+    **{f"curve_fit {name}": (lambda o, p, options=options: o.curve_fit(
+        lambda t, a, b: a * np.exp(-b * t), TIMES, p, **options, **TIGHT)[0], SAMPLES, 1)
+       for name, options in {
+           "covariance": {"sigma": np.diag(1.0 + TIMES) + 0.1},
+           "jac": {"jac": lambda t, a, b: np.stack([np.exp(-b * t), -a * t * np.exp(-b * t)], 1), "sigma": 1.0 + TIMES},
+           "bounds": {"bounds": ([0.0, 0.0], [9.0, np.inf]), "check_finite": False},
+           "full": {"full_output": True, "p0": [0.5, 1.0]},
+       }.items()},
+    "curve_fit calls": (lambda o, p: o.curve_fit(lambda t, a, b: a * np.exp(-b * t), list(TIMES), p, None, None, True,
+                                                 maxfev=900, xtol=1e-13)[1], SAMPLES, 1),
+    "root_scalar both": (lambda o, p: o.root_scalar(lambda x: (x**3 - p, 3.0 * x**2), x0=1.0, fprime=True,
+                                                    xtol=1e-13).root, 2.0, 1),
     "curve_fit": (lambda o, p: o.curve_fit(lambda t, a, b: a * np.exp(-b * t), TIMES, p, **TIGHT), SAMPLES, 1),
 }  # fmt: skip
 

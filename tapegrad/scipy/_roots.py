@@ -154,8 +154,9 @@ def root_scalar(
     args : tuple
     method : str, optional
     bracket : pair of numbers, optional
-    fprime, fprime2 : callable, optional
-        By default exact ones where the method (``"newton"``, ``"halley"``) takes them.
+    fprime, fprime2 : callable or bool, optional
+        True where `f` returns them after its value. By default exact ones where the method (``"newton"``,
+        ``"halley"``) takes them.
     **options
         As in SciPy.
 
@@ -166,6 +167,11 @@ def root_scalar(
     """
     args = as_tuple(args)
     settled = plain_tree(args)
+    if fprime is True:
+        every = f
+        f, fprime = (lambda x, *more: every(x, *more)[0]), (lambda x, *more: every(x, *more)[1])
+        if fprime2 is True:
+            fprime2 = lambda x, *more: every(x, *more)[2]
     alone = lambda x: f(x, *settled)
     given: dict[str, Any] = {}
     if method in ("newton", "halley"):

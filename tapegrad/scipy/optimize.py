@@ -9,6 +9,7 @@ Plain `scipy.optimize` takes exact gradients, too: ``minimize(tg.value_and_grad(
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -291,7 +292,22 @@ def least_squares(
     return result
 
 
-def curve_fit(f: Callable, xdata: Any, ydata: Any, p0: Any = None, sigma: Any = None, **options: Any) -> Any:
+def curve_fit(
+    f: Callable,
+    xdata: Any,
+    ydata: Any,
+    p0: Any = None,
+    sigma: Any = None,
+    absolute_sigma: bool = False,
+    check_finite: bool | None = None,
+    bounds: Any = (-np.inf, np.inf),
+    method: Any = None,
+    jac: Any = None,
+    *,
+    full_output: bool = False,
+    nan_policy: str | None = None,
+    **options: Any,
+) -> Any:
     """`scipy.optimize.curve_fit`: parameters that are differentiable with respect to the data and their errors.
 
     Parameters
@@ -300,33 +316,71 @@ def curve_fit(f: Callable, xdata: Any, ydata: Any, p0: Any = None, sigma: Any = 
         ``f(xdata, *parameters)``.
     xdata, ydata : array_like or Tensor
     p0 : array_like, optional
-        By default, ones.
+        By default ones, or what lies within `bounds`.
     sigma : array_like or Tensor, optional
-        Standard deviations, a vector.
+        Standard deviations, a vector; or a covariance matrix.
+    absolute_sigma, check_finite, bounds, method, jac, full_output
+        As in SciPy; by default exact derivatives, and the method ``"trf"``.
+    nan_policy : {None, "raise"}
+        What SciPy calls ``"omit"`` is to be left out by hand.
     **options
-        ``bounds``, ``method``, ``loss`` and the like, as in `least_squares`.
+        ``loss``, ``xtol`` and the like, as in `least_squares`; ``maxfev``.
 
     Returns
     -------
     popt : Tensor or numpy.ndarray
     pcov : Tensor or numpy.ndarray
-        Scaled by the residuals' variance, as with SciPy's ``absolute_sigma=False``.
+        Unless `absolute_sigma`, scaled by the residuals' variance.
+    infodict, mesg, ier
+        With ``full_output=True``.
     """
+    xdata = stacked(xdata) if isinstance(xdata, (list, tuple)) else xdata
+    ydata = stacked(ydata)
+    if nan_policy not in (None, "raise"):
+        raise NotImplementedError(f"curve_fit: nan_policy={nan_policy!r} is not supported for tensors; leave NaN out")
+    if check_finite is not False and not np.all(np.isfinite(plain(ydata))):
+        raise ValueError("array must not contain infs or NaNs")
     if p0 is None:
-        import inspect
+        p0 = _start_within(bounds, len(inspect.signature(f).parameters) - 1)
+    factor = np.linalg.cholesky(sigma) if sigma is not None and np.ndim(sigma) == 2 else None
 
-        p0 = np.ones(len(inspect.signature(f).parameters) - 1)
-    absolute = options.pop("absolute_sigma", False)
+    def weighed(r: Any) -> Any:
+        if factor is not None:
+            return np.linalg.solve(factor, r)
+        return r if sigma is None else (r.T / sigma).T
 
     def residuals(p: Any) -> Any:
-        r = stacked(f(xdata, *p)) - ydata
-        return r if sigma is None else r / sigma
+        return weighed(stacked(f(xdata, *p)) - ydata)
 
-    result = least_squares(residuals, p0, **options)
+    if callable(jac):
+        users = jac
+        jac = lambda p: weighed(stacked(users(xdata, *p)))
+    if "maxfev" in options:
+        options["max_nfev"] = options.pop("maxfev")
+    result = least_squares(residuals, p0, jac, bounds, "trf" if method is None else method, **options)
+    if not result.success:
+        raise RuntimeError("Optimal parameters not found: " + result.message)
     popt = result.x
+    pcov = _covariance(residuals, popt, None if absolute_sigma else 2.0 * result.cost)
+    if full_output:
+        return popt, pcov, {"nfev": result.nfev, "fvec": result.fun}, result.message, result.status
+    return popt, pcov
+
+
+def _covariance(residuals: Callable, popt: Any, squares: Any) -> Any:
+    """The parameters' covariance, scaled by the residuals' variance where the sum of their squares is given."""
     j: Any = (jacfwd if isinstance(popt, Tensor) else jacrev)(lambda p: lift(residuals(p)))(popt)
     pcov = BY_FUNCTION[np.linalg.inv](np.swapaxes(j, -1, -2) @ j)
     m, n = j.shape
-    if not absolute:
-        pcov = pcov * (2.0 * result.cost / (m - n)) if m > n else np.full((n, n), np.inf)
-    return popt, pcov if isinstance(popt, Tensor) else plain(pcov)
+    if squares is not None:
+        pcov = pcov * (squares / (m - n)) if m > n else np.full((n, n), np.inf)
+    return pcov if isinstance(popt, Tensor) else plain(pcov)
+
+
+def _start_within(bounds: Any, n: int) -> np.ndarray:
+    """Where a search begins: at ones, in the middle of two bounds, or one from a single one."""
+    low, high = (bounds.lb, bounds.ub) if hasattr(bounds, "lb") else bounds
+    low, high = np.broadcast_to(low, n), np.broadcast_to(high, n)
+    start = np.where(np.isfinite(low), low + 1.0, np.where(np.isfinite(high), high - 1.0, 1.0))
+    both = np.isfinite(low) & np.isfinite(high)
+    return np.where(both, 0.5 * (np.where(both, low, 0.0) + np.where(both, high, 0.0)), start)
