@@ -42,7 +42,7 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
     if b is not None:
         b = lift(b)
         x, b = np.broadcast_arrays(x.astype(np.result_type(x.dtype, b.dtype)), b)
-    real = np.real(x)
+    real = np.real(x) if x.dtype.kind == "c" else x
     peak = ops.detach(np.max(real if b is None else np.where(b == 0, -np.inf, real), axis=axis, keepdims=True))
     peak = np.where(np.isfinite(peak), peak, 0.0)
     if b is not None:  # a term with the factor 0 has a slope by it, and may be no number

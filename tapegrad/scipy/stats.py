@@ -153,8 +153,9 @@ class Continuous:
 
     def _quantile(self, function: Any, q: Any, args: Any, kwargs: Any) -> Any:
         _, shapes, loc, scale = self._standard(0.0, args, kwargs)
-        none = (q < 0.0) | (q > 1.0)
-        return function(np.where(none, math.nan, q), *shapes) * scale + loc
+        if self.name not in _NAN_BEYOND:
+            q = np.where((q < 0.0) | (q > 1.0), math.nan, q)
+        return function(q, *shapes) * scale + loc
 
 
 class Discrete(Continuous):
@@ -180,6 +181,8 @@ class Discrete(Continuous):
 
 
 POSITIVE = (0.0, math.inf)
+_NAN_BEYOND = {"beta", "chi2", "f", "gamma", "invgamma", "logistic", "lognorm", "norm", "t"}
+"""Distributions whose quantiles beyond 0 and 1 are NaN as they are computed."""
 
 
 def _t_log(x: Any, v: Any) -> Any:
