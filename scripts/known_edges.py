@@ -70,7 +70,7 @@ SCIPYS = {  # functions, where, and why SciPy's values tell nothing of slopes
 OURS = {  # functions, where, and why slopes are wrong or NaN; docs/reference/limits.md says the same
     "arctan2 sici shichi modstruve struve _zeta inv_boxcox": (infinite, "NaN where an operand is infinite"),
     "gammainc gammaincc gammaincinv gammainccinv chdtr chdtrc chdtri gdtr gdtrc gdtrix gdtria gdtrib chdtriv pdtr pdtri"
-    " betainc betaincc betaincinv betainccinv fdtr fdtrc fdtri stdtr stdtrit nctdtr beta betaln": (
+    " chndtr betainc betaincc betaincinv betainccinv fdtr fdtrc fdtri stdtr stdtrit nctdtr beta betaln": (
         extreme,
         "huge or tiny shapes and degrees of freedom leave integrals and differences no digits",
     ),

@@ -250,6 +250,12 @@ AT_EDGES = {  # by mpmath with 40 digits; None where there is no rule, or no slo
         (1.5, 4.5, 1e-300),
         (0.14549384640456733, None, -0.048497948801522445),
     ),
+    "chndtr of many degrees": (
+        special.chndtr,
+        (600.0, 600.0, 2.0),
+        (0.011494247691305423, None, -0.011456311646186159),
+    ),
+    "chndtr of more degrees": (special.chndtr, (1e4, 1e4, 5.0), (0.0028191399152705634, None, -0.0028177320341376965)),
     "chndtrinc without solution": (special.chndtrinc, (0.5, 4.0, 0.375), (0.0, None, 0.0)),
     "ncfdtrinc without solution": (special.ncfdtrinc, (2.0, 3.0, 0.375, 0.5), (None, None, 0.0, 0.0)),
     "gdtr at infinity": (special.gdtr, (2.5, 0.5, INF), (0.0, 0.0, 0.0)),

@@ -76,15 +76,16 @@ def t_density(v, t):
 
 
 def noncentral_chi2_density(x, df, nc):
-    """Density of the noncentral chi-square distribution: Bessel's function, or its series where x nc is next to 0."""
-    apart = x - nc
-    none = ops.logical_not(apart * (apart / (x + nc + 1.0)) < 3200.0)  # it is less than e^-800
+    """Density of the noncentral chi-square distribution, by Bessel's function, or by 0F1 where that would underflow."""
+    apart = x - df - nc
+    none = ops.logical_not(apart * (apart / (x + df + 2.0 * nc + 1.0)) < 3200.0)  # it is less than e^-800
     x, nc = ops.where(none, 1.0, x), ops.where(none, 1.0, nc)
-    near = x * nc < 1e-12
+    product = x * nc
+    near = ops.logical_or(product < 1e-12, ops.logical_and(df > 100.0, product < 1e5))
     x_, shift = ops.where(near, 1.0, x), ops.where(near, 1.0, nc)
     root = ops.sqrt(x_ * shift)
     scale = 0.5 * ops.exp(root - 0.5 * (x_ + shift)) * (x_ / shift) ** (0.25 * df - 0.5)
-    central = chi2_density(df, x) * ops.exp(-0.5 * nc) * (1.0 + 0.5 * x * nc / df)
+    central = chi2_density(df, x) * ops.exp(-0.5 * nc) * ops.hyp0f1(0.5 * df, ops.where(near, 0.25 * product, 0.0))
     return ops.where(none, 0.0, ops.where(near, central, scale * ops.ive(0.5 * df - 1.0, root)))
 
 
