@@ -176,3 +176,18 @@ def test_functions_of_emath_beyond_their_real_domain(name):
     for part in (np.real, np.imag):
         found = tg.elementwise_grad(lambda v, part=part: part(f(v)))(x)
         np.testing.assert_allclose(found, part(f(x + 1e-6) - f(x - 1e-6)) / 2e-6, rtol=1e-6, atol=1e-8)
+
+
+def test_trigamma_of_complex_numbers():
+    special = pytest.importorskip("scipy.special")
+    z = np.array([1.0 + 1.0j, -2.5 + 0.5j, 0.5 + 30.0j, -3.0 - 300.0j])
+    expected = [  # computed with mpmath
+        0.4630000966227638 - 0.7942335427593189j,
+        1.2458143298605204 - 0.052720600970348516j,
+        5.094868860120119e-38 - 0.03333642095441711j,
+        -3.8883704375772634e-05 + 0.0033328827752873535j,
+    ]
+    slope = tg.jvp(special.psi, (z,), (np.ones_like(z),))[1]
+    np.testing.assert_allclose(slope, expected, rtol=1e-14)
+    for f in (special.psi, special.gamma, special.loggamma, special.rgamma):
+        tg.check_grads(f, (z[:2],), order=2, atol=1e-5)
